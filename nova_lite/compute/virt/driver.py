@@ -1,0 +1,69 @@
+"""The interface every hypervisor driver keeps.
+
+One driver object serves one host. Every method may be called from several threads at once, for different guests;
+the agent makes sure that one guest has one caller. Every method that changes something may be run twice and must
+not mind: what is already so is left alone. Drivers know nothing of the bus, of Placement or of images' origin.
+"""
+
+from typing import Protocol
+
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources
+
+
+class Driver(Protocol):
+    """What a hypervisor can do with guests.
+
+    Errors: NotFound when the guest named does not exist (except in ``destroy``), GuestFailed when the user's input
+    can never work (a root disk smaller than the image), Unavailable when the hypervisor does not answer or fails in
+    a way that another attempt or host may not.
+    """
+
+    #: Whether ``spawn`` reads the image file; a driver that does not gets ``image=None`` and nothing is downloaded.
+    needs_image: bool
+
+    def connect(self) -> None:
+        """Reach the hypervisor and check that it can run guests; raises Unavailable or Misconfigured, saying why."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the hypervisor; guests go on running."""
+        ...
+
+    def resources(self) -> HostResources:
+        """Return what this host has in all."""
+        ...
+
+    def guests(self) -> list[Guest]:
+        """Return every guest of this host, running or not."""
+        ...
+
+    def guest(self, uuid: str) -> Guest | None:
+        """Return one guest, or None."""
+        ...
+
+    def spawn(self, spec: GuestSpec, image: BaseImage | None) -> None:
+        """Make the guest's disks and start it; when it already runs with this epoch, do nothing.
+
+        What a failed or killed attempt left behind is replaced. A failure leaves nothing behind.
+        """
+        ...
+
+    def destroy(self, uuid: str) -> None:
+        """Stop the guest at once and remove it and everything it left on this host; no guest is no error."""
+        ...
+
+    def power_on(self, uuid: str) -> None:
+        """Start a stopped guest."""
+        ...
+
+    def power_off(self, uuid: str, *, timeout_s: float) -> None:
+        """Ask the guest to shut down and wait up to ``timeout_s``, then cut its power; 0 cuts at once."""
+        ...
+
+    def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
+        """Reboot: soft asks the guest and turns hard after ``timeout_s``; hard resets at once and starts a stopped guest."""
+        ...
+
+    def console_output(self, uuid: str, *, lines: int | None) -> bytes:
+        """Return the last ``lines`` lines of the serial console's log (None: all that is kept, at most 100 KiB)."""
+        ...

@@ -1,0 +1,215 @@
+"""A hypervisor without guests: keeps every promise of the interface, costs microseconds, fails on command.
+
+For tests, for scale (hundreds of hosts in one process) and for trying nova_lite where there is no libvirt.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from nova_lite import errors
+from nova_lite.compute.virt import console
+from nova_lite.compute.virt.faults import FaultScript, Gate
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+
+_GIB = 1024**3
+
+#: What a fake host can truthfully be scheduled for.
+_TRAITS = frozenset({"COMPUTE_NODE", "COMPUTE_IMAGE_TYPE_QCOW2", "COMPUTE_IMAGE_TYPE_RAW"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One guest, as held in memory and in its file. ``boots`` is how often it was started."""
+
+    uuid: str
+    name: str
+    epoch: int
+    power_state: PowerState
+    boots: int
+
+
+class FakeDriver:
+    """Guests that are records. With ``state_dir`` they survive their process, though not the machine (no fsync).
+
+    ``fail``, ``delay`` and ``hold`` script what the named method does next; see ``FaultScript``.
+    """
+
+    def __init__(
+        self,
+        hostname: str,
+        state_dir: Path | None = None,
+        *,
+        vcpus: int = 64,
+        ram_mib: int = 256 * 1024,
+        disk_gib: int = 4096,
+        needs_image: bool = False,
+        host_ip: str = "127.0.0.1",
+    ) -> None:
+        self.needs_image = needs_image
+        self.faults = FaultScript()
+        self._hostname = hostname
+        self._state_dir = state_dir
+        self._vcpus, self._ram_mib, self._disk_gib = vcpus, ram_mib, disk_gib
+        self._host_ip = host_ip
+        self._lock = threading.Lock()
+        self._records: dict[str, _Record] = {}
+
+    # -- the script ---------------------------------------------------------------------------------------------
+
+    def fail(self, method: str, error: Exception, *, times: int | None = 1, after: bool = False) -> None:
+        """Make the next calls of ``method`` raise ``error``."""
+        self.faults.fail(method, error, times=times, after=after)
+
+    def delay(self, method: str, seconds: float) -> None:
+        """Make every call of ``method`` take ``seconds`` longer."""
+        self.faults.delay(method, seconds)
+
+    def hold(self, method: str, *, after: bool = False) -> Gate:
+        """Make every call of ``method`` stop at the returned gate."""
+        return self.faults.hold(method, after=after)
+
+    # -- the interface ------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Read the guests that an earlier process left in ``state_dir``."""
+        self.faults.play("connect")
+        if self._state_dir is None:
+            return
+        try:
+            self._state_dir.mkdir(parents=True, exist_ok=True)
+            for half_written in self._state_dir.glob("*.tmp"):
+                half_written.unlink(missing_ok=True)
+            paths = sorted(self._state_dir.glob("*.json"))
+            found = [msgspec.json.decode(path.read_bytes(), type=_Record) for path in paths]
+        except (OSError, msgspec.DecodeError) as error:
+            raise errors.Misconfigured(f"Cannot read the fake hypervisor's state in {self._state_dir}: {error}") from error
+        with self._lock:
+            self._records.update((record.uuid, record) for record in found)
+
+    def close(self) -> None:
+        """Let go of nothing: there is no connection."""
+        self.faults.play("close")
+
+    def resources(self) -> HostResources:
+        """Return the resources given to the constructor."""
+        self.faults.play("resources")
+        return HostResources(
+            vcpus=self._vcpus,
+            ram_mib=self._ram_mib,
+            disk_gib=self._disk_gib,
+            hypervisor_type="fake",
+            hypervisor_version=1000,
+            hypervisor_hostname=self._hostname,
+            host_ip=self._host_ip,
+            cpu_info={"arch": "x86_64", "model": "fake", "vendor": "fake", "features": []},
+            traits=_TRAITS,
+        )
+
+    def guests(self) -> list[Guest]:
+        """Return every guest of this host."""
+        self.faults.play("guests")
+        with self._lock:
+            records = list(self._records.values())
+        return [_shown(record) for record in records]
+
+    def guest(self, uuid: str) -> Guest | None:
+        """Return one guest, or None."""
+        self.faults.play("guest")
+        record = self._records.get(uuid)
+        return None if record is None else _shown(record)
+
+    def spawn(self, spec: GuestSpec, image: BaseImage | None) -> None:
+        """Record a running guest."""
+        self.faults.play("spawn")
+        known = self._records.get(spec.uuid)
+        if known is not None and known.epoch > spec.epoch:
+            raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
+        if known is not None and known.epoch == spec.epoch:
+            self._set_power(known, PowerState.RUNNING)
+        else:
+            if image is not None and spec.root_gib and image.virtual_size > spec.root_gib * _GIB:
+                raise errors.GuestFailed(
+                    f"Image {image.image_id} needs {image.virtual_size} bytes, the flavor's disk has {spec.root_gib} GiB"
+                )
+            self._store(_Record(spec.uuid, spec.name, spec.epoch, PowerState.RUNNING, boots=1))
+        self.faults.play("spawn", after=True)
+
+    def destroy(self, uuid: str) -> None:
+        """Forget the guest."""
+        self.faults.play("destroy")
+        with self._lock:
+            if self._records.pop(uuid, None) is not None and self._state_dir is not None:
+                self._path(uuid).unlink(missing_ok=True)
+        self.faults.play("destroy", after=True)
+
+    def power_on(self, uuid: str) -> None:
+        """Mark the guest running."""
+        self.faults.play("power_on")
+        self._set_power(self._known(uuid), PowerState.RUNNING)
+        self.faults.play("power_on", after=True)
+
+    def power_off(self, uuid: str, *, timeout_s: float) -> None:
+        """Mark the guest shut down; it always obeys at once."""
+        self.faults.play("power_off")
+        self._set_power(self._known(uuid), PowerState.SHUTDOWN)
+        self.faults.play("power_off", after=True)
+
+    def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
+        """Count one more boot; it always obeys at once."""
+        self.faults.play("reboot")
+        known = self._known(uuid)
+        self._store(_booted(known))
+        self.faults.play("reboot", after=True)
+
+    def console_output(self, uuid: str, *, lines: int | None) -> bytes:
+        """Return what a guest would have written at each of its boots."""
+        self.faults.play("console_output")
+        known = self._known(uuid)
+        boots = (f"fake boot {boot} of {known.uuid}\n\n{known.name} login: \n" for boot in range(1, known.boots + 1))
+        return console.tail("".join(boots).encode(), lines)
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def _known(self, uuid: str) -> _Record:
+        record = self._records.get(uuid)
+        if record is None:
+            raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
+        return record
+
+    def _set_power(self, record: _Record, power_state: PowerState) -> None:
+        if record.power_state is power_state:
+            return
+        starts = power_state is PowerState.RUNNING and record.power_state is PowerState.SHUTDOWN
+        boots = record.boots + starts
+        self._store(_Record(record.uuid, record.name, record.epoch, power_state, boots))
+
+    def _store(self, record: _Record) -> None:
+        with self._lock:
+            if self._state_dir is not None:
+                _write(self._path(record.uuid), record)
+            self._records[record.uuid] = record
+
+    def _path(self, uuid: str) -> Path:
+        assert self._state_dir is not None
+        return self._state_dir / f"{uuid}.json"
+
+
+def _write(path: Path, record: _Record) -> None:
+    half_written = path.with_suffix(".tmp")
+    try:
+        half_written.write_bytes(msgspec.json.encode(record))
+        os.replace(half_written, path)
+    except OSError as error:
+        raise errors.Unavailable(f"Cannot record instance {record.uuid}: {error.strerror}", path=str(path)) from error
+
+
+def _booted(record: _Record) -> _Record:
+    return _Record(record.uuid, record.name, record.epoch, PowerState.RUNNING, record.boots + 1)
+
+
+def _shown(record: _Record) -> Guest:
+    return Guest(uuid=record.uuid, epoch=record.epoch, power_state=record.power_state)

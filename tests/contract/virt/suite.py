@@ -1,0 +1,274 @@
+"""What every hypervisor driver must do, whatever it drives.
+
+A driver's own test module subclasses ``DriverContract`` and gives it a ``rig`` fixture.
+"""
+
+import time
+import uuid as uuids
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+
+GIB = 1024**3
+
+
+class Rig(Protocol):
+    """One host with a connected driver, and what the contract must know about it beyond the interface."""
+
+    driver: Driver
+    image: BaseImage | None
+    #: What the guest writes on its console when it is up.
+    banner: bytes
+    #: How long a guest may take to boot, or to obey a shutdown.
+    patience_s: float
+
+    def new_driver(self) -> Driver:
+        """Return another connected driver of the same host, as after a restart of the agent."""
+        ...
+
+    def neighbour(self) -> Driver:
+        """Return a connected driver of another host beside this one."""
+        ...
+
+    def leave_half_made(self, spec: GuestSpec) -> None:
+        """Leave what a spawn killed in its middle leaves."""
+        ...
+
+    def fail_next_start(self) -> None:
+        """Make the next start of a guest fail at the hypervisor."""
+        ...
+
+    def leftovers(self, uuid: str) -> list[str]:
+        """Return what this host still holds of the guest: files, definitions."""
+        ...
+
+
+def a_spec(**changes: object) -> GuestSpec:
+    """Return the specification of a small guest with a new uuid."""
+    spec = GuestSpec(uuid=str(uuids.uuid4()), name="vm one", epoch=1, vcpus=1, ram_mib=128, root_gib=1)
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+def wait_until(claim: Callable[[], bool], patience_s: float, what: str) -> None:
+    """Return when ``claim`` holds; fail the test after ``patience_s``."""
+    deadline = time.monotonic() + patience_s
+    while not claim():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {patience_s} s")
+        time.sleep(0.05)
+
+
+def power_state(driver: Driver, uuid: str) -> PowerState:
+    """Return the guest's power state; the guest must be there."""
+    guest = driver.guest(uuid)
+    assert guest is not None
+    return guest.power_state
+
+
+class DriverContract:
+    """The promises of ``Driver``, each a test."""
+
+    def booted(self, rig: Rig, spec: GuestSpec, times: int = 1) -> None:
+        """Wait until the guest's console shows its banner for the ``times``-th time."""
+
+        def banners() -> int:
+            return rig.driver.console_output(spec.uuid, lines=None).count(rig.banner)
+
+        wait_until(lambda: banners() >= times, rig.patience_s, f"banner number {times}")
+
+    def test_guest_lives_from_spawn_to_destroy(self, rig: Rig) -> None:
+        spec = a_spec(epoch=3)
+        assert rig.driver.guest(spec.uuid) is None
+        rig.driver.spawn(spec, rig.image)
+        guest = rig.driver.guest(spec.uuid)
+        assert guest is not None
+        assert (guest.uuid, guest.epoch, guest.power_state) == (spec.uuid, 3, PowerState.RUNNING)
+        assert rig.driver.guests() == [guest]
+        self.booted(rig, spec)
+        rig.driver.destroy(spec.uuid)
+        assert rig.driver.guest(spec.uuid) is None
+        assert rig.driver.guests() == []
+        assert rig.leftovers(spec.uuid) == []
+
+    def test_spawn_twice_leaves_the_first_guest_alone(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        rig.driver.spawn(spec, rig.image)
+        assert rig.driver.console_output(spec.uuid, lines=None).count(rig.banner) == 1
+        assert len(rig.driver.guests()) == 1
+
+    def test_spawn_of_a_stopped_guest_starts_it_with_its_disk(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        rig.driver.spawn(spec, rig.image)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_spawn_replaces_a_half_made_attempt(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.leave_half_made(spec)
+        rig.driver.spawn(spec, rig.image)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        rig.driver.destroy(spec.uuid)
+        assert rig.leftovers(spec.uuid) == []
+
+    def test_destroy_clears_a_half_made_attempt(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.leave_half_made(spec)
+        rig.driver.destroy(spec.uuid)
+        assert rig.leftovers(spec.uuid) == []
+        assert rig.driver.guests() == []
+
+    def test_spawn_with_a_newer_epoch_replaces_the_stale_guest(self, rig: Rig) -> None:
+        spec = a_spec(epoch=1)
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.spawn(replace(spec, epoch=2), rig.image)
+        assert [(guest.uuid, guest.epoch) for guest in rig.driver.guests()] == [(spec.uuid, 2)]
+
+    def test_spawn_with_an_older_epoch_is_refused(self, rig: Rig) -> None:
+        spec = a_spec(epoch=2)
+        rig.driver.spawn(spec, rig.image)
+        with pytest.raises(errors.Conflict):
+            rig.driver.spawn(replace(spec, epoch=1), rig.image)
+        assert [(guest.uuid, guest.epoch) for guest in rig.driver.guests()] == [(spec.uuid, 2)]
+
+    def test_failed_start_leaves_nothing_and_may_be_tried_again(self, rig: Rig) -> None:
+        spec = a_spec(has_config_drive=True)
+        rig.fail_next_start()
+        with pytest.raises(errors.Unavailable):
+            rig.driver.spawn(spec, rig.image)
+        assert rig.driver.guest(spec.uuid) is None
+        assert rig.leftovers(spec.uuid) == []
+        rig.driver.spawn(spec, rig.image)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_image_bigger_than_the_disk_is_the_users_mistake(self, rig: Rig) -> None:
+        image = BaseImage("big", rig.image.path if rig.image else "/nowhere", "qcow2", 2 * GIB)
+        spec = a_spec(root_gib=1)
+        with pytest.raises(errors.GuestFailed, match="disk"):
+            rig.driver.spawn(spec, image)
+        assert rig.driver.guest(spec.uuid) is None
+        assert rig.leftovers(spec.uuid) == []
+
+    def test_disk_of_zero_takes_the_images_size(self, rig: Rig) -> None:
+        spec = a_spec(root_gib=0)
+        rig.driver.spawn(spec, rig.image)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_destroy_twice_and_of_an_unknown_guest(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.destroy(spec.uuid)
+        rig.driver.destroy(spec.uuid)
+        rig.driver.destroy(str(uuids.uuid4()))
+        assert rig.driver.guests() == []
+
+    def test_destroy_of_a_stopped_guest(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        rig.driver.destroy(spec.uuid)
+        assert rig.driver.guest(spec.uuid) is None
+        assert rig.leftovers(spec.uuid) == []
+
+    def test_power_off_and_on_are_idempotent(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        for _ in range(2):
+            rig.driver.power_off(spec.uuid, timeout_s=0)
+            assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+        for _ in range(2):
+            rig.driver.power_on(spec.uuid)
+            assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_power_off_asks_the_guest_first(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        rig.driver.power_off(spec.uuid, timeout_s=rig.patience_s)
+        assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+
+    def test_soft_reboot_boots_again(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        rig.driver.reboot(spec.uuid, hard=False, timeout_s=rig.patience_s)
+        self.booted(rig, spec, times=2)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_hard_reboot_boots_again(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        rig.driver.reboot(spec.uuid, hard=True, timeout_s=0)
+        self.booted(rig, spec, times=2)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+    def test_reboot_starts_a_stopped_guest(self, rig: Rig, hard: bool) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        rig.driver.reboot(spec.uuid, hard=hard, timeout_s=0)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_console_shows_the_last_lines(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        log = rig.driver.console_output(spec.uuid, lines=None)
+        assert len(log) <= 100 * 1024
+        assert rig.driver.console_output(spec.uuid, lines=0) == b""
+        last = rig.driver.console_output(spec.uuid, lines=2)
+        assert 0 < len(last.splitlines()) <= 2
+        assert log.splitlines()[-1] in last
+
+    def test_new_driver_finds_the_guests_with_their_epochs(self, rig: Rig) -> None:
+        running, stopped = a_spec(epoch=7), a_spec(epoch=8)
+        for spec in (running, stopped):
+            rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(stopped.uuid, timeout_s=0)
+        again = rig.new_driver()
+        found = {guest.uuid: (guest.epoch, guest.power_state) for guest in again.guests()}
+        assert found == {running.uuid: (7, PowerState.RUNNING), stopped.uuid: (8, PowerState.SHUTDOWN)}
+        again.power_on(stopped.uuid)
+        again.destroy(running.uuid)
+        assert power_state(again, stopped.uuid) is PowerState.RUNNING
+
+    def test_guests_of_a_neighbour_are_not_seen(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        neighbour = rig.neighbour()
+        assert neighbour.guests() == []
+        assert neighbour.guest(spec.uuid) is None
+        neighbour.destroy(spec.uuid)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            pytest.param(lambda driver, uuid: driver.power_on(uuid), id="power on"),
+            pytest.param(lambda driver, uuid: driver.power_off(uuid, timeout_s=0), id="power off"),
+            pytest.param(lambda driver, uuid: driver.reboot(uuid, hard=True, timeout_s=0), id="reboot"),
+            pytest.param(lambda driver, uuid: driver.console_output(uuid, lines=None), id="console"),
+        ],
+    )
+    def test_unknown_guest_is_not_found(self, rig: Rig, act: Callable[[Driver, str], object]) -> None:
+        with pytest.raises(errors.NotFound):
+            act(rig.driver, str(uuids.uuid4()))
+
+    def test_resources_are_those_of_a_host(self, rig: Rig) -> None:
+        resources = rig.driver.resources()
+        assert resources.vcpus >= 1
+        assert resources.ram_mib >= 256
+        assert resources.disk_gib >= 1
+        assert resources.hypervisor_version > 0
+        assert resources.hypervisor_hostname
+        assert "COMPUTE_NODE" in resources.traits

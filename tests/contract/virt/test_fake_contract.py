@@ -1,0 +1,56 @@
+"""The fake driver keeps the contract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.model.guest import BaseImage, GuestSpec
+from tests.contract.virt.suite import DriverContract
+
+
+class FakeRig:
+    """A fake host whose guests are kept in files."""
+
+    image: BaseImage | None = None
+    banner = b"login: "
+    patience_s = 5.0
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.driver = self._connected("alpha")
+
+    def _connected(self, hostname: str) -> FakeDriver:
+        driver = FakeDriver(hostname, self._directory / hostname)
+        driver.connect()
+        return driver
+
+    def new_driver(self) -> FakeDriver:
+        return self._connected("alpha")
+
+    def neighbour(self) -> FakeDriver:
+        return self._connected("beta")
+
+    def leave_half_made(self, spec: GuestSpec) -> None:
+        half_written = self._directory / "alpha" / f"{spec.uuid}.tmp"
+        half_written.write_bytes(b'{"uuid": ')
+        self.driver = self._connected("alpha")
+
+    def fail_next_start(self) -> None:
+        self.driver.fail("spawn", errors.Unavailable("the host is out of luck"))
+
+    def leftovers(self, uuid: str) -> list[str]:
+        return [path.name for path in (self._directory / "alpha").iterdir() if uuid in path.name]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[FakeRig]:
+    rig = FakeRig(tmp_path)
+    yield rig
+    rig.driver.close()
+
+
+class TestFakeDriver(DriverContract):
+    """Every promise, on the fake."""
