@@ -1,0 +1,154 @@
+"""Builds a falcon application the way both REST APIs want it: request ids, caller, version, faults."""
+
+import logging
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import falcon
+import orjson
+from falcon import media
+
+from nova_lite import errors
+from nova_lite.web.caller import Authenticator
+from nova_lite.web.versions import Negotiation
+
+_log = logging.getLogger(__name__)
+
+App: TypeAlias = falcon.App[falcon.Request, falcon.Response]
+
+_REQUEST_ID = re.compile(r"req-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_REQUEST_ID_HEADER = "X-Openstack-Request-Id"
+
+#: Error kind → status, the same in every API; an API may add to it or change it.
+STATUSES: Mapping[type[errors.NovaLiteError], int] = {
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Invalid: 400,
+    errors.GuestFailed: 400,
+    errors.Forbidden: 403,
+    errors.OverQuota: 403,
+    errors.NoValidHost: 409,
+    errors.TooLarge: 413,
+    errors.Unavailable: 503,
+    errors.Misconfigured: 500,
+}
+
+
+#: What to say where falcon says nothing but the status.
+_PLAIN_WORDS = {
+    404: "The resource could not be found.",
+    405: "The method specified is not allowed for this resource.",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error as an API is about to tell it; ``cause`` is what was raised."""
+
+    status: int
+    message: str
+    request_id: str
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cause: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Api:
+    """What differs between the two REST APIs."""
+
+    negotiation: Negotiation
+    #: Makes the JSON body of a fault.
+    render_fault: Callable[[Fault, falcon.Request], object]
+    statuses: Mapping[type[errors.NovaLiteError], int] = field(default_factory=lambda: STATUSES)
+    #: Whether a path is shown to anyone, without a token.
+    is_public: Callable[[str], bool] = lambda path: path in ("", "/")
+    max_body_bytes: int = 1 << 20
+    #: Further headers that carry our request id.
+    request_id_headers: tuple[str, ...] = ()
+
+
+def build(api: Api, authenticator: Authenticator, **components: Any) -> App:
+    """Return a falcon application without routes; ``components`` end up in the context of every request."""
+    app = falcon.App(middleware=[_Frame(api, authenticator, components)], independent_middleware=True)
+    handler = media.JSONHandler(dumps=_dumps, loads=orjson.loads)
+    app.req_options.media_handlers[falcon.MEDIA_JSON] = handler
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
+    app.add_error_handler(Exception, _FaultWriter(api).write)
+    app.add_error_handler(falcon.HTTPError, _FaultWriter(api).write)
+    return app
+
+
+def send_json(resp: falcon.Response, document: object, status: str | int = 200) -> None:
+    """Answer ``document`` as JSON."""
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = orjson.dumps(document)
+
+
+def _dumps(document: object) -> str:
+    return orjson.dumps(document).decode()
+
+
+class _Frame:
+    """Middleware: request id, version and caller before the responder; headers after it."""
+
+    def __init__(self, api: Api, authenticator: Authenticator, components: Mapping[str, Any]) -> None:
+        self._api = api
+        self._authenticator = authenticator
+        self._components = components
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        context = req.context
+        context.request_id = f"req-{uuid.uuid4()}"
+        context.version = self._api.negotiation.minimum
+        context.max_body_bytes = self._api.max_body_bytes
+        for name, component in self._components.items():
+            setattr(context, name, component)
+        sent_id = req.get_header(_REQUEST_ID_HEADER)
+        context.global_request_id = sent_id if sent_id and _REQUEST_ID.fullmatch(sent_id) else None
+        if not self._api.is_public(req.path):
+            context.caller = self._authenticator.caller(req, context.request_id, context.global_request_id)
+        context.version = self._api.negotiation.choose(req.get_header)
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
+        resp.set_header(_REQUEST_ID_HEADER, req.context.request_id)
+        for header in self._api.request_id_headers:
+            resp.set_header(header, req.context.request_id)
+        self._api.negotiation.announce(resp, req.context.version)
+
+
+class _FaultWriter:
+    """Turns whatever a request raised into the API's fault, in one place."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def write(self, req: falcon.Request, resp: falcon.Response, exc: BaseException, params: object) -> None:
+        fault = self._fault(exc, req.context.request_id)
+        resp.set_headers(dict(fault.headers))
+        send_json(resp, self._api.render_fault(fault, req), fault.status)
+
+    def _fault(self, exc: BaseException, request_id: str) -> Fault:
+        if isinstance(exc, falcon.HTTPError):
+            message = exc.description or _PLAIN_WORDS.get(exc.status_code) or exc.title or ""
+            return Fault(exc.status_code, message, request_id, None, _headers(exc), exc)
+        if isinstance(exc, errors.NovaLiteError):
+            status = next((self._api.statuses[kind] for kind in type(exc).__mro__ if kind in self._api.statuses), 500)
+            if status < 500:
+                return Fault(status, exc.message, request_id, exc.code, {}, exc)
+            _log.warning("%s: %s %s", request_id, exc, exc.facts, exc_info=exc)
+            if isinstance(exc, errors.Unavailable):
+                return Fault(status, exc.message, request_id, exc.code, {"Retry-After": "5"}, exc)
+        else:
+            _log.error("%s: unexpected %s", request_id, type(exc).__name__, exc_info=exc)
+        message = f"An unexpected error stopped this request. Tell your operator its id: {request_id}"
+        return Fault(500, message, request_id, None, {}, exc)
+
+
+def _headers(exc: falcon.HTTPError) -> dict[str, str]:
+    headers = exc.headers or {}
+    return dict(headers.items() if isinstance(headers, Mapping) else headers)

@@ -1,0 +1,128 @@
+"""Who is calling: turns a request's headers into a ``Caller``, by Keystone or, without one, by the token's own words."""
+
+import abc
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import falcon
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.model.caller import Caller, Policy
+
+_NOAUTH_TOKEN = re.compile(r"[^\s:\x00-\x1f\x7f]{1,255}(?::[^\s:\x00-\x1f\x7f]{0,255})?")
+
+
+class Authenticator(abc.ABC):
+    """Finds the caller of a request, or answers 401."""
+
+    @abc.abstractmethod
+    def caller(self, req: falcon.Request, request_id: str, global_request_id: str | None) -> Caller:
+        """Return who makes ``req``; raises falcon.HTTPUnauthorized, or Unavailable when nobody can tell now."""
+
+
+def unauthorized(challenge: str | None = None) -> falcon.HTTPUnauthorized:
+    """Return the 401 every API answers to a request without a good token."""
+    return falcon.HTTPUnauthorized(
+        title="Unauthorized",
+        description="The request you have made requires authentication.",
+        challenges=[challenge] if challenge else None,
+    )
+
+
+class NoAuth(Authenticator):
+    """``noauth2``: the token says who calls, ``user`` or ``user:project``. For trying and testing only."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def caller(self, req: falcon.Request, request_id: str, global_request_id: str | None) -> Caller:
+        """Return the caller the token names; user ``admin`` is the administrator."""
+        token = req.get_header("X-Auth-Token")
+        if token is None or _NOAUTH_TOKEN.fullmatch(token) is None:
+            raise unauthorized()
+        user_id, _, project_id = token.partition(":")
+        roles = {"reader", "member"} | ({"admin"} if user_id == "admin" else set())
+        return Caller(
+            user_id=user_id,
+            project_id=project_id or user_id,
+            roles=frozenset(roles),
+            request_id=request_id,
+            global_request_id=global_request_id,
+            token=token,
+            service_roles=frozenset({"service"}) if user_id == "admin" else frozenset(),
+            policy=self._policy,
+        )
+
+
+class KeystoneAuth(Authenticator):
+    """Tokens checked by keystonemiddleware, with the options of ``[keystone_authtoken]``."""
+
+    def __init__(self, conf: cfg.ConfigOpts, policy: Policy) -> None:
+        # Loaded only where Keystone is used: it is slow to import and pulls much in.
+        from keystonemiddleware import auth_token  # type: ignore[import-untyped]
+
+        self._policy = policy
+        self._middleware = auth_token.AuthProtocol(
+            _accept, {"oslo_config_config": conf, "delay_auth_decision": True, "log_name": __name__}
+        )
+
+    def caller(self, req: falcon.Request, request_id: str, global_request_id: str | None) -> Caller:
+        """Return the caller Keystone vouches for."""
+        env = req.env
+        self._run_middleware(env)
+        if env.get("HTTP_X_IDENTITY_STATUS") != "Confirmed":
+            raise unauthorized(env.get("nova_lite.challenge"))
+        return Caller(
+            user_id=env.get("HTTP_X_USER_ID", ""),
+            project_id=env.get("HTTP_X_PROJECT_ID", ""),
+            roles=_names(env.get("HTTP_X_ROLES")),
+            request_id=request_id,
+            global_request_id=global_request_id,
+            token=env.get("HTTP_X_AUTH_TOKEN"),
+            service_roles=(
+                _names(env.get("HTTP_X_SERVICE_ROLES"))
+                if env.get("HTTP_X_SERVICE_IDENTITY_STATUS") == "Confirmed"
+                else frozenset()
+            ),
+            system_scope=env.get("HTTP_OPENSTACK_SYSTEM_SCOPE"),
+            user_domain_id=env.get("HTTP_X_USER_DOMAIN_ID"),
+            project_domain_id=env.get("HTTP_X_PROJECT_DOMAIN_ID"),
+            policy=self._policy,
+        )
+
+    def _run_middleware(self, env: dict[str, Any]) -> None:
+        """Run keystonemiddleware on ``env``; it replaces the identity headers by what Keystone said."""
+        statuses: list[str] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
+            statuses.append(status)
+
+        for _ in self._middleware(env, start_response):
+            pass
+        status = statuses[0] if statuses else "500"
+        if status.startswith("401"):
+            env["HTTP_X_IDENTITY_STATUS"] = "Invalid"
+        elif not status.startswith("200"):
+            raise errors.Unavailable("The identity service does not answer.", status=status)
+
+
+def _accept(env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """End of the road for keystonemiddleware: all that counts is what it wrote into ``env``."""
+    start_response("200 OK", [])
+    return []
+
+
+def _names(header: str | None) -> frozenset[str]:
+    return frozenset(name.strip() for name in (header or "").split(",") if name.strip())
+
+
+def authenticator(conf: cfg.ConfigOpts, policy: Policy) -> Authenticator:
+    """Return the authenticator ``[api] auth_strategy`` names."""
+    strategy = conf.api.auth_strategy
+    if strategy == "noauth2":
+        return NoAuth(policy)
+    if strategy == "keystone":
+        return KeystoneAuth(conf, policy)
+    raise errors.Misconfigured(f"[api] auth_strategy: {strategy!r} is neither keystone nor noauth2")

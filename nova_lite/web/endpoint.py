@@ -1,0 +1,96 @@
+"""What a responder declares about itself: its policy, its schemas, the versions that know it.
+
+Declared on the responder, so that a test can see that no route was left without.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, cast
+
+import falcon
+
+from nova_lite.web import validation
+from nova_lite.web.validation import Query, Schemas, query_schema
+from nova_lite.web.versions import Version
+
+P = ParamSpec("P")
+Responder = Callable[Concatenate[Any, falcon.Request, falcon.Response, P], None]
+
+#: For URLs that take no query parameter, and for those of old APIs that ignore what they do not know.
+NO_QUERY = Schemas(("1.0", query_schema()))
+ANY_QUERY = Schemas(("1.0", query_schema(strict=False)))
+_FIRST = Version(1, 0)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What one responder declares.
+
+    ``policy`` names the rules its road asks; with ``enforce`` they are asked here, against the caller's own project,
+    else by the service, which knows the target. ``body`` None means that a body is not read.
+    A request outside ``since`` … ``until`` finds no such URL.
+    """
+
+    policy: tuple[str, ...]
+    query: Schemas
+    body: Schemas | None = None
+    enforce: bool = False
+    since: Version = _FIRST
+    until: Version | None = None
+
+
+def endpoint(
+    *,
+    policy: str | tuple[str, ...],
+    query: Schemas = NO_QUERY,
+    body: Schemas | None = None,
+    enforce: bool = False,
+    since: str = "1.0",
+    until: str | None = None,
+) -> Callable[[Responder[P]], Responder[P]]:
+    """Declare a responder's policy and schemas, and check them before it runs.
+
+    The responder finds ``req.context.query`` (a ``Query``) and ``req.context.body`` (the parsed JSON) filled in.
+    """
+    declared = Endpoint(
+        policy=(policy,) if isinstance(policy, str) else policy,
+        query=query,
+        body=body,
+        enforce=enforce,
+        since=Version.parse(since),
+        until=Version.parse(until) if until else None,
+    )
+
+    def decorate(responder: Responder[P]) -> Responder[P]:
+        @functools.wraps(responder)
+        def run(handler: Any, req: falcon.Request, resp: falcon.Response, *args: P.args, **kwargs: P.kwargs) -> None:
+            _check(declared, req)
+            responder(handler, req, resp, *args, **kwargs)
+
+        run.endpoint = declared  # type: ignore[attr-defined]
+        return cast(Responder[P], run)
+
+    return decorate
+
+
+def declared_endpoint(responder: object) -> Endpoint | None:
+    """Return what ``responder`` declares, or None when it declares nothing."""
+    declared = getattr(responder, "endpoint", None)
+    return declared if isinstance(declared, Endpoint) else None
+
+
+def _check(declared: Endpoint, req: falcon.Request) -> None:
+    version: Version = req.context.version
+    if version < declared.since or (declared.until is not None and version > declared.until):
+        raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
+    if declared.enforce:
+        for rule in declared.policy:
+            req.context.caller.require(rule)
+    query: Query = validation.parse_query(req)
+    declared.query.check(query, version, "query string")
+    req.context.query = query
+    if declared.body is not None:
+        content = validation.read_body(req, req.context.max_body_bytes)
+        req.context.body = validation.parse_json(content, req.content_type)
+        declared.body.check(req.context.body, version)

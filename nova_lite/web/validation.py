@@ -1,0 +1,156 @@
+"""Bodies and query strings: reading them safely and checking them against dated JSON schemas.
+
+Schemas are compiled once, when the module that names them is imported.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import falcon
+import jsonschema_rs
+import orjson
+
+from nova_lite import errors
+from nova_lite.web.versions import Version
+
+#: No more parameters than this in one query string.
+_MAX_PARAMETERS = 1000
+#: A message longer than this shows no value, only what is wrong with it.
+_MAX_MESSAGE = 300
+
+JsonSchema = Mapping[str, Any]
+
+
+class Query(dict[str, list[str]]):
+    """A parsed query string: name → its values, in the order they came."""
+
+    def one(self, name: str) -> str | None:
+        """Return the last value of ``name``, or None."""
+        values = self.get(name)
+        return values[-1] if values else None
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of ``name``."""
+        return self.get(name, [])
+
+
+class Schemas:
+    """The schema of one body or query through time: entries of (first version, schema).
+
+    A request is checked against the youngest entry that is not younger than its version.
+    """
+
+    def __init__(self, *dated: tuple[str, JsonSchema]) -> None:
+        if not dated:
+            raise ValueError("a dated schema needs at least one entry")
+        entries = [(Version.parse(since), schema) for since, schema in dated]
+        if entries != sorted(entries, key=lambda entry: entry[0]):
+            raise ValueError("schema entries go from the oldest version to the youngest")
+        self.dated: Final = tuple(entries)
+        self._compiled = [(since, _compile(schema)) for since, schema in entries]
+
+    def check(self, value: object, version: Version, where: str = "body") -> None:
+        """Raise Invalid, naming the field, unless ``value`` is what the schema of ``version`` wants."""
+        validator = self._compiled[0][1]
+        for since, candidate in self._compiled:
+            if since <= version:
+                validator = candidate
+        error = next(validator.iter_errors(value), None)
+        if error is not None:
+            raise errors.Invalid(_explain(error, where))
+
+
+def _compile(schema: JsonSchema) -> jsonschema_rs.Draft4Validator:
+    # Draft 4, as OpenStack clients expect: there 1.0 is not an integer.
+    return jsonschema_rs.Draft4Validator(dict(schema), validate_formats=True)
+
+
+def _explain(error: Any, where: str) -> str:
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
+    message = str(error.message)
+    if len(message) > _MAX_MESSAGE:
+        message = f"{message[:80]} … {message[-120:]}"
+    return f"{(field.lstrip('.') or where)[:200]}: {message}"
+
+
+def query_schema(
+    single: Mapping[str, JsonSchema] | None = None,
+    repeated: Mapping[str, JsonSchema] | None = None,
+    patterns: Mapping[str, JsonSchema] | None = None,
+    *,
+    strict: bool = True,
+) -> dict[str, Any]:
+    """Return the schema of a query string.
+
+    ``single`` may come once, ``repeated`` and those whose name matches one of ``patterns`` may repeat;
+    with ``strict`` nothing else may come. Each value is the schema of one string.
+    """
+    properties = {name: {"type": "array", "items": dict(item), "maxItems": 1} for name, item in (single or {}).items()}
+    properties |= {name: {"type": "array", "items": dict(item)} for name, item in (repeated or {}).items()}
+    return {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {
+            pattern: {"type": "array", "items": dict(item)} for pattern, item in (patterns or {}).items()
+        },
+        "additionalProperties": not strict,
+    }
+
+
+def parse_query(req: falcon.Request) -> Query:
+    """Return the query string of ``req`` parsed; raises Invalid when it is not UTF-8 or far too long."""
+    try:
+        pairs = parse_qs(req.query_string, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except UnicodeDecodeError:
+        raise errors.Invalid("query string: not UTF-8") from None
+    except ValueError:
+        raise errors.Invalid(f"query string: more than {_MAX_PARAMETERS} parameters") from None
+    for name, values in pairs.items():
+        if "\x00" in name or any("\x00" in value for value in values):
+            raise errors.Invalid(f"query string: {name[:64]!r} holds a NUL character")
+    return Query(pairs)
+
+
+def read_body(req: falcon.Request, max_bytes: int) -> bytes:
+    """Return the body of ``req``, never reading more than ``max_bytes`` + 1.
+
+    Raises: TooLarge, Invalid for a broken Content-Length, 411 for a length nobody told.
+    """
+    raw_length = req.env.get("CONTENT_LENGTH") or ""
+    if not raw_length:
+        if req.env.get("HTTP_TRANSFER_ENCODING"):
+            if not req.env.get("wsgi.input_terminated"):
+                raise falcon.HTTPLengthRequired(title="Length Required", description="Content-Length is required.")
+            body: bytes = req.stream.read(max_bytes + 1)
+            return _bounded(body, max_bytes)
+        return b""
+    if not (raw_length.isascii() and raw_length.isdigit()):
+        raise errors.Invalid("Content-Length: not a whole number")
+    if int(raw_length) > max_bytes:
+        raise errors.TooLarge(f"The request body is larger than {max_bytes} bytes.")
+    return _bounded(req.bounded_stream.read(max_bytes + 1), max_bytes)
+
+
+def _bounded(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise errors.TooLarge(f"The request body is larger than {max_bytes} bytes.")
+    return body
+
+
+def parse_json(body: bytes, content_type: str | None) -> Any:
+    """Return what the JSON ``body`` says.
+
+    Raises: 415 for another content type, Invalid for a missing one, for malformed or far too deep JSON.
+    """
+    if not content_type:
+        raise errors.Invalid("Content-Type: required when there is a body")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise falcon.HTTPUnsupportedMediaType(
+            title="Unsupported Media Type",
+            description=f"The media type {content_type[:64]} is not supported, use application/json",
+        )
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise errors.Invalid(f"body: malformed JSON: {exc}") from None
