@@ -1,0 +1,223 @@
+"""A real Keystone under uWSGI, with the users, projects and catalog of a deployment."""
+
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.stack.mariadb import MariaDB
+from tests.integration.stack.processes import Program, StackError, wait_until
+from tests.integration.stack.site import ADDRESS, PASSWORD, Site, run
+from tests.integration.stack.venv import neighbours_venv
+
+REGION = "RegionOne"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user with its roles in one project. The password is the same for all."""
+
+    user: str
+    project: str
+    roles: tuple[str, ...]
+
+
+ADMIN = Account("admin", "admin", ("admin",))
+NOVA = Account("nova", "service", ("admin", "service"))
+GLANCE = Account("glance", "service", ("admin", "service"))
+DEMO = Account("demo", "demo", ("member", "reader"))
+OTHER = Account("other", "other", ("member", "reader"))
+READER = Account("reader", "demo", ("reader",))
+_SEEDED = (NOVA, GLANCE, DEMO, OTHER, READER)
+
+
+class Keystone:
+    """An identity service; what it knows is in MariaDB and survives ``stop`` and ``start``."""
+
+    def __init__(self, site: Site, mariadb: MariaDB) -> None:
+        self._site = site
+        self._mariadb = mariadb
+        self.port = site.port("keystone")
+        self.url = f"http://{ADDRESS}:{self.port}/v3"
+
+    def start(self) -> None:
+        """Start Keystone, its database and users made on the first time; return once it issues tokens."""
+        venv = neighbours_venv()
+        configuration = self._write_configuration()
+        manage = [str(venv / "bin" / "keystone-manage"), "--config-file", str(configuration)]
+        seeded = self._site.path("data", "keystone", "seeded")
+        if not seeded.exists():
+            self._bootstrap(manage)
+        environment = {**os.environ, "OS_KEYSTONE_CONFIG_FILES": str(configuration), "PYTHONWARNINGS": "ignore"}
+        self._site.processes.start(Program("keystone", uwsgi(venv, self.port, "keystone.wsgi.api", 2, 4), env=environment))
+        wait_until(self._answers, "Keystone answering", timeout_s=60, hint=f"Log: {self._site.processes.log('keystone')}")
+        if not seeded.exists():
+            self._seed()
+            seeded.write_text("")
+
+    def stop(self) -> None:
+        """Stop Keystone; tokens it issued stay good when it is back."""
+        self._site.processes.stop("keystone")
+
+    def token(self, account: Account) -> str:
+        """Return a fresh token of ``account``, scoped to its project."""
+        return self._authenticate(account)
+
+    def project_id(self, name: str) -> str:
+        """Return the id of a project by its name."""
+        found = self._call("GET", f"/projects?name={name}", token=self.token(ADMIN))["projects"]
+        return str(found[0]["id"])
+
+    def cloud(self, account: Account) -> dict[str, Any]:
+        """Return the ``clouds.yaml`` entry with which clients act as ``account``."""
+        auth = {
+            "auth_url": self.url,
+            "username": account.user,
+            "password": PASSWORD,
+            "project_name": account.project,
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        }
+        return {"auth": auth, "region_name": REGION, "identity_api_version": 3}
+
+    def credentials(self, account: Account, *, marker: str = "") -> str:
+        """Return the options of a configuration group with which a service acts as ``account``."""
+        lines = [
+            "auth_type = password",
+            f"auth_url = {self.url}",
+            f"username = {account.user}",
+            f"password = {PASSWORD}",
+            f"project_name = {account.project}",
+            "user_domain_name = Default",
+            "project_domain_name = Default",
+            f"region_name = {REGION}",
+        ]
+        return "\n".join([*lines, marker]) + "\n"
+
+    def add_endpoint(self, kind: str, name: str, url: str) -> None:
+        """Put a service with one URL for all interfaces into the catalog."""
+        token = self.token(ADMIN)
+        service = self._call("POST", "/services", {"service": {"type": kind, "name": name}}, token)["service"]["id"]
+        for interface in ("public", "internal", "admin"):
+            endpoint = {"service_id": service, "interface": interface, "region_id": REGION, "url": url}
+            self._call("POST", "/endpoints", {"endpoint": endpoint}, token)
+
+    def _write_configuration(self) -> Path:
+        keys = self._site.folder("data", "keystone")
+        text = f"""\
+[database]
+connection = {self._mariadb.url("keystone")}
+[token]
+provider = fernet
+expiration = 86400
+[fernet_tokens]
+key_repository = {keys}/fernet
+[fernet_receipts]
+key_repository = {keys}/fernet
+[credential]
+key_repository = {keys}/credential
+[identity]
+password_hash_rounds = 4
+[oslo_messaging_notifications]
+driver = noop
+"""
+        return self._site.write(text, "etc", "keystone.conf")
+
+    def _bootstrap(self, manage: Sequence[str]) -> None:
+        """Make the schema, the keys and the administrator. Each command takes seconds, so they run beside another."""
+        self._mariadb.create(["keystone"])
+        account = ["--keystone-user", "root", "--keystone-group", "root"] if os.geteuid() == 0 else []
+        log = self._site.path("log", "keystone-manage.log")
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        side_by_side([
+            lambda: run([*manage, "db_sync"], log=log, env=environment),
+            lambda: (
+                run([*manage, "fernet_setup", *account], log=log, env=environment),
+                run([*manage, "credential_setup", *account], log=log, env=environment),
+            ),
+        ])  # fmt: skip
+        # The middleware that checks tokens asks the internal interface, so the catalog must have one.
+        run([*manage, "bootstrap", "--bootstrap-password", PASSWORD, "--bootstrap-region-id", REGION,
+             "--bootstrap-public-url", self.url, "--bootstrap-internal-url", self.url, "--bootstrap-admin-url", self.url],
+            log=log, env=environment)  # fmt: skip
+
+    def _seed(self) -> None:
+        token = self.token(ADMIN)
+        roles = {role["name"]: role["id"] for role in self._call("GET", "/roles", token=token)["roles"]}
+        projects: dict[str, str] = {}
+        for account in _SEEDED:
+            if account.project not in projects:
+                project = {"project": {"name": account.project, "domain_id": "default"}}
+                projects[account.project] = self._call("POST", "/projects", project, token)["project"]["id"]
+            user = {"user": {"name": account.user, "password": PASSWORD, "domain_id": "default"}}
+            user_id = self._call("POST", "/users", user, token)["user"]["id"]
+            for role in account.roles:
+                self._call("PUT", f"/projects/{projects[account.project]}/users/{user_id}/roles/{roles[role]}", token=token)
+
+    def _answers(self) -> bool:
+        self._site.processes.require("keystone")
+        try:
+            self._authenticate(ADMIN)
+        except (StackError, OSError):
+            return False
+        return True
+
+    def _authenticate(self, account: Account) -> str:
+        user = {"name": account.user, "domain": {"id": "default"}, "password": PASSWORD}
+        scope = {"project": {"name": account.project, "domain": {"id": "default"}}}
+        identity = {"methods": ["password"], "password": {"user": user}}
+        return self._send("POST", "/auth/tokens", {"auth": {"identity": identity, "scope": scope}}, None)[1]
+
+    def _call(self, method: str, path: str, body: object = None, token: str | None = None) -> Any:
+        return self._send(method, path, body, token)[0]
+
+    def _send(self, method: str, path: str, body: object, token: str | None) -> tuple[Any, str]:
+        """Send one request; return the decoded body and the token that came with it."""
+        request = urllib.request.Request(self.url + path, method=method)
+        request.add_header("Content-Type", "application/json")
+        if token is not None:
+            request.add_header("X-Auth-Token", token)
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(request, data, timeout=30) as answer:
+                text = answer.read()
+                return (json.loads(text) if text else None), answer.headers.get("X-Subject-Token", "")
+        except urllib.error.HTTPError as exc:
+            with exc:
+                raise StackError(f"Keystone answered {exc.code} to {method} {path}: {exc.read()[:500]!r}") from exc
+
+
+def uwsgi(venv: Path, port: int, module: str, processes: int, threads: int, *extra: str) -> tuple[str, ...]:
+    """Return the command that serves a neighbour's WSGI application on ``port``."""
+    options = (
+        f"--http-socket={ADDRESS}:{port}", f"--module={module}:application", f"--virtualenv={venv}", "--master",
+        f"--processes={processes}", f"--threads={threads}", "--enable-threads", "--lazy-apps", "--need-app",
+        "--die-on-term", "--thunder-lock", "--buffer-size=65535", "--http-chunked-input", "--disable-logging",
+        # Its HTTP socket closes each connection without saying so; saying so keeps clients from reusing one.
+        "--add-header=Connection: close",
+    )  # fmt: skip
+    return (str(venv / "bin" / "uwsgi"), *options, *extra)
+
+
+def side_by_side(jobs: Sequence[Any]) -> None:
+    """Run ``jobs`` in threads, wait for all, raise the first failure."""
+    failures: list[BaseException] = []
+
+    def guarded(job: Any) -> None:
+        try:
+            job()
+        except BaseException as exc:  # noqa: BLE001 - raised again below, in the caller's thread
+            failures.append(exc)
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,120 @@
+"""The place a deployment lives in: its directory, its ports, its processes, and where tools are found."""
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.integration.stack.processes import Missing, Processes, StackError, wait_until
+
+#: Every server of a deployment listens here and nowhere else.
+ADDRESS = "127.0.0.1"
+#: One password for everything: nothing of a deployment is reachable from outside the machine.
+PASSWORD = "secret"
+#: Ports are taken below the range the kernel gives to outgoing connections, so that none steals one.
+_PORTS = range(20000, 32000)
+
+
+class Site:
+    """Directory, ports and processes of one deployment.
+
+    Layout: ``run/`` process records, ``log/`` what they print, ``etc/`` configuration, ``data/`` all else.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.processes = Processes(self.directory)
+        self._lock = threading.Lock()
+
+    def path(self, *parts: str) -> Path:
+        """Return a path below the directory, its parent made."""
+        path = self.directory.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def folder(self, *parts: str) -> Path:
+        """Return a directory below the site's, made."""
+        path = self.directory.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, text: str, *parts: str) -> Path:
+        """Write a file below the directory and return its path."""
+        path = self.path(*parts)
+        path.write_text(text)
+        return path
+
+    def port(self, name: str) -> int:
+        """Return the port of server ``name``: free when first asked for, the same ever after."""
+        record = self.path("ports.json")
+        with self._lock:
+            ports: dict[str, int] = json.loads(record.read_text()) if record.exists() else {}
+            if name not in ports:
+                ports[name] = _free_port(set(ports.values()))
+                record.write_text(json.dumps(ports))
+            return ports[name]
+
+
+def _free_port(taken: set[int]) -> int:
+    for _ in range(1000):
+        port = random.choice(_PORTS)
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return port
+    raise StackError("no free port between 20000 and 32000")
+
+
+def tool(name: str, *, package: str, folders: Sequence[str] = ()) -> str:
+    """Return the path of program ``name``; raises Missing naming the Debian package that has it."""
+    search = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    found = shutil.which(name, path=search)
+    if found is None:
+        raise Missing(f"{name} is not installed (apt-get install {package})")
+    return found
+
+
+def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, timeout_s: float = 120.0,
+        user: str | None = None, cwd: Path | None = None) -> None:  # fmt: skip
+    """Run a command to its end, its output added to ``log``; raises StackError when it fails or takes too long."""
+    account = user if os.geteuid() == 0 else None
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        try:
+            done = subprocess.run(
+                argv, env=dict(env) if env is not None else None, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.STDOUT, timeout=timeout_s, check=False, user=account, group=account,
+                extra_groups=[] if account else None,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as exc:
+            raise StackError(f"{argv[0]} did not end within {timeout_s:g} s. Log: {log}") from exc
+    if done.returncode:
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise StackError(f"{' '.join(argv)} failed ({done.returncode}). Log: {log}\n{last}")
+
+
+def listens(port: int) -> bool:
+    """Return whether something answers on ``port``."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((ADDRESS, port)) == 0
+
+
+def wait_listening(site: Site, name: str, port: int, *, timeout_s: float = 30.0) -> None:
+    """Wait until process ``name`` listens on ``port``; raises at once when it ends instead."""
+
+    def ready() -> bool:
+        site.processes.require(name)
+        return listens(port)
+
+    wait_until(ready, f"{name} listening on {port}", timeout_s=timeout_s, hint=f"Log: {site.processes.log(name)}")
