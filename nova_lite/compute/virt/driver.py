@@ -14,8 +14,8 @@ class Driver(Protocol):
     """What a hypervisor can do with guests.
 
     Errors: NotFound when the guest named does not exist (except in ``destroy``), GuestFailed when the user's input
-    can never work (a root disk smaller than the image), Unavailable when the hypervisor does not answer or fails in
-    a way that another attempt or host may not.
+    can never work (a root disk smaller than the image), Conflict when the guest is here with a newer epoch, Unavailable
+    when the hypervisor does not answer or fails in a way that another attempt or host may not.
     """
 
     #: Whether ``spawn`` reads the image file; a driver that does not gets ``image=None`` and nothing is downloaded.
@@ -61,7 +61,7 @@ class Driver(Protocol):
         ...
 
     def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
-        """Reboot: soft asks the guest and turns hard after ``timeout_s``; hard resets at once and starts a stopped guest."""
+        """Reboot: soft asks the guest and turns hard after ``timeout_s``; hard at once. A stopped guest is started."""
         ...
 
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:

@@ -1,0 +1,115 @@
+"""Begin an operation on an instance in its cell: check the state, write it down, record the workflow.
+
+One transaction decides every race. Both the API (when a client asks) and the super conductor (when a workflow that
+spans cells reaches the cell) begin operations here; the cell's conductor carries them out.
+"""
+
+import uuid as uuids
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.model import states
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import ACTIONS, TaskState
+from nova_lite.model.workflow import Workflow
+
+#: Action → the event that ``os-instance-actions`` shows under it.
+EVENTS: Mapping[str, str] = {
+    "create": "compute__do_build_and_run_instance",
+    "delete": "compute_terminate_instance",
+    "start": "compute_start_instance",
+    "stop": "compute_stop_instance",
+    "reboot": "compute_reboot_instance",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """On whose behalf an operation runs."""
+
+    user_id: str
+    project_id: str
+    request_id: str
+
+
+def begin(
+    session: Session,
+    uuid: str,
+    action: str,
+    requester: Requester,
+    *,
+    timeout_s: float,
+    inputs: Mapping[str, object] | None = None,
+) -> Workflow:
+    """Begin ``action`` (a key of ``states.ACTIONS``) on an instance and return the recorded workflow.
+
+    Raises NotFound when the instance is gone, Conflict naming the state that forbids it. What the action may
+    interrupt is superseded. ``session`` must be a writer of the instance's cell.
+    """
+    instance = instances.lock(session, uuid)
+    refuse_if_wrong_state(instance, action)
+    rule = ACTIONS[action]
+    if instance.task_state is not None:
+        workflows.supersede(session, CellWorkflowRow, uuid)
+    instances.change(session, uuid, task_state=rule.while_busy)
+    return _record(session, instance, action, requester, timeout_s=timeout_s, inputs=inputs)
+
+
+def begin_delete(session: Session, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:
+    """Begin deleting an instance, whatever else is being done to it; None when it is gone or already being deleted."""
+    try:
+        instance = instances.lock(session, uuid)
+    except errors.NotFound:
+        return None
+    if instance.task_state is TaskState.DELETING:
+        return None
+    workflows.supersede(session, CellWorkflowRow, uuid)
+    instances.change(session, uuid, task_state=TaskState.DELETING)
+    return _record(session, instance, "delete", requester, timeout_s=timeout_s, inputs=None)
+
+
+def refuse_if_wrong_state(instance: Instance, action: str) -> None:
+    """Raise Conflict when the instance's state forbids ``action``."""
+    attribute = states.refusal(action, instance.vm_state, instance.task_state)
+    if attribute is not None:
+        value = instance.vm_state if attribute == "vm_state" else instance.task_state
+        shown = action.removesuffix("-hard")
+        raise errors.Conflict(f"Cannot '{shown}' instance {instance.uuid} while it is in {attribute} {value}")
+
+
+def _record(
+    session: Session,
+    instance: Instance,
+    action: str,
+    requester: Requester,
+    *,
+    timeout_s: float,
+    inputs: Mapping[str, object] | None,
+) -> Workflow:
+    shown = action.removesuffix("-hard")
+    actions.begin(
+        session,
+        instance_uuid=instance.uuid,
+        action=shown,
+        request_id=requester.request_id,
+        user_id=requester.user_id,
+        project_id=requester.project_id,
+        event=EVENTS[shown],
+    )
+    workflow = Workflow(
+        uuid=str(uuids.uuid4()),
+        kind=action,
+        subject=instance.uuid,
+        project_id=requester.project_id,
+        user_id=requester.user_id,
+        request_id=requester.request_id,
+        inputs=dict(inputs or {}),
+        deadline=0.0,
+    )
+    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
+    return workflow

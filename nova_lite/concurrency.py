@@ -1,0 +1,128 @@
+"""The only module that knows which threads a daemon runs on: native ones, or eventlet's green ones.
+
+``[service] executor`` decides, before anything else is imported that could start a thread. WSGI applications never
+call ``use``: they run on the server's native threads.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Literal
+
+Executor = Literal["threading", "eventlet"]
+
+_in_use: Executor = "threading"
+
+
+def use(executor: Executor) -> None:
+    """Choose what this process's threads are; for eventlet, patch the standard library. Call it first in ``main``."""
+    global _in_use  # noqa: PLW0603 - a process has one kind of threads; this is the place that knows it.
+    if executor == "eventlet":
+        import eventlet  # noqa: PLC0415 - importing it must not touch processes that run on native threads.
+
+        eventlet.monkey_patch()
+    _in_use = executor
+
+
+def messaging_executor() -> Executor:
+    """Return the oslo.messaging executor that fits."""
+    return _in_use
+
+
+def call_blocking(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a C library's blocking call where it blocks nobody else: under eventlet on a native thread, else right here."""
+    if _in_use == "eventlet":
+        from eventlet import tpool  # noqa: PLC0415 - see use()
+
+        return tpool.execute(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+class Pool:
+    """A bounded set of threads for long work."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+
+    def submit(self, function: Callable[..., object], *args: object) -> Future[object]:
+        """Run ``function`` soon; raises RuntimeError after ``stop``."""
+        return self._executor.submit(function, *args)
+
+    def stop(self) -> None:
+        """Take no more work and wait for what runs."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Ticker:
+    """Calls a function every so many seconds on a thread of its own, until stopped.
+
+    The function must not raise; the next call begins ``interval_s`` after the last one ended.
+    """
+
+    def __init__(self, interval_s: float, function: Callable[[], None], name: str, *, at_once: bool = False) -> None:
+        self._interval_s = interval_s
+        self._function = function
+        self._stopped = threading.Event()
+        self._at_once = at_once
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        if self._at_once:
+            self._function()
+        while not self._stopped.wait(self._interval_s):
+            self._function()
+
+    def stop(self) -> None:
+        """Stop ticking and wait for the call under way."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+
+class KeyedLocks:
+    """One lock a key, for as long as somebody holds or wants it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    def hold(self, key: str) -> "_Held":
+        """Return a context manager that holds ``key``'s lock."""
+        return _Held(self, key)
+
+    def _take(self, key: str) -> threading.Lock:
+        with self._guard:
+            lock, users = self._locks.get(key, (threading.Lock(), 0))
+            self._locks[key] = (lock, users + 1)
+        lock.acquire()
+        return lock
+
+    def _drop(self, key: str) -> None:
+        with self._guard:
+            lock, users = self._locks[key]
+            if users == 1:
+                del self._locks[key]
+            else:
+                self._locks[key] = (lock, users - 1)
+        lock.release()
+
+
+class _Held:
+    def __init__(self, locks: KeyedLocks, key: str) -> None:
+        self._locks = locks
+        self._key = key
+
+    def __enter__(self) -> None:
+        self._locks._take(self._key)
+
+    def __exit__(self, *exc: object) -> None:
+        self._locks._drop(self._key)
+
+
+def monotonic() -> float:
+    """Return seconds on a clock that never steps."""
+    return time.monotonic()

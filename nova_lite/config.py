@@ -1,0 +1,194 @@
+"""Every option nova_lite reads: group, name, unit, default, help; and how configuration files are found.
+
+``load`` returns a private ConfigOpts that is handed down through constructors; there is no global one, so one
+process can hold several configurations (the embedded cloud does). ``list_opts`` feeds the sample generator.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+
+from keystoneauth1 import loading as ks_loading
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_log import log as oslo_logging
+
+#: Where processes look when they are told nothing else.
+DEFAULT_FILE = "/etc/nova_lite/nova-lite.conf"
+#: Environment variable with the WSGI applications' configuration files, separated by ``;``.
+WSGI_ENVIRONMENT = "NOVA_LITE_CONFIG_FILES"
+
+#: Neighbours that are called with credentials, each from the group of its name.
+NEIGHBOURS = ("placement", "glance", "cinder", "service_user")
+
+DEFAULT_OPTS = [
+    cfg.HostAddressOpt("my_ip", default="127.0.0.1", help="IP address of this host, shown to operators."),
+    cfg.StrOpt("host", default=socket.gethostname(), help="Name of this host: unique in its cloud, stable for ever."),
+    cfg.StrOpt("state_path", default="/var/lib/nova_lite", help="Directory for what a process must keep."),
+    cfg.StrOpt("instances_path", default="$state_path/instances", help="Directory of guests' disks, on compute hosts."),
+    cfg.StrOpt("image_cache_path", default="$state_path/images", help="Directory of downloaded images, on hosts."),
+    cfg.StrOpt("compute_driver", default="libvirt", choices=["libvirt", "fake"], help="Hypervisor driver of an agent."),
+    cfg.StrOpt("default_availability_zone", default="nova", help="Availability zone of hosts that are in none."),
+    cfg.IntOpt("report_interval", default=10, min=1, help="Seconds between two heartbeats of a service."),
+    cfg.IntOpt("service_down_time", default=60, min=1, help="Seconds without heartbeat after which a service is down."),
+    cfg.IntOpt("instance_build_timeout", default=600, min=1, help="Seconds after which a build that has not ended is undone."),
+    cfg.IntOpt("operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."),
+    cfg.IntOpt("shutdown_timeout", default=60, min=0, help="Seconds a guest gets to shut down before its power is cut."),
+    cfg.IntOpt("reserved_host_cpus", default=0, min=0, help="CPUs of a host that guests may not use."),
+    cfg.IntOpt("reserved_host_memory_mb", default=512, min=0, help="MiB of a host's memory that guests may not use."),
+    cfg.IntOpt("reserved_host_disk_mb", default=0, min=0, help="MiB of a host's disk that guests may not use."),
+    cfg.FloatOpt("initial_cpu_allocation_ratio", default=4.0, min=0.0, help="CPU overcommit of a host first seen."),
+    cfg.FloatOpt("initial_ram_allocation_ratio", default=1.0, min=0.0, help="Memory overcommit of a host first seen."),
+    cfg.FloatOpt("initial_disk_allocation_ratio", default=1.0, min=0.0, help="Disk overcommit of a host first seen."),
+]
+
+DATABASE_OPTS = [
+    cfg.StrOpt("connection", secret=True, help="SQLAlchemy URL of the database."),
+    cfg.IntOpt("max_pool_size", default=10, min=1, help="Connections each process keeps open at most when idle."),
+]
+
+API_OPTS = [
+    cfg.StrOpt(
+        "auth_strategy",
+        default="keystone",
+        choices=["keystone", "noauth2"],
+        help="Who checks tokens: Keystone, or nobody (the token is the user's name; for tests and the embedded cloud).",
+    ),
+    cfg.IntOpt("max_limit", default=1000, min=1, help="Items a list answers at most in one page."),
+    cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Bytes of a request body at most."),
+    cfg.StrOpt("compute_link_prefix", help="URL prefix of links in answers, where it differs from what requests carry."),
+]
+
+SERVICE_OPTS = [
+    cfg.StrOpt(
+        "executor",
+        default="threading",
+        choices=["threading", "eventlet"],
+        help="What a daemon runs its work on.",
+    ),
+    cfg.IntOpt("graceful_shutdown_timeout", default=60, min=1, help="Seconds a daemon finishes its work in after SIGTERM."),
+]
+
+RPC_OPTS = [
+    cfg.IntOpt("call_timeout", default=30, min=1, help="Seconds a short question to another process may take."),
+    cfg.IntOpt(
+        "call_monitor_timeout",
+        default=10,
+        min=2,
+        help="Seconds without sign of life after which a process doing long work is taken for dead.",
+    ),
+    cfg.IntOpt("threads", default=32, min=1, help="Messages one process works on at once."),
+]
+
+CONDUCTOR_OPTS = [
+    cfg.IntOpt("threads", default=32, min=1, help="Workflows one conductor runs at once."),
+    cfg.FloatOpt("lease", default=15.0, min=0.2, help="Seconds after which a silent conductor's workflows are taken over."),
+    cfg.FloatOpt("scan_interval", default=5.0, min=0.05, help="Seconds between two looks for workflows nobody runs."),
+    cfg.FloatOpt("reconcile_interval", default=30.0, min=0.1, help="Seconds between two rounds of timed repairs."),
+]
+
+SCHEDULER_OPTS = [
+    cfg.IntOpt("max_attempts", default=3, min=1, help="Hosts tried for one build: the chosen one and its alternates."),
+    cfg.IntOpt("host_subset_size", default=1, min=1, help="Best hosts among which the winner is drawn."),
+    cfg.IntOpt("max_placement_results", default=1000, min=1, help="Candidates asked of Placement for one request."),
+    cfg.FloatOpt("host_refresh_interval", default=5.0, min=0.0, help="Seconds host facts of a cell are used unchecked."),
+]
+
+CELLS_OPTS = [
+    cfg.FloatOpt("timeout", default=2.0, min=0.1, help="Seconds a cell gets to answer when all are asked."),
+    cfg.FloatOpt("refresh_interval", default=3.0, min=0.1, help="Seconds after which cell mappings are read again."),
+]
+
+QUOTA_OPTS = [
+    cfg.IntOpt("instances", default=10, min=-1, help="Servers of a project; -1 is unlimited."),
+    cfg.IntOpt("cores", default=20, min=-1, help="Virtual CPUs of a project; -1 is unlimited."),
+    cfg.IntOpt("ram", default=51200, min=-1, help="MiB of memory of a project; -1 is unlimited."),
+    cfg.IntOpt("metadata_items", default=128, min=-1, help="Metadata items of a server; -1 is unlimited."),
+    cfg.IntOpt("key_pairs", default=100, min=-1, help="Keypairs of a user; -1 is unlimited."),
+    cfg.IntOpt("server_groups", default=10, min=-1, help="Server groups of a project; -1 is unlimited."),
+    cfg.IntOpt("server_group_members", default=10, min=-1, help="Servers of a server group; -1 is unlimited."),
+]
+
+LIBVIRT_OPTS = [
+    cfg.StrOpt(
+        "virt_type",
+        default="kvm",
+        choices=["kvm", "qemu"],
+        help="Accelerator of guests. Never guessed: a /dev/kvm that opens may still not run a guest.",
+    ),
+    cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
+]
+
+GLANCE_OPTS = [
+    cfg.BoolOpt(
+        "anonymous",
+        default=False,
+        help="Ask the image service at ``endpoint_override`` without credentials, as the embedded cloud's takes them.",
+    ),
+]
+
+PLACEMENT_OPTS = [
+    cfg.StrOpt(
+        "noauth_token",
+        secret=True,
+        help="Token sent to a Placement that runs with auth_strategy = noauth2, instead of credentials.",
+    ),
+]
+
+_GROUPS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": DEFAULT_OPTS,
+    "api_database": DATABASE_OPTS,
+    "database": DATABASE_OPTS,
+    "placement_database": DATABASE_OPTS,
+    "api": API_OPTS,
+    "service": SERVICE_OPTS,
+    "rpc": RPC_OPTS,
+    "conductor": CONDUCTOR_OPTS,
+    "scheduler": SCHEDULER_OPTS,
+    "cells": CELLS_OPTS,
+    "quota": QUOTA_OPTS,
+    "libvirt": LIBVIRT_OPTS,
+    "glance": GLANCE_OPTS,
+    "placement": PLACEMENT_OPTS,
+}
+
+
+def load(argv: Sequence[str] | None = None, files: Sequence[str] | None = None, *, prog: str = "nova-lite") -> cfg.ConfigOpts:
+    """Return the configuration of one process.
+
+    ``argv`` are command-line arguments (``--config-file``, ``--config-dir``); ``files`` are read when it names none.
+    """
+    conf = cfg.ConfigOpts()
+    register(conf)
+    defaults = list(files) if files is not None else [DEFAULT_FILE] if os.path.exists(DEFAULT_FILE) else []
+    conf(args=list(argv or ()), project="nova_lite", prog=prog, default_config_files=defaults, default_config_dirs=[])
+    return conf
+
+
+def load_for_wsgi() -> cfg.ConfigOpts:
+    """Return the configuration of a WSGI application: files from ``NOVA_LITE_CONFIG_FILES``, else the default file."""
+    named = os.environ.get(WSGI_ENVIRONMENT, "")
+    return load(files=[name for name in named.split(";") if name] or None)
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Teach ``conf`` every option a nova_lite process may read."""
+    for group, options in _GROUPS.items():
+        conf.register_opts(options, group=None if group == "DEFAULT" else group)
+    oslo_logging.register_options(conf)
+    for neighbour in NEIGHBOURS:
+        ks_loading.register_auth_conf_options(conf, neighbour)
+        ks_loading.register_session_conf_options(conf, neighbour)
+        ks_loading.register_adapter_conf_options(conf, neighbour)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return every option by group, for ``oslo-config-generator``."""
+    groups = {name: list(options) for name, options in _GROUPS.items()}
+    for neighbour in NEIGHBOURS:
+        options = ks_loading.get_auth_common_conf_options() + ks_loading.get_session_conf_options()
+        options += ks_loading.get_adapter_conf_options(include_deprecated=False)
+        options += ks_loading.get_auth_plugin_conf_options("password")
+        groups.setdefault(neighbour, []).extend(options)
+    groups["keystone_authtoken"] = [opt for _, opts in auth_token.list_opts() for opt in opts]
+    return list(groups.items())

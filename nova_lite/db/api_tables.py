@@ -1,0 +1,178 @@
+"""The API database: what lives where, what is being built, and what belongs to no cell.
+
+Rows never leave ``db/``; ``repositories/`` turns them into model objects. Times are naive UTC.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from nova_lite.db.columns import BigId, LongText, Timestamp, Uuid, WorkflowColumns, utcnow
+
+
+class ApiBase(DeclarativeBase):
+    """Everything in the API database."""
+
+
+class CellMappingRow(ApiBase):
+    """A cell: where its database and its bus are."""
+
+    __tablename__ = "cell_mappings"
+
+    uuid: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    name: Mapped[str | None] = mapped_column(sa.String(255))
+    transport_url: Mapped[str] = mapped_column(sa.Text)
+    database_connection: Mapped[str] = mapped_column(sa.Text)
+    disabled: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+    updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
+
+
+class HostMappingRow(ApiBase):
+    """Which cell a host serves."""
+
+    __tablename__ = "host_mappings"
+
+    host: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    cell_uuid: Mapped[str] = mapped_column(Uuid, sa.ForeignKey("cell_mappings.uuid"), index=True)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+
+
+class InstanceMappingRow(ApiBase):
+    """Which cell holds an instance (NULL while none is chosen), and what it counts for in its project's quota."""
+
+    __tablename__ = "instance_mappings"
+    __table_args__ = (
+        sa.Index("instance_mappings_usage_idx", "project_id", "queued_for_delete", "user_id"),
+        sa.Index("instance_mappings_cell_idx", "cell_uuid", "project_id"),
+    )
+
+    instance_uuid: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    cell_uuid: Mapped[str | None] = mapped_column(Uuid, sa.ForeignKey("cell_mappings.uuid"))
+    project_id: Mapped[str] = mapped_column(sa.String(255))
+    user_id: Mapped[str] = mapped_column(sa.String(255))
+    vcpus: Mapped[int] = mapped_column(sa.Integer)
+    ram_mib: Mapped[int] = mapped_column(sa.Integer)
+    queued_for_delete: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+
+
+class BuildRequestRow(ApiBase):
+    """A server accepted but not yet in a cell; ``instance`` is the whole Instance as JSON."""
+
+    __tablename__ = "build_requests"
+    __table_args__ = (sa.Index("build_requests_project_idx", "project_id", "created_at"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    instance_uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    project_id: Mapped[str] = mapped_column(sa.String(255))
+    instance: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+
+
+class RequestSpecRow(ApiBase):
+    """What was asked of the scheduler for an instance; moves ask with it again."""
+
+    __tablename__ = "request_specs"
+
+    instance_uuid: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    spec: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+
+
+class ApiWorkflowRow(WorkflowColumns, ApiBase):
+    """Long work that spans cells."""
+
+    __tablename__ = "workflows"
+    __table_args__ = (sa.Index("workflows_open_idx", "status", "lease_until"),)
+
+
+class FlavorRow(ApiBase):
+    """A flavor; ``extra_specs`` is read with it always, so it is a column of it."""
+
+    __tablename__ = "flavors"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=True)
+    flavorid: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    vcpus: Mapped[int] = mapped_column(sa.Integer)
+    memory_mb: Mapped[int] = mapped_column(sa.Integer)
+    root_gb: Mapped[int] = mapped_column(sa.Integer)
+    ephemeral_gb: Mapped[int] = mapped_column(sa.Integer, default=0)
+    swap: Mapped[int] = mapped_column(sa.Integer, default=0)
+    rxtx_factor: Mapped[float] = mapped_column(sa.Double, default=1.0)
+    is_public: Mapped[bool] = mapped_column(sa.Boolean, default=True)
+    disabled: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    description: Mapped[str | None] = mapped_column(sa.Text)
+    extra_specs: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+    updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
+
+
+class FlavorProjectRow(ApiBase):
+    """A project that may use a private flavor."""
+
+    __tablename__ = "flavor_projects"
+
+    flavor_id: Mapped[int] = mapped_column(sa.Integer, sa.ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True)
+    project_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+
+
+class KeypairRow(ApiBase):
+    """A user's public key (``type`` ssh or x509)."""
+
+    __tablename__ = "key_pairs"
+    __table_args__ = (sa.UniqueConstraint("user_id", "name", name="key_pairs_user_name_uniq"),)
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=True)
+    user_id: Mapped[str] = mapped_column(sa.String(255))
+    name: Mapped[str] = mapped_column(sa.String(255))
+    type: Mapped[str] = mapped_column(sa.String(16))
+    fingerprint: Mapped[str] = mapped_column(sa.String(255))
+    public_key: Mapped[str] = mapped_column(LongText)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+
+
+class AggregateRow(ApiBase):
+    """A host aggregate; one with ``availability_zone`` in its metadata is a zone."""
+
+    __tablename__ = "aggregates"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=True)
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    name: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    extra: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+    updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
+
+
+class AggregateHostRow(ApiBase):
+    """A host in an aggregate."""
+
+    __tablename__ = "aggregate_hosts"
+
+    aggregate_id: Mapped[int] = mapped_column(
+        sa.Integer, sa.ForeignKey("aggregates.id", ondelete="CASCADE"), primary_key=True
+    )
+    host: Mapped[str] = mapped_column(sa.String(255), primary_key=True, index=True)
+
+
+class QuotaLockRow(ApiBase):
+    """One row a project: whoever counts its servers holds it, so that counting and inserting are one."""
+
+    __tablename__ = "quota_locks"
+
+    project_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+
+
+class QuotaLimitRow(ApiBase):
+    """A limit that differs from the configured default; ``user_id`` is empty for the project as a whole."""
+
+    __tablename__ = "quota_limits"
+
+    project_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True, default="")
+    resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    hard_limit: Mapped[int] = mapped_column(sa.Integer)

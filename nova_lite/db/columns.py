@@ -1,0 +1,45 @@
+"""Column types and columns that the API's and the cells' tables share."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import Mapped, mapped_column
+
+#: Naive UTC with microseconds, on every database.
+Timestamp = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+#: Text that may pass 64 KiB, on every database.
+LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+#: A counter that grows for ever; SQLite only counts by itself in INTEGER.
+BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+#: A UUID with dashes.
+Uuid = sa.String(36)
+
+
+def utcnow() -> datetime:
+    """Return now as naive UTC, as every column of time holds it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class WorkflowColumns:
+    """The columns of ``workflows``, the same in the API database and in every cell's; see ``model/workflow.py``."""
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    kind: Mapped[str] = mapped_column(sa.String(64))
+    subject: Mapped[str] = mapped_column(Uuid, index=True)
+    project_id: Mapped[str] = mapped_column(sa.String(255))
+    user_id: Mapped[str] = mapped_column(sa.String(255))
+    request_id: Mapped[str] = mapped_column(sa.String(64))
+    inputs: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    facts: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    status: Mapped[str] = mapped_column(sa.String(16))
+    step: Mapped[int] = mapped_column(sa.Integer)
+    attempt: Mapped[int] = mapped_column(sa.Integer)
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+    deadline: Mapped[float] = mapped_column(sa.Double)
+    lease_owner: Mapped[str | None] = mapped_column(sa.String(64))
+    lease_until: Mapped[float] = mapped_column(sa.Double)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+    updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)

@@ -1,0 +1,127 @@
+"""Instance actions and their events: what was done to an instance, by whom, and how it went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
+from nova_lite.db.columns import utcnow
+
+
+@dataclass(frozen=True, slots=True)
+class ActionEvent:
+    """One part of an action; ``result`` is None while it runs, else Success or Error."""
+
+    event: str
+    start_time: datetime
+    finish_time: datetime | None
+    result: str | None
+    host: str | None
+    details: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAction:
+    """An action; ``message`` is None unless it failed."""
+
+    id: int
+    instance_uuid: str
+    action: str
+    request_id: str
+    user_id: str
+    project_id: str
+    message: str | None
+    start_time: datetime
+    finish_time: datetime | None
+    updated_at: datetime
+    events: tuple[ActionEvent, ...] = ()
+
+
+def begin(
+    session: Session, *, instance_uuid: str, action: str, request_id: str, user_id: str, project_id: str, event: str
+) -> None:
+    """Record that ``action`` has begun, with its first event; again for the same request changes nothing."""
+    known = session.scalar(
+        sa.select(InstanceActionRow.id).filter_by(instance_uuid=instance_uuid, request_id=request_id, action=action)
+    )
+    if known is not None:
+        return
+    row = InstanceActionRow(
+        instance_uuid=instance_uuid, action=action, request_id=request_id, user_id=user_id, project_id=project_id
+    )
+    session.add(row)
+    session.flush()
+    session.add(InstanceActionEventRow(action_id=row.id, event=event))
+
+
+def finish(session: Session, *, instance_uuid: str, request_id: str, error: str | None, host: str | None) -> None:
+    """Record how the actions of a request on an instance ended: well, or with ``error`` for users to read."""
+    now = utcnow()
+    row = session.scalar(
+        sa.select(InstanceActionRow)
+        .filter_by(instance_uuid=instance_uuid, request_id=request_id, finish_time=None)
+        .limit(1)
+    )
+    if row is None:
+        return
+    row.finish_time = now
+    row.updated_at = now
+    row.message = None if error is None else "Error"
+    session.execute(
+        sa.update(InstanceActionEventRow)
+        .where(InstanceActionEventRow.action_id == row.id, InstanceActionEventRow.finish_time.is_(None))
+        .values(finish_time=now, result="Success" if error is None else "Error", details=error, host=host)
+    )
+
+
+def of_instance(session: Session, instance_uuid: str) -> list[InstanceAction]:
+    """Return an instance's actions, newest first, without their events."""
+    rows = session.scalars(
+        sa.select(InstanceActionRow)
+        .filter_by(instance_uuid=instance_uuid)
+        .order_by(InstanceActionRow.start_time.desc(), InstanceActionRow.id.desc())
+    )
+    return [_action(row, ()) for row in rows]
+
+
+def of_request(session: Session, instance_uuid: str, request_id: str) -> InstanceAction | None:
+    """Return the action a request did to an instance, with its events, or None."""
+    row = session.scalar(sa.select(InstanceActionRow).filter_by(instance_uuid=instance_uuid, request_id=request_id))
+    if row is None:
+        return None
+    events = session.scalars(
+        sa.select(InstanceActionEventRow).filter_by(action_id=row.id).order_by(InstanceActionEventRow.id)
+    )
+    return _action(row, [_event(event) for event in events])
+
+
+def _action(row: InstanceActionRow, events: Sequence[ActionEvent]) -> InstanceAction:
+    return InstanceAction(
+        id=row.id,
+        instance_uuid=row.instance_uuid,
+        action=row.action,
+        request_id=row.request_id,
+        user_id=row.user_id,
+        project_id=row.project_id,
+        message=row.message,
+        start_time=row.start_time,
+        finish_time=row.finish_time,
+        updated_at=row.updated_at,
+        events=tuple(events),
+    )
+
+
+def _event(row: InstanceActionEventRow) -> ActionEvent:
+    return ActionEvent(
+        event=row.event,
+        start_time=row.start_time,
+        finish_time=row.finish_time,
+        result=row.result,
+        host=row.host,
+        details=row.details,
+        traceback=row.traceback,
+    )

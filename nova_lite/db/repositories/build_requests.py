@@ -1,0 +1,62 @@
+"""Servers accepted but not yet in a cell, and what was asked for them; both in the API database."""
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import BuildRequestRow, RequestSpecRow
+from nova_lite.model.instance import Instance
+from nova_lite.model.request_spec import RequestSpec
+
+
+def add(session: Session, instance: Instance, spec: RequestSpec) -> None:
+    """Record an accepted server and its request."""
+    session.add(
+        BuildRequestRow(
+            instance_uuid=instance.uuid,
+            project_id=instance.project_id,
+            instance=msgspec.to_builtins(instance),
+            created_at=instance.created_at,
+        )
+    )
+    session.add(RequestSpecRow(instance_uuid=instance.uuid, spec=msgspec.to_builtins(spec)))
+
+
+def get(session: Session, instance_uuid: str) -> Instance | None:
+    """Return a server that is in no cell yet, or None."""
+    row = session.scalar(sa.select(BuildRequestRow).filter_by(instance_uuid=instance_uuid))
+    return None if row is None else _instance(row)
+
+
+def of(session: Session, project_id: str | None) -> list[Instance]:
+    """Return every server that is in no cell yet, of a project or of all."""
+    statement = sa.select(BuildRequestRow).order_by(BuildRequestRow.created_at.desc(), BuildRequestRow.id.desc())
+    if project_id is not None:
+        statement = statement.filter_by(project_id=project_id)
+    return [_instance(row) for row in session.scalars(statement)]
+
+
+def rename(session: Session, instance: Instance) -> bool:
+    """Keep what changed on a server that is in no cell yet; False when it is in one now."""
+    changed = session.execute(
+        sa.update(BuildRequestRow)
+        .where(BuildRequestRow.instance_uuid == instance.uuid)
+        .values(instance=msgspec.to_builtins(instance))
+    )
+    return bool(changed.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def drop(session: Session, instance_uuid: str) -> bool:
+    """Take back a server that is in no cell yet; False when it is in one now (or gone)."""
+    dropped = session.execute(sa.delete(BuildRequestRow).where(BuildRequestRow.instance_uuid == instance_uuid))
+    return bool(dropped.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def spec(session: Session, instance_uuid: str) -> RequestSpec | None:
+    """Return what was asked of the scheduler for an instance, or None."""
+    row = session.get(RequestSpecRow, instance_uuid)
+    return None if row is None else msgspec.convert(row.spec, RequestSpec)
+
+
+def _instance(row: BuildRequestRow) -> Instance:
+    return msgspec.convert(row.instance, Instance)

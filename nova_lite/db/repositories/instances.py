@@ -1,0 +1,221 @@
+"""Instances of one cell. Writes that can race name what they expect and raise Conflict otherwise."""
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
+from nova_lite.db.columns import utcnow
+from nova_lite.errors import Conflict, NotFound
+from nova_lite.model.conductor import ExpectedGuest
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Fault, Instance
+from nova_lite.model.states import TaskState, VmState
+from nova_lite.model.workflow import OPEN
+
+#: States of an instance whose guest should be running.
+_RUNNING = (VmState.ACTIVE, VmState.RESCUED, VmState.RESIZED)
+
+
+def add(session: Session, instance: Instance) -> None:
+    """Insert an instance; one with its UUID already there is left alone."""
+    if session.scalar(sa.select(InstanceRow.id).filter_by(uuid=instance.uuid)) is not None:
+        return
+    session.execute(sa.insert(InstanceRow).values(**_values(instance)))
+
+
+def get(session: Session, uuid: str, *, with_deleted: bool = False) -> Instance:
+    """Return one instance; raises NotFound."""
+    return instance_of(_row(session, uuid, with_deleted=with_deleted))
+
+
+def lock(session: Session, uuid: str) -> Instance:
+    """Return one instance, held against other writers until the transaction ends; raises NotFound."""
+    row = session.scalar(sa.select(InstanceRow).filter_by(uuid=uuid, deleted=False).with_for_update())
+    if row is None:
+        raise NotFound(f"Instance {uuid} could not be found.")
+    return instance_of(row)
+
+
+def change(session: Session, uuid: str, *, expect_task: TaskState | None | str = "any", **values: Any) -> None:
+    """Set columns of a live instance; raises Conflict when it is gone or its task is not ``expect_task``."""
+    statement = sa.update(InstanceRow).where(InstanceRow.uuid == uuid, InstanceRow.deleted.is_(False))
+    if expect_task != "any":
+        statement = statement.where(InstanceRow.task_state == expect_task)
+    done = session.execute(statement.values(updated_at=utcnow(), **values))
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict(f"Instance {uuid} is gone or busy with something else.")
+
+
+def set_fault(session: Session, uuid: str, fault: Fault, **values: Any) -> None:
+    """Set an instance's fault, and other columns with it, whatever its task."""
+    change(session, uuid, fault=msgspec.to_builtins(fault), **values)
+
+
+def mark_deleted(session: Session, uuid: str) -> bool:
+    """Turn a live instance into a deleted one; False when it was not there or was deleted before."""
+    now = utcnow()
+    done = session.execute(
+        sa.update(InstanceRow)
+        .where(InstanceRow.uuid == uuid, InstanceRow.deleted.is_(False))
+        .values(
+            deleted=True,
+            deleted_at=now,
+            terminated_at=now,
+            updated_at=now,
+            vm_state=VmState.DELETED,
+            task_state=None,
+            power_state=PowerState.NOSTATE,
+        )
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def remove(session: Session, uuid: str) -> None:
+    """Take back an instance that no user ever saw in this cell."""
+    session.execute(sa.delete(InstanceRow).where(InstanceRow.uuid == uuid))
+
+
+def expected_on(session: Session, host: str) -> list[ExpectedGuest]:
+    """Return what should be on ``host``."""
+    at_work = (
+        sa.select(CellWorkflowRow.id)
+        .where(CellWorkflowRow.subject == InstanceRow.uuid, CellWorkflowRow.status.in_(OPEN))
+        .exists()
+    )
+    rows = session.execute(
+        sa.select(
+            InstanceRow.uuid,
+            InstanceRow.epoch,
+            InstanceRow.power_state,
+            InstanceRow.vm_state,
+            InstanceRow.task_state,
+            at_work,
+        ).filter_by(host=host, deleted=False)
+    )
+    return [
+        ExpectedGuest(
+            uuid=uuid,
+            epoch=epoch,
+            power_state=PowerState(power_state),
+            should_run=vm_state in _RUNNING,
+            is_settled=task_state is None and not busy,
+        )
+        for uuid, epoch, power_state, vm_state, task_state, busy in rows
+    ]
+
+
+def belongs(session: Session, uuid: str, host: str, epoch: int) -> bool:
+    """Return whether the instance lives, belongs on ``host`` at ``epoch``, and is not being deleted."""
+    row = session.execute(
+        sa.select(InstanceRow.host, InstanceRow.epoch, InstanceRow.task_state).filter_by(uuid=uuid, deleted=False)
+    ).one_or_none()
+    return row is not None and (row.host, row.epoch) == (host, epoch) and row.task_state != TaskState.DELETING
+
+
+def instance_of(row: InstanceRow) -> Instance:
+    """Return the Instance that ``row`` holds."""
+    return Instance(
+        uuid=row.uuid,
+        project_id=row.project_id,
+        user_id=row.user_id,
+        display_name=row.display_name,
+        hostname=row.hostname,
+        description=row.description,
+        vm_state=VmState(row.vm_state),
+        task_state=None if row.task_state is None else TaskState(row.task_state),
+        power_state=PowerState(row.power_state),
+        host=row.host,
+        node=row.node,
+        node_name=row.node_name,
+        epoch=row.epoch,
+        flavor=Flavor(**row.flavor),
+        image_id=row.image_ref,
+        image_properties=row.image_properties,
+        metadata=row.user_metadata,
+        tags=tuple(row.tags),
+        key_name=row.key_name,
+        key_data=row.key_data,
+        user_data=row.user_data,
+        has_config_drive=row.config_drive,
+        availability_zone=row.availability_zone,
+        requested_zone=row.requested_zone,
+        launch_index=row.launch_index,
+        reservation_id=row.reservation_id,
+        root_device_name=row.root_device_name,
+        access_ip_v4=row.access_ip_v4,
+        access_ip_v6=row.access_ip_v6,
+        disk_config=row.disk_config,
+        is_locked=row.locked,
+        locked_reason=row.locked_reason,
+        scheduling=row.scheduling,
+        fault=None if row.fault is None else msgspec.convert(row.fault, Fault),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        launched_at=row.launched_at,
+        terminated_at=row.terminated_at,
+        deleted_at=row.deleted_at,
+    )
+
+
+def _values(instance: Instance) -> dict[str, Any]:
+    """Return the columns that hold ``instance``."""
+    return {
+        "uuid": instance.uuid,
+        "project_id": instance.project_id,
+        "user_id": instance.user_id,
+        "display_name": instance.display_name,
+        "hostname": instance.hostname,
+        "description": instance.description,
+        "vm_state": instance.vm_state,
+        "task_state": instance.task_state,
+        "power_state": instance.power_state,
+        "host": instance.host,
+        "node": instance.node,
+        "node_name": instance.node_name,
+        "epoch": instance.epoch,
+        "vcpus": instance.flavor.vcpus,
+        "memory_mb": instance.flavor.ram_mib,
+        "root_gb": instance.flavor.root_gib,
+        "ephemeral_gb": instance.flavor.ephemeral_gib,
+        "flavor": msgspec.to_builtins(instance.flavor),
+        "image_ref": instance.image_id,
+        "image_properties": instance.image_properties,
+        "user_metadata": instance.metadata,
+        "tags": list(instance.tags),
+        "key_name": instance.key_name,
+        "key_data": instance.key_data,
+        "user_data": instance.user_data,
+        "config_drive": instance.has_config_drive,
+        "availability_zone": instance.availability_zone,
+        "requested_zone": instance.requested_zone,
+        "launch_index": instance.launch_index,
+        "reservation_id": instance.reservation_id,
+        "root_device_name": instance.root_device_name,
+        "access_ip_v4": instance.access_ip_v4,
+        "access_ip_v6": instance.access_ip_v6,
+        "disk_config": instance.disk_config,
+        "locked": instance.is_locked,
+        "locked_reason": instance.locked_reason,
+        "scheduling": instance.scheduling,
+        "fault": None if instance.fault is None else msgspec.to_builtins(instance.fault),
+        "created_at": instance.created_at,
+        "updated_at": instance.updated_at,
+        "launched_at": instance.launched_at,
+        "terminated_at": instance.terminated_at,
+        "deleted_at": instance.deleted_at,
+        "deleted": instance.is_deleted,
+    }
+
+
+def _row(session: Session, uuid: str, *, with_deleted: bool) -> InstanceRow:
+    statement = sa.select(InstanceRow).filter_by(uuid=uuid)
+    if not with_deleted:
+        statement = statement.filter_by(deleted=False)
+    row = session.scalar(statement)
+    if row is None:
+        raise NotFound(f"Instance {uuid} could not be found.")
+    return row

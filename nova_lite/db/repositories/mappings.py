@@ -1,0 +1,138 @@
+"""What lives where: cell, host and instance mappings, all in the API database."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import BuildRequestRow, CellMappingRow, HostMappingRow, InstanceMappingRow
+from nova_lite.errors import NotFound
+from nova_lite.model.host import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMapping:
+    """Where an instance is; ``cell_uuid`` is None until a cell is chosen."""
+
+    instance_uuid: str
+    cell_uuid: str | None
+    project_id: str
+    user_id: str
+    is_queued_for_delete: bool
+
+
+def cells(session: Session) -> list[Cell]:
+    """Return every cell, cell0 first, then by age."""
+    rows = session.scalars(sa.select(CellMappingRow).order_by(CellMappingRow.created_at, CellMappingRow.uuid))
+    return sorted((_cell(row) for row in rows), key=lambda cell: not cell.is_cell0)
+
+
+def cell(session: Session, uuid: str) -> Cell:
+    """Return one cell; raises NotFound."""
+    row = session.get(CellMappingRow, uuid)
+    if row is None:
+        raise NotFound(f"Cell with uuid {uuid} was not found.")
+    return _cell(row)
+
+
+def add_cell(session: Session, new: Cell) -> None:
+    """Record a new cell."""
+    session.add(
+        CellMappingRow(
+            uuid=new.uuid,
+            name=new.name,
+            transport_url=new.transport_url,
+            database_connection=new.database_connection,
+            disabled=new.is_disabled,
+        )
+    )
+    session.flush()
+
+
+def hosts(session: Session, cell_uuid: str | None = None) -> dict[str, str]:
+    """Return host → cell UUID, of one cell or of all."""
+    statement = sa.select(HostMappingRow.host, HostMappingRow.cell_uuid).order_by(HostMappingRow.host)
+    if cell_uuid is not None:
+        statement = statement.filter_by(cell_uuid=cell_uuid)
+    return {host: cell_id for host, cell_id in session.execute(statement)}
+
+
+def add_host(session: Session, host: str, cell_uuid: str) -> None:
+    """Map a host; the database refuses a host that is mapped already."""
+    session.add(HostMappingRow(host=host, cell_uuid=cell_uuid))
+    session.flush()
+
+
+def instance(session: Session, uuid: str) -> InstanceMapping:
+    """Return where an instance is; raises NotFound for one that was never accepted or is being deleted unborn."""
+    row = session.get(InstanceMappingRow, uuid)
+    if row is None:
+        raise NotFound(f"Instance {uuid} could not be found.")
+    return InstanceMapping(row.instance_uuid, row.cell_uuid, row.project_id, row.user_id, row.queued_for_delete)
+
+
+def add_instance(session: Session, uuid: str, *, project_id: str, user_id: str, vcpus: int, ram_mib: int) -> None:
+    """Record a new instance that is in no cell yet."""
+    session.add(
+        InstanceMappingRow(
+            instance_uuid=uuid, project_id=project_id, user_id=user_id, vcpus=vcpus, ram_mib=ram_mib
+        )
+    )
+
+
+def settle(session: Session, uuid: str, cell_uuid: str) -> bool:
+    """Point an instance at its cell and drop its build request, if it is still wanted.
+
+    False when it was deleted meanwhile. An instance that already points at ``cell_uuid`` is settled.
+    """
+    dropped = session.execute(sa.delete(BuildRequestRow).where(BuildRequestRow.instance_uuid == uuid))
+    if dropped.rowcount != 1:  # type: ignore[attr-defined]
+        row = session.get(InstanceMappingRow, uuid)
+        return row is not None and row.cell_uuid == cell_uuid
+    session.execute(
+        sa.update(InstanceMappingRow).where(InstanceMappingRow.instance_uuid == uuid).values(cell_uuid=cell_uuid)
+    )
+    return True
+
+
+def queue_for_delete(session: Session, uuid: str) -> None:
+    """Stop counting an instance: it is being deleted."""
+    session.execute(
+        sa.update(InstanceMappingRow).where(InstanceMappingRow.instance_uuid == uuid).values(queued_for_delete=True)
+    )
+
+
+def unborn(session: Session, uuids: Sequence[str]) -> list[str]:
+    """Return those of ``uuids`` that were deleted before a cell was chosen."""
+    return list(
+        session.scalars(
+            sa.select(InstanceMappingRow.instance_uuid).where(
+                InstanceMappingRow.instance_uuid.in_(uuids),
+                InstanceMappingRow.cell_uuid.is_(None),
+                InstanceMappingRow.queued_for_delete,
+            )
+        )
+    )
+
+
+def remove_instances(session: Session, uuids: Iterable[str]) -> None:
+    """Forget instances that no cell holds."""
+    session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.instance_uuid.in_(list(uuids))))
+
+
+def usage(session: Session, project_id: str, user_id: str | None = None) -> tuple[int, int, int]:
+    """Return the instances, vCPUs and MiB of memory that a project (or a user in it) has now."""
+    statement = sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(InstanceMappingRow.vcpus), 0),
+        sa.func.coalesce(sa.func.sum(InstanceMappingRow.ram_mib), 0),
+    ).where(InstanceMappingRow.project_id == project_id, InstanceMappingRow.queued_for_delete.is_(False))
+    if user_id is not None:
+        statement = statement.where(InstanceMappingRow.user_id == user_id)
+    instances, vcpus, ram_mib = session.execute(statement).one()
+    return int(instances), int(vcpus), int(ram_mib)
+
+
+def _cell(row: CellMappingRow) -> Cell:
+    return Cell(row.uuid, row.name, row.transport_url, row.database_connection, row.disabled)

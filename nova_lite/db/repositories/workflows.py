@@ -1,0 +1,152 @@
+"""Workflow records: adding, claiming by lease, recording progress. The same SQL serves the API and cell databases.
+
+``Row`` is ``ApiWorkflowRow`` or ``CellWorkflowRow``. Whoever records progress names itself; when the lease is no
+longer its own, nothing is written and False comes back.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.model.workflow import OPEN, Status, Workflow
+from nova_lite.storage import epoch_now
+
+Row = type[ApiWorkflowRow] | type[CellWorkflowRow]
+
+#: Seconds a new workflow is left to whoever is nudged, before scans take it up.
+_NUDGE_GRACE_S = 1.0
+
+
+def add(session: Session, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
+    """Record a new workflow, due ``timeout_s`` from now by the database's clock; one already there is left alone."""
+    known = session.scalar(sa.select(row.id).where(row.uuid == workflow.uuid))
+    if known is not None:
+        return
+    session.execute(
+        sa.insert(row).values(
+            uuid=workflow.uuid,
+            kind=workflow.kind,
+            subject=workflow.subject,
+            project_id=workflow.project_id,
+            user_id=workflow.user_id,
+            request_id=workflow.request_id,
+            inputs=workflow.inputs,
+            facts=workflow.facts,
+            status=Status.PENDING,
+            step=0,
+            attempt=0,
+            deadline=epoch_now() + timeout_s,
+            lease_until=epoch_now() + _NUDGE_GRACE_S,
+        )
+    )
+
+
+def claim(session: Session, row: Row, uuid: str, *, owner: str, lease_s: float) -> tuple[Workflow, float] | None:
+    """Take the lease of an open workflow nobody holds, counting one more attempt at its step.
+
+    Returns the workflow and the seconds left to its deadline (negative when past), or None when it is not to be had.
+    """
+    taken = session.execute(
+        sa.update(row)
+        .where(
+            row.uuid == uuid,
+            row.status.in_(OPEN),
+            sa.or_(row.lease_owner.is_(None), row.lease_until < epoch_now()),
+        )
+        .values(lease_owner=owner, lease_until=epoch_now() + lease_s, attempt=row.attempt + 1)
+    )
+    if taken.rowcount != 1:  # type: ignore[attr-defined]
+        return None
+    found, now = session.execute(sa.select(row, epoch_now()).where(row.uuid == uuid)).one()
+    return _workflow(found), found.deadline - now
+
+
+def record(session: Session, row: Row, uuid: str, owner: str, **values: Any) -> bool:
+    """Write progress of a workflow whose lease ``owner`` holds; False when it was taken over or superseded."""
+    done = session.execute(
+        sa.update(row)
+        .where(row.uuid == uuid, row.lease_owner == owner, row.status.in_(OPEN))
+        .values(**values)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def park(session: Session, row: Row, uuid: str, owner: str, *, delay_s: float) -> None:
+    """Give a lease back and have the workflow taken up again in ``delay_s``."""
+    session.execute(
+        sa.update(row)
+        .where(row.uuid == uuid, row.lease_owner == owner)
+        .values(lease_owner=owner + "/parked", lease_until=epoch_now() + delay_s)
+    )
+
+
+def renew(session: Session, row: Row, owner: str, *, lease_s: float) -> None:
+    """Prolong every lease of ``owner``."""
+    session.execute(
+        sa.update(row)
+        .where(row.lease_owner == owner, row.status.in_(OPEN))
+        .values(lease_until=epoch_now() + lease_s)
+    )
+
+
+def claimable(session: Session, row: Row, *, limit: int) -> list[str]:
+    """Return the UUIDs of open workflows that nobody runs, oldest first."""
+    return list(
+        session.scalars(
+            sa.select(row.uuid)
+            .where(row.status.in_(OPEN), row.lease_until < epoch_now())
+            .order_by(row.id)
+            .limit(limit)
+        )
+    )
+
+
+def supersede(session: Session, row: Row, subject: str) -> None:
+    """Close every open workflow about ``subject``: its runner stops at its next record, and undoes nothing."""
+    session.execute(
+        sa.update(row)
+        .where(row.subject == subject, row.status.in_(OPEN))
+        .values(status=Status.SUPERSEDED)
+    )
+
+
+def about(session: Session, row: Row, subject: str) -> list[Workflow]:
+    """Return every workflow about ``subject``, newest first."""
+    return [_workflow(found) for found in session.scalars(sa.select(row).filter_by(subject=subject).order_by(row.id.desc()))]
+
+
+def subjects_at_work(session: Session, row: Row, subjects: Sequence[str]) -> set[str]:
+    """Return those of ``subjects`` that an open workflow is about."""
+    return set(
+        session.scalars(sa.select(row.subject).where(row.subject.in_(subjects), row.status.in_(OPEN)).distinct())
+    )
+
+
+def get(session: Session, row: Row, uuid: str) -> Workflow | None:
+    """Return one workflow, or None."""
+    found = session.scalar(sa.select(row).filter_by(uuid=uuid))
+    return None if found is None else _workflow(found)
+
+
+def _workflow(row: ApiWorkflowRow | CellWorkflowRow) -> Workflow:
+    facts: Mapping[str, object] = row.facts
+    return Workflow(
+        uuid=row.uuid,
+        kind=row.kind,
+        subject=row.subject,
+        project_id=row.project_id,
+        user_id=row.user_id,
+        request_id=row.request_id,
+        inputs=row.inputs,
+        deadline=row.deadline,
+        status=Status(row.status),
+        step=row.step,
+        attempt=row.attempt,
+        facts=dict(facts),
+        reason=row.reason,
+        lease_owner=row.lease_owner,
+    )

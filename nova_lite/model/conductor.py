@@ -1,0 +1,25 @@
+"""What agents and their conductor tell each other about a host."""
+
+from dataclasses import dataclass
+
+from nova_lite.model.guest import HostResources, PowerState
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """A compute host introduces itself: its service and its hypervisor. ``node`` is the compute node's UUID."""
+
+    host: str
+    node: str
+    resources: HostResources
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedGuest:
+    """An instance that belongs on a host, as its cell knows it. ``is_settled`` is False while work on it is under way."""
+
+    uuid: str
+    epoch: int
+    power_state: PowerState
+    should_run: bool
+    is_settled: bool

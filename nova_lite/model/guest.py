@@ -1,0 +1,75 @@
+"""What a hypervisor driver is told about a guest, and what it tells back: values, no I/O."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class PowerState(IntEnum):
+    """A guest's power state, with the numbers the Compute API shows in ``OS-EXT-STS:power_state``."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSpec:
+    """Everything needed to make one guest.
+
+    ``epoch`` is the fence: a move raises it, and a guest with an older one must not run.
+    ``metadata`` is what the config drive carries as ``meta_data.json``; ``user_data`` is raw bytes or None.
+    """
+
+    uuid: str
+    name: str
+    epoch: int
+    vcpus: int
+    ram_mib: int
+    root_gib: int
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
+    has_config_drive: bool = False
+    metadata: dict[str, object] = field(default_factory=dict)
+    user_data: bytes | None = None
+    image_properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """A verified image file on this host, shared and never written to.
+
+    ``path`` is a local file, ``disk_format`` is ``raw`` or ``qcow2`` as inspected (not as declared),
+    ``virtual_size`` is in bytes.
+    """
+
+    image_id: str
+    path: str
+    disk_format: str
+    virtual_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A guest as the hypervisor has it."""
+
+    uuid: str
+    epoch: int
+    power_state: PowerState
+
+
+@dataclass(frozen=True, slots=True)
+class HostResources:
+    """What one hypervisor host has in all: memory in MiB, disk in GiB, before reserves and ratios."""
+
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    hypervisor_type: str
+    hypervisor_version: int
+    hypervisor_hostname: str
+    host_ip: str
+    cpu_info: dict[str, object] = field(default_factory=dict)
+    traits: frozenset[str] = frozenset()

@@ -1,0 +1,81 @@
+"""Hosts and the services on them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process that reports to its cell. ``last_seen`` is seconds since 1970 by the cell database's clock.
+
+    ``is_up`` is decided where the row is read, by that same clock.
+    """
+
+    uuid: str
+    host: str
+    binary: str
+    is_disabled: bool
+    disabled_reason: str | None
+    is_forced_down: bool
+    is_up: bool
+    created_at: datetime
+    updated_at: datetime | None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeNode:
+    """A hypervisor: its totals and what its servers use now; memory in MiB, disk in GiB."""
+
+    uuid: str
+    host: str
+    hypervisor_hostname: str
+    hypervisor_type: str
+    hypervisor_version: int
+    host_ip: str
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    cpu_info: dict[str, object] = field(default_factory=dict)
+    vcpus_used: int = 0
+    ram_mib_used: int = 0
+    disk_gib_used: int = 0
+    running_vms: int = 0
+    uptime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A host as the scheduler weighs it; ``cell_id`` says which cell it serves."""
+
+    cell_id: str
+    host: str
+    node: str
+    node_name: str
+    is_up: bool
+    is_disabled: bool
+    disabled_reason: str | None = None
+    availability_zone: str = "nova"
+    free_vcpus: float = 0.0
+    free_ram_mib: float = 0.0
+    free_disk_gib: float = 0.0
+    building: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell mapping: where a cell's database and bus are. ``transport_url`` of cell0 is ``none:///``."""
+
+    uuid: str
+    name: str | None
+    transport_url: str
+    database_connection: str
+    is_disabled: bool = False
+
+    @property
+    def is_cell0(self) -> bool:
+        return self.uuid == CELL0_UUID
+
+
+#: cell0 holds servers that no host could take; it has no hosts and no bus.
+CELL0_UUID = "00000000-0000-0000-0000-000000000000"

@@ -1,0 +1,24 @@
+"""An image as the image service describes it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What we need to know of an image; ``size`` in bytes, ``min_disk_gib`` in GiB, ``min_ram_mib`` in MiB.
+
+    ``hash_algo``/``hash_value`` describe the file's content; ``checksum`` is its MD5, on older services the only one.
+    """
+
+    id: str
+    name: str
+    status: str
+    disk_format: str
+    size: int
+    min_disk_gib: int = 0
+    min_ram_mib: int = 0
+    checksum: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+    virtual_size: int | None = None
+    properties: dict[str, str] = field(default_factory=dict)

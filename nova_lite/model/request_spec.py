@@ -1,0 +1,48 @@
+"""What is asked of the scheduler, and what it answers."""
+
+from dataclasses import dataclass, field
+
+from nova_lite.model.flavor import Flavor
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpec:
+    """What one request of one or many equal servers needs.
+
+    ``forced_host`` and ``forced_node`` come from ``availability_zone=zone:host:node`` and skip the filters, not the
+    claim. ``hints`` are the scheduler hints as sent.
+    """
+
+    project_id: str
+    user_id: str
+    flavor: Flavor
+    image_id: str
+    image_properties: dict[str, str] = field(default_factory=dict)
+    availability_zone: str | None = None
+    forced_host: str | None = None
+    forced_node: str | None = None
+    hints: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A host chosen for an instance, with what it takes in Placement (``allocations``: provider UUID → class → amount)."""
+
+    host: str
+    node: str
+    node_name: str
+    cell_id: str
+    availability_zone: str
+    allocations: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The scheduler's answer for one instance: the claimed host first, then unclaimed alternates in its cell.
+
+    ``explanation`` tells each stage with the hosts that entered and left it, and why the others were refused.
+    """
+
+    instance_uuid: str
+    selections: tuple[Selection, ...]
+    explanation: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,118 @@
+"""Every state a server can be in, and every transition between them; nothing else assigns a state.
+
+``ACTIONS`` is the one table: where an action may start, what the server shows while it is busy, where it ends, and
+where a failure leaves it. The diagram in the documentation is drawn from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class VmState(StrEnum):
+    """What a server is, apart from what is being done to it."""
+
+    ACTIVE = "active"
+    BUILDING = "building"
+    PAUSED = "paused"
+    SUSPENDED = "suspended"
+    STOPPED = "stopped"
+    RESCUED = "rescued"
+    RESIZED = "resized"
+    SOFT_DELETED = "soft-delete"
+    DELETED = "deleted"
+    ERROR = "error"
+    SHELVED = "shelved"
+    SHELVED_OFFLOADED = "shelved_offloaded"
+
+
+class TaskState(StrEnum):
+    """What is being done to a server now; shown as ``OS-EXT-STS:task_state``."""
+
+    SCHEDULING = "scheduling"
+    SPAWNING = "spawning"
+    POWERING_OFF = "powering-off"
+    POWERING_ON = "powering-on"
+    REBOOTING = "rebooting"
+    REBOOTING_HARD = "rebooting_hard"
+    DELETING = "deleting"
+
+
+ANY = frozenset(VmState) - {VmState.DELETED}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done to a server.
+
+    ``ends_in`` is the state after success (None: unchanged), ``fails_in`` after failure (None: back where it was).
+    ``interrupts`` are the tasks it may take over from: a server busy with anything else refuses it.
+    """
+
+    starts_in: frozenset[VmState]
+    while_busy: TaskState
+    ends_in: VmState | None
+    fails_in: VmState | None = None
+    interrupts: frozenset[TaskState] = frozenset()
+
+
+ACTIONS: Mapping[str, Action] = {
+    "create": Action(frozenset({VmState.BUILDING}), TaskState.SPAWNING, VmState.ACTIVE, VmState.ERROR),
+    "delete": Action(ANY, TaskState.DELETING, VmState.DELETED, VmState.ERROR, frozenset(TaskState)),
+    "start": Action(frozenset({VmState.STOPPED}), TaskState.POWERING_ON, VmState.ACTIVE),
+    "stop": Action(frozenset({VmState.ACTIVE, VmState.ERROR}), TaskState.POWERING_OFF, VmState.STOPPED),
+    "reboot": Action(frozenset({VmState.ACTIVE}), TaskState.REBOOTING, VmState.ACTIVE, VmState.ERROR),
+    "reboot-hard": Action(
+        frozenset(
+            {VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED, VmState.ERROR},
+        ),
+        TaskState.REBOOTING_HARD,
+        VmState.ACTIVE,
+        VmState.ERROR,
+        frozenset({TaskState.REBOOTING, TaskState.REBOOTING_HARD}),
+    ),
+}
+
+#: What ``status`` shows for a state at rest, and for tasks that change what is shown.
+_STATUS: Mapping[VmState, str] = {
+    VmState.ACTIVE: "ACTIVE",
+    VmState.BUILDING: "BUILD",
+    VmState.PAUSED: "PAUSED",
+    VmState.SUSPENDED: "SUSPENDED",
+    VmState.STOPPED: "SHUTOFF",
+    VmState.RESCUED: "RESCUE",
+    VmState.RESIZED: "VERIFY_RESIZE",
+    VmState.SOFT_DELETED: "SOFT_DELETED",
+    VmState.DELETED: "DELETED",
+    VmState.ERROR: "ERROR",
+    VmState.SHELVED: "SHELVED",
+    VmState.SHELVED_OFFLOADED: "SHELVED_OFFLOADED",
+}
+_BUSY_STATUS: Mapping[TaskState, str] = {
+    TaskState.REBOOTING: "REBOOT",
+    TaskState.REBOOTING_HARD: "HARD_REBOOT",
+}
+
+
+def status(vm_state: VmState, task_state: TaskState | None) -> str:
+    """Return the ``status`` a server shows on the wire."""
+    if vm_state is VmState.ACTIVE and task_state in _BUSY_STATUS:
+        return _BUSY_STATUS[task_state]
+    return _STATUS[vm_state]
+
+
+def states_of(shown: str) -> list[VmState]:
+    """Return the states shown as ``shown`` (any case); empty when no server can show it."""
+    wanted = shown.upper()
+    found = [state for state, text in _STATUS.items() if text == wanted]
+    return found or ([VmState.ACTIVE] if wanted in _BUSY_STATUS.values() else [])
+
+
+def refusal(action: str, vm_state: VmState, task_state: TaskState | None) -> str | None:
+    """Return which attribute keeps ``action`` from starting (``vm_state`` or ``task_state``), or None when it may."""
+    rule = ACTIONS[action]
+    if vm_state not in rule.starts_in:
+        return "vm_state"
+    if task_state is not None and task_state not in rule.interrupts:
+        return "task_state"
+    return None

@@ -1,0 +1,43 @@
+"""The record of long work: one row in ``workflows``, in the API database or in a cell's."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a workflow stands. Only the first three are open; an open workflow is run by whoever holds its lease."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    UNDOING = "undoing"
+    DONE = "done"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+OPEN = (Status.PENDING, Status.RUNNING, Status.UNDOING)
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """One piece of long work.
+
+    ``subject`` is the UUID it is about (an instance's, or of a multi-create its first). ``inputs`` are recorded once;
+    ``facts`` is what its steps found out. ``step`` counts the steps begun, ``attempt`` the tries of the one under way.
+    ``deadline`` is seconds since 1970 by the database's clock. ``reason`` says, once failed, why, for users.
+    """
+
+    uuid: str
+    kind: str
+    subject: str
+    project_id: str
+    user_id: str
+    request_id: str
+    inputs: dict[str, object]
+    deadline: float
+    status: Status = Status.PENDING
+    step: int = 0
+    attempt: int = 0
+    facts: dict[str, object] = field(default_factory=dict)
+    reason: str | None = None
+    lease_owner: str | None = None

@@ -1,0 +1,211 @@
+"""The message bus: transports, typed calls and casts, servers. What is said over it: the other modules here.
+
+An answer travels in an envelope, so that our own kinds of error arrive as themselves and every other failure of the
+other side arrives as one error, without its stack. Payloads are plain JSON; dataclasses are converted by ``msgspec``.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_messaging import exceptions as bus_errors
+from oslo_messaging._metrics import client as _metrics_options
+from oslo_messaging._tracing import client as _tracing_options
+
+from nova_lite import concurrency, errors
+
+LOG = logging.getLogger(__name__)
+
+#: Nudges waiting to be sent; more are dropped, for whoever is nudged also looks by itself.
+_MAX_NUDGES = 10_000
+
+
+class Bus:
+    """One message bus, joined on first use.
+
+    ``call_timeout_s`` bounds a short question; ``monitor_s`` is how long a process doing long work may be silent.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, transport_url: str | None = None) -> None:
+        self._conf = conf
+        self._url = transport_url
+        self._lock = threading.Lock()
+        self._transport: Any = None
+        self._clients: dict[str, Any] = {}
+        self._nudger: _Nudger | None = None
+        self.call_timeout_s: float = conf.rpc.call_timeout
+        self.monitor_s: float = conf.rpc.call_monitor_timeout
+
+    def _join(self) -> Any:
+        with self._lock:
+            if self._transport is None:
+                _register_bus_options(self._conf)
+                try:
+                    self._transport = oslo_messaging.get_rpc_transport(self._conf, url=self._url)
+                except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure) as exc:
+                    raise errors.Misconfigured("transport_url is not a usable message bus URL") from exc
+            return self._transport
+
+    def _topic(self, topic: str) -> str:
+        """Return ``topic`` as this bus knows it: in-memory buses of one process share one namespace, so they get the
+        virtual host put in front."""
+        url = oslo_messaging.TransportURL.parse(self._conf, self._url)
+        if url.transport in ("kombu+memory", "fake") and url.virtual_host:
+            return f"{url.virtual_host}.{topic}"
+        return topic
+
+    def _client(self, topic: str) -> Any:
+        transport = self._join()
+        with self._lock:
+            if topic not in self._clients:
+                target = oslo_messaging.Target(topic=self._topic(topic))
+                self._clients[topic] = oslo_messaging.get_rpc_client(transport, target, timeout=self.call_timeout_s)
+            return self._clients[topic]
+
+    def call(
+        self, topic: str, method: str, *, server: str | None = None, long_s: float | None = None, **payload: Any
+    ) -> Any:
+        """Ask ``method`` of whoever serves ``topic`` (or of its ``server``) and return the answer.
+
+        ``long_s`` allows that many seconds, as long as the other side shows signs of life. Raises what the other side
+        raised, Timeout when no answer came, Unavailable when the bus does not take the question.
+        """
+        options: dict[str, Any] = {"retry": 2}
+        if server is not None:
+            options["server"] = server
+        if long_s is not None:
+            options |= {"timeout": long_s, "call_monitor_timeout": int(self.monitor_s)}
+        try:
+            answer = self._client(topic).prepare(**options).call({}, method, **payload)
+        except bus_errors.MessagingTimeout as exc:
+            where = f"{topic} on {server}" if server else topic
+            raise errors.Timeout(f"No answer from {where} in time.", method=method) from exc
+        except oslo_messaging.RemoteError as exc:
+            raise errors.NovaLiteError("An internal error happened.", method=method, cause=str(exc)) from exc
+        except (bus_errors.MessagingException, OSError) as exc:
+            raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
+        return _opened(answer)
+
+    def cast(self, topic: str, method: str, *, server: str | None = None, **payload: Any) -> None:
+        """Send without waiting for an answer; raises Unavailable when the bus does not take it."""
+        options: dict[str, Any] = {"retry": 1}
+        if server is not None:
+            options["server"] = server
+        try:
+            self._client(topic).prepare(**options).cast({}, method, **payload)
+        except (bus_errors.MessagingException, OSError) as exc:
+            raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
+
+    def nudge(self, topic: str, method: str, **payload: Any) -> None:
+        """Send in the background, or lose it: for messages that only make happen sooner what would happen anyway."""
+        with self._lock:
+            if self._nudger is None or not self._nudger.is_alive():
+                self._nudger = _Nudger(self)
+                self._nudger.start()
+            nudger = self._nudger
+        nudger.add(topic, method, payload)
+
+    def serve(self, topic: str, server: str, endpoint: object) -> "Server":
+        """Return a server that answers ``topic`` with the public methods of ``endpoint``; call its ``start``."""
+        target = oslo_messaging.Target(topic=self._topic(topic), server=server)
+        return Server(self._join(), target, endpoint)
+
+    def close(self) -> None:
+        """Leave the bus."""
+        with self._lock:
+            nudger, self._nudger = self._nudger, None
+        if nudger is not None:
+            nudger.stop()
+        with self._lock:
+            self._clients.clear()
+            if self._transport is not None:
+                self._transport.cleanup()
+                self._transport = None
+
+
+class Server:
+    """Answers messages with an endpoint's methods until stopped."""
+
+    def __init__(self, transport: Any, target: Any, endpoint: object) -> None:
+        self._server = oslo_messaging.get_rpc_server(
+            transport, target, [_Enveloped(endpoint)], executor=concurrency.messaging_executor()
+        )
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        """Take no more messages and wait for those under way."""
+        self._server.stop()
+        self._server.wait()
+
+
+class _Enveloped:
+    """Wraps each public method of an endpoint: ``{"answer": …}`` or ``{"error": …}``."""
+
+    target = oslo_messaging.Target()
+
+    def __init__(self, endpoint: object) -> None:
+        self._endpoint = endpoint
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._endpoint, name)
+        if name.startswith("_") or not callable(method):
+            raise AttributeError(name)
+
+        def answer(context: Mapping[str, object], **payload: Any) -> dict[str, Any]:
+            try:
+                return {"answer": method(**payload)}
+            except errors.NovaLiteError as exc:
+                return {"error": {"kind": type(exc).__name__, "message": exc.message, "code": exc.code}}
+            except Exception:
+                LOG.exception("%s failed", name)
+                raise
+
+        return answer
+
+
+def _opened(envelope: dict[str, Any]) -> Any:
+    """Return the answer in ``envelope``, or raise the error in it as its own kind."""
+    error = envelope.get("error")
+    if error is None:
+        return envelope["answer"]
+    kind = getattr(errors, error["kind"], errors.NovaLiteError)
+    raise kind(error["message"], code=error["code"])
+
+
+class _Nudger(threading.Thread):
+    """Sends casts one after the other; what cannot be sent is dropped."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(name="nudger", daemon=True)
+        self._bus = bus
+        self._waiting: queue.Queue[tuple[str, str, dict[str, Any]] | None] = queue.Queue(_MAX_NUDGES)
+
+    def add(self, topic: str, method: str, payload: dict[str, Any]) -> None:
+        try:
+            self._waiting.put_nowait((topic, method, payload))
+        except queue.Full:
+            LOG.warning("Too many messages wait for the bus; dropped %s to %s", method, topic)
+
+    def stop(self) -> None:
+        self._waiting.put(None)
+        self.join(timeout=5)
+
+    def run(self) -> None:
+        while (message := self._waiting.get()) is not None:
+            topic, method, payload = message
+            try:
+                self._bus.cast(topic, method, **payload)
+            except errors.Unavailable as exc:
+                LOG.warning("Could not send %s to %s: %s", method, topic, exc.facts.get("cause"))
+
+
+def _register_bus_options(conf: cfg.ConfigOpts) -> None:
+    """Register the option groups that oslo.messaging puts on the global configuration only."""
+    conf.register_opts(_metrics_options.oslo_messaging_metrics, group="oslo_messaging_metrics")
+    conf.register_opts(_tracing_options.oslo_messaging_tracing, group="oslo_messaging_tracing")

@@ -1,0 +1,52 @@
+"""Messages to a compute agent, on its cell's bus."""
+
+import msgspec
+
+from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Instance
+from nova_lite.rpc.bus import Bus
+
+TOPIC = "compute"
+
+
+class ComputeClient:
+    """What an agent can be told to do. Each is safe to say twice; each answers when it is done."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def build(self, instance: Instance, *, timeout_s: float) -> PowerState:
+        """Make and start the guest on ``instance.host``. Raises GuestFailed for what no other host could do better."""
+        plain = msgspec.to_builtins(instance)
+        answer = self._bus.call(TOPIC, "build", server=instance.host, long_s=timeout_s, instance=plain)
+        return PowerState(answer)
+
+    def destroy(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
+        """Remove the guest and all it left on the host."""
+        self._bus.call(TOPIC, "destroy", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+
+    def power_on(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
+        """Start the guest."""
+        answer = self._bus.call(
+            TOPIC, "power_on", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        )
+        return PowerState(answer)
+
+    def power_off(self, host: str, instance_uuid: str, *, timeout_s: float) -> PowerState:
+        """Shut the guest down, after the host's grace by cutting its power."""
+        answer = self._bus.call(TOPIC, "power_off", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+        return PowerState(answer)
+
+    def reboot(self, host: str, instance_uuid: str, epoch: int, *, hard: bool, timeout_s: float) -> PowerState:
+        """Reboot the guest."""
+        answer = self._bus.call(
+            TOPIC, "reboot", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch, hard=hard
+        )
+        return PowerState(answer)
+
+    def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
+        """Return the end of the guest's console log as text."""
+        answer = self._bus.call(
+            TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines
+        )
+        return str(answer)

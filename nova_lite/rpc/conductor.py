@@ -1,0 +1,47 @@
+"""Messages to conductors: on the API bus the super conductor hears them, on a cell's bus that cell's."""
+
+from typing import Any
+
+import msgspec
+
+from nova_lite.model.conductor import ExpectedGuest, HostReport
+from nova_lite.model.guest import Guest
+from nova_lite.rpc.bus import Bus
+
+TOPIC = "conductor"
+
+
+class ConductorClient:
+    """What a conductor can be told and asked."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def wake(self, workflow_uuid: str) -> None:
+        """Have a workflow begun now rather than at the next scan. May be lost, late or doubled."""
+        self._bus.nudge(TOPIC, "wake", workflow_uuid=workflow_uuid)
+
+    def heartbeat(self, host: str, binary: str) -> None:
+        """Say that a service lives. May be lost."""
+        self._bus.nudge(TOPIC, "heartbeat", host=host, binary=binary)
+
+    def register_host(self, report: HostReport) -> None:
+        """Tell what a compute host is and has, once at its start and when that changes."""
+        self._bus.call(TOPIC, "register_host", report=_plain(report))
+
+    def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` now."""
+        answer = self._bus.call(TOPIC, "may_run", host=host, instance_uuid=instance_uuid, epoch=epoch)
+        return bool(answer)
+
+    def expected_guests(self, host: str) -> list[ExpectedGuest]:
+        """Return every instance that belongs on ``host``."""
+        return msgspec.convert(self._bus.call(TOPIC, "expected_guests", host=host), list[ExpectedGuest])
+
+    def report_guests(self, host: str, guests: list[Guest]) -> None:
+        """Tell the power states of guests found in another one than recorded."""
+        self._bus.call(TOPIC, "report_guests", host=host, guests=_plain(guests))
+
+
+def _plain(value: object) -> Any:
+    return msgspec.to_builtins(value)

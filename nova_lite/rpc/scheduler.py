@@ -1,0 +1,25 @@
+"""Messages to the scheduler, on the API bus."""
+
+import msgspec
+
+from nova_lite.model.request_spec import Placed, RequestSpec
+from nova_lite.rpc.bus import Bus
+
+TOPIC = "scheduler"
+
+
+class SchedulerClient:
+    """What the scheduler can be asked."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def place(self, spec: RequestSpec, instance_uuids: list[str], *, timeout_s: float) -> list[Placed]:
+        """Choose and claim a host for each instance, all or none; what an earlier, lost attempt claimed is let go first.
+
+        Raises NoValidHost with the reason, Unavailable when Placement or the scheduler does not answer.
+        """
+        answer = self._bus.call(
+            TOPIC, "place", long_s=timeout_s, spec=msgspec.to_builtins(spec), instance_uuids=instance_uuids
+        )
+        return msgspec.convert(answer, list[Placed])
