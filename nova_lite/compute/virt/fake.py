@@ -3,7 +3,6 @@
 For tests, for scale (hundreds of hosts in one process) and for trying nova_lite where there is no libvirt.
 """
 
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +85,7 @@ class FakeDriver:
             paths = sorted(self._state_dir.glob("*.json"))
             found = [msgspec.json.decode(path.read_bytes(), type=_Record) for path in paths]
         except (OSError, msgspec.DecodeError) as error:
-            raise errors.Misconfigured(f"Cannot read the fake hypervisor's state in {self._state_dir}: {error}") from error
+            raise errors.Misconfigured(f"Cannot read the fake guests in {self._state_dir}: {error}") from error
         with self._lock:
             self._records.update((record.uuid, record) for record in found)
 
@@ -133,7 +132,7 @@ class FakeDriver:
         else:
             if image is not None and spec.root_gib and image.virtual_size > spec.root_gib * _GIB:
                 raise errors.GuestFailed(
-                    f"Image {image.image_id} needs {image.virtual_size} bytes, the flavor's disk has {spec.root_gib} GiB"
+                    f"Image {image.image_id} needs {image.virtual_size} bytes; the disk has {spec.root_gib} GiB"
                 )
             self._store(_Record(spec.uuid, spec.name, spec.epoch, PowerState.RUNNING, boots=1))
         self.faults.play("spawn", after=True)
@@ -143,7 +142,7 @@ class FakeDriver:
         self.faults.play("destroy")
         with self._lock:
             if self._records.pop(uuid, None) is not None and self._state_dir is not None:
-                self._path(uuid).unlink(missing_ok=True)
+                _path(self._state_dir, uuid).unlink(missing_ok=True)
         self.faults.play("destroy", after=True)
 
     def power_on(self, uuid: str) -> None:
@@ -190,19 +189,19 @@ class FakeDriver:
     def _store(self, record: _Record) -> None:
         with self._lock:
             if self._state_dir is not None:
-                _write(self._path(record.uuid), record)
+                _write(_path(self._state_dir, record.uuid), record)
             self._records[record.uuid] = record
 
-    def _path(self, uuid: str) -> Path:
-        assert self._state_dir is not None
-        return self._state_dir / f"{uuid}.json"
+
+def _path(state_dir: Path, uuid: str) -> Path:
+    return state_dir / f"{uuid}.json"
 
 
 def _write(path: Path, record: _Record) -> None:
     half_written = path.with_suffix(".tmp")
     try:
         half_written.write_bytes(msgspec.json.encode(record))
-        os.replace(half_written, path)
+        half_written.replace(path)
     except OSError as error:
         raise errors.Unavailable(f"Cannot record instance {record.uuid}: {error.strerror}", path=str(path)) from error
 

@@ -1,0 +1,9 @@
+"""The one place that imports libvirt's bindings: an optional dependency, None where it is not installed."""
+
+from typing import Any
+
+libvirt: Any
+try:
+    import libvirt  # type: ignore[import-untyped, no-redef]
+except ImportError:
+    libvirt = None

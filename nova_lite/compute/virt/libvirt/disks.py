@@ -1,0 +1,166 @@
+"""The files a guest has on its host: one directory for each instance, its disks and its console log.
+
+Every image format is named to the tools; none is ever guessed from what a file contains.
+"""
+
+import os
+import shutil
+import uuid as uuids
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from nova_lite import errors
+from nova_lite.compute import config_drive, external_tools
+from nova_lite.compute.virt import console
+from nova_lite.compute.virt.libvirt.domain_xml import Disk
+from nova_lite.model.guest import BaseImage, GuestSpec
+
+_GIB = 1024**3
+_MIB = 1024**2
+
+#: There from the first to the last step of a spawn: a guest with this file is a half-made attempt.
+_UNFINISHED = "unfinished"
+
+#: The log, and where virtlogd moves it when it grows too big.
+_CONSOLE_LOG, _OLDER_CONSOLE_LOG = "console.log", "console.log.0"
+
+
+class Disks:
+    """The instance directories below one path."""
+
+    def __init__(self, instances_path: Path) -> None:
+        self._instances_path = instances_path
+        self._qemu_img = self._mke2fs = self._mkswap = self._iso_tool = ""
+
+    def prepare(self) -> None:
+        """Make the directory and find the tools; raises Misconfigured, saying what is missing."""
+        self._qemu_img = external_tools.require("qemu-img", "qemu-utils")
+        self._mke2fs = external_tools.require("mke2fs", "e2fsprogs")
+        self._mkswap = external_tools.require("mkswap", "util-linux")
+        self._iso_tool = config_drive.find_tool()
+        try:
+            self._instances_path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.Misconfigured(f"Cannot make the directory {self._instances_path}: {error.strerror}") from error
+        if not os.access(self._instances_path, os.W_OK | os.X_OK):
+            raise errors.Misconfigured(f"The directory {self._instances_path} is not writable")
+
+    def cache_mode(self) -> str:
+        """Return the safest cache mode this file system can do: ``none`` where it takes direct I/O."""
+        probe = self._instances_path / f".direct-io-{uuids.uuid4()}"
+        try:
+            os.close(os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_DIRECT, 0o600))
+        except OSError:
+            return "writeback"
+        finally:
+            probe.unlink(missing_ok=True)
+        return "none"
+
+    def total_gib(self) -> int:
+        """Return the size of the file system the disks are on."""
+        stats = os.statvfs(self._instances_path)
+        return stats.f_blocks * stats.f_frsize // _GIB
+
+    def console_path(self, uuid: str) -> str:
+        """Return where the guest's console is logged."""
+        return str(self._directory(uuid) / _CONSOLE_LOG)
+
+    def console_log(self, uuid: str) -> bytes:
+        """Return the newest part of the guest's console log."""
+        directory = self._directory(uuid)
+        newest = _last_bytes(directory / _CONSOLE_LOG)
+        if len(newest) >= console.MAX_BYTES:
+            return newest
+        return _last_bytes(directory / _OLDER_CONSOLE_LOG)[-(console.MAX_BYTES - len(newest)) :] + newest
+
+    def is_unfinished(self, uuid: str) -> bool:
+        """Return whether a spawn of this guest began and did not end."""
+        return (self._directory(uuid) / _UNFINISHED).exists()
+
+    def finish(self, uuid: str) -> None:
+        """Note that the spawn is done."""
+        (self._directory(uuid) / _UNFINISHED).unlink(missing_ok=True)
+
+    def make(self, spec: GuestSpec, image: BaseImage) -> list[Disk]:
+        """Make the guest's disks, root first, in a new directory; a failure leaves nothing."""
+        directory = self._directory(spec.uuid)
+        with ExitStack() as undo:
+            undo.callback(self.remove, spec.uuid)
+            try:
+                directory.mkdir(mode=0o711)
+                (directory / _UNFINISHED).touch()
+                disks = [self._make_root(directory, spec, image)]
+                if spec.ephemeral_gib:
+                    disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
+                if spec.swap_mib:
+                    disks.append(self._make_swap(directory, spec.swap_mib))
+                if spec.has_config_drive:
+                    files = config_drive.files(spec.metadata, spec.user_data)
+                    disks.append(self._make_config_drive(directory, files))
+            except OSError as error:
+                raise errors.Unavailable("The host cannot write the instance's disks", cause=str(error)) from error
+            undo.pop_all()
+        return disks
+
+    def remove(self, uuid: str) -> None:
+        """Remove all the guest's files; none is no error."""
+        try:
+            shutil.rmtree(self._directory(uuid))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise errors.Unavailable("The host cannot remove the instance's disks", cause=str(error)) from error
+
+    def _make_root(self, directory: Path, spec: GuestSpec, image: BaseImage) -> Disk:
+        path = directory / "disk"
+        argv = [self._qemu_img, "create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", image.path, str(path)]
+        external_tools.run(argv + ([str(spec.root_gib * _GIB)] if spec.root_gib else []))
+        return Disk(str(path), "qcow2", backing=(image.path, image.disk_format))
+
+    def _make_ephemeral(self, directory: Path, size_gib: int) -> Disk:
+        path = directory / "disk.eph0"
+        _make_sparse(path, size_gib * _GIB)
+        external_tools.run([self._mke2fs, "-q", "-F", "-t", "ext4", "-L", "ephemeral0", str(path)])
+        return Disk(str(path), "raw")
+
+    def _make_swap(self, directory: Path, size_mib: int) -> Disk:
+        path = directory / "disk.swap"
+        _make_sparse(path, size_mib * _MIB)
+        external_tools.run([self._mkswap, str(path)])
+        return Disk(str(path), "raw")
+
+    def _make_config_drive(self, directory: Path, files: Mapping[str, bytes]) -> Disk:
+        path = directory / "disk.config"
+        config_drive.write_iso(path, files, self._iso_tool)
+        return Disk(str(path), "raw", is_config_drive=True)
+
+    def _directory(self, uuid: str) -> Path:
+        # The canonical form of a UUID has no slash and no dot: no uuid leads out of the instances' directory.
+        return self._instances_path / str(uuids.UUID(uuid))
+
+
+def check_size(spec: GuestSpec, image: BaseImage) -> None:
+    """Raise GuestFailed when the image does not fit on the guest's root disk."""
+    if spec.root_gib and image.virtual_size > spec.root_gib * _GIB:
+        raise errors.GuestFailed(
+            f"Image {image.image_id} unfolds to {image.virtual_size} bytes; the flavor's disk has {spec.root_gib} GiB"
+        )
+
+
+def _make_sparse(path: Path, size: int) -> None:
+    with path.open("xb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.truncate(size)
+
+
+def _last_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - console.MAX_BYTES))
+            return file.read(console.MAX_BYTES)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise errors.Unavailable("The host cannot read the console's log", cause=str(error)) from error

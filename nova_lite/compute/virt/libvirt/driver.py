@@ -1,0 +1,316 @@
+"""The hypervisor driver for QEMU guests through libvirt.
+
+What a guest's definition says is in ``domain_xml.py``, its files in ``disks.py``, what the host has in ``host.py``.
+Several hosts of one cloud may share a libvirtd: a driver sees only the domains marked with its own host name.
+"""
+
+import logging
+import time
+import uuid as uuids
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nova_lite import errors
+from nova_lite.compute.virt import console
+from nova_lite.compute.virt.libvirt import domain_xml, host, properties
+from nova_lite.compute.virt.libvirt.bindings import libvirt
+from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
+from nova_lite.compute.virt.libvirt.disks import Disks, check_size
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+
+_VIRT_TYPES = ("qemu", "kvm")
+
+#: How often a guest that was asked to shut down is looked at, and asked again: one still booting misses the first.
+_POLL_S, _ASK_AGAIN_S = 0.2, 5.0
+
+
+class LibvirtDriver:
+    """Real guests. ``virt_type`` is what the operator says it is, never what the machine seems to offer."""
+
+    needs_image = True
+
+    def __init__(
+        self,
+        hostname: str,
+        uri: str,
+        virt_type: str,
+        instances_path: Path,
+        *,
+        host_ip: str = "127.0.0.1",
+        call_timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        if virt_type not in _VIRT_TYPES:
+            raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
+        self._hostname = hostname
+        self._virt_type = virt_type
+        self._host_ip = host_ip
+        self._disks = Disks(instances_path)
+        self._disk_cache = "writeback"
+        self._connection = Connection(uri, call_timeout_s=call_timeout_s)
+
+    def connect(self) -> None:
+        """Reach libvirt and check that it can run guests of the configured type."""
+        self._disks.prepare()
+        self._disk_cache = self._disks.cache_mode()
+        self._on_libvirt(lambda connection: host.check_can_run(connection, self._virt_type), "asking what it can run")
+
+    def close(self) -> None:
+        """Close the connection; guests go on running."""
+        self._connection.close()
+
+    def resources(self) -> HostResources:
+        """Return what this host has in all."""
+
+        def ask(connection: Any) -> HostResources:
+            return HostResources(
+                vcpus=host.vcpus(connection),
+                ram_mib=host.ram_mib(),
+                disk_gib=self._disks.total_gib(),
+                hypervisor_type=connection.getType(),
+                hypervisor_version=connection.getVersion(),
+                hypervisor_hostname=self._hostname,
+                host_ip=self._host_ip,
+                cpu_info=host.cpu_info(connection),
+                traits=host.traits(connection, self._virt_type),
+            )
+
+        return self._on_libvirt(ask, "reading the host's resources")
+
+    def guests(self) -> list[Guest]:
+        """Return every guest of this host, running or not."""
+
+        def ask(connection: Any) -> list[Guest]:
+            found = (self._as_guest(domain) for domain in connection.listAllDomains(0))
+            return [guest for guest in found if guest is not None]
+
+        return self._on_libvirt(ask, "listing the guests")
+
+    def guest(self, uuid: str) -> Guest | None:
+        """Return one guest, or None."""
+
+        def ask(connection: Any) -> Guest | None:
+            domain = _find(connection, uuid)
+            return None if domain is None else self._as_guest(domain)
+
+        return self._on_libvirt(ask, f"looking for instance {uuid}")
+
+    def spawn(self, spec: GuestSpec, image: BaseImage | None) -> None:
+        """Make the guest's disks and start it."""
+        hardware = properties.hardware(spec.image_properties)
+        if image is None:
+            raise errors.GuestFailed("There is no image to boot from")
+        check_size(spec, image)
+        _check_uuid(spec.uuid)
+        if self._is_here_already(spec):
+            return
+        self._remove(spec.uuid)
+        with ExitStack() as undo:
+            undo.callback(self._disks.remove, spec.uuid)
+            disks = self._disks.make(spec, image)
+            setting = domain_xml.Setting(
+                self._hostname, self._virt_type, self._disks.console_path(spec.uuid), self._disk_cache
+            )
+            xml = domain_xml.domain(spec, hardware, disks, setting)
+            undo.callback(self._undefine, spec.uuid)
+            self._on_libvirt(lambda connection: _define_and_start(connection, xml), f"starting instance {spec.uuid}")
+            self._disks.finish(spec.uuid)
+            undo.pop_all()
+
+    def destroy(self, uuid: str) -> None:
+        """Stop the guest at once and remove it and everything it left on this host."""
+        if _is_uuid(uuid) and not self._is_elsewhere(uuid):
+            self._remove(uuid)
+
+    def power_on(self, uuid: str) -> None:
+        """Start a stopped guest."""
+        self._on_guest(uuid, _start, "starting")
+
+    def power_off(self, uuid: str, *, timeout_s: float) -> None:
+        """Ask the guest to shut down and wait, then cut its power."""
+        if not self._shut_down(uuid, timeout_s):
+            self._on_guest(uuid, _cut_power, "stopping")
+
+    def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
+        """Stop the guest, softly if it may, and start it anew from its definition."""
+        self.power_off(uuid, timeout_s=0 if hard else timeout_s)
+        self.power_on(uuid)
+
+    def console_output(self, uuid: str, *, lines: int | None) -> bytes:
+        """Return the last ``lines`` lines of the serial console's log."""
+        self._on_guest(uuid, lambda domain: None, "reading the console of")
+        return console.tail(self._disks.console_log(uuid), lines)
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _is_here_already(self, spec: GuestSpec) -> bool:
+        """Return whether the guest is here with this epoch, and runs; a whole but stopped one is started."""
+        if self._is_elsewhere(spec.uuid):
+            raise errors.Unavailable(f"Instance {spec.uuid} is still defined by another host of this libvirt")
+        known = self.guest(spec.uuid)
+        if known is None or known.epoch < spec.epoch:
+            return False
+        if known.epoch > spec.epoch:
+            raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
+        if known.power_state in (PowerState.SHUTDOWN, PowerState.CRASHED):
+            if self._disks.is_unfinished(spec.uuid):
+                return False
+            self.power_on(spec.uuid)
+        self._disks.finish(spec.uuid)
+        return True
+
+    def _is_elsewhere(self, uuid: str) -> bool:
+        def ask(connection: Any) -> bool:
+            domain = _find(connection, uuid)
+            return domain is not None and not self._is_ours(domain)
+
+        return self._on_libvirt(ask, f"looking for instance {uuid}")
+
+    def _remove(self, uuid: str) -> None:
+        self._undefine(uuid)
+        self._disks.remove(uuid)
+
+    def _undefine(self, uuid: str) -> None:
+        def act(connection: Any) -> None:
+            domain = _find(connection, uuid)
+            if domain is not None and self._is_ours(domain):
+                _cut_power(domain)
+                _undefine(domain)
+
+        self._on_libvirt(act, f"removing instance {uuid}")
+
+    def _shut_down(self, uuid: str, timeout_s: float) -> bool:
+        """Ask the guest to shut down; return whether it is off before ``timeout_s`` have gone."""
+        deadline = time.monotonic() + timeout_s
+        ask_again = 0.0
+        while self._on_guest(uuid, _is_active, "watching"):
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            if now >= ask_again:
+                self._on_guest(uuid, _press_power_button, "shutting down")
+                ask_again = now + _ASK_AGAIN_S
+            time.sleep(min(_POLL_S, max(0.0, deadline - now)))
+        return True
+
+    # -- libvirt --------------------------------------------------------------------------------------------------
+
+    def _on_libvirt(self, use: Callable[[Any], T], what: str) -> T:
+        return self._connection.call(use, what)
+
+    def _on_guest(self, uuid: str, use: Callable[[Any], T], doing: str) -> T:
+        def act(connection: Any) -> T:
+            domain = _find(connection, uuid)
+            if domain is None or not self._is_ours(domain):
+                raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
+            return use(domain)
+
+        return self._on_libvirt(act, f"{doing} instance {uuid}")
+
+    def _is_ours(self, domain: Any) -> bool:
+        mark = _mark(domain)
+        return mark is not None and mark.hostname == self._hostname
+
+    def _as_guest(self, domain: Any) -> Guest | None:
+        """Return the domain as a guest; None when it is not ours, or went away meanwhile."""
+        try:
+            mark = _mark(domain)
+            if mark is None or mark.hostname != self._hostname:
+                return None
+            return Guest(uuid=domain.UUIDString(), epoch=mark.epoch, power_state=_power_state(domain))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+
+
+def _is_uuid(uuid: str) -> bool:
+    try:
+        return str(uuids.UUID(uuid)) == uuid
+    except ValueError:
+        return False
+
+
+def _check_uuid(uuid: str) -> None:
+    if not _is_uuid(uuid):
+        raise errors.Invalid(f"{uuid!r} is no UUID")
+
+
+def _find(connection: Any, uuid: str) -> Any:
+    if not _is_uuid(uuid):
+        return None
+    try:
+        return connection.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def _mark(domain: Any) -> domain_xml.Mark | None:
+    try:
+        text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.NAMESPACE, 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_DOMAIN):
+            return None
+        raise
+    return domain_xml.read_mark(text)
+
+
+def _power_state(domain: Any) -> PowerState:
+    state, reason = domain.state(0)
+    if state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED:
+        return PowerState.CRASHED
+    return {
+        libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
+        libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
+        libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,  # on its way down, and not there yet
+        libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+        libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTDOWN,
+        libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
+        libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.SUSPENDED,
+    }.get(state, PowerState.NOSTATE)
+
+
+def _define_and_start(connection: Any, xml: str) -> None:
+    connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).create()
+
+
+def _is_active(domain: Any) -> bool:
+    return bool(domain.isActive())
+
+
+def _start(domain: Any) -> None:
+    if not domain.isActive():
+        domain.create()
+
+
+def _press_power_button(domain: Any) -> None:
+    try:
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+    except libvirt.libvirtError as error:
+        # It went down, or is paused and cannot hear; the caller looks again and cuts the power in the end.
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+            raise
+
+
+def _cut_power(domain: Any) -> None:
+    try:
+        domain.destroy()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:  # it does not run, and that is what is wanted
+            raise
+
+
+def _undefine(domain: Any) -> None:
+    domain.undefineFlags(
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    )
