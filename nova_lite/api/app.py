@@ -1,0 +1,58 @@
+"""The Compute API as a WSGI application, and its whole URL table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_lite.api import faults, urls
+from nova_lite.api.handlers import versions
+from nova_lite.api.microversions import NEGOTIATION
+from nova_lite.api.policies import registry as policies
+from nova_lite.api.services.images import Images
+from nova_lite.cells.registry import Cells
+from nova_lite.rpc.bus import Bus
+from nova_lite.storage import Database
+from nova_lite.web import app as web
+from nova_lite.web.caller import authenticator
+from nova_lite.web.policy import RulePolicy
+
+
+@dataclass(frozen=True)
+class Backing:
+    """What the API stands on."""
+
+    conf: cfg.ConfigOpts
+    api_db: Database
+    cells: Cells
+    api_bus: Bus
+    images: Images
+
+
+def routes(backing: Backing) -> list[tuple[str, object]]:
+    """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
+    return []
+
+
+def build(conf: cfg.ConfigOpts, *, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> urls.Wsgi:
+    """Return the Compute API over ``api_db`` and ``cells``. Connects to nothing before the first request."""
+    table = routes(Backing(conf, api_db, cells, api_bus, images))
+    api = web.Api(
+        negotiation=NEGOTIATION,
+        render_fault=faults.render,
+        statuses=faults.STATUS_OF,
+        is_public=versions.is_public,
+        max_body_bytes=conf.api.max_request_body_size,
+        request_id_headers=("X-Compute-Request-Id",),
+    )
+    app = web.build(api, authenticator(conf, RulePolicy(conf, policies.rules())))
+    app.add_middleware(urls.ProjectCheck())
+    for path, handler in [*versions.routes(), *table]:
+        app.add_route(path, handler)
+    return urls.VersionPrefix(app, nouns=_nouns(table), link_prefix=conf.api.compute_link_prefix)
+
+
+def _nouns(table: Iterable[tuple[str, Any]]) -> frozenset[str]:
+    """Return every first segment of the table's paths: what cannot be a project id in a URL."""
+    return frozenset(path.split("/")[1] for path, _ in table)

@@ -1,0 +1,59 @@
+"""Rules of servers and their metadata and actions."""
+
+from nova_lite.api.policies.base import ADMIN, PROJECT_MEMBER_OR_ADMIN, PROJECT_READER_OR_ADMIN, rule
+
+INDEX = "os_compute_api:servers:index"
+DETAIL = "os_compute_api:servers:detail"
+ALL_PROJECTS_INDEX = "os_compute_api:servers:index:get_all_tenants"
+ALL_PROJECTS_DETAIL = "os_compute_api:servers:detail:get_all_tenants"
+ALL_FILTERS = "os_compute_api:servers:allow_all_filters"
+SHOW = "os_compute_api:servers:show"
+SHOW_HOST_STATUS = "os_compute_api:servers:show:host_status"
+SHOW_HOST_UNKNOWN = "os_compute_api:servers:show:host_status:unknown-only"
+SHOW_EXTRA_SPECS = "os_compute_api:servers:show:flavor-extra-specs"
+SHOW_EXTENDED = "os_compute_api:os-extended-server-attributes"
+CREATE = "os_compute_api:servers:create"
+CREATE_ON_HOST = "os_compute_api:servers:create:forced_host"
+CREATE_FOR_HOST = "compute:servers:create:requested_destination"
+UPDATE = "os_compute_api:servers:update"
+DELETE = "os_compute_api:servers:delete"
+START = "os_compute_api:servers:start"
+STOP = "os_compute_api:servers:stop"
+REBOOT = "os_compute_api:servers:reboot"
+CONSOLE_OUTPUT = "os_compute_api:os-console-output"
+UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
+METADATA_INDEX = "os_compute_api:server-metadata:index"
+METADATA_SHOW = "os_compute_api:server-metadata:show"
+METADATA_CREATE = "os_compute_api:server-metadata:create"
+METADATA_UPDATE = "os_compute_api:server-metadata:update"
+METADATA_UPDATE_ALL = "os_compute_api:server-metadata:update_all"
+METADATA_DELETE = "os_compute_api:server-metadata:delete"
+
+RULES = (
+    rule(INDEX, PROJECT_READER_OR_ADMIN, "List servers."),
+    rule(DETAIL, PROJECT_READER_OR_ADMIN, "List servers with details."),
+    rule(ALL_PROJECTS_INDEX, ADMIN, "List the servers of every project."),
+    rule(ALL_PROJECTS_DETAIL, ADMIN, "List the servers of every project with details."),
+    rule(ALL_FILTERS, ADMIN, "Filter a list of servers by anything, a host for example."),
+    rule(SHOW, PROJECT_READER_OR_ADMIN, "Show a server."),
+    rule(SHOW_HOST_STATUS, ADMIN, "Show the state of a server's host."),
+    rule(SHOW_HOST_UNKNOWN, ADMIN, "Show the state of a server's host only when it is unknown."),
+    rule(SHOW_EXTRA_SPECS, PROJECT_READER_OR_ADMIN, "Show the extra specs of a server's flavor."),
+    rule(SHOW_EXTENDED, ADMIN, "Show a server's host and other attributes for operators."),
+    rule(CREATE, PROJECT_MEMBER_OR_ADMIN, "Create a server."),
+    rule(CREATE_ON_HOST, ADMIN, "Create a server on a host named in its availability zone."),
+    rule(CREATE_FOR_HOST, ADMIN, "Create a server with a host or a hypervisor asked for."),
+    rule(UPDATE, PROJECT_MEMBER_OR_ADMIN, "Rename or describe a server."),
+    rule(DELETE, PROJECT_MEMBER_OR_ADMIN, "Delete a server."),
+    rule(START, PROJECT_MEMBER_OR_ADMIN, "Start a server."),
+    rule(STOP, PROJECT_MEMBER_OR_ADMIN, "Stop a server."),
+    rule(REBOOT, PROJECT_MEMBER_OR_ADMIN, "Reboot a server."),
+    rule(CONSOLE_OUTPUT, PROJECT_MEMBER_OR_ADMIN, "Read a server's console log."),
+    rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked."),
+    rule(METADATA_INDEX, PROJECT_READER_OR_ADMIN, "Show a server's metadata."),
+    rule(METADATA_SHOW, PROJECT_READER_OR_ADMIN, "Show one item of a server's metadata."),
+    rule(METADATA_CREATE, PROJECT_MEMBER_OR_ADMIN, "Add to a server's metadata."),
+    rule(METADATA_UPDATE, PROJECT_MEMBER_OR_ADMIN, "Set one item of a server's metadata."),
+    rule(METADATA_UPDATE_ALL, PROJECT_MEMBER_OR_ADMIN, "Replace a server's metadata."),
+    rule(METADATA_DELETE, PROJECT_MEMBER_OR_ADMIN, "Delete one item of a server's metadata."),
+)

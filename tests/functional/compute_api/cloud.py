@@ -1,0 +1,180 @@
+"""The real Compute API on real databases: one for the API, one for cell0, one for each of two cells.
+
+No conductor runs here: stories that need a server in a cell put it there with the repositories, as a conductor would.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import falcon.testing
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from nova_lite import config
+from nova_lite.api import app
+from nova_lite.cells.registry import Cells
+from nova_lite.db.api_tables import ApiBase, FlavorRow
+from nova_lite.db.cell_tables import CellBase
+from nova_lite.db.repositories import build_requests, instances, mappings
+from nova_lite.errors import NotFound
+from nova_lite.model.caller import Caller
+from nova_lite.model.host import CELL0_UUID, Cell
+from nova_lite.model.image import Image
+from nova_lite.model.instance import Instance
+from nova_lite.rpc.bus import Bus
+from nova_lite.storage import Database
+from tests.functional.compute_api.factories import make_instance, make_spec
+
+CELL1 = "11111111-1111-4111-8111-111111111111"
+CELL2 = "22222222-2222-4222-8222-222222222222"
+IMAGE_ID = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+BIG_IMAGE_ID = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+QUEUED_IMAGE_ID = "cccccccc-cccc-4ccc-8ccc-cccccccccccc"
+GIB = 1 << 30
+
+_clouds = itertools.count()
+
+
+class FakeImages:
+    """Images that are there, and one somebody else's project keeps to itself."""
+
+    def __init__(self) -> None:
+        self.images = {
+            IMAGE_ID: Image(IMAGE_ID, "tiny", "active", "qcow2", size=8 << 20, properties={"hw_machine_type": "q35"}),
+            BIG_IMAGE_ID: Image(BIG_IMAGE_ID, "big", "active", "raw", size=50 * GIB, virtual_size=50 * GIB),
+            QUEUED_IMAGE_ID: Image(QUEUED_IMAGE_ID, "empty", "queued", "qcow2", size=0),
+        }
+
+    def show(self, image_id: str, caller: Caller) -> Image:
+        if image_id not in self.images:
+            raise NotFound(f"Image {image_id} could not be found.")
+        return self.images[image_id]
+
+
+class Cloud:
+    """The API and the databases under it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.conf = _configuration(directory)
+        name = f"cloud{next(_clouds)}"
+        self.api_db = Database(self.conf.api_database.connection)
+        ApiBase.metadata.create_all(self.api_db.engine)
+        self.cell_files = {}
+        for number, uuid in enumerate((CELL0_UUID, CELL1, CELL2)):
+            self.cell_files[uuid] = directory / f"cell{number}.sqlite"
+            url = f"sqlite:///{self.cell_files[uuid]}"
+            cell_db = Database(url)
+            CellBase.metadata.create_all(cell_db.engine)
+            cell_db.close()
+            bus_url = "none:///" if number == 0 else f"kombu+memory:///{name}-{number}"
+            with self.api_db.writer() as session:
+                mappings.add_cell(session, Cell(uuid, f"cell{number}", bus_url, url))
+        self.cells = Cells(self.conf, self.api_db)
+        self.api_bus = Bus(self.conf, f"kombu+memory:///{name}-api")
+        self.images = FakeImages()
+        self._add_flavors()
+        self.app = app.build(
+            self.conf, api_db=self.api_db, cells=self.cells, api_bus=self.api_bus, images=self.images
+        )
+
+    def close(self) -> None:
+        self.cells.close()
+        self.api_bus.close()
+        self.api_db.close()
+
+    def client(self, token: str = "alice:demo", version: str = "2.104", root: str = "/v2.1") -> "Client":
+        return Client(self, token, version, root)
+
+    def add_server(self, cell_uuid: str | None = CELL1, **values: Any) -> Instance:
+        """Put a server into a cell (None: into its build request), as if it had been made there."""
+        instance = make_instance(**values)
+        with self.api_db.writer() as session:
+            mappings.add_instance(
+                session,
+                instance.uuid,
+                project_id=instance.project_id,
+                user_id=instance.user_id,
+                vcpus=instance.flavor.vcpus,
+                ram_mib=instance.flavor.ram_mib,
+            )
+            build_requests.add(session, instance, make_spec(instance))
+        if cell_uuid is not None:
+            with self.cells.get(cell_uuid).db.writer() as session:
+                instances.add(session, instance)
+            with self.api_db.writer() as session:
+                assert mappings.settle(session, instance.uuid, cell_uuid)
+        return instance
+
+    def instance(self, uuid: str, cell_uuid: str = CELL1) -> Instance:
+        """Return what a cell has of a server."""
+        with self.cells.get(cell_uuid).db.reader() as session:
+            return instances.get(session, uuid, with_deleted=True)
+
+    def rows(self, db: Database, row: Any) -> list[Any]:
+        with db.reader() as session:
+            return list(session.scalars(sa.select(row)))
+
+    def counted(self) -> "_Counted":
+        """Return a context manager that collects every statement sent to any database."""
+        return _Counted(self)
+
+    def _add_flavors(self) -> None:
+        with self.api_db.writer() as session:
+            session.add(FlavorRow(flavorid="1", name="m1.tiny", vcpus=1, memory_mb=512, root_gb=1))
+            session.add(
+                FlavorRow(flavorid="2", name="m1.small", vcpus=2, memory_mb=2048, root_gb=20, extra_specs={"a": "b"})
+            )
+            session.add(FlavorRow(flavorid="9", name="secret", vcpus=1, memory_mb=64, root_gb=1, is_public=False))
+
+
+class _Counted:
+    def __init__(self, cloud: Cloud) -> None:
+        self._engines = [cloud.api_db.engine, *(cell.db.engine for cell in cloud.cells.all())]
+        self.statements: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        for engine in self._engines:
+            sa.event.listen(engine, "before_cursor_execute", self._note)
+        return self.statements
+
+    def __exit__(self, *exc: object) -> None:
+        for engine in self._engines:
+            sa.event.remove(engine, "before_cursor_execute", self._note)
+
+    def _note(self, conn: object, cursor: object, statement: str, *rest: object) -> None:
+        if not statement.startswith("BEGIN"):
+            self.statements.append(statement)
+
+
+class Client:
+    """A caller of the API; paths start after the version."""
+
+    def __init__(self, cloud: Cloud, token: str, version: str, root: str) -> None:
+        self._client = falcon.testing.TestClient(cloud.app)
+        self._headers = {"X-Auth-Token": token, "OpenStack-API-Version": f"compute {version}"}
+        self._root = root
+
+    def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **kwargs: Any) -> Any:
+        return self._client.simulate_request(
+            method, f"{self._root}{path}", headers={**self._headers, **(headers or {})}, **kwargs
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.request("GET", path, params=query)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.request("POST", path, json=body)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self.request("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        return self.request("DELETE", path)
+
+
+def _configuration(directory: Path) -> cfg.ConfigOpts:
+    conf = config.load(files=[])
+    conf.set_override("auth_strategy", "noauth2", group="api")
+    conf.set_override("connection", f"sqlite:///{directory / 'api.sqlite'}", group="api_database")
+    return conf

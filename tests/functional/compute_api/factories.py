@@ -1,0 +1,41 @@
+"""Servers for stories."""
+
+import uuid as uuids
+from datetime import datetime
+from typing import Any
+
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.instance import Instance
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.states import VmState
+
+NOON = datetime(2026, 1, 2, 12, 0, 0)
+
+
+def make_instance(**values: Any) -> Instance:
+    """Return a server at rest; ``values`` say what is special about it."""
+    facts: dict[str, Any] = {
+        "uuid": str(uuids.uuid4()),
+        "project_id": "demo",
+        "user_id": "alice",
+        "display_name": "vm",
+        "hostname": "vm",
+        "vm_state": VmState.ACTIVE,
+        "task_state": None,
+        "flavor": Flavor("1", "m1.tiny", 1, 512, 1),
+        "image_id": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Instance(**(facts | values))
+
+
+def make_spec(instance: Instance, **values: Any) -> RequestSpec:
+    """Return what was asked of the scheduler for ``instance``."""
+    facts: dict[str, Any] = {
+        "project_id": instance.project_id,
+        "user_id": instance.user_id,
+        "flavor": instance.flavor,
+        "image_id": instance.image_id,
+    }
+    return RequestSpec(**(facts | values))

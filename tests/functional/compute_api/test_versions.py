@@ -1,0 +1,67 @@
+"""Version documents and negotiation."""
+
+import falcon.testing
+import pytest
+
+from tests.functional.compute_api.cloud import Client, Cloud
+
+
+def _get(cloud: Cloud, path: str, **headers: str) -> falcon.testing.Result:
+    return falcon.testing.TestClient(cloud.app).simulate_get(path, headers=headers)
+
+
+def test_root_names_both_versions_to_anyone(cloud: Cloud) -> None:
+    answer = _get(cloud, "/")
+    assert answer.status_code == 200
+    found = {version["id"]: version for version in answer.json["versions"]}
+    assert found["v2.1"]["version"] == "2.104"
+    assert found["v2.1"]["min_version"] == "2.1"
+    assert found["v2.0"]["version"] == ""
+    assert found["v2.1"]["links"][0]["href"].endswith("/v2.1/")
+
+
+@pytest.mark.parametrize("path", ["/v2.1", "/v2.1/", "/v2", "/v2/"])
+def test_version_roots_tell_themselves_to_anyone(cloud: Cloud, path: str) -> None:
+    answer = _get(cloud, path)
+    assert answer.status_code == 200
+    assert answer.json["version"]["id"] == ("v2.1" if "2.1" in path else "v2.0")
+
+
+def test_unversioned_path_offers_choices(cloud: Cloud) -> None:
+    answer = _get(cloud, "/servers")
+    assert answer.status_code == 300
+    assert [choice["links"][0]["href"].rpartition("/v2")[2] for choice in answer.json["choices"]] == [
+        "/servers",
+        ".1/servers",
+    ]
+
+
+def test_everything_else_wants_a_token(cloud: Cloud) -> None:
+    answer = _get(cloud, "/v2.1/servers")
+    assert answer.status_code == 401
+    assert answer.json["unauthorized"]["code"] == 401
+
+
+def test_unknown_url_is_not_found(client: Client) -> None:
+    for path in ("/nothing", "/demo", "/demo/nothing", "/demo//", "/-/choices"):
+        answer = client.get(path)
+        assert answer.status_code == 404, path
+        assert answer.json["itemNotFound"]["code"] == 404
+
+
+def test_unknown_microversion_is_refused_with_the_range(cloud: Cloud) -> None:
+    answer = cloud.client(version="2.999").get("/servers")
+    assert answer.status_code == 406
+    assert answer.json["computeFault"]["max_version"] == "2.104"
+
+
+def test_malformed_microversion_is_a_bad_request(cloud: Cloud) -> None:
+    answer = cloud.client(version="2.x").get("/servers")
+    assert answer.status_code == 400
+    assert "badRequest" in answer.json
+
+
+def test_request_ids_come_back(client: Client) -> None:
+    answer = client.get("/nothing")
+    assert answer.headers["x-compute-request-id"].startswith("req-")
+    assert answer.headers["x-compute-request-id"] == answer.headers["x-openstack-request-id"]
