@@ -1,6 +1,5 @@
 """A real Glance under uWSGI, its images in a directory."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import openstack
 from tests.integration.stack.keystone import ADMIN, GLANCE, Keystone, uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, wait_until
-from tests.integration.stack.site import ADDRESS, Site, listens, run
+from tests.integration.stack.site import ADDRESS, Site, environment, listens, run
 from tests.integration.stack.venv import neighbours_venv
 
 
@@ -33,8 +32,8 @@ class Glance:
         self._mariadb.create(["glance"])
         folder = self._write_configuration(venv)
         manage = [str(venv / "bin" / "glance-manage"), "--config-file", str(folder / "glance-api.conf"), "db_sync"]
-        environment = {**os.environ, "OS_GLANCE_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore"}
-        run(manage, log=self._site.path("log", "glance-manage.log"), env=environment)
+        variables = environment(OS_GLANCE_CONFIG_DIR=str(folder))
+        run(manage, log=self._site.path("log", "glance-manage.log"), env=variables)
         done.write_text("")
 
     def start(self) -> None:
@@ -42,8 +41,8 @@ class Glance:
         venv = neighbours_venv()
         self.prepare()
         folder = self._write_configuration(venv)
-        environment = {**os.environ, "OS_GLANCE_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore"}
-        self._site.processes.start(Program("glance", uwsgi(venv, self.port, "glance.wsgi.api", 1, 4), env=environment))
+        variables = environment(OS_GLANCE_CONFIG_DIR=str(folder))
+        self._site.processes.start(Program("glance", uwsgi(venv, self.port, "glance.wsgi.api", 1, 4), env=variables))
         hint = f"Log: {self._site.processes.log('glance')}"
         wait_until(self._answers, "Glance answering", timeout_s=60, hint=hint)
         listed = self._site.path("data", "glance", "listed")
@@ -59,7 +58,8 @@ class Glance:
         """Put an image that everybody may use into Glance; return its id."""
         with openstack.connection.Connection(**self._keystone.cloud(ADMIN)) as connection, path.open("rb") as data:
             image = connection.image.create_image(
-                name=name, data=data, disk_format=disk_format, container_format="bare", visibility="public",
+                name=name, data=data,  # type: ignore[arg-type]  # it takes files, its annotation does not
+                disk_format=disk_format, container_format="bare", visibility="public",
                 allow_duplicates=True, validate_checksum=False, **properties,
             )  # fmt: skip
             return str(image.id)

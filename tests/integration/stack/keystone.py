@@ -5,14 +5,14 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, StackError, wait_until
-from tests.integration.stack.site import ADDRESS, PASSWORD, Site, run
+from tests.integration.stack.site import ADDRESS, PASSWORD, Site, environment, run
 from tests.integration.stack.venv import neighbours_venv
 
 REGION = "RegionOne"
@@ -53,9 +53,11 @@ class Keystone:
         seeded = self._site.path("data", "keystone", "seeded")
         if not seeded.exists():
             self._bootstrap(manage)
-        environment = {**os.environ, "OS_KEYSTONE_CONFIG_FILES": str(configuration), "PYTHONWARNINGS": "ignore"}
-        self._site.processes.start(Program("keystone", uwsgi(venv, self.port, "keystone.wsgi.api", 2, 4), env=environment))
-        wait_until(self._answers, "Keystone answering", timeout_s=60, hint=f"Log: {self._site.processes.log('keystone')}")
+        variables = environment(OS_KEYSTONE_CONFIG_FILES=str(configuration))
+        argv = uwsgi(venv, self.port, "keystone.wsgi.api", 2, 4)
+        self._site.processes.start(Program("keystone", argv, env=variables))
+        hint = f"Log: {self._site.processes.log('keystone')}"
+        wait_until(self._answers, "Keystone answering", timeout_s=60, hint=hint)
         if not seeded.exists():
             self._seed()
             seeded.write_text("")
@@ -133,18 +135,16 @@ driver = noop
         self._mariadb.create(["keystone"])
         account = ["--keystone-user", "root", "--keystone-group", "root"] if os.geteuid() == 0 else []
         log = self._site.path("log", "keystone-manage.log")
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        side_by_side([
-            lambda: run([*manage, "db_sync"], log=log, env=environment),
-            lambda: (
-                run([*manage, "fernet_setup", *account], log=log, env=environment),
-                run([*manage, "credential_setup", *account], log=log, env=environment),
-            ),
-        ])  # fmt: skip
+
+        def make_keys() -> None:
+            for command in ("fernet_setup", "credential_setup"):
+                run([*manage, command, *account], log=log)
+
+        side_by_side([lambda: run([*manage, "db_sync"], log=log), make_keys])
         # The middleware that checks tokens asks the internal interface, so the catalog must have one.
-        run([*manage, "bootstrap", "--bootstrap-password", PASSWORD, "--bootstrap-region-id", REGION,
-             "--bootstrap-public-url", self.url, "--bootstrap-internal-url", self.url, "--bootstrap-admin-url", self.url],
-            log=log, env=environment)  # fmt: skip
+        urls = [f"--bootstrap-{interface}-url={self.url}" for interface in ("public", "internal", "admin")]
+        secret = f"--bootstrap-password={PASSWORD}"
+        run([*manage, "bootstrap", secret, f"--bootstrap-region-id={REGION}", *urls], log=log)
 
     def _seed(self) -> None:
         token = self.token(ADMIN)
@@ -157,7 +157,8 @@ driver = noop
             user = {"user": {"name": account.user, "password": PASSWORD, "domain_id": "default"}}
             user_id = self._call("POST", "/users", user, token)["user"]["id"]
             for role in account.roles:
-                self._call("PUT", f"/projects/{projects[account.project]}/users/{user_id}/roles/{roles[role]}", token=token)
+                granted = f"/projects/{projects[account.project]}/users/{user_id}/roles/{roles[role]}"
+                self._call("PUT", granted, token=token)
 
     def _answers(self) -> bool:
         self._site.processes.require("keystone")
@@ -204,11 +205,11 @@ def uwsgi(venv: Path, port: int, module: str, processes: int, threads: int, *ext
     return (str(venv / "bin" / "uwsgi"), *options, *extra)
 
 
-def side_by_side(jobs: Sequence[Any]) -> None:
+def side_by_side(jobs: Sequence[Callable[[], None]]) -> None:
     """Run ``jobs`` in threads, wait for all, raise the first failure."""
     failures: list[BaseException] = []
 
-    def guarded(job: Any) -> None:
+    def guarded(job: Callable[[], None]) -> None:
         try:
             job()
         except BaseException as exc:  # noqa: BLE001 - raised again below, in the caller's thread

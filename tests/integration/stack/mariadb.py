@@ -42,8 +42,8 @@ class MariaDB:
         account = [f"--user={'root' if os.geteuid() == 0 else os.environ.get('USER', '')}"]
         if not (self._data / "mysql").is_dir():
             install = tool("mariadb-install-db", package="mariadb-server")
-            run([install, "--no-defaults", *account, f"--datadir={self._data}", "--skip-test-db",
-                 "--auth-root-authentication-method=normal"], log=self._site.path("log", "mariadb-install.log"))  # fmt: skip
+            options = ["--no-defaults", *account, "--skip-test-db", "--auth-root-authentication-method=normal"]
+            run([install, *options, f"--datadir={self._data}"], log=self._site.path("log", "mariadb-install.log"))
         argv = [server, "--no-defaults", *account, f"--datadir={self._data}", f"--socket={self._socket}",
                 f"--port={self.port}", f"--bind-address={ADDRESS}", f"--pid-file={self._site.path('run', 'my.pid')}",
                 *_OPTIONS]  # fmt: skip

@@ -13,7 +13,7 @@ from tests.integration.stack.site import ADDRESS, PASSWORD, Site, run, tool
 _USER = "nova_lite"
 #: The server refuses to run as root; Debian's package makes this account.
 _ACCOUNT = "postgres"
-_OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB")
+_OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
 
 
 class PostgreSQL:
@@ -42,8 +42,8 @@ class PostgreSQL:
             run([_tool("initdb"), "-D", str(data), "-U", _USER, f"--pwfile={secret}", "--auth=scram-sha-256",
                  "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
                 log=self._site.path("log", "initdb.log"), user=_ACCOUNT, cwd=self._home)  # fmt: skip
-        settings = [f"listen_addresses={ADDRESS}", f"port={self.port}", f"unix_socket_directories={self._home}", *_OPTIONS]
-        argv = [server, "-D", str(data), *(word for setting in settings for word in ("-c", setting))]
+        where = [f"listen_addresses={ADDRESS}", f"port={self.port}", f"unix_socket_directories={self._home}"]
+        argv = [server, "-D", str(data), *(word for setting in [*where, *_OPTIONS] for word in ("-c", setting))]
         self._site.processes.start(Program("postgresql", tuple(argv), cwd=str(self._home), user=_ACCOUNT))
         hint = f"Log: {self._site.processes.log('postgresql')}"
         wait_until(self._answers, "PostgreSQL answering", timeout_s=60, hint=hint)

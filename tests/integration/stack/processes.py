@@ -37,10 +37,13 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class _Stat:
-    """What /proc says of a process."""
+    """What /proc says of a process.
+
+    One whose first thread has ended counts as living while another thread still writes out what it must.
+    """
 
     pid: int
-    state: str
+    is_alive: bool
     session: int
     birth: int
 
@@ -51,18 +54,18 @@ def _stat(pid: int) -> _Stat | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
-    return _Stat(pid, fields[0], int(fields[3]), int(fields[19]))
+    return _Stat(pid, fields[0] not in "ZX" or int(fields[17]) > 1, int(fields[3]), int(fields[19]))
 
 
 def _every_stat() -> list[_Stat]:
-    found = (_stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    found = (_stat(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit())
     return [stat for stat in found if stat is not None]
 
 
 def birth(pid: int) -> int | None:
     """Return when ``pid`` started, in ticks since the machine did, or None when it does not run."""
     stat = _stat(pid)
-    return None if stat is None or stat.state in "ZX" else stat.birth
+    return stat.birth if stat is not None and stat.is_alive else None
 
 
 def wait_until(
@@ -209,7 +212,7 @@ class Processes:
         record = self._record(name)
         if record is None:
             return []
-        members = [stat for stat in _every_stat() if stat.session == record.pid and stat.state not in "ZX"]
+        members = [stat for stat in _every_stat() if stat.session == record.pid and stat.is_alive]
         if any(stat.pid == record.pid and stat.birth != record.birth for stat in members):
             return []
         return [stat.pid for stat in members if stat.birth >= record.birth]

@@ -35,9 +35,8 @@ class RabbitMQ:
         epmd = tool("epmd", package="erlang-base")
         self._write_configuration()
         # An epmd that the broker started itself would outlive it.
-        self._site.processes.start(
-            Program("epmd", (epmd, "-port", str(self._epmd_port), "-address", ADDRESS), env={"PATH": os.environ["PATH"]})
-        )
+        argv = (epmd, "-port", str(self._epmd_port), "-address", ADDRESS)
+        self._site.processes.start(Program("epmd", argv, env={"PATH": os.environ["PATH"]}))
         wait_listening(self._site, "epmd", self._epmd_port)
         self._site.processes.start(Program("rabbitmq", (server,), env=self._environment()))
         wait_listening(self._site, "rabbitmq", self.port, timeout_s=60)

@@ -75,6 +75,12 @@ def _free_port(taken: set[int]) -> int:
     raise StackError("no free port between 20000 and 32000")
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Return an environment for a program: ours without what would steer its Python or OpenStack client."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OS_", "NOVA_LITE_"))}
+    return kept | {"PYTHONWARNINGS": "ignore", **variables}
+
+
 def tool(name: str, *, package: str, folders: Sequence[str] = ()) -> str:
     """Return the path of program ``name``; raises Missing naming the Debian package that has it."""
     search = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -92,7 +98,7 @@ def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None,
     with log.open("ab") as out:
         try:
             done = subprocess.run(
-                argv, env=dict(env) if env is not None else None, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
+                argv, env=environment() if env is None else dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT, timeout=timeout_s, check=False, user=account, group=account,
                 extra_groups=[] if account else None,
             )  # fmt: skip

@@ -36,7 +36,8 @@ def neighbours_venv() -> Path:
         log.unlink(missing_ok=True)
         try:
             run([sys.executable, "-m", "venv", "--clear", str(venv)], log=log)
-            run([str(venv / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS], log=log, timeout_s=900, env=os.environ)
+            pip = [str(venv / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS]
+            run(pip, log=log, timeout_s=900)
         except StackError as exc:
             raise Missing(f"Keystone and Glance cannot be installed. {exc}") from exc
         marker.write_text(wanted)

@@ -1,0 +1,121 @@
+"""The real neighbours as fixtures: each starts when the first test asks for it, and stops after the last.
+
+A component that is not installed skips the tests that need it, saying which; in CI (``CI=true``) it fails them.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.stack.glance import Glance
+from tests.integration.stack.keystone import Keystone
+from tests.integration.stack.libvirt import Libvirt
+from tests.integration.stack.mariadb import MariaDB
+from tests.integration.stack.neighbours import Neighbours
+from tests.integration.stack.postgresql import PostgreSQL
+from tests.integration.stack.processes import Missing, birth
+from tests.integration.stack.rabbitmq import RabbitMQ
+from tests.integration.stack.site import Site
+
+_PREFIX = "nova-lite-test-"
+_FAILED = pytest.StashKey[bool]()
+_SITE = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """List the warnings that are others' to mend."""
+    # openstacksdk announces the end of its InfluxDB support to everyone, whether they use it or not.
+    config.addinivalue_line("filterwarnings", "ignore:Support for InfluxDB requires")
+    # Its image upload calls a method that it has itself deprecated.
+    config.addinivalue_line("filterwarnings", "ignore:The _compute_attributes method is deprecated")
+
+
+def started(start: Callable[[], None]) -> None:
+    """Start something; where it is not installed, skip the test, or fail it in CI."""
+    try:
+        start()
+    except Missing as exc:
+        if os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(f"CI must have every component: {exc}", pytrace=False)
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def neighbours(request: pytest.FixtureRequest) -> Iterator[Neighbours]:
+    """The place of this session's servers. Socket paths are short, so not below pytest's own directory."""
+    _sweep()
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    (directory / "owner.json").write_text(json.dumps([os.getpid(), birth(os.getpid())]))
+    request.config.stash[_SITE] = directory
+    everything = Neighbours(Site(directory))
+    yield everything
+    everything.stop()
+    if not request.config.stash.get(_FAILED, False):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(neighbours: Neighbours) -> RabbitMQ:
+    started(neighbours.rabbitmq.start)
+    return neighbours.rabbitmq
+
+
+@pytest.fixture(scope="session")
+def mariadb(neighbours: Neighbours) -> MariaDB:
+    started(neighbours.mariadb.start)
+    return neighbours.mariadb
+
+
+@pytest.fixture(scope="session")
+def postgresql(neighbours: Neighbours) -> PostgreSQL:
+    started(neighbours.postgresql.start)
+    return neighbours.postgresql
+
+
+@pytest.fixture(scope="session")
+def keystone(neighbours: Neighbours, mariadb: MariaDB) -> Keystone:
+    started(neighbours.keystone.start)
+    return neighbours.keystone
+
+
+@pytest.fixture(scope="session")
+def glance(neighbours: Neighbours, mariadb: MariaDB, keystone: Keystone) -> Glance:
+    started(neighbours.glance.start)
+    return neighbours.glance
+
+
+@pytest.fixture(scope="session")
+def libvirt(neighbours: Neighbours) -> Libvirt:
+    started(neighbours.libvirt.start)
+    return neighbours.libvirt
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the servers' logs in the report of a failed test, and keep them."""
+    report = yield
+    directory = item.config.stash.get(_SITE, None)
+    if report.failed and directory is not None:
+        item.config.stash[_FAILED] = True
+        logs = "\n".join(str(path) for path in sorted((directory / "log").glob("*.log")))
+        report.sections.append(("Logs of the servers (kept)", logs))
+    return report
+
+
+def _sweep() -> None:
+    """End and remove what a session that was killed left behind."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            pid, born = json.loads((directory / "owner.json").read_text())
+        except (OSError, ValueError):
+            continue
+        if birth(pid) != born and Site(directory).processes.names():
+            Neighbours(Site(directory)).stop()
+            shutil.rmtree(directory, ignore_errors=True)
