@@ -58,10 +58,15 @@ class Glance:
         """Put an image that everybody may use into Glance; return its id."""
         with openstack.connection.Connection(**self._keystone.cloud(ADMIN)) as connection, path.open("rb") as data:
             image = connection.image.create_image(
-                name=name, data=data,  # type: ignore[arg-type]  # it takes files, its annotation does not
-                disk_format=disk_format, container_format="bare", visibility="public",
-                allow_duplicates=True, validate_checksum=False, **properties,
-            )  # fmt: skip
+                name=name,
+                data=data,  # type: ignore[arg-type]  # it takes files, its annotation does not
+                disk_format=disk_format,
+                container_format="bare",
+                visibility="public",
+                allow_duplicates=True,
+                validate_checksum=False,
+                **properties,
+            )
             return str(image.id)
 
     def _answers(self) -> bool:

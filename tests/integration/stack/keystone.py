@@ -196,12 +196,23 @@ driver = noop
 def uwsgi(venv: Path, port: int, module: str, processes: int, threads: int, *extra: str) -> tuple[str, ...]:
     """Return the command that serves a neighbour's WSGI application on ``port``."""
     options = (
-        f"--http-socket={ADDRESS}:{port}", f"--module={module}:application", f"--virtualenv={venv}", "--master",
-        f"--processes={processes}", f"--threads={threads}", "--enable-threads", "--lazy-apps", "--need-app",
-        "--die-on-term", "--thunder-lock", "--buffer-size=65535", "--http-chunked-input", "--disable-logging",
+        f"--http-socket={ADDRESS}:{port}",
+        f"--module={module}:application",
+        f"--virtualenv={venv}",
+        "--master",
+        f"--processes={processes}",
+        f"--threads={threads}",
+        "--enable-threads",
+        "--lazy-apps",
+        "--need-app",
+        "--die-on-term",
+        "--thunder-lock",
+        "--buffer-size=65535",
+        "--http-chunked-input",
+        "--disable-logging",
         # Its HTTP socket closes each connection without saying so; saying so keeps clients from reusing one.
         "--add-header=Connection: close",
-    )  # fmt: skip
+    )
     return (str(venv / "bin" / "uwsgi"), *options, *extra)
 
 

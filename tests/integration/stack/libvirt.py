@@ -46,8 +46,12 @@ class Libvirt:
         """Return the UUIDs of all guests, running or not."""
         listed = subprocess.run(
             ["virsh", "-q", "-c", self.uri, "list", "--all", "--uuid"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         return set(listed.stdout.split())
 
     def _run(self, action: str) -> str:
@@ -62,8 +66,11 @@ class Libvirt:
     def _done(self, action: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [str(_TOOLS / "libvirtd"), action, "--state-dir", str(self._state)],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
 
 
 def guest_image(site: Site) -> Path:

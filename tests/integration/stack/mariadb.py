@@ -44,13 +44,23 @@ class MariaDB:
             install = tool("mariadb-install-db", package="mariadb-server")
             options = ["--no-defaults", *account, "--skip-test-db", "--auth-root-authentication-method=normal"]
             run([install, *options, f"--datadir={self._data}"], log=self._site.path("log", "mariadb-install.log"))
-        argv = [server, "--no-defaults", *account, f"--datadir={self._data}", f"--socket={self._socket}",
-                f"--port={self.port}", f"--bind-address={ADDRESS}", f"--pid-file={self._site.path('run', 'my.pid')}",
-                *_OPTIONS]  # fmt: skip
+        argv = [
+            server,
+            "--no-defaults",
+            *account,
+            f"--datadir={self._data}",
+            f"--socket={self._socket}",
+            f"--port={self.port}",
+            f"--bind-address={ADDRESS}",
+            f"--pid-file={self._site.path('run', 'my.pid')}",
+            *_OPTIONS,
+        ]
         self._site.processes.start(Program("mariadb", tuple(argv)))
         wait_until(self._answers, "MariaDB answering", timeout_s=60, hint=f"Log: {self._site.processes.log('mariadb')}")
-        self._sql(f"CREATE USER IF NOT EXISTS {_USER}@'{ADDRESS}' IDENTIFIED BY '{PASSWORD}'; "
-                  f"GRANT ALL ON *.* TO {_USER}@'{ADDRESS}'")  # fmt: skip
+        self._sql(
+            f"CREATE USER IF NOT EXISTS {_USER}@'{ADDRESS}' IDENTIFIED BY '{PASSWORD}'; "
+            f"GRANT ALL ON *.* TO {_USER}@'{ADDRESS}'"
+        )
 
     def stop(self) -> None:
         """Stop the server; its data stays."""
@@ -75,5 +85,8 @@ class MariaDB:
         client = tool("mariadb", package="mariadb-client")
         return subprocess.run(
             [client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-e", statements],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )

@@ -39,9 +39,23 @@ class PostgreSQL:
             secret = self._home / "password"
             secret.write_text(PASSWORD)
             secret.chmod(0o644)
-            run([_tool("initdb"), "-D", str(data), "-U", _USER, f"--pwfile={secret}", "--auth=scram-sha-256",
-                 "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
-                log=self._site.path("log", "initdb.log"), user=_ACCOUNT, cwd=self._home)  # fmt: skip
+            run(
+                [
+                    _tool("initdb"),
+                    "-D",
+                    str(data),
+                    "-U",
+                    _USER,
+                    f"--pwfile={secret}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ],
+                log=self._site.path("log", "initdb.log"),
+                user=_ACCOUNT,
+                cwd=self._home,
+            )
         where = [f"listen_addresses={ADDRESS}", f"port={self.port}", f"unix_socket_directories={self._home}"]
         argv = [server, "-D", str(data), *(word for setting in [*where, *_OPTIONS] for word in ("-c", setting))]
         self._site.processes.start(Program("postgresql", tuple(argv), cwd=str(self._home), user=_ACCOUNT))
@@ -83,9 +97,13 @@ class PostgreSQL:
     def _client(self, statement: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [_tool("psql"), "-h", ADDRESS, "-p", str(self.port), "-U", _USER, "-d", "postgres", "-XAtqc", statement],
-            env={**os.environ, "PGPASSWORD": PASSWORD}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=60, check=False,
-        )  # fmt: skip
+            env={**os.environ, "PGPASSWORD": PASSWORD},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
 
 
 def _tool(name: str) -> str:

@@ -68,14 +68,22 @@ class RabbitMQ:
         environment = self._environment()
         listing = subprocess.run(
             [f"{_FOLDER}/rabbitmqctl", "-q", "list_connections", "peer_port", "vhost", "--no-table-headers"],
-            env=environment, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         rows = (line.split("\t") for line in listing.stdout.splitlines() if line.strip())
         return {int(row[0]) for row in rows if row[1] == vhost}
 
     def _ctl(self, *arguments: str) -> None:
-        run([f"{_FOLDER}/rabbitmqctl", "-q", *arguments], log=self._site.path("log", "rabbitmqctl.log"),
-            env=self._environment(), timeout_s=60)  # fmt: skip
+        run(
+            [f"{_FOLDER}/rabbitmqctl", "-q", *arguments],
+            log=self._site.path("log", "rabbitmqctl.log"),
+            env=self._environment(),
+            timeout_s=60,
+        )
 
     def _has_booted(self) -> bool:
         self._site.processes.require("rabbitmq")
@@ -84,11 +92,13 @@ class RabbitMQ:
     def _write_configuration(self) -> None:
         salt = os.urandom(4)
         digest = base64.b64encode(salt + hashlib.sha256(salt + PASSWORD.encode()).digest()).decode()
-        user = {"name": _USER, "password_hash": digest, "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "administrator"}  # fmt: skip
-        granted = [
-            {"user": _USER, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"} for vhost in VHOSTS
-        ]
+        user = {
+            "name": _USER,
+            "password_hash": digest,
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": "administrator",
+        }
+        granted = [{"user": _USER, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"} for vhost in VHOSTS]
         definitions = {"users": [user], "vhosts": [{"name": name} for name in VHOSTS], "permissions": granted}
         path = self._site.write(json.dumps(definitions), "etc", "rabbitmq", "definitions.json")
         lines = [

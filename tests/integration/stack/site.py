@@ -90,18 +90,33 @@ def tool(name: str, *, package: str, folders: Sequence[str] = ()) -> str:
     return found
 
 
-def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, timeout_s: float = 120.0,
-        user: str | None = None, cwd: Path | None = None) -> None:  # fmt: skip
+def run(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 120.0,
+    user: str | None = None,
+    cwd: Path | None = None,
+) -> None:
     """Run a command to its end, its output added to ``log``; raises StackError when it fails or takes too long."""
     account = user if os.geteuid() == 0 else None
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         try:
             done = subprocess.run(
-                argv, env=environment() if env is None else dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, timeout=timeout_s, check=False, user=account, group=account,
+                argv,
+                env=environment() if env is None else dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+                user=account,
+                group=account,
                 extra_groups=[] if account else None,
-            )  # fmt: skip
+            )
         except subprocess.TimeoutExpired as exc:
             raise StackError(f"{argv[0]} did not end within {timeout_s:g} s. Log: {log}") from exc
     if done.returncode:
