@@ -4,6 +4,6 @@ from typing import Any
 
 libvirt: Any
 try:
-    import libvirt  # type: ignore[import-untyped, no-redef]
+    import libvirt  # type: ignore[no-redef]
 except ImportError:
     libvirt = None

@@ -80,7 +80,7 @@ def domain_name(uuid: str) -> str:
 
 
 def read_mark(metadata_xml: str) -> Mark | None:
-    """Return what a domain's metadata element says, as libvirt hands it out (without namespaces); None: it is not ours."""
+    """Return what a domain's metadata element says, as libvirt hands it out: without namespaces. None: not ours."""
     try:
         element = ElementTree.fromstring(metadata_xml)  # noqa: S314 - from libvirt
         return Mark(element.findtext("host") or "", int(element.findtext("epoch") or ""))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree  # what is parsed here comes from libvirt
 
-import os_traits  # type: ignore[import-untyped]
+import os_traits
 
 from nova_lite import errors
 from nova_lite.compute.virt.libvirt.bindings import libvirt

@@ -1,0 +1,282 @@
+"""The libvirt driver keeps the contract with real guests, and what only real guests can show."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import uuid as uuids
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.compute import image_format
+from nova_lite.compute.virt.libvirt import domain_xml, properties
+from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
+from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+from tests.contract.virt.suite import GIB, DriverContract, a_spec, power_state, wait_until
+from tests.integration.stack.libvirt import Libvirt, guest_image
+from tests.integration.stack.neighbours import Neighbours
+
+
+class LibvirtRig:
+    """One host of a libvirtd, with directories of its own."""
+
+    banner = b" login:"
+    patience_s = 90.0
+
+    def __init__(self, uri: str, directory: Path, image: BaseImage) -> None:
+        self.uri = uri
+        self.directory = directory
+        self.image: BaseImage | None = image
+        self.opened: list[LibvirtDriver] = []
+        self.driver = self.connected("alpha", directory / "alpha")
+
+    def connected(self, hostname: str, instances_path: Path) -> LibvirtDriver:
+        driver = LibvirtDriver(hostname, self.uri, "qemu", instances_path)
+        self.opened.append(driver)
+        driver.connect()
+        return driver
+
+    def new_driver(self) -> LibvirtDriver:
+        return self.connected("alpha", self.directory / "alpha")
+
+    def neighbour(self) -> LibvirtDriver:
+        return self.connected("beta", self.directory / "alpha")
+
+    def leave_half_made(self, spec: GuestSpec) -> None:
+        assert self.image is not None
+        disks = self.driver._disks.make(spec, self.image)
+        setting = domain_xml.Setting("alpha", "qemu", self.driver._disks.console_path(spec.uuid))
+        xml = domain_xml.domain(spec, properties.Hardware(), disks, setting)
+        self.driver._on_libvirt(lambda connection: connection.defineXML(xml), "defining")
+
+    def fail_next_start(self) -> None:
+        disks = self.driver._disks
+        make = disks.make
+
+        def make_and_lose(spec: GuestSpec, image: BaseImage) -> list[domain_xml.Disk]:
+            made = make(spec, image)
+            Path(made[0].path).unlink()
+            disks.make = make  # type: ignore[method-assign]
+            return made
+
+        disks.make = make_and_lose  # type: ignore[method-assign]
+
+    def leftovers(self, uuid: str) -> list[str]:
+        files = [str(path) for path in (self.directory / "alpha").rglob("*") if uuid in str(path)]
+        names = self.driver._on_libvirt(lambda conn: [dom.name() for dom in conn.listAllDomains(0)], "listing")
+        return files + [name for name in names if uuid in name]
+
+    def clean(self) -> None:
+        for hostname in ("alpha", "beta"):
+            driver = self.connected(hostname, self.directory / "alpha")
+            for guest in driver.guests():
+                driver.destroy(guest.uuid)
+        for driver in self.opened:
+            driver.close()
+
+
+@pytest.fixture(scope="session")
+def base_image(neighbours: Neighbours) -> BaseImage:
+    path = guest_image(neighbours.site)
+    inspected = image_format.inspect(path)
+    return BaseImage("tiny", str(path), inspected.disk_format, inspected.virtual_size)
+
+
+@pytest.fixture
+def rig(libvirt: Libvirt, base_image: BaseImage) -> Iterator[LibvirtRig]:
+    directory = Path(tempfile.mkdtemp(prefix="nova-lite-guests-"))
+    rig = LibvirtRig(libvirt.uri, directory, base_image)
+    yield rig
+    rig.clean()
+    shutil.rmtree(directory)
+
+
+class TestLibvirtDriver(DriverContract):
+    """Every promise, on real guests."""
+
+
+def console(rig: LibvirtRig, uuid: str) -> str:
+    return rig.driver.console_output(uuid, lines=None).decode(errors="replace")
+
+
+def seen_on_console(rig: LibvirtRig, uuid: str, pattern: str) -> None:
+    wait_until(lambda: re.search(pattern, console(rig, uuid)) is not None, rig.patience_s, f"{pattern} on the console")
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_guest_sees_its_config_drive_and_disks(rig: LibvirtRig, machine: str) -> None:
+    """The config drive is read by a kernel with few drivers, and every disk of the flavor is there."""
+    spec = a_spec(
+        ephemeral_gib=1,
+        swap_mib=64,
+        has_config_drive=True,
+        metadata={"uuid": "meta", "hostname": "proud-name", "name": "vm"},
+        user_data=b"#!/bin/sh\necho first words of user data\n",
+        image_properties={"hw_machine_type": machine},
+    )
+    rig.driver.spawn(spec, rig.image)
+    seen_on_console(rig, spec.uuid, "proud-name login:")
+    seen_on_console(rig, spec.uuid, "first words of user data")
+    for disk in ("vda 1048576", "vdb 1048576", "vdc 65536"):
+        assert f"guest: disk {disk} KiB" in console(rig, spec.uuid)
+    rig.driver.destroy(spec.uuid)
+    assert rig.leftovers(spec.uuid) == []
+
+
+def test_stop_and_start_keep_the_disk_and_the_log(rig: LibvirtRig) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    seen_on_console(rig, spec.uuid, " login:")
+    disk = Path(rig.driver._disks._directory(spec.uuid) / "disk")
+    before = disk.stat().st_ino
+    rig.driver.power_off(spec.uuid, timeout_s=30)
+    rig.driver.power_on(spec.uuid)
+    seen_on_console(rig, spec.uuid, "(?s) login:.* login:")
+    assert disk.stat().st_ino == before
+
+
+def test_a_guest_that_does_not_listen_is_cut_off(rig: LibvirtRig) -> None:
+    """Right after its start a guest has no driver for the power button yet."""
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    rig.driver.power_off(spec.uuid, timeout_s=0.5)
+    assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+
+
+def test_root_disk_has_the_flavors_size_and_the_base_is_untouched(rig: LibvirtRig) -> None:
+    assert rig.image is not None
+    base = Path(rig.image.path)
+    before = (base.stat().st_mtime_ns, base.stat().st_size)
+    spec = a_spec(root_gib=3)
+    rig.driver.spawn(spec, rig.image)
+    seen_on_console(rig, spec.uuid, " login:")
+    info = rig.driver._on_guest(spec.uuid, lambda domain: domain.blockInfo("vda"), "looking at")
+    assert info[0] == 3 * GIB
+    assert (base.stat().st_mtime_ns, base.stat().st_size) == before
+
+
+def test_a_raw_image_boots(rig: LibvirtRig) -> None:
+    assert rig.image is not None
+    raw = rig.directory / "base.raw"
+    subprocess.run(
+        ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", rig.image.path, str(raw)], check=True, timeout=60
+    )
+    inspected = image_format.inspect(raw)
+    assert inspected.disk_format == "raw"
+    spec = a_spec()
+    rig.driver.spawn(spec, BaseImage("raw", str(raw), "raw", inspected.virtual_size))
+    seen_on_console(rig, spec.uuid, " login:")
+
+
+def test_a_killed_spawn_that_left_only_files_is_replaced(rig: LibvirtRig) -> None:
+    assert rig.image is not None
+    spec = a_spec()
+    rig.driver._disks.make(spec, rig.image)
+    rig.driver.spawn(spec, rig.image)
+    assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+    assert not rig.driver._disks.is_unfinished(spec.uuid)
+
+
+def test_a_spawn_killed_after_the_start_is_taken_as_done(rig: LibvirtRig) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    marker = rig.driver._disks._directory(spec.uuid) / "unfinished"
+    marker.touch()
+    rig.driver.spawn(spec, rig.image)
+    assert not marker.exists()
+    assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+
+def test_spawn_while_another_host_has_the_guest(rig: LibvirtRig) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    with pytest.raises(errors.Unavailable, match="another host"):
+        rig.neighbour().spawn(replace(spec, epoch=2), rig.image)
+    assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+
+def test_foreign_domains_are_left_alone(rig: LibvirtRig) -> None:
+    """What an operator defines by hand is none of ours, whatever its name."""
+    uuid = str(uuids.uuid4())
+    xml = f"<domain type='qemu'><name>instance-{uuid}</name><uuid>{uuid}</uuid><memory>65536</memory>"
+    xml += "<os><type>hvm</type></os></domain>"
+    domain = rig.driver._on_libvirt(lambda connection: connection.defineXML(xml), "defining")
+    try:
+        assert rig.driver.guests() == []
+        rig.driver.destroy(uuid)
+        with pytest.raises(errors.NotFound):
+            rig.driver.power_on(uuid)
+        assert domain.name() == f"instance-{uuid}"
+    finally:
+        domain.undefine()
+
+
+def test_strange_names_and_texts_survive(rig: LibvirtRig) -> None:
+    spec = a_spec(name="</nova-lite:name><x>&\x00\x1b\ud800é\U0001f600")
+    rig.driver.spawn(spec, rig.image)
+    assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+    xml = rig.driver._on_guest(spec.uuid, lambda domain: domain.XMLDesc(0), "reading")
+    assert "é\U0001f600" in xml
+
+
+def test_many_guests_at_once(rig: LibvirtRig) -> None:
+    specs = [a_spec(ram_mib=96) for _ in range(4)]
+    failures: list[Exception] = []
+
+    def live(spec: GuestSpec) -> None:
+        try:
+            rig.driver.spawn(spec, rig.image)
+            rig.driver.power_off(spec.uuid, timeout_s=0)
+            rig.driver.destroy(spec.uuid)
+        except errors.NovaLiteError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=live, args=(spec,)) for spec in specs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(rig.patience_s)
+    assert failures == []
+    assert [rig.leftovers(spec.uuid) for spec in specs] == [[], [], [], []]
+
+
+def test_resources_are_the_machines(rig: LibvirtRig) -> None:
+    resources = rig.driver.resources()
+    total_kib = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1))  # type: ignore[union-attr]
+    assert resources.ram_mib == total_kib // 1024
+    assert resources.hypervisor_type == "QEMU"
+    assert resources.hypervisor_version >= 7_000_000
+    assert resources.hypervisor_hostname == "alpha"
+    assert resources.cpu_info["arch"] == "x86_64"
+    assert {"COMPUTE_IMAGE_TYPE_QCOW2", "COMPUTE_STORAGE_BUS_VIRTIO"} <= resources.traits
+
+
+def test_libvirtd_may_restart_under_a_running_guest(rig: LibvirtRig, libvirt: Libvirt) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    subprocess.run(
+        [str(Path("tools/libvirtd").resolve()), "stop", "--keep-guests", "--state-dir", str(libvirt._state)],
+        check=True, timeout=60, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        with pytest.raises(errors.Unavailable, match="libvirtd running"):
+            rig.driver.guests()
+    finally:
+        libvirt.start()
+    assert [guest.power_state for guest in rig.driver.guests()] == [PowerState.RUNNING]
+    rig.driver.reboot(spec.uuid, hard=True, timeout_s=0)
+
+
+def test_no_libvirtd_says_what_to_do(tmp_path: Path) -> None:
+    if bindings is None:
+        pytest.skip("libvirt-python is not installed")
+    driver = LibvirtDriver("alpha", "qemu+unix:///system?socket=/nowhere/sock", "qemu", tmp_path / "instances")
+    with pytest.raises(errors.Unavailable, match=r"/nowhere/sock.*systemctl start libvirtd.*connection_uri"):
+        driver.connect()
+    driver.close()
