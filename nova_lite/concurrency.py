@@ -31,7 +31,7 @@ def messaging_executor() -> Executor:
 
 
 def call_blocking(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Run a C library's blocking call where it blocks nobody else: under eventlet on a native thread, else right here."""
+    """Run a C library's blocking call where it blocks nobody: under eventlet on a native thread, else right here."""
     if _in_use == "eventlet":
         from eventlet import tpool  # noqa: PLC0415 - see use()
 

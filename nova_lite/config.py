@@ -7,6 +7,7 @@ process can hold several configurations (the embedded cloud does). ``list_opts``
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 from keystoneauth1 import loading as ks_loading
 from keystonemiddleware import auth_token
@@ -21,7 +22,7 @@ WSGI_ENVIRONMENT = "NOVA_LITE_CONFIG_FILES"
 #: Neighbours that are called with credentials, each from the group of its name.
 NEIGHBOURS = ("placement", "glance", "cinder", "service_user")
 
-DEFAULT_OPTS = [
+DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt("my_ip", default="127.0.0.1", help="IP address of this host, shown to operators."),
     cfg.StrOpt("host", default=socket.gethostname(), help="Name of this host: unique in its cloud, stable for ever."),
     cfg.StrOpt("state_path", default="/var/lib/nova_lite", help="Directory for what a process must keep."),
@@ -31,9 +32,15 @@ DEFAULT_OPTS = [
     cfg.StrOpt("default_availability_zone", default="nova", help="Availability zone of hosts that are in none."),
     cfg.IntOpt("report_interval", default=10, min=1, help="Seconds between two heartbeats of a service."),
     cfg.IntOpt("service_down_time", default=60, min=1, help="Seconds without heartbeat after which a service is down."),
-    cfg.IntOpt("instance_build_timeout", default=600, min=1, help="Seconds after which a build that has not ended is undone."),
-    cfg.IntOpt("operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."),
-    cfg.IntOpt("shutdown_timeout", default=60, min=0, help="Seconds a guest gets to shut down before its power is cut."),
+    cfg.IntOpt(
+        "instance_build_timeout", default=600, min=1, help="Seconds after which a build that has not ended is undone."
+    ),
+    cfg.IntOpt(
+        "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
+    ),
+    cfg.IntOpt(
+        "shutdown_timeout", default=60, min=0, help="Seconds a guest gets to shut down before its power is cut."
+    ),
     cfg.IntOpt("reserved_host_cpus", default=0, min=0, help="CPUs of a host that guests may not use."),
     cfg.IntOpt("reserved_host_memory_mb", default=512, min=0, help="MiB of a host's memory that guests may not use."),
     cfg.IntOpt("reserved_host_disk_mb", default=0, min=0, help="MiB of a host's disk that guests may not use."),
@@ -42,12 +49,12 @@ DEFAULT_OPTS = [
     cfg.FloatOpt("initial_disk_allocation_ratio", default=1.0, min=0.0, help="Disk overcommit of a host first seen."),
 ]
 
-DATABASE_OPTS = [
+DATABASE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("connection", secret=True, help="SQLAlchemy URL of the database."),
     cfg.IntOpt("max_pool_size", default=10, min=1, help="Connections each process keeps open at most when idle."),
 ]
 
-API_OPTS = [
+API_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "auth_strategy",
         default="keystone",
@@ -56,20 +63,24 @@ API_OPTS = [
     ),
     cfg.IntOpt("max_limit", default=1000, min=1, help="Items a list answers at most in one page."),
     cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Bytes of a request body at most."),
-    cfg.StrOpt("compute_link_prefix", help="URL prefix of links in answers, where it differs from what requests carry."),
+    cfg.StrOpt(
+        "compute_link_prefix", help="URL prefix of links in answers, where it differs from what requests carry."
+    ),
 ]
 
-SERVICE_OPTS = [
+SERVICE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "executor",
         default="threading",
         choices=["threading", "eventlet"],
         help="What a daemon runs its work on.",
     ),
-    cfg.IntOpt("graceful_shutdown_timeout", default=60, min=1, help="Seconds a daemon finishes its work in after SIGTERM."),
+    cfg.IntOpt(
+        "graceful_shutdown_timeout", default=60, min=1, help="Seconds a daemon finishes its work in after SIGTERM."
+    ),
 ]
 
-RPC_OPTS = [
+RPC_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("call_timeout", default=30, min=1, help="Seconds a short question to another process may take."),
     cfg.IntOpt(
         "call_monitor_timeout",
@@ -80,26 +91,30 @@ RPC_OPTS = [
     cfg.IntOpt("threads", default=32, min=1, help="Messages one process works on at once."),
 ]
 
-CONDUCTOR_OPTS = [
+CONDUCTOR_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("threads", default=32, min=1, help="Workflows one conductor runs at once."),
-    cfg.FloatOpt("lease", default=15.0, min=0.2, help="Seconds after which a silent conductor's workflows are taken over."),
+    cfg.FloatOpt(
+        "lease", default=15.0, min=0.2, help="Seconds after which a silent conductor's workflows are taken over."
+    ),
     cfg.FloatOpt("scan_interval", default=5.0, min=0.05, help="Seconds between two looks for workflows nobody runs."),
     cfg.FloatOpt("reconcile_interval", default=30.0, min=0.1, help="Seconds between two rounds of timed repairs."),
 ]
 
-SCHEDULER_OPTS = [
+SCHEDULER_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("max_attempts", default=3, min=1, help="Hosts tried for one build: the chosen one and its alternates."),
     cfg.IntOpt("host_subset_size", default=1, min=1, help="Best hosts among which the winner is drawn."),
     cfg.IntOpt("max_placement_results", default=1000, min=1, help="Candidates asked of Placement for one request."),
-    cfg.FloatOpt("host_refresh_interval", default=5.0, min=0.0, help="Seconds host facts of a cell are used unchecked."),
+    cfg.FloatOpt(
+        "host_refresh_interval", default=5.0, min=0.0, help="Seconds host facts of a cell are used unchecked."
+    ),
 ]
 
-CELLS_OPTS = [
+CELLS_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt("timeout", default=2.0, min=0.1, help="Seconds a cell gets to answer when all are asked."),
     cfg.FloatOpt("refresh_interval", default=3.0, min=0.1, help="Seconds after which cell mappings are read again."),
 ]
 
-QUOTA_OPTS = [
+QUOTA_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("instances", default=10, min=-1, help="Servers of a project; -1 is unlimited."),
     cfg.IntOpt("cores", default=20, min=-1, help="Virtual CPUs of a project; -1 is unlimited."),
     cfg.IntOpt("ram", default=51200, min=-1, help="MiB of memory of a project; -1 is unlimited."),
@@ -109,7 +124,7 @@ QUOTA_OPTS = [
     cfg.IntOpt("server_group_members", default=10, min=-1, help="Servers of a server group; -1 is unlimited."),
 ]
 
-LIBVIRT_OPTS = [
+LIBVIRT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "virt_type",
         default="kvm",
@@ -119,7 +134,7 @@ LIBVIRT_OPTS = [
     cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
 ]
 
-GLANCE_OPTS = [
+GLANCE_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "anonymous",
         default=False,
@@ -127,7 +142,7 @@ GLANCE_OPTS = [
     ),
 ]
 
-PLACEMENT_OPTS = [
+PLACEMENT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "noauth_token",
         secret=True,
@@ -153,14 +168,16 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
 }
 
 
-def load(argv: Sequence[str] | None = None, files: Sequence[str] | None = None, *, prog: str = "nova-lite") -> cfg.ConfigOpts:
+def load(
+    argv: Sequence[str] | None = None, files: Sequence[str] | None = None, *, prog: str = "nova-lite"
+) -> cfg.ConfigOpts:
     """Return the configuration of one process.
 
     ``argv`` are command-line arguments (``--config-file``, ``--config-dir``); ``files`` are read when it names none.
     """
     conf = cfg.ConfigOpts()
     register(conf)
-    defaults = list(files) if files is not None else [DEFAULT_FILE] if os.path.exists(DEFAULT_FILE) else []
+    defaults = list(files) if files is not None else [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []
     conf(args=list(argv or ()), project="nova_lite", prog=prog, default_config_files=defaults, default_config_dirs=[])
     return conf
 

@@ -52,6 +52,10 @@ class GuestFailed(NovaLiteError):
     """The host did its part and the user's input cannot work there: a bad image, a disk too small."""
 
 
+class HostFailed(NovaLiteError):
+    """The host tried and could not, though another might: its hypervisor, disk or a neighbour of it failed."""
+
+
 class TooLarge(NovaLiteError):
     """The request body is bigger than the API accepts."""
 

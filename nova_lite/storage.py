@@ -35,7 +35,9 @@ _POSTGRESQL_RETRY = {"40001", "40P01"}
 _MAX_ATTEMPTS = 12
 
 
-class epoch_now(FunctionElement[float]):
+class epoch_now(  # noqa: N801 - it reads as the SQL function it is.
+    FunctionElement[float]
+):
     """SQL expression: the database server's clock as seconds since 1970, with fractions.
 
     Leases and heartbeats are compared by this one clock, so that hosts with skewed clocks agree.
@@ -204,7 +206,7 @@ def is_retryable(exc: BaseException) -> bool:
 
 
 def retried(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a function that is one whole transaction: run it again when the database chose it as a deadlock's victim.
+    """Decorate a function that is one whole transaction: run it again when it fell victim to a deadlock.
 
     Only what the transaction itself undoes may happen inside. Bounded; the last failure is raised as it is.
     """

@@ -16,7 +16,7 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedGuest:
-    """An instance that belongs on a host, as its cell knows it. ``is_settled`` is False while work on it is under way."""
+    """An instance that belongs on a host, as its cell knows it; not ``is_settled`` while work on it is under way."""
 
     uuid: str
     epoch: int

@@ -26,7 +26,7 @@ class RequestSpec:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A host chosen for an instance, with what it takes in Placement (``allocations``: provider UUID → class → amount)."""
+    """A host chosen for an instance; ``allocations`` is what it takes in Placement: provider UUID → class → amount."""
 
     host: str
     node: str

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nova_lite.model.guest import PowerState
+
 
 class VmState(StrEnum):
     """What a server is, apart from what is being done to it."""
@@ -96,9 +98,16 @@ _BUSY_STATUS: Mapping[TaskState, str] = {
 
 def status(vm_state: VmState, task_state: TaskState | None) -> str:
     """Return the ``status`` a server shows on the wire."""
-    if vm_state is VmState.ACTIVE and task_state in _BUSY_STATUS:
+    if vm_state is VmState.ACTIVE and task_state is not None and task_state in _BUSY_STATUS:
         return _BUSY_STATUS[task_state]
     return _STATUS[vm_state]
+
+
+def after_power_report(vm_state: VmState, power_state: PowerState) -> VmState:
+    """Return the state of a server at rest whose guest was found in ``power_state``: stopped, if it stopped itself."""
+    if vm_state is VmState.ACTIVE and power_state in (PowerState.SHUTDOWN, PowerState.CRASHED):
+        return VmState.STOPPED
+    return vm_state
 
 
 def states_of(shown: str) -> list[VmState]:

@@ -46,7 +46,5 @@ class ComputeClient:
 
     def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log as text."""
-        answer = self._bus.call(
-            TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines
-        )
+        answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)
         return str(answer)

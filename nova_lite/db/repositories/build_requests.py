@@ -22,9 +22,10 @@ def add(session: Session, instance: Instance, spec: RequestSpec) -> None:
     session.add(RequestSpecRow(instance_uuid=instance.uuid, spec=msgspec.to_builtins(spec)))
 
 
-def get(session: Session, instance_uuid: str) -> Instance | None:
-    """Return a server that is in no cell yet, or None."""
-    row = session.scalar(sa.select(BuildRequestRow).filter_by(instance_uuid=instance_uuid))
+def get(session: Session, instance_uuid: str, *, for_update: bool = False) -> Instance | None:
+    """Return a server that is in no cell yet, or None; ``for_update`` holds it until the transaction ends."""
+    statement = sa.select(BuildRequestRow).filter_by(instance_uuid=instance_uuid)
+    row = session.scalar(statement.with_for_update() if for_update else statement)
     return None if row is None else _instance(row)
 
 

@@ -13,7 +13,7 @@ from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
-from nova_lite.model.states import TaskState, VmState
+from nova_lite.model.states import TaskState, VmState, after_power_report
 from nova_lite.model.workflow import OPEN
 
 #: States of an instance whose guest should be running.
@@ -40,7 +40,7 @@ def lock(session: Session, uuid: str) -> Instance:
     return instance_of(row)
 
 
-def change(session: Session, uuid: str, *, expect_task: TaskState | None | str = "any", **values: Any) -> None:
+def change(session: Session, uuid: str, *, expect_task: TaskState | str | None = "any", **values: Any) -> None:
     """Set columns of a live instance; raises Conflict when it is gone or its task is not ``expect_task``."""
     statement = sa.update(InstanceRow).where(InstanceRow.uuid == uuid, InstanceRow.deleted.is_(False))
     if expect_task != "any":
@@ -53,6 +53,16 @@ def change(session: Session, uuid: str, *, expect_task: TaskState | None | str =
 def set_fault(session: Session, uuid: str, fault: Fault, **values: Any) -> None:
     """Set an instance's fault, and other columns with it, whatever its task."""
     change(session, uuid, fault=msgspec.to_builtins(fault), **values)
+
+
+def note_power(session: Session, uuid: str, host: str, power_state: PowerState) -> None:
+    """Write down the power state a guest at rest on ``host`` was found in; one busy or elsewhere is left alone."""
+    row = session.scalar(
+        sa.select(InstanceRow).filter_by(uuid=uuid, host=host, deleted=False, task_state=None).with_for_update()
+    )
+    if row is not None:
+        row.power_state = power_state
+        row.vm_state = after_power_report(VmState(row.vm_state), power_state)
 
 
 def mark_deleted(session: Session, uuid: str) -> bool:

@@ -50,12 +50,17 @@ def add_cell(session: Session, new: Cell) -> None:
     session.flush()
 
 
+def lock_cells(session: Session) -> None:
+    """Let nobody else that locks the cells add or change one until this transaction ends."""
+    session.execute(sa.select(CellMappingRow.uuid).order_by(CellMappingRow.uuid).with_for_update()).all()
+
+
 def hosts(session: Session, cell_uuid: str | None = None) -> dict[str, str]:
     """Return host → cell UUID, of one cell or of all."""
     statement = sa.select(HostMappingRow.host, HostMappingRow.cell_uuid).order_by(HostMappingRow.host)
     if cell_uuid is not None:
         statement = statement.filter_by(cell_uuid=cell_uuid)
-    return {host: cell_id for host, cell_id in session.execute(statement)}
+    return dict(session.execute(statement).tuples().all())
 
 
 def add_host(session: Session, host: str, cell_uuid: str) -> None:
@@ -75,9 +80,7 @@ def instance(session: Session, uuid: str) -> InstanceMapping:
 def add_instance(session: Session, uuid: str, *, project_id: str, user_id: str, vcpus: int, ram_mib: int) -> None:
     """Record a new instance that is in no cell yet."""
     session.add(
-        InstanceMappingRow(
-            instance_uuid=uuid, project_id=project_id, user_id=user_id, vcpus=vcpus, ram_mib=ram_mib
-        )
+        InstanceMappingRow(instance_uuid=uuid, project_id=project_id, user_id=user_id, vcpus=vcpus, ram_mib=ram_mib)
     )
 
 

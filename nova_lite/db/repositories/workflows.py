@@ -15,7 +15,9 @@ from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.model.workflow import OPEN, Status, Workflow
 from nova_lite.storage import epoch_now
 
+#: The table: the API database's or a cell's.
 Row = type[ApiWorkflowRow] | type[CellWorkflowRow]
+_Found = ApiWorkflowRow | CellWorkflowRow
 
 #: Seconds a new workflow is left to whoever is nudged, before scans take it up.
 _NUDGE_GRACE_S = 1.0
@@ -61,16 +63,14 @@ def claim(session: Session, row: Row, uuid: str, *, owner: str, lease_s: float) 
     )
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         return None
-    found, now = session.execute(sa.select(row, epoch_now()).where(row.uuid == uuid)).one()
-    return _workflow(found), found.deadline - now
+    found, seconds_left = session.execute(sa.select(row, row.deadline - epoch_now()).where(row.uuid == uuid)).one()
+    return _workflow(found), float(seconds_left)
 
 
 def record(session: Session, row: Row, uuid: str, owner: str, **values: Any) -> bool:
     """Write progress of a workflow whose lease ``owner`` holds; False when it was taken over or superseded."""
     done = session.execute(
-        sa.update(row)
-        .where(row.uuid == uuid, row.lease_owner == owner, row.status.in_(OPEN))
-        .values(**values)
+        sa.update(row).where(row.uuid == uuid, row.lease_owner == owner, row.status.in_(OPEN)).values(**values)
     )
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
@@ -87,9 +87,7 @@ def park(session: Session, row: Row, uuid: str, owner: str, *, delay_s: float) -
 def renew(session: Session, row: Row, owner: str, *, lease_s: float) -> None:
     """Prolong every lease of ``owner``."""
     session.execute(
-        sa.update(row)
-        .where(row.lease_owner == owner, row.status.in_(OPEN))
-        .values(lease_until=epoch_now() + lease_s)
+        sa.update(row).where(row.lease_owner == owner, row.status.in_(OPEN)).values(lease_until=epoch_now() + lease_s)
     )
 
 
@@ -97,26 +95,21 @@ def claimable(session: Session, row: Row, *, limit: int) -> list[str]:
     """Return the UUIDs of open workflows that nobody runs, oldest first."""
     return list(
         session.scalars(
-            sa.select(row.uuid)
-            .where(row.status.in_(OPEN), row.lease_until < epoch_now())
-            .order_by(row.id)
-            .limit(limit)
+            sa.select(row.uuid).where(row.status.in_(OPEN), row.lease_until < epoch_now()).order_by(row.id).limit(limit)
         )
     )
 
 
 def supersede(session: Session, row: Row, subject: str) -> None:
     """Close every open workflow about ``subject``: its runner stops at its next record, and undoes nothing."""
-    session.execute(
-        sa.update(row)
-        .where(row.subject == subject, row.status.in_(OPEN))
-        .values(status=Status.SUPERSEDED)
-    )
+    session.execute(sa.update(row).where(row.subject == subject, row.status.in_(OPEN)).values(status=Status.SUPERSEDED))
 
 
 def about(session: Session, row: Row, subject: str) -> list[Workflow]:
     """Return every workflow about ``subject``, newest first."""
-    return [_workflow(found) for found in session.scalars(sa.select(row).filter_by(subject=subject).order_by(row.id.desc()))]
+    return [
+        _workflow(found) for found in session.scalars(sa.select(row).filter_by(subject=subject).order_by(row.id.desc()))
+    ]
 
 
 def subjects_at_work(session: Session, row: Row, subjects: Sequence[str]) -> set[str]:
@@ -132,7 +125,7 @@ def get(session: Session, row: Row, uuid: str) -> Workflow | None:
     return None if found is None else _workflow(found)
 
 
-def _workflow(row: ApiWorkflowRow | CellWorkflowRow) -> Workflow:
+def _workflow(row: Any) -> Workflow:
     facts: Mapping[str, object] = row.facts
     return Workflow(
         uuid=row.uuid,

@@ -1,0 +1,153 @@
+"""Placement over HTTP, as the scheduler, the conductors and the agents need it.
+
+Answers are plain dictionaries, as Placement sends them. Every call has a timeout; no answer, or a 5xx, is Unavailable.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keystoneauth1 import exceptions as ks_errors
+from keystoneauth1 import loading as ks_loading
+from keystoneauth1.adapter import Adapter
+from keystoneauth1.session import Session
+from oslo_config import cfg
+
+from nova_lite import errors
+
+#: The microversion every call is made at; each call's body is that of this version.
+_VERSION = "1.36"
+#: Seconds one answer may take, where the configuration says nothing.
+_TIMEOUT_S = 15.0
+#: Tries at a call that the network broke; each call may safely arrive twice.
+_CONNECT_RETRIES = 2
+
+Allocations = Mapping[str, Mapping[str, int]]
+
+
+class PlacementClient:
+    """A thread-safe client for one Placement service."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._http = _adapter(conf)
+
+    def candidates(self, query: Mapping[str, object]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return allocation requests, and provider UUID → summary."""
+        answer = self._send("GET", "/allocation_candidates", params=query, allow=(200,))
+        return answer["allocation_requests"], answer["provider_summaries"]
+
+    def claim(self, consumer: str, allocations: Allocations, *, project_id: str, user_id: str) -> bool:
+        """Give a consumer that has nothing its ``allocations``; False when there is no room, or it has something."""
+        body = {
+            "allocations": {provider: {"resources": dict(amounts)} for provider, amounts in allocations.items()},
+            "project_id": project_id,
+            "user_id": user_id,
+            "consumer_generation": None,
+        }
+        return self._status("PUT", f"/allocations/{consumer}", json=body, allow=(204, 409)) == 204
+
+    def allocations(self, consumer: str) -> dict[str, dict[str, int]]:
+        """Return provider UUID → class → amount of a consumer; empty when it has nothing."""
+        answer = self._send("GET", f"/allocations/{consumer}", allow=(200,))
+        return {provider: entry["resources"] for provider, entry in answer["allocations"].items()}
+
+    def release(self, consumer: str) -> None:
+        """Take from a consumer all it has."""
+        self._status("DELETE", f"/allocations/{consumer}", allow=(204, 404))
+
+    def ensure_provider(self, uuid: str, name: str) -> int:
+        """Make a root provider if it is missing, return its generation; raises Conflict when the name is another's."""
+        found = self._send("GET", f"/resource_providers/{uuid}", allow=(200, 404))
+        if "uuid" not in found:
+            found = self._send("POST", "/resource_providers", json={"uuid": uuid, "name": name}, allow=(200, 409))
+            if "uuid" not in found:
+                raise errors.Conflict(f"Placement already knows a provider called {name} with another UUID")
+        return int(found["generation"])
+
+    def inventories(self, provider: str) -> tuple[dict[str, dict[str, Any]], int]:
+        """Return class → inventory, and the provider's generation."""
+        answer = self._send("GET", f"/resource_providers/{provider}/inventories", allow=(200,))
+        return answer["inventories"], int(answer["resource_provider_generation"])
+
+    def set_inventories(self, provider: str, inventories: Mapping[str, Mapping[str, object]], generation: int) -> None:
+        """Replace a provider's inventories; raises Conflict when ``generation`` is stale."""
+        body = {"inventories": inventories, "resource_provider_generation": generation}
+        self._expect("PUT", f"/resource_providers/{provider}/inventories", json=body)
+
+    def traits(self, provider: str) -> tuple[set[str], int]:
+        """Return a provider's traits and its generation."""
+        answer = self._send("GET", f"/resource_providers/{provider}/traits", allow=(200,))
+        return set(answer["traits"]), int(answer["resource_provider_generation"])
+
+    def set_traits(self, provider: str, traits: Iterable[str], generation: int) -> None:
+        """Replace a provider's traits; raises Conflict when ``generation`` is stale."""
+        body = {"traits": sorted(traits), "resource_provider_generation": generation}
+        self._expect("PUT", f"/resource_providers/{provider}/traits", json=body)
+
+    def _expect(self, method: str, path: str, *, json: object) -> None:
+        if self._status(method, path, json=json, allow=(200, 204, 409)) == 409:
+            raise errors.Conflict(f"{path} changed meanwhile")
+
+    def _status(self, method: str, path: str, *, json: object = None, allow: tuple[int, ...]) -> int:
+        return int(self._request(method, path, json=json, allow=allow).status_code)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        allow: tuple[int, ...],
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = self._request(method, path, params=params, json=json, allow=allow).json()
+        return answer
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        allow: tuple[int, ...],
+    ) -> Any:
+        options: dict[str, Any] = {} if json is None else {"json": json}
+        if params is not None:
+            options["params"] = params
+        try:
+            response = self._http.request(path, method, raise_exc=False, **options)
+        except ks_errors.ClientException as exc:
+            raise errors.Unavailable("Placement does not answer.", cause=str(exc)) from exc
+        if response.status_code >= 500:
+            raise errors.Unavailable(
+                "Placement does not answer.", status=response.status_code, body=response.text[:500]
+            )
+        if response.status_code not in allow:
+            raise errors.NovaLiteError(
+                "Placement refused a request of ours.", status=response.status_code, path=path, body=response.text[:500]
+            )
+        return response
+
+
+def _adapter(conf: cfg.ConfigOpts) -> Adapter:
+    """Return the HTTP client that ``[placement]`` describes: with credentials, or with the token of a noauth2 service."""
+    if conf.placement.noauth_token:
+        session = Session(timeout=_TIMEOUT_S)
+        headers = {"X-Auth-Token": conf.placement.noauth_token}
+    else:
+        auth = ks_loading.load_auth_from_conf_options(conf, "placement")
+        session = ks_loading.load_session_from_conf_options(
+            conf, "placement", auth=auth, timeout=conf.placement.timeout or _TIMEOUT_S
+        )
+        headers = {}
+    return Adapter(
+        session,
+        service_type="placement",
+        interface=conf.placement.valid_interfaces,
+        region_name=conf.placement.region_name,
+        endpoint_override=conf.placement.endpoint_override,
+        default_microversion=_VERSION,
+        additional_headers={**headers, "OpenStack-API-Version": f"placement {_VERSION}"},
+        connect_retries=_CONNECT_RETRIES,
+        connect_retry_delay=0.1,
+    )

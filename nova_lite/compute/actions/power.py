@@ -1,0 +1,47 @@
+"""Start, stop and reboot a guest of this host, and read its console."""
+
+from nova_lite import errors
+from nova_lite.compute.actions.spawn import Fence
+from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.guest import PowerState
+
+
+class Power:
+    """Changes guests' power; ``shutdown_timeout_s`` is the grace a guest gets to shut down by itself."""
+
+    def __init__(self, host: str, driver: Driver, fence: Fence, *, shutdown_timeout_s: float) -> None:
+        self._host = host
+        self._driver = driver
+        self._fence = fence
+        self._shutdown_timeout_s = shutdown_timeout_s
+
+    def on(self, instance_uuid: str, epoch: int) -> PowerState:
+        """Start the guest; raises Conflict when it does not belong here (any more)."""
+        self._check(instance_uuid, epoch)
+        self._driver.power_on(instance_uuid)
+        return self._state(instance_uuid)
+
+    def off(self, instance_uuid: str) -> PowerState:
+        """Shut the guest down."""
+        self._driver.power_off(instance_uuid, timeout_s=self._shutdown_timeout_s)
+        return self._state(instance_uuid)
+
+    def reboot(self, instance_uuid: str, epoch: int, *, hard: bool) -> PowerState:
+        """Reboot the guest; raises Conflict when it does not belong here (any more)."""
+        self._check(instance_uuid, epoch)
+        self._driver.reboot(instance_uuid, hard=hard, timeout_s=self._shutdown_timeout_s)
+        return self._state(instance_uuid)
+
+    def console_output(self, instance_uuid: str, lines: int | None) -> str:
+        """Return the end of the guest's console log; bytes that are no text are replaced."""
+        return self._driver.console_output(instance_uuid, lines=lines).decode("utf-8", errors="replace")
+
+    def _check(self, instance_uuid: str, epoch: int) -> None:
+        if not self._fence.may_run(self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} does not belong on this host.")
+
+    def _state(self, instance_uuid: str) -> PowerState:
+        guest = self._driver.guest(instance_uuid)
+        if guest is None:
+            raise errors.NotFound(f"Instance {instance_uuid} has no guest on its host.")
+        return guest.power_state

@@ -1,0 +1,104 @@
+"""Make a guest on this host, and remove it."""
+
+import base64
+import binascii
+from typing import Protocol
+
+from nova_lite import errors
+from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+from nova_lite.model.instance import Instance
+
+
+class Fence(Protocol):
+    """Knows whether an instance belongs on a host now: the cell's conductor."""
+
+    def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host``."""
+        ...
+
+
+class ImageSource(Protocol):
+    """Brings image files to this host."""
+
+    def fetch(self, image_id: str) -> BaseImage:
+        """Return the verified file of an image, downloading it if it is not here yet."""
+        ...
+
+
+class Spawner:
+    """Makes and removes guests of one host."""
+
+    def __init__(self, host: str, driver: Driver, images: ImageSource, fence: Fence) -> None:
+        self._host = host
+        self._driver = driver
+        self._images = images
+        self._fence = fence
+
+    def build(self, instance: Instance) -> PowerState:
+        """Make and start the guest, unless it runs already; return its power state.
+
+        Raises Conflict when the instance does not belong here (any more), GuestFailed for what the user must change,
+        HostFailed for what another host might do.
+        """
+        try:
+            image = self._images.fetch(instance.image_id) if self._driver.needs_image else None
+            if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
+                raise errors.Conflict(f"Instance {instance.uuid} does not belong on this host.")
+            self._driver.spawn(guest_spec(instance), image)
+            guest = self._driver.guest(instance.uuid)
+        except errors.NotFound as exc:
+            raise errors.GuestFailed(exc.message) from exc
+        except errors.Unavailable as exc:
+            raise errors.HostFailed(f"The host could not start the server: {exc.message}", cause=exc.facts) from exc
+        if guest is None:
+            raise errors.HostFailed("The guest vanished as soon as it was started.")
+        return guest.power_state
+
+    def destroy(self, instance_uuid: str) -> None:
+        """Remove the guest and all it left here."""
+        self._driver.destroy(instance_uuid)
+
+
+def guest_spec(instance: Instance) -> GuestSpec:
+    """Return what the hypervisor is told about ``instance``."""
+    return GuestSpec(
+        uuid=instance.uuid,
+        name=instance.display_name,
+        epoch=instance.epoch,
+        vcpus=instance.flavor.vcpus,
+        ram_mib=instance.flavor.ram_mib,
+        root_gib=instance.flavor.root_gib,
+        ephemeral_gib=instance.flavor.ephemeral_gib,
+        swap_mib=instance.flavor.swap_mib,
+        has_config_drive=instance.has_config_drive,
+        metadata=_metadata(instance),
+        user_data=_decoded(instance.user_data),
+        image_properties=instance.image_properties,
+    )
+
+
+def _metadata(instance: Instance) -> dict[str, object]:
+    """Return the guest's ``meta_data.json``."""
+    found: dict[str, object] = {
+        "uuid": instance.uuid,
+        "name": instance.display_name,
+        "hostname": instance.hostname,
+        "launch_index": instance.launch_index,
+        "availability_zone": instance.availability_zone,
+        "project_id": instance.project_id,
+        "meta": instance.metadata,
+    }
+    if instance.key_name is not None:
+        found["public_keys"] = {instance.key_name: instance.key_data}
+        found["keys"] = [{"name": instance.key_name, "type": "ssh", "data": instance.key_data}]
+    return found
+
+
+def _decoded(user_data: str | None) -> bytes | None:
+    if user_data is None:
+        return None
+    try:
+        return base64.b64decode(user_data)
+    except binascii.Error as exc:
+        raise errors.GuestFailed("user_data is not base64.") from exc

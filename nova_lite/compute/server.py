@@ -1,0 +1,46 @@
+"""What an agent answers on its cell's bus; the client side is ``rpc/compute.py``.
+
+One instance has one caller at a time; everything may be said twice.
+"""
+
+from typing import Any
+
+import msgspec
+
+from nova_lite.compute.actions.power import Power
+from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.concurrency import KeyedLocks
+from nova_lite.model.instance import Instance
+
+
+class ComputeEndpoint:
+    """The ear of one host's agent."""
+
+    def __init__(self, spawner: Spawner, power: Power) -> None:
+        self._spawner = spawner
+        self._power = power
+        self._locks = KeyedLocks()
+
+    def build(self, instance: dict[str, Any]) -> int:
+        wanted = msgspec.convert(instance, Instance)
+        with self._locks.hold(wanted.uuid):
+            return int(self._spawner.build(wanted))
+
+    def destroy(self, instance_uuid: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._spawner.destroy(instance_uuid)
+
+    def power_on(self, instance_uuid: str, epoch: int) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.on(instance_uuid, epoch))
+
+    def power_off(self, instance_uuid: str) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.off(instance_uuid))
+
+    def reboot(self, instance_uuid: str, epoch: int, hard: bool) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.reboot(instance_uuid, epoch, hard=hard))
+
+    def console_output(self, instance_uuid: str, lines: int | None) -> str:
+        return self._power.console_output(instance_uuid, lines)

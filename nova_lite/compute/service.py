@@ -1,0 +1,103 @@
+"""The agent of one hypervisor host."""
+
+import logging
+import threading
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.clients.images import Images
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.compute import identity, inventory
+from nova_lite.compute.actions.power import Power
+from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.images import ImageCache
+from nova_lite.compute.reconcilers import reconcile
+from nova_lite.compute.server import ComputeEndpoint
+from nova_lite.compute.virt.driver import Driver
+from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.concurrency import Ticker
+from nova_lite.model.conductor import HostReport
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.compute import TOPIC
+from nova_lite.rpc.conductor import ConductorClient
+
+LOG = logging.getLogger(__name__)
+
+BINARY = "nova-compute"
+#: Seconds between two tries to introduce the host to its conductor and to Placement.
+_RETRY_S = 1.0
+
+
+class Agent:
+    """One host's agent. ``start`` returns at once; ``ready`` is set when the host takes work.
+
+    ``driver`` replaces the configured one.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, driver: Driver | None = None) -> None:
+        self._conf = conf
+        self.driver = driver if driver is not None else make_driver(conf)
+        self._bus = Bus(conf)
+        self._conductor = ConductorClient(self._bus)
+        self._placement = PlacementClient(conf)
+        images = ImageCache(Path(conf.image_cache_path), Images(conf))
+        endpoint = ComputeEndpoint(
+            Spawner(conf.host, self.driver, images, self._conductor),
+            Power(conf.host, self.driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        )
+        self._server = self._bus.serve(TOPIC, conf.host, endpoint)
+        self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
+        self._stopping = threading.Event()
+        self.ready = threading.Event()
+        self._introduction = threading.Thread(target=self._introduce, name="introduction", daemon=True)
+
+    def start(self) -> None:
+        """Reach the hypervisor (raises Unavailable or Misconfigured), then introduce the host and take work."""
+        self._node = identity.compute_id(Path(self._conf.state_path))
+        self.driver.connect()
+        self._introduction.start()
+
+    def stop(self) -> None:
+        """Finish what is under way and leave; guests go on running."""
+        self._stopping.set()
+        self._introduction.join()
+        if self.ready.is_set():
+            self._heart.stop()
+            self._server.stop()
+        self._bus.close()
+        self.driver.close()
+
+    def _introduce(self) -> None:
+        """Tell conductor and Placement of this host, put its guests in order, then listen. Retried until it works."""
+        while not self._stopping.is_set():
+            try:
+                resources = self.driver.resources()
+                inventory.tell(self._placement, self._conf, self._node, resources)
+                self._conductor.register_host(HostReport(self._conf.host, self._node, resources))
+                reconcile(self._conf.host, self.driver, self._conductor)
+            except errors.NovaLiteError as exc:
+                LOG.warning("This host cannot take work yet: %s %s", exc, exc.facts)
+                self._stopping.wait(_RETRY_S)
+            else:
+                self._server.start()
+                self._heart.start()
+                self.ready.set()
+                LOG.info("agent of %s (%s) takes work", self._conf.host, self._node)
+                return
+
+
+def make_driver(conf: cfg.ConfigOpts) -> Driver:
+    """Return the driver that ``compute_driver`` names."""
+    if conf.compute_driver == "fake":
+        return FakeDriver(conf.host, Path(conf.instances_path))
+    # Only hosts that run libvirt need its bindings.
+    from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
+
+    return LibvirtDriver(
+        hostname=conf.host,
+        uri=conf.libvirt.connection_uri,
+        virt_type=conf.libvirt.virt_type,
+        instances_path=Path(conf.instances_path),
+    )

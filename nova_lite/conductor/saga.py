@@ -1,0 +1,366 @@
+"""Runs workflows: takes the lease of a record, runs its steps, records each before and after, undoes in reverse.
+
+A workflow reads as a list of steps (see ``workflows/``). A ``Step`` reaches outside and may run twice; a ``Record`` is
+one transaction of the workflow's own database, committed together with the progress it makes. When a conductor dies,
+its leases run out and another goes on where the record stands.
+
+- An error that will pass is retried until the workflow's deadline, first here, then by whoever scans next.
+- Any other error undoes every step begun, last first, then runs ``on_failure``, then the record says FAILED and why.
+- From the first step with ``no_way_back`` on, steps are only retried.
+- Undoing has ``UNDO_GRACE_S`` after the deadline; what could not be undone by then is noted in the facts.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.concurrency import Pool, Ticker
+from nova_lite.db.repositories import workflows
+from nova_lite.model.workflow import Status, Workflow
+from nova_lite.storage import Database, retried
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds past its deadline that a workflow may still undo.
+UNDO_GRACE_S = 120.0
+#: Seconds between two tries at a step, the last one for every further try; the first few wait here, then it is parked.
+_BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_TRIES_IN_PLACE = 3
+#: Workflows one scan takes up at most.
+_SCAN_LIMIT = 100
+
+T = TypeVar("T")
+Facts = Mapping[str, object]
+
+
+@dataclass
+class Work(Generic[T]):
+    """A workflow under way, as its steps see it.
+
+    ``tools`` is what the conductor lends its workflows; ``facts`` is what earlier steps found out.
+    ``may_have_run`` is True when the step may have run before, wholly or in part.
+    """
+
+    workflow: Workflow
+    tools: T
+    seconds_left: float
+    may_have_run: bool = False
+    reason: str | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return self.workflow.inputs
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.workflow.facts
+
+    @property
+    def subject(self) -> str:
+        return self.workflow.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[T]):
+    """Something done outside the workflow's database; ``do`` may return facts. Both may run twice and must not mind."""
+
+    name: str
+    do: Callable[[Work[T]], Facts | None]
+    undo: Callable[[Work[T]], None] | None = None
+    no_way_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Generic[T]):
+    """A change of the workflow's own database, committed with its progress: it happens once or not at all."""
+
+    name: str
+    do: Callable[[Work[T], Session], Facts | None]
+    undo: Callable[[Work[T]], None] | None = None
+    no_way_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Definition(Generic[T]):
+    """A kind of workflow. ``on_failure`` runs last, after the undoing, with ``work.reason`` set."""
+
+    kind: str
+    steps: tuple[Step[T] | Record[T], ...]
+    on_failure: Step[T] | Record[T] | None = None
+
+
+class LeaseLost(Exception):
+    """Another conductor runs the workflow now, or it was superseded: leave it alone."""
+
+
+@dataclass
+class Runner(Generic[T]):
+    """Runs the workflows of one database with the given tools, until stopped.
+
+    ``after_record`` is called after each progress written, with the workflow's kind and step: tests stop or fail there.
+    """
+
+    db: Database
+    row: workflows.Row
+    definitions: Mapping[str, Definition[T]]
+    tools: T
+    owner: str
+    lease_s: float
+    scan_interval_s: float
+    threads: int
+    after_record: Callable[[str, str], None] = field(default=lambda kind, step: None)
+
+    def __post_init__(self) -> None:
+        self._pool = Pool(self.threads, "workflow")
+        self._running: set[str] = set()
+        self._guard = threading.Lock()
+        self._tickers = [
+            Ticker(self.scan_interval_s, self._scan, "workflow-scan", at_once=True),
+            Ticker(self.lease_s / 3, self._renew, "workflow-lease"),
+        ]
+
+    def start(self) -> None:
+        """Begin to take up workflows."""
+        for ticker in self._tickers:
+            ticker.start()
+
+    def stop(self) -> None:
+        """Finish the steps under way, then stop; what is unfinished waits for the next conductor."""
+        self._tickers[0].stop()
+        self._pool.stop()
+        self._tickers[1].stop()
+
+    def wake(self, uuid: str) -> None:
+        """Run a workflow soon, unless it is running here already."""
+        with self._guard:
+            if uuid in self._running:
+                return
+            self._running.add(uuid)
+        try:
+            self._pool.submit(self._run_guarded, uuid)
+        except RuntimeError:  # stopping: the record waits for another conductor
+            with self._guard:
+                self._running.discard(uuid)
+
+    def _scan(self) -> None:
+        try:
+            with self.db.reader() as session:
+                waiting = workflows.claimable(session, self.row, limit=_SCAN_LIMIT)
+        except errors.Unavailable as exc:
+            LOG.warning("Cannot look for workflows: %s %s", exc, exc.facts)
+            return
+        for uuid in waiting:
+            self.wake(uuid)
+
+    def _renew(self) -> None:
+        try:
+            with self.db.writer() as session:
+                workflows.renew(session, self.row, self.owner, lease_s=self.lease_s)
+        except errors.Unavailable as exc:
+            LOG.warning("Cannot renew leases: %s %s", exc, exc.facts)
+
+    def _run_guarded(self, uuid: str) -> None:
+        try:
+            self.run(uuid)
+        except LeaseLost:
+            LOG.info("Workflow %s is not ours any more", uuid)
+        except errors.Unavailable as exc:
+            LOG.warning("Workflow %s waits for its database: %s %s", uuid, exc, exc.facts)
+        except Exception:
+            LOG.exception("Workflow %s stopped at a bug; it is taken up again when its lease runs out", uuid)
+        finally:
+            with self._guard:
+                self._running.discard(uuid)
+
+    def run(self, uuid: str) -> None:
+        """Take a workflow's lease and run it to its end, or until it must wait; nothing, when it is not to be had."""
+        claimed = self._claim(uuid)
+        if claimed is None:
+            return
+        workflow, seconds_left = claimed
+        work = Work(workflow, self.tools, seconds_left, may_have_run=workflow.attempt > 1)
+        _Run(self, self.definitions[workflow.kind], work, time.monotonic() + seconds_left).go()
+
+    @retried
+    def _claim(self, uuid: str) -> tuple[Workflow, float] | None:
+        with self.db.writer() as session:
+            return workflows.claim(session, self.row, uuid, owner=self.owner, lease_s=self.lease_s)
+
+
+class _Run(Generic[T]):
+    """One conductor's turn at one workflow."""
+
+    def __init__(self, runner: Runner[T], definition: Definition[T], work: Work[T], deadline: float) -> None:
+        self._runner = runner
+        self._definition = definition
+        self._work = work
+        self._deadline = deadline
+
+    def go(self) -> None:
+        """Run forward, and back when that fails; returns early when the workflow was parked."""
+        work = self._work
+        if work.workflow.status is not Status.UNDOING:
+            try:
+                if self._forward():
+                    return
+            except _Parked:
+                return
+            except LeaseLost:
+                raise
+            except errors.NovaLiteError as exc:
+                reason = exc.message
+                LOG.warning("%s of %s failed: %s %s", self._definition.kind, work.subject, exc, exc.facts)
+            except Exception:
+                LOG.exception("%s of %s failed", self._definition.kind, work.subject)
+                reason = "An internal error happened."
+            self._save("undo", status=Status.UNDOING, reason=reason)
+            work.workflow = replace(work.workflow, status=Status.UNDOING, reason=reason)
+            work.may_have_run = True
+        try:
+            self._backward()
+        except _Parked:
+            return
+
+    def _forward(self) -> bool:
+        """Run every step not yet done; True when the workflow ended well."""
+        steps = self._definition.steps
+        for index in range(self._work.workflow.step, len(steps)):
+            is_last = index + 1 == len(steps)
+            may_undo = not any(step.no_way_back for step in steps[: index + 1])
+            self._tried(steps[index], is_last=is_last, may_give_up=may_undo)
+        return True
+
+    def _tried(self, step: Step[T] | Record[T], *, is_last: bool, may_give_up: bool) -> None:
+        """Run one step, again while its errors pass; raises what ends the workflow."""
+        tries = 0
+        while True:
+            self._work.seconds_left = self._deadline - time.monotonic()
+            if may_give_up and self._work.seconds_left <= 0:
+                raise errors.Timeout(f"Timed out while waiting for: {step.name}.")
+            try:
+                self._advance(step, is_last=is_last)
+                return
+            except LeaseLost:
+                raise
+            except errors.NovaLiteError as exc:
+                if may_give_up and not exc.will_pass:
+                    raise
+                self._log_retry(step, exc)
+            except Exception as exc:
+                if may_give_up:
+                    raise
+                self._log_retry(step, exc)
+            self._work.may_have_run = True
+            self._wait(tries)
+            tries += 1
+
+    def _advance(self, step: Step[T] | Record[T], *, is_last: bool) -> None:
+        """Run ``step`` and record that it is done."""
+        values: dict[str, Any] = {"step": self._work.workflow.step + 1, "attempt": 1}
+        if is_last:
+            values |= {"status": Status.DONE, "lease_owner": None}
+        if isinstance(step, Record):
+            facts = self._record(step, values)
+        else:
+            found = step.do(self._work)
+            facts = {**self._work.facts, **(found or {})}
+            self._save(step.name, facts=facts, **values)
+        self._work.workflow = replace(self._work.workflow, step=values["step"], facts=dict(facts))
+        self._work.may_have_run = False
+        self._runner.after_record(self._definition.kind, step.name)
+
+    @retried
+    def _record(self, step: Record[T], values: Mapping[str, Any]) -> dict[str, object]:
+        with self._runner.db.writer() as session:
+            facts = {**self._work.facts, **(step.do(self._work, session) or {})}
+            self._save_in(session, facts=facts, **values)
+        return facts
+
+    def _backward(self) -> None:
+        """Undo every step begun, last first, then end as failed."""
+        work = self._work
+        work.reason = work.workflow.reason
+        for index in range(min(work.workflow.step, len(self._definition.steps) - 1), -1, -1):
+            step = self._definition.steps[index]
+            if step.undo is not None:
+                self._undone(step.name, step.undo)
+            self._save(f"undo {step.name}", step=index, attempt=1)
+            work.workflow = replace(work.workflow, step=index)
+            self._runner.after_record(self._definition.kind, f"undo {step.name}")
+        self._end_failed()
+
+    def _undone(self, name: str, undo: Callable[[Work[T]], None]) -> None:
+        tries = 0
+        while True:
+            self._work.seconds_left = self._deadline + UNDO_GRACE_S - time.monotonic()
+            try:
+                undo(self._work)
+                return
+            except LeaseLost:
+                raise
+            except Exception as exc:  # noqa: BLE001 - an undo is tried again whatever stopped it.
+                if self._work.seconds_left <= 0:
+                    LOG.error("Left behind, for the reconcilers: undo of %s of %s: %s", name, self._work.subject, exc)
+                    left = [*self._work.facts.get("left_behind", []), name]
+                    self._work.workflow = replace(self._work.workflow, facts={**self._work.facts, "left_behind": left})
+                    self._save(name, facts=self._work.facts)
+                    return
+                LOG.warning("Undo of %s of %s will be tried again: %s", name, self._work.subject, exc)
+            self._wait(tries)
+            tries += 1
+
+    def _end_failed(self) -> None:
+        values = {"status": Status.FAILED, "lease_owner": None}
+        last = self._definition.on_failure
+        tries = 0
+        while True:
+            try:
+                if isinstance(last, Record):
+                    self._record(last, values)
+                else:
+                    if last is not None:
+                        last.do(self._work)
+                    self._save("failed", **values)
+                break
+            except LeaseLost:
+                raise
+            except errors.Unavailable as exc:
+                LOG.warning(
+                    "Ending of %s of %s will be tried again: %s", self._definition.kind, self._work.subject, exc
+                )
+            self._wait(tries)
+            tries += 1
+        self._runner.after_record(self._definition.kind, "failed")
+
+    def _wait(self, tries: int) -> None:
+        """Wait before the next try: the first times here, later by giving the lease back until it is due."""
+        delay_s = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
+        if tries < _TRIES_IN_PLACE:
+            time.sleep(delay_s)
+            return
+        with self._runner.db.writer() as session:
+            workflows.park(session, self._runner.row, self._work.workflow.uuid, self._runner.owner, delay_s=delay_s)
+        raise _Parked
+
+    @retried
+    def _save(self, at: str, **values: Any) -> None:
+        with self._runner.db.writer() as session:
+            self._save_in(session, **values)
+
+    def _save_in(self, session: Session, **values: Any) -> None:
+        if not workflows.record(session, self._runner.row, self._work.workflow.uuid, self._runner.owner, **values):
+            raise LeaseLost
+
+    def _log_retry(self, step: Step[T] | Record[T], exc: BaseException) -> None:
+        facts = exc.facts if isinstance(exc, errors.NovaLiteError) else {}
+        LOG.warning("%s of %s will be tried again: %s %s", step.name, self._work.subject, exc, facts)
+
+
+class _Parked(Exception):
+    """The workflow waits in its database, for whoever scans next."""

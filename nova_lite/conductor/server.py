@@ -1,0 +1,63 @@
+"""What conductors answer on the bus: one short method per message. The client side is ``rpc/conductor.py``."""
+
+from typing import Any
+
+import msgspec
+
+from nova_lite.conductor.saga import Runner
+from nova_lite.db.repositories import hosts, instances
+from nova_lite.model.conductor import HostReport
+from nova_lite.model.guest import Guest
+from nova_lite.storage import Database, retried
+
+
+class SuperEndpoint:
+    """The super conductor's ear, on the API bus. Heartbeats of the services beside it are kept in cell0."""
+
+    def __init__(self, runner: Runner[Any], services_db: Database) -> None:
+        self._runner = runner
+        self._services_db = services_db
+
+    def wake(self, workflow_uuid: str) -> None:
+        self._runner.wake(workflow_uuid)
+
+    @retried
+    def heartbeat(self, host: str, binary: str) -> None:
+        with self._services_db.writer() as session:
+            hosts.beat(session, host, binary)
+
+
+class CellEndpoint:
+    """A cell conductor's ear, on its cell's bus: the pen that writes the cell's database for its hosts."""
+
+    def __init__(self, runner: Runner[Any], db: Database) -> None:
+        self._runner = runner
+        self._db = db
+
+    def wake(self, workflow_uuid: str) -> None:
+        self._runner.wake(workflow_uuid)
+
+    @retried
+    def heartbeat(self, host: str, binary: str) -> None:
+        with self._db.writer() as session:
+            hosts.beat(session, host, binary)
+
+    @retried
+    def register_host(self, report: dict[str, Any]) -> None:
+        with self._db.writer() as session:
+            hosts.register(session, msgspec.convert(report, HostReport))
+
+    def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        with self._db.reader() as session:
+            return instances.belongs(session, instance_uuid, host, epoch)
+
+    def expected_guests(self, host: str) -> list[Any]:
+        with self._db.reader() as session:
+            found: list[Any] = msgspec.to_builtins(instances.expected_on(session, host))
+        return found
+
+    @retried
+    def report_guests(self, host: str, guests: list[dict[str, Any]]) -> None:
+        with self._db.writer() as session:
+            for guest in msgspec.convert(guests, list[Guest]):
+                instances.note_power(session, guest.uuid, host, guest.power_state)

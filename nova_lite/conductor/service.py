@@ -1,0 +1,129 @@
+"""The conductor process, in one of its two roles.
+
+With an API database it is the super conductor: it runs what spans cells. Without one it serves its own cell, and opens
+nothing above it.
+"""
+
+import logging
+import uuid
+
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.cells.registry import Cells
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.concurrency import Ticker
+from nova_lite.conductor.saga import Runner
+from nova_lite.conductor.server import CellEndpoint, SuperEndpoint
+from nova_lite.conductor.workflows.build import BUILD
+from nova_lite.conductor.workflows.delete import DELETE, DELETE_ANYWHERE
+from nova_lite.conductor.workflows.power import REBOOT, REBOOT_HARD, START, STOP
+from nova_lite.conductor.workflows.schedule import SCHEDULE, SuperTools
+from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import hosts
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.compute import ComputeClient
+from nova_lite.rpc.conductor import TOPIC
+from nova_lite.rpc.scheduler import SchedulerClient
+from nova_lite.storage import Database
+
+LOG = logging.getLogger(__name__)
+
+BINARY = "nova-conductor"
+SUPER_WORKFLOWS = {definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE)}
+CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, START, STOP, REBOOT, REBOOT_HARD)}
+
+
+class Conductor:
+    """One conductor; ``start`` returns at once, ``stop`` when the steps under way have ended."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._owner = f"{conf.host}/{uuid.uuid4()}"[-64:]
+        self._bus = Bus(conf)
+        self._cells: Cells | None = None
+        if conf.api_database.connection:
+            self._build_super()
+        elif conf.database.connection:
+            self._build_for_cell()
+        else:
+            raise errors.Misconfigured(
+                "A conductor needs [api_database] connection (super conductor) or [database] connection (cell's)."
+            )
+        self._server = self._bus.serve(TOPIC, conf.host, self._endpoint)
+        self._heart = Ticker(conf.report_interval, self._beat, "heartbeat", at_once=True)
+
+    @property
+    def is_super(self) -> bool:
+        """Return whether this conductor runs what spans cells."""
+        return self._cells is not None
+
+    def _build_super(self) -> None:
+        self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
+        self._cells = Cells(self._conf, self._db)
+        tools = SuperTools(
+            conf=self._conf,
+            api_db=self._db,
+            cells=self._cells,
+            scheduler=SchedulerClient(self._bus),
+            placement=PlacementClient(self._conf),
+        )
+        self.runner: Runner[SuperTools] | Runner[CellTools] = Runner(
+            db=self._db,
+            row=ApiWorkflowRow,
+            definitions=SUPER_WORKFLOWS,
+            tools=tools,
+            owner=self._owner,
+            lease_s=self._conf.conductor.lease,
+            scan_interval_s=self._conf.conductor.scan_interval,
+            threads=self._conf.conductor.threads,
+        )
+        self._services_db = self._cells.cell0.db
+        self._endpoint: SuperEndpoint | CellEndpoint = SuperEndpoint(self.runner, self._services_db)
+
+    def _build_for_cell(self) -> None:
+        self._db = Database(self._conf.database.connection, pool_size=self._conf.database.max_pool_size)
+        tools = CellTools(
+            conf=self._conf,
+            db=self._db,
+            agents=ComputeClient(self._bus),
+            placement=PlacementClient(self._conf),
+        )
+        self.runner = Runner(
+            db=self._db,
+            row=CellWorkflowRow,
+            definitions=CELL_WORKFLOWS,
+            tools=tools,
+            owner=self._owner,
+            lease_s=self._conf.conductor.lease,
+            scan_interval_s=self._conf.conductor.scan_interval,
+            threads=self._conf.conductor.threads,
+        )
+        self._services_db = self._db
+        self._endpoint = CellEndpoint(self.runner, self._db)
+
+    def start(self) -> None:
+        """Begin to listen and to run workflows."""
+        self._server.start()
+        self.runner.start()
+        self._heart.start()
+        LOG.info("%s conductor %s started", "super" if self.is_super else "cell", self._owner)
+
+    def stop(self) -> None:
+        """Finish what is under way and leave."""
+        self._heart.stop()
+        self._server.stop()
+        self.runner.stop()
+        self._bus.close()
+        if self._cells is not None:
+            self._cells.close()
+        self._db.close()
+
+    def _beat(self) -> None:
+        try:
+            with self._services_db.writer() as session:
+                hosts.beat(session, self._conf.host, BINARY)
+        except errors.Unavailable as exc:
+            LOG.warning("Could not write a heartbeat: %s %s", exc, exc.facts)

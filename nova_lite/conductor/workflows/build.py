@@ -1,0 +1,66 @@
+"""Build a server on the host that was chosen and claimed for it, inside its cell."""
+
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error
+from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import actions, instances
+from nova_lite.model.guest import PowerState
+from nova_lite.model.states import ACTIONS
+
+
+def spawn_guest(work: Work[CellTools]) -> Facts:
+    """Have the host make and start the guest."""
+    with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject)
+    power_state = work.tools.agents.build(instance, timeout_s=max(1.0, work.seconds_left))
+    return {"power_state": int(power_state)}
+
+
+def destroy_guest(work: Work[CellTools]) -> None:
+    """Remove what there is of the guest, then give back what the scheduler claimed for it."""
+    with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject)
+    if instance.host is None:
+        raise errors.NovaLiteError("A server being built has no host.", instance=work.subject)
+    work.tools.agents.destroy(instance.host, work.subject, timeout_s=30.0)
+    work.tools.placement.release(work.subject)
+
+
+def mark_active(work: Work[CellTools], session: Session) -> None:
+    """Turn the server into a running one."""
+    rule = ACTIONS["create"]
+    instance = instances.lock(session, work.subject)
+    instances.change(
+        session,
+        work.subject,
+        expect_task=rule.while_busy,
+        vm_state=rule.ends_in,
+        task_state=None,
+        power_state=PowerState(work.facts["power_state"]),
+        launched_at=utcnow(),
+    )
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=None,
+        host=instance.host,
+    )
+
+
+def give_up(work: Work[CellTools], session: Session) -> None:
+    """Leave the server in ERROR, on no host."""
+    end_in_error(work, session, host=None, node=None, node_name=None, power_state=PowerState.NOSTATE)
+
+
+BUILD = Definition(
+    "create",
+    (
+        Step("spawn guest", spawn_guest, undo=destroy_guest),
+        Record("mark active", mark_active, no_way_back=True),
+    ),
+    on_failure=Record("give up", give_up),
+)

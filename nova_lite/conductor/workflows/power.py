@@ -1,0 +1,79 @@
+"""Start, stop and reboot a server, inside its cell."""
+
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error
+from nova_lite.db.repositories import actions, instances
+from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import ACTIONS
+
+Deed = Callable[[Work[CellTools], Instance, str], PowerState]
+
+
+def _start(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    return work.tools.agents.power_on(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+
+
+def _stop(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    return work.tools.agents.power_off(host, instance.uuid, timeout_s=work.seconds_left)
+
+
+def _reboot(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    is_hard = work.workflow.kind == "reboot-hard"
+    return work.tools.agents.reboot(host, instance.uuid, instance.epoch, hard=is_hard, timeout_s=work.seconds_left)
+
+
+def _on_guest(deed: Deed) -> Callable[[Work[CellTools]], Facts]:
+    """Return a step's ``do`` that has the instance's host do ``deed``."""
+
+    def do(work: Work[CellTools]) -> Facts:
+        with work.tools.db.reader() as session:
+            instance = instances.get(session, work.subject)
+        if instance.host is None:
+            raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
+        return {"power_state": int(deed(work, instance, instance.host))}
+
+    return do
+
+
+def mark_done(work: Work[CellTools], session: Session) -> None:
+    """Write down where the operation ended."""
+    rule = ACTIONS[work.workflow.kind]
+    instance = instances.lock(session, work.subject)
+    instances.change(
+        session,
+        work.subject,
+        expect_task=rule.while_busy,
+        vm_state=rule.ends_in,
+        task_state=None,
+        power_state=PowerState(work.facts["power_state"]),
+    )
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=None,
+        host=instance.host,
+    )
+
+
+def _power(kind: str, name: str, deed: Deed) -> Definition[CellTools]:
+    return Definition(
+        kind,
+        (
+            Step(name, _on_guest(deed)),
+            Record("mark done", mark_done, no_way_back=True),
+        ),
+        on_failure=Record("end", end_in_error),
+    )
+
+
+START = _power("start", "power on", _start)
+STOP = _power("stop", "power off", _stop)
+REBOOT = _power("reboot", "reboot", _reboot)
+REBOOT_HARD = _power("reboot-hard", "reboot", _reboot)

@@ -1,0 +1,246 @@
+"""Take accepted servers to hosts: choose and claim, create them in their cells, hand them over. Spans cells.
+
+All servers of one request go together: all are placed, or all end in cell0 with the reason. A server deleted meanwhile
+is dropped wherever this workflow stands: what decides is one row, the build request, which either the delete removes
+or ``point mappings`` does.
+"""
+
+import uuid as uuids
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import msgspec
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.cells import operations
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import actions, build_requests, instances, mappings, workflows
+from nova_lite.model.instance import Fault, Instance
+from nova_lite.model.request_spec import Placed
+from nova_lite.model.states import ACTIONS, TaskState
+from nova_lite.model.workflow import Workflow
+from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.rpc.scheduler import SchedulerClient
+from nova_lite.storage import Database
+
+
+@dataclass(frozen=True)
+class SuperTools:
+    """What workflows that span cells work with."""
+
+    conf: cfg.ConfigOpts
+    api_db: Database
+    cells: Cells
+    scheduler: SchedulerClient
+    placement: PlacementClient
+
+
+def choose_hosts(work: Work[SuperTools]) -> Facts:
+    """Have the scheduler choose and claim a host for every server still wanted."""
+    wanted = list(_wanted(work))
+    if not wanted:
+        return {"placed": []}
+    with work.tools.api_db.reader() as session:
+        spec = build_requests.spec(session, wanted[0].uuid)
+    if spec is None:
+        raise errors.NovaLiteError("The request of these servers is lost.")
+    placed = work.tools.scheduler.place(
+        spec, [instance.uuid for instance in wanted], timeout_s=max(1.0, work.seconds_left)
+    )
+    return {"placed": msgspec.to_builtins(placed)}
+
+
+def release_claims(work: Work[SuperTools]) -> None:
+    """Give back what the scheduler may have claimed."""
+    for uuid in work.inputs["instance_uuids"]:
+        work.tools.placement.release(uuid)
+
+
+def create_in_cells(work: Work[SuperTools]) -> None:
+    """Insert every server still wanted in the cell of its host; users do not see it there yet."""
+    wanted = {instance.uuid: instance for instance in _wanted(work)}
+    for cell, group in _by_cell(work):
+        with cell.db.writer() as session:
+            for placed in group:
+                if placed.instance_uuid in wanted:
+                    instances.add(session, _on_host(wanted[placed.instance_uuid], placed))
+
+
+def remove_from_cells(work: Work[SuperTools]) -> None:
+    """Take the inserted servers back."""
+    for cell, group in _by_cell(work):
+        with cell.db.writer() as session:
+            for placed in group:
+                instances.remove(session, placed.instance_uuid)
+
+
+def point_mappings(work: Work[SuperTools], session: Session) -> Facts:
+    """Make the servers live in their cells, with what their users changed meanwhile; here races with delete end."""
+    settled: dict[str, object] = {}
+    for placed in _placed(work):
+        edited = build_requests.get(session, placed.instance_uuid, for_update=True)
+        if edited is not None and mappings.settle(session, placed.instance_uuid, placed.selections[0].cell_id):
+            settled[placed.instance_uuid] = {
+                "display_name": edited.display_name,
+                "hostname": edited.hostname,
+                "description": edited.description,
+                "user_metadata": edited.metadata,
+                "access_ip_v4": edited.access_ip_v4,
+                "access_ip_v6": edited.access_ip_v6,
+                "disk_config": edited.disk_config,
+            }
+    return {"settled": settled}
+
+
+def start_builds(work: Work[SuperTools]) -> None:
+    """Hand each server to its cell's conductor, and drop those deleted meanwhile with all they have."""
+    settled = work.facts["settled"]
+    for cell, group in _by_cell(work):
+        begun: list[str] = []
+        with cell.db.writer() as session:
+            for placed in group:
+                if placed.instance_uuid not in settled:
+                    instances.remove(session, placed.instance_uuid)
+                elif _begin_build(work, session, placed):
+                    begun.append(_build_uuid(work, placed.instance_uuid))
+        for uuid in begun:
+            ConductorClient(cell.bus).wake(uuid)
+    _forget(work, [uuid for uuid in work.inputs["instance_uuids"] if uuid not in settled])
+
+
+def bury(work: Work[SuperTools]) -> None:
+    """Put every server still wanted into cell0, in ERROR with the reason, where it is shown and can be deleted."""
+    reason = work.reason or "An internal error happened."
+    fault = Fault(500, reason, utcnow())
+    cell0 = work.tools.cells.cell0
+    for uuid in work.inputs["instance_uuids"]:
+        with work.tools.api_db.reader() as session:
+            instance = build_requests.get(session, uuid)
+        if instance is not None:
+            with cell0.db.writer() as session:
+                _add_failed(work, session, instance, fault)
+            with work.tools.api_db.writer() as session:
+                is_settled = mappings.settle(session, uuid, cell0.cell.uuid)
+            if not is_settled:
+                with cell0.db.writer() as session:
+                    instances.remove(session, uuid)
+    with work.tools.api_db.reader() as session:
+        unborn = mappings.unborn(session, work.inputs["instance_uuids"])
+    _forget(work, unborn)
+
+
+SCHEDULE = Definition(
+    "schedule",
+    (
+        Step("choose hosts", choose_hosts, undo=release_claims),
+        Step("create in cells", create_in_cells, undo=remove_from_cells),
+        Record("point mappings", point_mappings, no_way_back=True),
+        Step("start builds", start_builds, no_way_back=True),
+    ),
+    on_failure=Step("bury", bury),
+)
+
+
+def _wanted(work: Work[SuperTools]) -> Iterator[Instance]:
+    with work.tools.api_db.reader() as session:
+        for uuid in work.inputs["instance_uuids"]:
+            instance = build_requests.get(session, uuid)
+            if instance is not None:
+                yield instance
+
+
+def _placed(work: Work[SuperTools]) -> list[Placed]:
+    return msgspec.convert(work.facts.get("placed", []), list[Placed])
+
+
+def _by_cell(work: Work[SuperTools]) -> Iterator[tuple[OpenCell, list[Placed]]]:
+    def cell_id(placed: Placed) -> str:
+        return placed.selections[0].cell_id
+
+    for uuid, group in groupby(sorted(_placed(work), key=cell_id), key=cell_id):
+        yield work.tools.cells.get(uuid), list(group)
+
+
+def _on_host(instance: Instance, placed: Placed) -> Instance:
+    chosen = placed.selections[0]
+    return replace(
+        instance,
+        host=chosen.host,
+        node=chosen.node,
+        node_name=chosen.node_name,
+        availability_zone=chosen.availability_zone,
+        scheduling=placed.explanation,
+    )
+
+
+def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bool:
+    """Record the cell's build of a server; False when it is begun already, or being deleted."""
+    try:
+        instance = instances.lock(session, placed.instance_uuid)
+    except errors.NotFound:
+        return False
+    if instance.task_state is not TaskState.SCHEDULING:
+        return instance.task_state is TaskState.SPAWNING
+    edits = work.facts["settled"][instance.uuid]
+    instances.change(session, instance.uuid, task_state=ACTIONS["create"].while_busy, **edits)
+    workflow = work.workflow
+    actions.begin(
+        session,
+        instance_uuid=instance.uuid,
+        action="create",
+        request_id=workflow.request_id,
+        user_id=workflow.user_id,
+        project_id=workflow.project_id,
+        event=operations.EVENTS["create"],
+    )
+    build = Workflow(
+        uuid=_build_uuid(work, instance.uuid),
+        kind="create",
+        subject=instance.uuid,
+        project_id=workflow.project_id,
+        user_id=workflow.user_id,
+        request_id=workflow.request_id,
+        inputs={"selections": msgspec.to_builtins(placed.selections)},
+        deadline=0.0,
+    )
+    workflows.add(session, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)
+    return True
+
+
+def _build_uuid(work: Work[SuperTools], instance_uuid: str) -> str:
+    """Return the UUID of a server's build: always the same one, so that beginning it twice makes one."""
+    return str(uuids.uuid5(uuids.UUID(work.workflow.uuid), instance_uuid))
+
+
+def _add_failed(work: Work[SuperTools], session: Session, instance: Instance, fault: Fault) -> None:
+    failed = replace(
+        instance, vm_state=ACTIONS["create"].fails_in or instance.vm_state, task_state=None, fault=fault, host=None
+    )
+    instances.add(session, failed)
+    workflow = work.workflow
+    actions.begin(
+        session,
+        instance_uuid=instance.uuid,
+        action="create",
+        request_id=workflow.request_id,
+        user_id=workflow.user_id,
+        project_id=workflow.project_id,
+        event="conductor_schedule_and_build_instances",
+    )
+    actions.finish(session, instance_uuid=instance.uuid, request_id=workflow.request_id, error=fault.message, host=None)
+
+
+def _forget(work: Work[SuperTools], uuids_unwanted: list[str]) -> None:
+    """Free the claims and mappings of servers deleted before they lived anywhere."""
+    for uuid in uuids_unwanted:
+        work.tools.placement.release(uuid)
+    if uuids_unwanted:
+        with work.tools.api_db.writer() as session:
+            mappings.remove_instances(session, mappings.unborn(session, uuids_unwanted))

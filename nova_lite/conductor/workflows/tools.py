@@ -1,0 +1,53 @@
+"""What workflows inside one cell work with, and how the ones about an instance end when they fail."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.conductor.saga import Work
+from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import actions, hosts, instances
+from nova_lite.model.instance import Fault
+from nova_lite.model.states import ACTIONS
+from nova_lite.rpc.compute import ComputeClient
+from nova_lite.storage import Database
+
+
+@dataclass(frozen=True)
+class CellTools:
+    """What workflows inside one cell work with."""
+
+    conf: cfg.ConfigOpts
+    db: Database
+    agents: ComputeClient
+    placement: PlacementClient
+
+
+def host_is_down(tools: CellTools, host: str) -> bool:
+    """Return whether the agent of ``host`` has not been heard of for ``service_down_time``, or is forced down."""
+    with tools.db.reader() as session:
+        found = hosts.services(session, down_after_s=tools.conf.service_down_time, host=host, binary=hosts.AGENT)
+    return not any(service.is_up for service in found)
+
+
+def end_in_error(work: Work[CellTools], session: Session, **values: Any) -> None:
+    """End a failed operation as the state table says, with the reason in the instance's fault and action."""
+    rule = ACTIONS[work.workflow.kind]
+    reason = work.reason or "An internal error happened."
+    instance = instances.lock(session, work.subject)
+    if rule.fails_in is not None:
+        instances.set_fault(
+            session, work.subject, Fault(500, reason, utcnow()), vm_state=rule.fails_in, task_state=None, **values
+        )
+    else:
+        instances.change(session, work.subject, task_state=None, **values)
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=reason,
+        host=instance.host,
+    )

@@ -1,0 +1,16 @@
+"""Availability zones: aggregates that carry ``availability_zone`` in their metadata; in the API database."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import AggregateHostRow, AggregateRow
+
+
+def of_hosts(session: Session) -> dict[str, str]:
+    """Return host → availability zone, for hosts that are in one."""
+    rows = session.execute(
+        sa.select(AggregateHostRow.host, AggregateRow.extra).join(
+            AggregateRow, AggregateRow.id == AggregateHostRow.aggregate_id
+        )
+    )
+    return {host: extra["availability_zone"] for host, extra in rows if "availability_zone" in extra}

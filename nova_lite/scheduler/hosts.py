@@ -1,0 +1,48 @@
+"""Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_lite.cells.registry import Cells
+from nova_lite.db.repositories import hosts, zones
+from nova_lite.model.host import HostState
+from nova_lite.storage import Database
+
+
+class Hosts:
+    """The hosts of all cells, read at each request: one query a cell, one for the zones."""
+
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells) -> None:
+        self._conf = conf
+        self._api_db = api_db
+        self._cells = cells
+
+    def load(self, summaries: Mapping[str, Any]) -> dict[str, HostState]:
+        """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that live cells carry."""
+        with self._api_db.reader() as session:
+            zone_of = zones.of_hosts(session)
+        found: dict[str, HostState] = {}
+        for cell in self._cells.all(with_cell0=False):
+            if cell.cell.is_disabled:
+                continue
+            with cell.db.reader() as session:
+                states = hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
+            for state in states:
+                if state.node in summaries:
+                    zone = zone_of.get(state.host, self._conf.default_availability_zone)
+                    found[state.node] = _with_room(replace(state, availability_zone=zone), summaries[state.node])
+        return found
+
+
+def _with_room(state: HostState, summary: Mapping[str, Any]) -> HostState:
+    """Return ``state`` with what its provider has free."""
+    free = {name: entry["capacity"] - entry["used"] for name, entry in summary["resources"].items()}
+    return replace(
+        state,
+        free_vcpus=free.get("VCPU", 0),
+        free_ram_mib=free.get("MEMORY_MB", 0),
+        free_disk_gib=free.get("DISK_GB", 0),
+    )

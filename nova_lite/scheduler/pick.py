@@ -1,0 +1,67 @@
+"""Put together what Placement offers and what hosts are like, and explain it: pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import Selection
+from nova_lite.scheduler.filters import FILTERS, Stage
+
+#: Hosts named per stage and in the ranking of an explanation, at most.
+_MAX_NAMED = 20
+
+Offers = Mapping[str, dict[str, dict[str, int]]]
+
+
+def offers_by_root(requests: Sequence[Mapping[str, Any]], summaries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return root provider UUID → the first allocations Placement offers there (provider → class → amount)."""
+    found: dict[str, Any] = {}
+    for request in requests:
+        allocations = {provider: entry["resources"] for provider, entry in request["allocations"].items()}
+        for provider in allocations:
+            found.setdefault(summaries[provider]["root_provider_uuid"], allocations)
+    return found
+
+
+def selection(host: HostState, offers: Offers) -> Selection:
+    """Return ``host`` as a choice, with what it takes in Placement."""
+    return Selection(
+        host=host.host,
+        node=host.node,
+        node_name=host.node_name,
+        cell_id=host.cell_id,
+        availability_zone=host.availability_zone,
+        allocations=offers[host.node],
+    )
+
+
+def alternates(chosen: HostState, ranking: Sequence[HostState], offers: Offers, count: int) -> list[Selection]:
+    """Return up to ``count`` further hosts of the chosen one's cell, best first."""
+    others = [host for host in ranking if host.cell_id == chosen.cell_id and host.node != chosen.node]
+    return [selection(host, offers) for host in others[:count]]
+
+
+def explanation(offered: int, stages: Sequence[Stage], ranking: Sequence[tuple[HostState, float]]) -> dict[str, Any]:
+    """Return how a choice came about, small enough to be kept with the instance."""
+    return {
+        "placement": {"hosts": offered},
+        "filters": [
+            {
+                "name": stage.name,
+                "entered": stage.entered,
+                "left": stage.left,
+                "refused": dict(list(stage.refused.items())[:_MAX_NAMED]),
+            }
+            for stage in stages
+        ],
+        "ranking": [{"host": host.host, "weight": round(weight, 3)} for host, weight in ranking[:_MAX_NAMED]],
+    }
+
+
+def refusal(stages: Sequence[Stage]) -> str:
+    """Return, for users, why no host that had room was left; which hosts those are is for administrators."""
+    entered = stages[0].entered if stages else 0
+    parts = [f"{len(stage.refused)} {FILTERS[stage.name][1]}" for stage in stages if stage.refused]
+    if not parts:
+        return "The hosts with room are in no cell that is known and enabled."
+    return f"Of {entered} hosts with room: {', '.join(parts)}."

@@ -1,0 +1,51 @@
+"""The scheduler process."""
+
+import logging
+
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.cells.registry import Cells
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.concurrency import Ticker
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.rpc.scheduler import TOPIC
+from nova_lite.scheduler.hosts import Hosts
+from nova_lite.scheduler.server import SchedulerEndpoint
+from nova_lite.storage import Database
+
+LOG = logging.getLogger(__name__)
+
+BINARY = "nova-scheduler"
+
+
+class Scheduler:
+    """One scheduler; reads the API's and the cells' databases, writes none."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        if not conf.api_database.connection:
+            raise errors.Misconfigured("The scheduler needs [api_database] connection.")
+        self._db = Database(conf.api_database.connection, pool_size=conf.api_database.max_pool_size)
+        self._cells = Cells(conf, self._db)
+        self._bus = Bus(conf)
+        endpoint = SchedulerEndpoint(conf, Hosts(conf, self._db, self._cells), PlacementClient(conf))
+        self._server = self._bus.serve(TOPIC, conf.host, endpoint)
+        conductor = ConductorClient(self._bus)
+        self._heart = Ticker(
+            conf.report_interval, lambda: conductor.heartbeat(conf.host, BINARY), "heartbeat", at_once=True
+        )
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._server.start()
+        self._heart.start()
+        LOG.info("scheduler started")
+
+    def stop(self) -> None:
+        """Answer what was asked and leave."""
+        self._heart.stop()
+        self._server.stop()
+        self._bus.close()
+        self._cells.close()
+        self._db.close()
