@@ -98,3 +98,15 @@ def _imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.partition(".")[0])
     return names
+
+
+@pytest.mark.parametrize("tool", ["tools/quickstart", "tools/test", "tools/guest_image", "tools/libvirtd"])
+def test_tool_explains_itself_and_refuses_what_it_does_not_know(tool: str) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([_TREE / tool, *arguments], capture_output=True, text=True, timeout=20, check=False)
+
+    explained = run("--help")
+    assert (explained.returncode, explained.stderr) == (0, "")
+    assert explained.stdout.startswith(f"usage: {tool} ")
+    refused = run("--no-such-option")
+    assert (refused.returncode, refused.stdout) == (2, "")

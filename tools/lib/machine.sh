@@ -1,14 +1,15 @@
 # What the machine must have: Debian packages, and a virtual environment with nova_lite in it.
 # Sourced by bash scripts after progress.sh, with HERE set to the tools directory.
+# shellcheck disable=SC2034  # the lists are used where this is sourced
 
 REPOSITORY=$(cd "$HERE/.." && pwd)
 VENV=${NOVA_LITE_VENV:-$REPOSITORY/.venv}
 
-VENV_PACKAGES="python3-venv"
-GUEST_PACKAGES="busybox-static cpio dosfstools e2fsprogs fdisk kmod mtools qemu-utils syslinux syslinux-common"
-LIBVIRT_PACKAGES="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 genisoimage"
-BUILD_PACKAGES="gcc libc6-dev libvirt-dev pkg-config python3-dev"
-SERVER_PACKAGES="rabbitmq-server mariadb-server postgresql iproute2"
+VENV_PACKAGES=(python3-venv)
+GUEST_PACKAGES=(busybox-static cpio dosfstools e2fsprogs fdisk kmod mtools qemu-utils syslinux syslinux-common)
+LIBVIRT_PACKAGES=(libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 genisoimage)
+BUILD_PACKAGES=(gcc libc6-dev libvirt-dev pkg-config python3-dev)
+SERVER_PACKAGES=(rabbitmq-server mariadb-server postgresql iproute2)
 
 # missing_packages NAME...: prints the Debian packages that are not installed.
 missing_packages() {
@@ -29,30 +30,29 @@ apt_update() { apt-get -q -o DPkg::Lock::Timeout=300 update; }
 
 lists_are_fresh() { [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime -1 -print -quit 2>/dev/null)" ]; }
 
-# With this file in place a package's installation starts no service; it goes away again, ours only.
-install_without_starting() {
-    local guard=/usr/sbin/policy-rc.d made=no rc=0
+# A package's installation starts no service while this file is there; it goes away again, if it is ours.
+install_without_starting() (
+    guard=/usr/sbin/policy-rc.d
     if [ ! -e "$guard" ]; then
+        trap 'rm -f "$guard"' EXIT
         printf '#!/bin/sh\nexit 101\n' >"$guard"
         chmod +x "$guard"
-        made=yes
     fi
-    { lists_are_fresh || apt_update; } && { apt_install "$@" || { apt_update && apt_install "$@"; }; } || rc=$?
-    if [ "$made" = yes ]; then rm -f "$guard"; fi
-    return "$rc"
-}
+    lists_are_fresh || apt_update || exit
+    apt_install "$@" || { apt_update && apt_install "$@"; }
+)
 
 # need_packages LOG NAME...: installs what is missing; false, with an explanation, where that is not possible.
 need_packages() {
     local log=$1 missing
     shift
-    missing=$(missing_packages "$@" | xargs)
-    [ -n "$missing" ] || return 0
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -gt 0 ] || return 0
     if ! may_install; then
-        say "not root on a machine with apt, so these packages cannot be installed: $missing"
+        say "not root on a machine with apt, so these packages cannot be installed: ${missing[*]}"
         return 1
     fi
-    step "install system packages: $missing" "$log" install_without_starting $missing
+    step "install system packages: ${missing[*]}" "$log" install_without_starting "${missing[@]}"
 }
 
 choose_python() { # prints the interpreter for the virtual environment
@@ -67,7 +67,7 @@ make_venv() { # make_venv LOG
     if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then return; fi
     python=$(choose_python)
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        need_packages "$1.apt" $VENV_PACKAGES || fail "$python cannot make virtual environments; install python3-venv"
+        need_packages "$1.apt" "${VENV_PACKAGES[@]}" || fail "$python cannot make virtual environments; install python3-venv"
     fi
     step "make the virtual environment $VENV" "$1" "$python" -m venv --clear "$VENV"
 }
@@ -78,6 +78,6 @@ install_package() {
     stamp=$VENV/.nova_lite-$({ echo "$2 $REPOSITORY"; cat "$REPOSITORY/setup.cfg" "$REPOSITORY/pyproject.toml"; } | sha256sum | cut -c 1-16)
     [ -e "$stamp" ] && return
     step "install nova_lite and what it needs (extras: $2)" "$1" \
-        "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off -e "$REPOSITORY[$2]"
+        "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off -e "${REPOSITORY}[$2]"
     touch "$stamp"
 }
