@@ -1,0 +1,51 @@
+"""Values that many schemas share, and what is read from them once they are valid."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nova_lite import errors
+
+#: The greatest number an integer column holds.
+MAX_INT = 0x7FFFFFFF
+#: Printable text without white space at its ends.
+PRINTABLE = r"^(?!\s)[^\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]+(?<!\s)$"
+NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": PRINTABLE}
+#: Text for people: lines and tabs are fine, other control characters are not.
+DESCRIPTION = {"type": ["string", "null"], "maxLength": 65535, "pattern": r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$"}
+TEXT = {"type": "string"}
+HOST_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._-]+$"}
+PROJECT_ID = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._-]+$"}
+
+_TRUE = (True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t")
+_FALSE = (False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f")
+BOOLEAN = {"enum": [*_TRUE, *_FALSE]}
+
+#: Query parameters: a whole number from 0 up, and a page's start.
+LIMIT = {"type": "string", "pattern": "^[0-9]+$"}
+MARKER = {"type": "string", "maxLength": 255}
+SORT_DIR = {"enum": ["asc", "desc"]}
+
+
+def whole_number(minimum: int) -> dict[str, Any]:
+    """Return the schema of a whole number from ``minimum`` up, which clients may also send as a string."""
+    return {
+        "type": ["integer", "string"],
+        "pattern": "^[0-9]+$",
+        "minLength": 1,
+        "maxLength": 20,
+        "minimum": minimum,
+        "maximum": MAX_INT,
+    }
+
+
+def read_whole_number(body: Mapping[str, Any], field: str, minimum: int, default: int = 0) -> int:
+    """Return a whole number of a valid body; one sent as a string is bounded here, where schemas do not."""
+    value = int(body.get(field, default))
+    if not minimum <= value <= MAX_INT:
+        raise errors.Invalid(f"{field}: {value} is not a whole number from {minimum} to {MAX_INT}")
+    return value
+
+
+def read_boolean(value: object) -> bool:
+    """Return the truth of a valid BOOLEAN."""
+    return value in _TRUE
