@@ -1,4 +1,4 @@
-"""Who is calling: turns a request's headers into a ``Caller``, by Keystone or, without one, by the token's own words."""
+"""Who is calling: turns a request's headers into a ``Caller``, by Keystone or by the token's own words."""
 
 import abc
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import falcon
+from keystonemiddleware import auth_token
 from oslo_config import cfg
 
 from nova_lite import errors
@@ -60,9 +61,6 @@ class KeystoneAuth(Authenticator):
     """Tokens checked by keystonemiddleware, with the options of ``[keystone_authtoken]``."""
 
     def __init__(self, conf: cfg.ConfigOpts, policy: Policy) -> None:
-        # Loaded only where Keystone is used: it is slow to import and pulls much in.
-        from keystonemiddleware import auth_token  # type: ignore[import-untyped]
-
         self._policy = policy
         self._middleware = auth_token.AuthProtocol(
             _accept, {"oslo_config_config": conf, "delay_auth_decision": True, "log_name": __name__}

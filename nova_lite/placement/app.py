@@ -1,0 +1,84 @@
+"""The Placement application and its whole URL table."""
+
+from typing import Any
+
+import falcon
+from oslo_config import cfg
+
+from nova_lite.placement import faults, policies
+from nova_lite.placement.handlers import (
+    aggregates,
+    allocation_candidates,
+    allocations,
+    inventories,
+    reshaper,
+    resource_classes,
+    resource_providers,
+    root,
+    traits,
+    usages,
+)
+from nova_lite.placement.microversions import NEGOTIATION
+from nova_lite.placement.reader import Reader
+from nova_lite.placement.repositories import sync
+from nova_lite.placement.services.allocations import AllocationService
+from nova_lite.placement.services.names import NameService
+from nova_lite.placement.services.resource_providers import ResourceProviderService
+from nova_lite.placement.tables import ResourceClassRow, TraitRow
+from nova_lite.storage import Database
+from nova_lite.web import app as web
+from nova_lite.web.caller import authenticator
+from nova_lite.web.policy import RulePolicy
+
+#: A reshape of a whole cloud is sent in one body.
+_MAX_BODY_BYTES = 32 << 20
+
+
+def build(conf: cfg.ConfigOpts, database: Database) -> web.App:
+    """Return the application; ``database`` is first opened by the first request."""
+    api = web.Api(negotiation=NEGOTIATION, render_fault=faults.render, max_body_bytes=_MAX_BODY_BYTES)
+    app = web.build(api, authenticator(conf, RulePolicy(conf, policies.RULES)))
+    reader = Reader(database, prepare=sync.standard_names)
+    app.add_middleware(_Ready(reader))
+    for url, handler in routes(database, reader).items():
+        app.add_route(url, handler)
+    return app
+
+
+class _Ready:
+    """Middleware: sees to the standard names before the first request that needs the database."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
+        if not isinstance(resource, root.Root):
+            self._reader.ready()
+
+
+def routes(database: Database, reader: Reader) -> dict[str, Any]:
+    """Return URL → handler, all there are."""
+    providers = ResourceProviderService(database, reader)
+    holdings = AllocationService(database, reader)
+    class_names = NameService(database, ResourceClassRow)
+    trait_names = NameService(database, TraitRow)
+    return {
+        "/": root.Root(),
+        "/resource_classes": resource_classes.ResourceClasses(providers, class_names),
+        "/resource_classes/{name}": resource_classes.ResourceClass(providers, class_names),
+        "/resource_providers": resource_providers.ResourceProviders(providers),
+        "/resource_providers/{uuid}": resource_providers.ResourceProvider(providers),
+        "/resource_providers/{uuid}/inventories": inventories.Inventories(providers),
+        "/resource_providers/{uuid}/inventories/{resource_class}": inventories.OneInventory(providers),
+        "/resource_providers/{uuid}/usages": usages.ProviderUsages(providers),
+        "/resource_providers/{uuid}/aggregates": aggregates.Aggregates(providers),
+        "/resource_providers/{uuid}/allocations": allocations.ProviderAllocations(holdings),
+        "/resource_providers/{uuid}/traits": traits.ProviderTraits(providers),
+        "/allocations": allocations.ManyAllocations(holdings),
+        "/allocations/{uuid}": allocations.ConsumerAllocations(holdings),
+        "/allocation_candidates": allocation_candidates.AllocationCandidates(reader),
+        "/traits": traits.Traits(providers),
+        "/traits/{name}": traits.Trait(providers, trait_names),
+        "/usages": usages.TotalUsages(holdings),
+        "/reshaper": reshaper.Reshaper(holdings),
+    }

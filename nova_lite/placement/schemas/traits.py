@@ -1,0 +1,18 @@
+"""What /traits and a provider's traits take."""
+
+from nova_lite.placement.schemas.names import GENERATION, TEXT, TRAIT, closed
+from nova_lite.web.validation import Schemas, query_schema
+
+LIST = Schemas(("1.6", query_schema({"name": TEXT, "associated": TEXT})))
+REPLACE = Schemas(
+    (
+        "1.6",
+        closed(
+            {
+                "resource_provider_generation": GENERATION,
+                "traits": {"type": "array", "items": TRAIT, "uniqueItems": True},
+            },
+            ("resource_provider_generation", "traits"),
+        ),
+    )
+)

@@ -1,0 +1,81 @@
+"""Reads the query of /allocation_candidates into a ``Request``."""
+
+import re
+from collections.abc import Collection
+
+from nova_lite import errors
+from nova_lite.placement.model import Group, Request
+from nova_lite.placement.services import queries
+from nova_lite.web.validation import Query
+from nova_lite.web.versions import Version
+
+_PARAMETER = re.compile(r"(resources|required|member_of|in_tree)(.*)", re.DOTALL)
+_NESTED_SINCE = Version(1, 29)
+_SUBTREES_SINCE = Version(1, 36)
+
+
+def read(query: Query, version: Version, classes: Collection[str], traits: Collection[str]) -> Request:
+    """Return what ``query`` asks for; raises Invalid, naming the parameter."""
+    suffixes: dict[str, set[str]] = {}
+    for name in query:
+        match = _PARAMETER.fullmatch(name)
+        if match is not None:
+            suffixes.setdefault(match[2], set()).add(match[1])
+    subtrees = _subtrees(query, suffixes)
+    grouped = frozenset().union(*subtrees) if subtrees else frozenset[str]()
+    groups = []
+    for suffix in sorted(suffixes):
+        _check_group(suffix, suffixes[suffix], grouped, version)
+        resources = query.one(f"resources{suffix}")
+        groups.append(
+            Group(
+                suffix,
+                {} if resources is None else queries.resources(f"resources{suffix}", resources, classes),
+                queries.provider_filter(
+                    suffix,
+                    query.all(f"required{suffix}"),
+                    query.all(f"member_of{suffix}"),
+                    query.one(f"in_tree{suffix}"),
+                    traits,
+                    version,
+                ),
+            )
+        )
+    if not any(group.resources for group in groups):
+        raise errors.Invalid("resources: at least one group must ask for resources", code=queries.MISSING)
+    policy = query.one("group_policy")
+    if sum(1 for group in groups if group.suffix) > 1 and policy is None:
+        raise errors.Invalid("group_policy: required with several suffixed groups", code=queries.MISSING)
+    required, forbidden = queries.traits("root_required", query.all("root_required"), traits, Version(1, 36))
+    limit = query.one("limit")
+    return Request(
+        groups=tuple(groups),
+        isolate=policy == "isolate",
+        root_required=frozenset().union(*required),
+        root_forbidden=forbidden,
+        same_subtrees=subtrees,
+        limit=None if limit is None else int(limit),
+        nested=version >= _NESTED_SINCE,
+    )
+
+
+def _check_group(suffix: str, parameters: set[str], grouped: frozenset[str], version: Version) -> None:
+    if "resources" in parameters:
+        return
+    if not suffix or version < _SUBTREES_SINCE or suffix not in grouped:
+        raise errors.Invalid(
+            f"resources{suffix}: missing, but {sorted(parameters)[0]}{suffix} is there", code=queries.MISSING
+        )
+
+
+def _subtrees(query: Query, suffixes: Collection[str]) -> tuple[frozenset[str], ...]:
+    subtrees = []
+    for value in query.all("same_subtree"):
+        named = value.split(",")
+        for suffix in named:
+            if not suffix:
+                raise errors.Invalid("same_subtree: an empty suffix", code=queries.BAD_VALUE)
+            if suffix not in suffixes:
+                raise errors.Invalid(f"same_subtree: no request group {suffix[:64]!r}", code=queries.BAD_VALUE)
+        subtrees.append(frozenset(named))
+    return tuple(subtrees)

@@ -1,0 +1,129 @@
+"""Rules of resource providers: what they are, what they have, who is asked."""
+
+import contextlib
+import uuid as uuids
+from collections.abc import Iterable, Iterator, Mapping
+
+from nova_lite import errors
+from nova_lite.placement.model import Inventory, Provider, ProviderFilter
+from nova_lite.placement.reader import Reader, World
+from nova_lite.placement.repositories import providers
+from nova_lite.placement.services import queries
+from nova_lite.placement.snapshot import Snapshot
+from nova_lite.storage import Database, retried
+
+
+class ResourceProviderService:
+    """Providers and everything that is a provider's own."""
+
+    def __init__(self, database: Database, reader: Reader) -> None:
+        self._database = database
+        self._reader = reader
+
+    @contextlib.contextmanager
+    def world(self) -> Iterator[World]:
+        """Yield the world as it is now."""
+        with self._reader.current() as world:
+            yield world
+
+    @contextlib.contextmanager
+    def shown(self, uuid: str) -> Iterator[tuple[Provider, Snapshot]]:
+        """Yield a provider and the snapshot it is in; raises NotFound."""
+        with self._reader.current() as world:
+            yield find(world.snapshot, uuid), world.snapshot
+
+    def create(self, name: str, uuid: str | None, parent_uuid: str | None) -> str:
+        """Add a provider and return its UUID."""
+        chosen = queries.canonical(uuid) if uuid else str(uuids.uuid4())
+        if parent_uuid is not None:
+            parent_uuid = queries.canonical(parent_uuid)
+            if parent_uuid == chosen:
+                raise errors.Invalid("parent_provider_uuid: a provider cannot be its own parent.")
+        self._create(chosen, name, parent_uuid)
+        return chosen
+
+    @retried
+    def _create(self, uuid: str, name: str, parent_uuid: str | None) -> None:
+        with self._database.writer() as session:
+            providers.create(session, uuid, name, parent_uuid)
+
+    @retried
+    def update(self, uuid: str, name: str, parent_uuid: str | None, *, parent_told: bool, may_move: bool) -> None:
+        """Rename a provider and, when told, give it another parent."""
+        parent = None if parent_uuid is None else queries.canonical(parent_uuid)
+        with self._database.writer() as session:
+            providers.update(session, queries.canonical(uuid), name, parent, parent_told=parent_told, may_move=may_move)
+
+    @retried
+    def delete(self, uuid: str) -> None:
+        """Remove a provider that nothing uses and nothing is below of."""
+        with self._database.writer() as session:
+            providers.delete(session, queries.canonical(uuid))
+
+    @retried
+    def set_inventories(self, uuid: str, inventories: Mapping[str, Inventory], generation: int | None) -> Provider:
+        """Write all of a provider's inventories and return the provider."""
+        with self._database.writer() as session:
+            providers.set_inventories(session, queries.canonical(uuid), inventories, generation, only=True)
+            return providers.get(session, queries.canonical(uuid))
+
+    @retried
+    def set_inventory(
+        self, uuid: str, class_name: str, inventory: Inventory, generation: int | None, *, new: bool
+    ) -> Provider:
+        """Write one inventory, which must be (or must not be, when ``new``) there; return the provider."""
+        with self._database.writer() as session:
+            known = providers.get(session, queries.canonical(uuid))
+            if new and class_name in known.inventories:
+                raise errors.Conflict(
+                    f"Update conflict: inventory of {class_name} exists already", code="placement.concurrent_update"
+                )
+            if not new and class_name not in known.inventories:
+                raise errors.Invalid(f"No inventory record for {class_name} on resource provider {uuid}")
+            providers.set_inventories(session, known.uuid, {class_name: inventory}, generation, only=False)
+            return providers.get(session, known.uuid)
+
+    @retried
+    def remove_inventory(self, uuid: str, class_name: str) -> None:
+        """Remove one inventory that nothing uses."""
+        with self._database.writer() as session:
+            providers.remove_inventory(session, queries.canonical(uuid), class_name)
+
+    @retried
+    def set_traits(self, uuid: str, traits: Iterable[str], generation: int | None) -> Provider:
+        """Write a provider's traits and return the provider."""
+        with self._database.writer() as session:
+            providers.set_traits(session, queries.canonical(uuid), traits, generation)
+            return providers.get(session, queries.canonical(uuid))
+
+    @retried
+    def set_aggregates(self, uuid: str, aggregates: Iterable[str], generation: int | None) -> Provider:
+        """Write a provider's aggregates and return the provider."""
+        members = [queries.canonical(aggregate) for aggregate in aggregates]
+        with self._database.writer() as session:
+            providers.set_aggregates(session, queries.canonical(uuid), members, generation)
+            return providers.get(session, queries.canonical(uuid))
+
+
+def find(snapshot: Snapshot, uuid: str) -> Provider:
+    """Return the provider of that UUID; raises NotFound."""
+    provider = snapshot.by_uuid(queries.canonical(uuid))
+    if provider is None:
+        raise errors.NotFound(
+            f"No resource provider with uuid {uuid[:64]} found.", code="placement.resource_provider.not_found"
+        )
+    return provider
+
+
+def matching(
+    snapshot: Snapshot, where: ProviderFilter, resources: Mapping[str, int], name: str | None, uuid: str | None
+) -> list[Provider]:
+    """Return the providers that meet every condition, oldest first."""
+    mask = snapshot.matching(where)
+    for class_name, amount in resources.items():
+        mask &= snapshot.fits(class_name, amount)
+    return [
+        provider
+        for provider in snapshot.providers(mask)
+        if (name is None or provider.name == name) and (uuid is None or provider.uuid == queries.canonical(uuid))
+    ]

@@ -1,0 +1,275 @@
+"""All providers in columns: capacity and use per class, who has which trait and aggregate, tree links.
+
+No I/O here: ``reader.py`` keeps a snapshot up to date. A slot is the row of one provider in every column.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from nova_lite.placement.model import SHARES, Inventory, Provider, ProviderFilter
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+_FIRST_SIZE = 64
+
+
+class _ClassColumns:
+    """The inventories of one class; ``has`` says where there is one."""
+
+    def __init__(self, size: int) -> None:
+        self.has: Mask = np.zeros(size, dtype=np.bool_)
+        self.capacity = np.zeros(size, dtype=np.float64)
+        self.used: Ints = np.zeros(size, dtype=np.int64)
+        self.min_unit: Ints = np.zeros(size, dtype=np.int64)
+        self.max_unit: Ints = np.zeros(size, dtype=np.int64)
+        self.step_size: Ints = np.ones(size, dtype=np.int64)
+
+    def grow(self, size: int) -> None:
+        for name, column in list(vars(self).items()):
+            fresh = np.ones(size, dtype=column.dtype) if name == "step_size" else np.zeros(size, dtype=column.dtype)
+            fresh[: len(column)] = column
+            setattr(self, name, fresh)
+
+    def put(self, slot: int, inventory: Inventory) -> None:
+        self.has[slot] = True
+        self.capacity[slot] = (inventory.total - inventory.reserved) * inventory.allocation_ratio
+        self.used[slot] = inventory.used
+        self.min_unit[slot] = inventory.min_unit
+        self.max_unit[slot] = inventory.max_unit
+        self.step_size[slot] = inventory.step_size
+
+    def fits(self, amount: int) -> Mask:
+        fits: Mask = (
+            self.has
+            & (self.capacity - self.used >= amount)
+            & (self.min_unit <= amount)
+            & (self.max_unit >= amount)
+            & (amount % self.step_size == 0)
+        )
+        return fits
+
+
+class Snapshot:
+    """The providers, each in a slot. Not safe for threads: its owner holds a lock around changes and questions."""
+
+    def __init__(self, providers: Iterable[Provider] = ()) -> None:
+        self._size = _FIRST_SIZE
+        self._free: list[int] = []
+        self._next = 0
+        self._providers: list[Provider | None] = []
+        self._slot_by_id: dict[int, int] = {}
+        self._id_by_uuid: dict[str, int] = {}
+        self._id_by_name: dict[str, int] = {}
+        self._alive: Mask = np.zeros(self._size, dtype=np.bool_)
+        self._root: Ints = np.full(self._size, -1, dtype=np.int64)
+        self._classes: dict[str, _ClassColumns] = {}
+        self._traits: dict[str, Mask] = {}
+        self._aggregates: dict[str, set[int]] = {}
+        self._trees: dict[int, set[int]] = {}
+        for provider in providers:
+            self.put(provider)
+
+    # -- changes
+
+    def put(self, provider: Provider) -> None:
+        """Add ``provider``, or replace what was known of it."""
+        known = self._slot_by_id.get(provider.id)
+        if known is not None:
+            self._clear(known)
+        slot = known if known is not None else self._take_slot()
+        self._providers[slot] = provider
+        self._slot_by_id[provider.id] = slot
+        self._id_by_uuid[provider.uuid] = provider.id
+        self._id_by_name[provider.name] = provider.id
+        self._alive[slot] = True
+        self._root[slot] = provider.root_id
+        self._trees.setdefault(provider.root_id, set()).add(provider.id)
+        for name, inventory in provider.inventories.items():
+            self._columns(name).put(slot, inventory)
+        for trait in provider.traits:
+            self._trait(trait)[slot] = True
+        for aggregate in provider.aggregates:
+            self._aggregates.setdefault(aggregate, set()).add(slot)
+
+    def drop(self, provider_id: int) -> None:
+        """Forget a provider; one that is not known is no error."""
+        slot = self._slot_by_id.pop(provider_id, None)
+        if slot is not None:
+            self._clear(slot)
+            self._free.append(slot)
+
+    def _clear(self, slot: int) -> None:
+        provider = self.at(slot)
+        if self._id_by_uuid.get(provider.uuid) == provider.id:
+            del self._id_by_uuid[provider.uuid]
+        if self._id_by_name.get(provider.name) == provider.id:
+            del self._id_by_name[provider.name]
+        members = self._trees[provider.root_id]
+        members.discard(provider.id)
+        if not members:
+            del self._trees[provider.root_id]
+        for name in provider.inventories:
+            self._classes[name].has[slot] = False
+        for trait in provider.traits:
+            self._traits[trait][slot] = False
+        for aggregate in provider.aggregates:
+            self._aggregates[aggregate].discard(slot)
+            if not self._aggregates[aggregate]:
+                del self._aggregates[aggregate]
+        self._alive[slot] = False
+        self._providers[slot] = None
+
+    def _take_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        if self._next == self._size:
+            self._grow(self._size * 2)
+        slot = self._next
+        self._next += 1
+        self._providers.append(None)
+        return slot
+
+    def _grow(self, size: int) -> None:
+        extra = size - self._size
+        self._alive = np.concatenate([self._alive, np.zeros(extra, dtype=np.bool_)])
+        self._root = np.concatenate([self._root, np.full(extra, -1, dtype=np.int64)])
+        for columns in self._classes.values():
+            columns.grow(size)
+        for name, mask in self._traits.items():
+            self._traits[name] = np.concatenate([mask, np.zeros(extra, dtype=np.bool_)])
+        self._size = size
+
+    def _columns(self, name: str) -> _ClassColumns:
+        if name not in self._classes:
+            self._classes[name] = _ClassColumns(self._size)
+        return self._classes[name]
+
+    def _trait(self, name: str) -> Mask:
+        if name not in self._traits:
+            self._traits[name] = np.zeros(self._size, dtype=np.bool_)
+        return self._traits[name]
+
+    # -- questions about one provider
+
+    def __len__(self) -> int:
+        return len(self._slot_by_id)
+
+    def by_uuid(self, uuid: str) -> Provider | None:
+        """Return the provider of that UUID, or None."""
+        found = self._id_by_uuid.get(uuid)
+        return None if found is None else self.by_id(found)
+
+    def by_name(self, name: str) -> Provider | None:
+        """Return the provider of that name, or None."""
+        found = self._id_by_name.get(name)
+        return None if found is None else self.by_id(found)
+
+    def by_id(self, provider_id: int) -> Provider:
+        """Return the provider of that id; raises KeyError."""
+        return self.at(self._slot_by_id[provider_id])
+
+    def at(self, slot: int) -> Provider:
+        """Return the provider in ``slot``."""
+        provider = self._providers[slot]
+        if provider is None:
+            raise KeyError(slot)
+        return provider
+
+    def tree(self, root_id: int) -> list[Provider]:
+        """Return the providers of a tree, oldest first."""
+        return [self.by_id(provider_id) for provider_id in sorted(self._trees.get(root_id, ()))]
+
+    def slots_of_tree(self, root_id: int) -> list[int]:
+        """Return the slots of a tree's providers, oldest provider first."""
+        return [self._slot_by_id[provider_id] for provider_id in sorted(self._trees.get(root_id, ()))]
+
+    # -- questions about all of them at once
+
+    def nobody(self) -> Mask:
+        """Return a mask of no slot."""
+        return np.zeros(self._size, dtype=np.bool_)
+
+    def everybody(self) -> Mask:
+        """Return a mask of every living slot."""
+        return self._alive.copy()
+
+    def slots(self, mask: Mask) -> list[int]:
+        """Return the slots in ``mask``."""
+        return [int(slot) for slot in np.flatnonzero(mask)]
+
+    def providers(self, mask: Mask) -> Iterator[Provider]:
+        """Yield the providers in ``mask``, oldest first."""
+        return iter(sorted((self.at(slot) for slot in self.slots(mask)), key=lambda provider: provider.id))
+
+    def root_ids(self, mask: Mask) -> Ints:
+        """Return the ids of the roots of the trees that ``mask`` touches, sorted."""
+        return np.unique(self._root[mask])
+
+    def fits(self, class_name: str, amount: int) -> Mask:
+        """Return who can take ``amount`` more of a class."""
+        columns = self._classes.get(class_name)
+        return self.nobody() if columns is None else columns.fits(amount)
+
+    def with_any_trait(self, traits: Iterable[str]) -> Mask:
+        """Return who has at least one of ``traits``."""
+        mask = self.nobody()
+        for trait in traits:
+            if trait in self._traits:
+                mask |= self._traits[trait]
+        return mask
+
+    def traits_in_use(self) -> frozenset[str]:
+        """Return the traits that some provider has."""
+        return frozenset(trait for trait, mask in self._traits.items() if mask.any())
+
+    def in_any_aggregate(self, aggregates: Iterable[str]) -> Mask:
+        """Return who is in at least one of ``aggregates``."""
+        mask = self.nobody()
+        for aggregate in aggregates:
+            members = self._aggregates.get(aggregate)
+            if members:
+                mask[list(members)] = True
+        return mask
+
+    def in_tree_of(self, uuid: str) -> Mask:
+        """Return who is in the tree of the provider ``uuid``: nobody, when there is no such provider."""
+        provider = self.by_uuid(uuid)
+        return self.nobody() if provider is None else self._alive & (self._root == provider.root_id)
+
+    def whole_trees(self, mask: Mask) -> Mask:
+        """Return everybody whose root is in ``mask``."""
+        roots = [provider.id for slot in self.slots(mask) if (provider := self.at(slot)).id == provider.root_id]
+        return self._alive & np.isin(self._root, roots)
+
+    def matching(self, where: ProviderFilter, *, whole_tree_aggregates: bool = False) -> Mask:
+        """Return who meets every condition of ``where`` by itself.
+
+        With ``whole_tree_aggregates`` a root's aggregates count for its whole tree.
+        """
+        mask = self.everybody()
+        for any_of in where.required:
+            mask &= self.with_any_trait(any_of)
+        if where.forbidden:
+            mask &= ~self.with_any_trait(where.forbidden)
+        for any_aggregate in where.member_of:
+            mask &= self._members(any_aggregate, whole_tree_aggregates)
+        if where.forbidden_aggregates:
+            mask &= ~self._members(where.forbidden_aggregates, whole_tree_aggregates)
+        if where.in_tree is not None:
+            mask &= self.in_tree_of(where.in_tree)
+        return mask
+
+    def _members(self, aggregates: Iterable[str], whole_trees: bool) -> Mask:
+        members = self.in_any_aggregate(aggregates)
+        return members | self.whole_trees(members) if whole_trees else members
+
+    def sharing(self) -> Mask:
+        """Return who shares its inventories through its aggregates."""
+        return self.with_any_trait((SHARES,))
+
+    def roots_sharing_with(self, slot: int) -> Ints:
+        """Return the ids of the roots of all trees with a member in an aggregate of the provider in ``slot``."""
+        return self.root_ids(self.in_any_aggregate(self.at(slot).aggregates))

@@ -1,0 +1,21 @@
+"""The WSGI entry point: ``nova_lite.placement.wsgi:application``.
+
+Configured at import, so that a mistake is told at once; the database is opened by the first request, after any fork.
+"""
+
+from nova_lite import config, errors
+from nova_lite.placement import app
+from nova_lite.storage import Database
+from nova_lite.web.app import App
+
+
+def build() -> App:
+    """Return the application that the configuration files describe."""
+    conf = config.load_for_wsgi()
+    settings = conf.placement_database
+    if not settings.connection:
+        raise errors.Misconfigured("[placement_database] connection: missing")
+    return app.build(conf, Database(settings.connection, pool_size=settings.max_pool_size))
+
+
+application = build()
