@@ -66,7 +66,7 @@ class Work(Generic[T]):
         return self.workflow.subject
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step(Generic[T]):
     """Something done outside the workflow's database; ``do`` may return facts. Both may run twice and must not mind."""
 
@@ -76,7 +76,7 @@ class Step(Generic[T]):
     no_way_back: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record(Generic[T]):
     """A change of the workflow's own database, committed with its progress: it happens once or not at all."""
 
@@ -86,7 +86,7 @@ class Record(Generic[T]):
     no_way_back: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Definition(Generic[T]):
     """A kind of workflow. ``on_failure`` runs last, after the undoing, with ``work.reason`` set."""
 

@@ -1,0 +1,337 @@
+"""The runner of workflows: leases, records, retries, undoing, and what is left when a conductor dies."""
+
+import dataclasses
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.conductor import saga
+from nova_lite.conductor.saga import Definition, Record, Runner, Step, Work
+from nova_lite.db.cell_tables import CellBase, CellWorkflowRow
+from nova_lite.db.repositories import workflows
+from nova_lite.model.workflow import Status, Workflow
+from nova_lite.storage import Database, epoch_now
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing catches it."""
+
+
+@dataclasses.dataclass
+class Diary:
+    """What steps did, in order, and what each is told to do next."""
+
+    entries: list[str] = dataclasses.field(default_factory=list)
+    raising: dict[str, list[BaseException]] = dataclasses.field(default_factory=dict)
+
+    def note(self, entry: str) -> None:
+        self.entries.append(entry)
+        planned = self.raising.get(entry, [])
+        if planned:
+            raise planned.pop(0)
+
+
+DiaryWork = Work[Diary]
+
+
+def _do(name: str) -> Callable[[DiaryWork], dict[str, object]]:
+    def do(work: DiaryWork) -> dict[str, object]:
+        work.tools.note(name)
+        return {name: True}
+
+    return do
+
+
+def _undo(name: str) -> Callable[[DiaryWork], None]:
+    def undo(work: DiaryWork) -> None:
+        work.tools.note(f"undo {name}")
+
+    return undo
+
+
+def _record(work: DiaryWork, session: Session) -> dict[str, object]:
+    work.tools.note("c")
+    return {"c": True}
+
+
+def _failed(work: DiaryWork) -> None:
+    work.tools.note(f"failed: {work.reason}")
+
+
+THREE = Definition[Diary](
+    "three",
+    (
+        Step("a", _do("a"), undo=_undo("a")),
+        Step("b", _do("b"), undo=_undo("b")),
+        Record("c", _record, undo=_undo("c")),
+    ),
+    on_failure=Step("failed", _failed),
+)
+FORWARD_ONLY = Definition[Diary](
+    "forward",
+    (Step("a", _do("a"), undo=_undo("a")), Step("b", _do("b"), no_way_back=True)),
+)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/cell.db")
+    CellBase.metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saga, "_BACKOFF_S", (0.0,))
+
+
+def _runner(db: Database, diary: Diary, owner: str = "one", **changes: Any) -> Runner[Diary]:
+    return Runner(
+        db=db,
+        row=CellWorkflowRow,
+        definitions={"three": THREE, "forward": FORWARD_ONLY},
+        tools=diary,
+        owner=owner,
+        lease_s=60.0,
+        scan_interval_s=60.0,
+        threads=1,
+        **changes,
+    )
+
+
+def _add(db: Database, kind: str = "three", timeout_s: float = 60.0) -> str:
+    workflow = Workflow(str(uuid.uuid4()), kind, str(uuid.uuid4()), "project", "user", "req-1", {}, 0.0)
+    with db.writer() as session:
+        workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
+    return workflow.uuid
+
+
+def _get(db: Database, uuid_: str) -> Workflow:
+    with db.reader() as session:
+        found = workflows.get(session, CellWorkflowRow, uuid_)
+    assert found is not None
+    return found
+
+
+def _expire_leases(db: Database) -> None:
+    with db.writer() as session:
+        session.execute(sa.update(CellWorkflowRow).values(lease_until=epoch_now() - 1))
+
+
+def test_runs_every_step_once_and_keeps_their_facts(db: Database) -> None:
+    diary = Diary()
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "c"]
+    ended = _get(db, workflow)
+    assert (ended.status, ended.facts, ended.lease_owner) == (Status.DONE, {"a": True, "b": True, "c": True}, None)
+
+
+def test_a_workflow_that_ended_is_not_run_again(db: Database) -> None:
+    diary = Diary()
+    workflow = _add(db)
+    for _ in range(2):
+        _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "c"]
+
+
+def test_a_failing_step_undoes_all_begun_and_says_why(db: Database) -> None:
+    diary = Diary(raising={"b": [errors.GuestFailed("the disk is too small")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "undo b", "undo a", "failed: the disk is too small"]
+    ended = _get(db, workflow)
+    assert (ended.status, ended.reason) == (Status.FAILED, "the disk is too small")
+
+
+def test_a_bug_in_a_step_tells_users_nothing_of_itself(db: Database) -> None:
+    diary = Diary(raising={"b": [ValueError("secret")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries[-1] == "failed: An internal error happened."
+
+
+def test_a_failing_record_leaves_no_trace_and_is_undone(db: Database) -> None:
+    diary = Diary(raising={"c": [errors.Conflict("busy")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "c", "undo c", "undo b", "undo a", "failed: busy"]
+    assert "c" not in _get(db, workflow).facts
+
+
+def test_an_error_that_passes_is_retried(db: Database) -> None:
+    diary = Diary(raising={"b": [errors.Unavailable("later"), errors.Timeout("later")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "b", "b", "c"]
+    assert _get(db, workflow).status is Status.DONE
+
+
+def test_a_long_outage_parks_the_workflow_for_the_next_scan(db: Database) -> None:
+    diary = Diary(raising={"b": [errors.Unavailable("later")] * 4})
+    workflow = _add(db)
+    runner = _runner(db, diary)
+    runner.run(workflow)
+    assert diary.entries == ["a", "b", "b", "b", "b"]
+    assert _get(db, workflow).status is Status.PENDING
+    _expire_leases(db)
+    runner.run(workflow)
+    assert diary.entries == ["a", "b", "b", "b", "b", "b", "c"]
+
+
+def test_past_its_deadline_a_workflow_is_undone(db: Database) -> None:
+    diary = Diary()
+    workflow = _add(db, timeout_s=-1.0)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["undo a", "failed: Timed out while waiting for: a."]
+
+
+def test_past_the_point_of_no_return_every_failure_is_retried(db: Database) -> None:
+    diary = Diary(raising={"b": [errors.GuestFailed("no"), ValueError("bug")]})
+    workflow = _add(db, "forward", timeout_s=60)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "b", "b"]
+    assert _get(db, workflow).status is Status.DONE
+
+
+def test_an_undo_is_retried_until_it_works(db: Database) -> None:
+    diary = Diary(raising={"b": [errors.Invalid("no")], "undo a": [errors.Unavailable("later"), ValueError("bug")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "undo b", "undo a", "undo a", "undo a", "failed: no"]
+
+
+def test_what_cannot_be_undone_in_time_is_noted(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saga, "UNDO_GRACE_S", -100.0)
+    diary = Diary(raising={"b": [errors.Invalid("no")], "undo b": [errors.Unavailable("later")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries == ["a", "b", "undo b", "undo a", "failed: no"]
+    assert _get(db, workflow).facts["left_behind"] == ["b"]
+
+
+def test_a_lease_keeps_others_away(db: Database) -> None:
+    workflow = _add(db)
+    with db.writer() as session:
+        assert workflows.claim(session, CellWorkflowRow, workflow, owner="other", lease_s=60) is not None
+    diary = Diary()
+    _runner(db, diary).run(workflow)
+    assert diary.entries == []
+
+
+def test_a_superseded_workflow_stops_without_undoing(db: Database) -> None:
+    workflow = _add(db)
+    diary = Diary()
+
+    def supersede(kind: str, step: str) -> None:
+        if step == "a":
+            with db.writer() as session:
+                workflows.supersede(session, CellWorkflowRow, _get(db, workflow).subject)
+
+    with pytest.raises(saga.LeaseLost):
+        _runner(db, diary, after_record=supersede).run(workflow)
+    assert diary.entries == ["a", "b"]
+    assert _get(db, workflow).status is Status.SUPERSEDED
+
+
+def _kill_at(kind: str) -> list[str]:
+    """Return every place where a runner may die: in each step, after each record, in each undo."""
+    return ["a", "b", "c", "after a", "after b"] if kind == "well" else [
+        "a", "b", "undo b", "undo a", "after a", "after undo b", "after undo a", "failed: no",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", _kill_at("well"))
+def test_a_killed_conductor_is_resumed_where_it_stood(db: Database, place: str) -> None:
+    workflow = _add(db)
+    _killed_once(db, workflow, place, Diary())
+    diary = Diary()
+    _expire_leases(db)
+    _runner(db, diary, owner="two").run(workflow)
+    assert _get(db, workflow).status is Status.DONE
+    repeated = place if not place.startswith("after") else None
+    assert diary.entries[:1] == ([repeated] if repeated else diary.entries[:1])
+    assert diary.entries[-1] == "c"
+
+
+@pytest.mark.parametrize("place", _kill_at("badly"))
+def test_a_conductor_killed_while_undoing_is_resumed(db: Database, place: str) -> None:
+    workflow = _add(db)
+    failing = {"b": [errors.Invalid("no")]}
+    _killed_once(db, workflow, place, Diary(raising=dict(failing)))
+    diary = Diary(raising=dict(failing))
+    _expire_leases(db)
+    _runner(db, diary, owner="two").run(workflow)
+    ended = _get(db, workflow)
+    assert (ended.status, ended.reason) == (Status.FAILED, "no")
+    assert diary.entries[-1] == "failed: no"
+
+
+def test_a_step_knows_when_it_may_have_run_before(db: Database) -> None:
+    seen: list[bool] = []
+    told = Definition[Diary]("three", (Step("a", lambda work: seen.append(work.may_have_run)),))
+    workflow = _add(db)
+    runner = _runner(db, Diary())
+    runner.definitions = {"three": told}
+    with db.writer() as session:
+        workflows.claim(session, CellWorkflowRow, workflow, owner="dead", lease_s=-1)
+    runner.run(workflow)
+    assert seen == [True]
+
+
+def test_scans_take_up_what_nobody_was_told_of(db: Database) -> None:
+    diary = Diary()
+    workflow = _add(db)
+    _expire_leases(db)
+    runner = _runner(db, diary)
+    runner.start()
+    try:
+        assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
+    finally:
+        runner.stop()
+    assert diary.entries == ["a", "b", "c"]
+
+
+def test_a_woken_workflow_runs_once_however_often_it_is_woken(db: Database) -> None:
+    diary = Diary()
+    workflow = _add(db)
+    runner = _runner(db, diary)
+    for _ in range(5):
+        runner.wake(workflow)
+    assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
+    runner.stop()
+    assert diary.entries == ["a", "b", "c"]
+
+
+def _killed_once(db: Database, workflow: str, place: str, diary: Diary) -> None:
+    """Run a workflow on a conductor that dies at ``place``."""
+
+    def die_after(kind: str, step: str) -> None:
+        if place == f"after {step}":
+            raise Killed
+
+    if not place.startswith("after"):
+        diary.raising[place] = [Killed()]
+    with pytest.raises(Killed):
+        _runner(db, diary, after_record=die_after).run(workflow)
+
+
+def _wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    """Return whether ``is_so`` became true in time; looks again every few milliseconds."""
+    import threading  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    end = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while time.monotonic() < end:
+        if is_so():
+            return True
+        pause.wait(0.005)
+    return False
