@@ -67,9 +67,11 @@ def checked_url(connection: str) -> URL:
     """Return ``connection`` parsed; raises Misconfigured when it is no database URL."""
     try:
         url = make_url(connection)
-        url.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ImportError) as exc:
-        raise errors.Misconfigured(f"not a usable database connection URL: {type(exc).__name__}") from exc
+        url.get_dialect().import_dbapi()
+    except (NoSuchModuleError, ImportError) as exc:
+        raise errors.Misconfigured(f"The driver a database connection URL names is not installed: {exc}") from exc
+    except (ArgumentError, ValueError) as exc:
+        raise errors.Misconfigured("This is no database URL (dialect+driver://user:password@host/name).") from exc
     return url
 
 

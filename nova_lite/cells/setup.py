@@ -1,0 +1,190 @@
+"""Set cells up: map cell0, add cells, find the hosts they have. What operators' commands and the embedded cloud call.
+
+Everything here may be done twice, and by two at once: what is there already stays as it is.
+"""
+
+import uuid as uuids
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import IntegrityError
+
+from nova_lite import errors
+from nova_lite.db import migrate
+from nova_lite.db.repositories import hosts, mappings, unmapped
+from nova_lite.model.host import CELL0_UUID, Cell
+from nova_lite.rpc import transport_url as transport_urls
+from nova_lite.storage import Database, checked_url, retried
+
+#: cell0 has no hosts, so nobody is ever told anything there.
+CELL0_TRANSPORT_URL = "none:///"
+_MAX_NAME = 255
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A cell, and whether it was added now or found there."""
+
+    cell: Cell
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What looking for hosts in one cell came to.
+
+    ``mapped`` are mapped now, ``lost`` were being mapped by somebody else at the same moment, ``elsewhere`` (host →
+    cell UUID) report to this cell but are mapped to another. ``failure`` says why the cell could not be looked at.
+    """
+
+    cell: Cell
+    mapped: Sequence[str] = ()
+    lost: Sequence[str] = ()
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    failure: str | None = None
+
+
+def cell0_connection(connection: str) -> str:
+    """Return the URL of cell0's database beside the main one at ``connection``: its name with ``_cell0``."""
+    url = checked_url(connection)
+    if not url.database or url.database == ":memory:":
+        raise errors.Misconfigured("The main database's connection names no database, so cell0's needs to be given.")
+    head, dot, extension = url.database.rpartition(".")
+    if url.get_backend_name() == "sqlite" and dot and "/" not in extension:
+        name = f"{head}_cell0.{extension}"
+    else:
+        name = f"{url.database}_cell0"
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+def map_cell0(api_db: Database, connection: str) -> Mapped:
+    """Map cell0 to the database at ``connection``, unless it is mapped already."""
+    checked_url(connection)
+    cell = Cell(CELL0_UUID, "cell0", CELL0_TRANSPORT_URL, connection)
+    try:
+        with api_db.writer() as session:
+            mappings.add_cell(session, cell)
+    except IntegrityError:
+        with api_db.reader() as session:
+            return Mapped(mappings.cell(session, CELL0_UUID), is_new=False)
+    return Mapped(cell, is_new=True)
+
+
+def create_cell(
+    api_db: Database, *, name: str | None, transport_url: str, connection: str, is_disabled: bool = False
+) -> Cell:
+    """Add a cell.
+
+    Raises Conflict when another one has its bus or its database, Misconfigured for a bad URL, Invalid for a bad name.
+    """
+    transport_urls.checked(transport_url)
+    checked_url(connection)
+    if name is not None and not 0 < len(name) <= _MAX_NAME:
+        raise errors.Invalid(f"A cell's name has 1 to {_MAX_NAME} characters.")
+    cell = Cell(str(uuids.uuid4()), name, transport_url, connection, is_disabled)
+    with api_db.writer() as session:
+        mappings.lock_cells(session)
+        for other in mappings.cells(session):
+            if connection == other.database_connection or transport_url == other.transport_url:
+                what = "database" if connection == other.database_connection else "transport URL"
+                raise errors.Conflict(f"Cell {_title(other)} has that {what} already; each cell needs its own.")
+        mappings.add_cell(session, cell)
+    return cell
+
+
+def find_or_create_cell(api_db: Database, *, name: str | None, transport_url: str, connection: str) -> Mapped:
+    """Return the cell with this bus and database, added if there is none; raises Conflict as ``create_cell``."""
+    with api_db.reader() as session:
+        for cell in mappings.cells(session):
+            if (cell.transport_url, cell.database_connection) == (transport_url, connection):
+                return Mapped(cell, is_new=False)
+    return Mapped(create_cell(api_db, name=name, transport_url=transport_url, connection=connection), is_new=True)
+
+
+def cells(api_db: Database, cell_uuid: str | None = None) -> list[Cell]:
+    """Return every cell, cell0 first, or the one named; raises NotFound."""
+    with api_db.reader() as session:
+        return mappings.cells(session) if cell_uuid is None else [mappings.cell(session, cell_uuid)]
+
+
+def hosts_of(api_db: Database, cell_uuid: str | None = None) -> dict[str, str]:
+    """Return host → cell UUID of every mapped host, or of one cell's; raises NotFound for an unknown cell."""
+    with api_db.reader() as session:
+        if cell_uuid is not None:
+            mappings.cell(session, cell_uuid)
+        return mappings.hosts(session, cell_uuid)
+
+
+def discover_hosts(api_db: Database, cell_uuid: str | None = None, *, by_service: bool = False) -> list[Discovery]:
+    """Map the hosts that report to a cell, or to every cell but cell0, and are mapped to none.
+
+    A host reports by its compute node; with ``by_service`` its service is enough. One Discovery a cell; one that
+    cannot be reached does not keep the others from being looked at.
+    """
+    return [_discover(api_db, cell, by_service=by_service) for cell in cells(api_db, cell_uuid) if not cell.is_cell0]
+
+
+def _discover(api_db: Database, cell: Cell, *, by_service: bool) -> Discovery:
+    try:
+        cell_db = Database(cell.database_connection)
+        try:
+            migrate.require(cell_db, "cell")
+            reporting = reporting_hosts(cell_db, by_service=by_service)
+        finally:
+            cell_db.close()
+    except (errors.Unavailable, errors.Misconfigured) as exc:
+        cause = exc.facts.get("cause")
+        return Discovery(cell, failure=f"{exc.message} {cause}" if cause else exc.message)
+    return map_hosts(api_db, cell, reporting)
+
+
+def reporting_hosts(cell_db: Database, *, by_service: bool = False) -> list[str]:
+    """Return the hosts that report to a cell, in order."""
+    with cell_db.reader() as session:
+        if by_service:
+            found = hosts.services(session, down_after_s=0, binary=hosts.AGENT)
+            return sorted({service.host for service in found})
+        return sorted(set(hosts.node_hosts(session).values()))
+
+
+def map_hosts(api_db: Database, cell: Cell, reporting: Sequence[str]) -> Discovery:
+    """Map those of the hosts ``reporting`` to ``cell`` that are mapped to none."""
+    with api_db.reader() as session:
+        known = mappings.hosts(session)
+    new = [host for host in reporting if host not in known]
+    elsewhere = {host: known[host] for host in reporting if known.get(host, cell.uuid) != cell.uuid}
+    if _add_hosts(api_db, cell, new):
+        return Discovery(cell, mapped=new, elsewhere=elsewhere)
+    # Somebody else maps hosts at the same time: each by itself, so that only those are lost.
+    mapped = [host for host in new if _add_hosts(api_db, cell, [host])]
+    return Discovery(cell, mapped=mapped, lost=[host for host in new if host not in mapped], elsewhere=elsewhere)
+
+
+@retried
+def _add_hosts(api_db: Database, cell: Cell, new: Sequence[str]) -> bool:
+    """Map all of ``new`` or none; False when one of them is mapped already."""
+    try:
+        with api_db.writer() as session:
+            for host in new:
+                mappings.add_host(session, host, cell.uuid)
+    except IntegrityError:
+        return False
+    return True
+
+
+def map_instances(api_db: Database, cell: Cell, cell_db: Database) -> int:
+    """Map every live instance of ``cell`` that the API database does not know; return how many that were."""
+    done, last = 0, 0
+    while True:
+        with cell_db.reader() as session:
+            found = unmapped.page(session, after=last, limit=_BATCH)
+        if not found:
+            return done
+        with api_db.writer() as session:
+            done += unmapped.add_missing(session, cell.uuid, found)
+        last = found[-1].row_id
+
+
+def _title(cell: Cell) -> str:
+    return f"{cell.name} ({cell.uuid})" if cell.name else cell.uuid

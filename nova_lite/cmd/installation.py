@@ -1,0 +1,59 @@
+"""The installation a command works on: its configuration, and the databases and bus that it names."""
+
+import contextlib
+from collections.abc import Iterator
+
+import oslo_messaging
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.cmd.output import masked_connection, one_line
+from nova_lite.storage import Database
+
+
+class Installation:
+    """What the configuration says, with readable complaints where it says nothing."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+
+    def connection(self, group: str) -> str:
+        """Return the database URL in ``[group] connection``; raises Misconfigured when it is not set."""
+        connection: str | None = self._conf[group].connection
+        if not connection:
+            raise errors.Misconfigured(
+                f"The option connection in [{group}] is not set; is this the right configuration? (--config-file FILE)"
+            )
+        return connection
+
+    @property
+    def transport_url(self) -> str | None:
+        """Return ``[DEFAULT] transport_url``, or None when it is not set."""
+        oslo_messaging.TransportURL.parse(self._conf, "none:///")  # teaches the configuration the bus options
+        place = self._conf.get_location("transport_url")
+        is_set = place is not None and place.location is not cfg.Locations.opt_default
+        return str(self._conf.transport_url) if is_set and self._conf.transport_url else None
+
+    @contextlib.contextmanager
+    def api_db(self) -> Iterator[Database]:
+        """Yield the API database."""
+        with opened("API database", self.connection("api_database")) as database:
+            yield database
+
+
+@contextlib.contextmanager
+def opened(title: str, connection: str) -> Iterator[Database]:
+    """Yield a database that is called ``title`` when it does not answer."""
+    database = Database(connection)
+    try:
+        yield database
+    except errors.Unavailable as exc:
+        if exc.facts.get("is_named"):
+            raise
+        cause = exc.facts.get("cause")
+        said = f": {one_line(cause)}" if cause else f"; {exc.message}"
+        raise errors.Unavailable(
+            f"The {title} at {masked_connection(connection)} does not answer{said}", is_named=True
+        ) from exc
+    finally:
+        database.close()

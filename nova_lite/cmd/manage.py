@@ -1,0 +1,70 @@
+"""``nova-lite-manage``: what operators do to an installation by hand.
+
+One module a command group: ``manage_databases`` and ``manage_cells``. Exit codes are an interface that automation
+depends on: 0 done, 1 failed; what else a command returns is in its help. 255 is a bug.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from nova_lite import config, errors
+from nova_lite.cmd import manage_cells, manage_databases
+from nova_lite.cmd.installation import Installation
+from nova_lite.cmd.output import one_line
+
+PROG = "nova-lite-manage"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        conf = config.load(_config_arguments(arguments), prog=PROG)
+        return int(arguments.run(Installation(conf), arguments))
+    except errors.NovaLiteError as exc:
+        return _failed(exc.message, exc.facts.get("cause"))
+    except cfg.Error as exc:
+        return _failed(f"The configuration cannot be used: {exc}")
+    except KeyboardInterrupt:
+        return _failed("Stopped. Everything here may be run again.")
+    except Exception:  # noqa: BLE001 - the outermost loop of this process
+        traceback.print_exc()
+        _failed("This is a bug; please report it with the lines above.")
+        return 255
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(prog=PROG, description="Sets up and looks after a nova_lite installation.")
+    top.add_argument(
+        "--config-file",
+        action="append",
+        metavar="FILE",
+        help=f"configuration file, may be given again; default {config.DEFAULT_FILE}",
+    )
+    top.add_argument(
+        "--config-dir", action="append", metavar="DIR", help="directory of *.conf files, read after the files"
+    )
+    categories = top.add_subparsers(title="categories", metavar="CATEGORY", required=True)
+    manage_databases.add_commands(categories)
+    manage_cells.add_commands(categories)
+    return top
+
+
+def _config_arguments(arguments: argparse.Namespace) -> list[str]:
+    files = [word for name in arguments.config_file or () for word in ("--config-file", name)]
+    folders = [word for name in arguments.config_dir or () for word in ("--config-dir", name)]
+    return files + folders
+
+
+def _failed(message: str, cause: object = None) -> int:
+    print(f"{PROG}: {one_line(message)}" + (f" ({one_line(cause)})" if cause else ""), file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""``api_db``, ``db`` and ``placement_db``: bring a database to a version, or tell which it is at."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from nova_lite import errors
+from nova_lite.cells import setup
+from nova_lite.cmd.installation import Installation, opened
+from nova_lite.cmd.output import masked_connection, one_line
+from nova_lite.db import migrate
+from nova_lite.db.migrate import History
+from nova_lite.model.host import CELL0_UUID
+
+#: Category → the option group that names its database, the history it follows, what to do after a sync.
+_CATEGORIES: dict[str, tuple[str, History, str]] = {
+    "api_db": ("api_database", "api", "nova-lite-manage cell_v2 map_cell0, then nova-lite-manage db sync"),
+    "db": ("database", "cell", "nova-lite-manage cell_v2 create_cell, unless this cell has a mapping"),
+    "placement_db": ("placement_database", "placement", "start the Placement API"),
+}
+
+
+def add_commands(categories: Any) -> None:
+    """Add the three categories."""
+    for category, (group, history, _) in _CATEGORIES.items():
+        title = migrate.TITLES[history]
+        commands = categories.add_parser(category, help=f"the {title}, named by [{group}] connection").add_subparsers(
+            title="commands", metavar="COMMAND", required=True
+        )
+        sync = commands.add_parser(
+            "sync",
+            help="create the tables or bring them up to date",
+            description=f"Brings the {title} to VERSION, by default the newest. May be run again, also by several.",
+        )
+        sync.add_argument("version", nargs="?", metavar="VERSION", help="version to stop at; never an older one")
+        if category == "db":
+            sync.add_argument(
+                "--local_cell",
+                "--local-cell",
+                action="store_true",
+                help="leave cell0 alone and open no API database: for the databases of cells",
+            )
+            sync.epilog = "Exit codes: 0 done; 1 failed, or cell0 could not be reached."
+        sync.set_defaults(run=_bound(_sync, category))
+        show = commands.add_parser("version", help="print the version the database is at")
+        show.set_defaults(run=_bound(_version, category))
+
+
+def _bound(
+    command: Callable[[str, Installation, argparse.Namespace], int], category: str
+) -> Callable[[Installation, argparse.Namespace], int]:
+    def run(installation: Installation, arguments: argparse.Namespace) -> int:
+        return command(category, installation, arguments)
+
+    return run
+
+
+def _sync(category: str, installation: Installation, arguments: argparse.Namespace) -> int:
+    group, history, afterwards = _CATEGORIES[category]
+    _sync_one(migrate.TITLES[history], installation.connection(group), history, arguments.version)
+    if category == "db" and not arguments.local_cell:
+        return _sync_cell0(installation, arguments.version)
+    print(f"Next: {afterwards}")
+    return 0
+
+
+def _sync_one(title: str, connection: str, history: History, version: str | None) -> None:
+    with opened(title, connection) as database:
+        done = migrate.sync(database, history, version)
+    if not done.is_changed:
+        print(f"The {title} is at version {done.after} already.")
+    elif done.before is None:
+        print(f"The {title} was created, at version {done.after}.")
+    else:
+        print(f"The {title} went from version {done.before} to {done.after}.")
+
+
+def _sync_cell0(installation: Installation, version: str | None) -> int:
+    """Sync cell0's database too, if it is mapped."""
+    try:
+        with installation.api_db() as api_db:
+            if migrate.version(api_db, "api") is None:
+                raise errors.Misconfigured("The API database has no tables yet.")
+            [cell0] = setup.cells(api_db, CELL0_UUID)
+    except errors.NotFound:
+        print("cell0 is not mapped, so its database was not synced. Next: nova-lite-manage cell_v2 map_cell0, "
+              "then nova-lite-manage db sync again")  # fmt: skip
+        return 0
+    except (errors.Unavailable, errors.Misconfigured) as exc:
+        return _no_cell0(f"{exc.message} cell0 could not be looked up.")
+    try:
+        _sync_one("database of cell0", cell0.database_connection, "cell", version)
+    except errors.NovaLiteError as exc:
+        return _no_cell0(f"{exc.message} This was cell0's, at {masked_connection(cell0.database_connection)}.")
+    print(f"Next: {_CATEGORIES['db'][2]}")
+    return 0
+
+
+def _no_cell0(why: str) -> int:
+    print(f"nova-lite-manage: {one_line(why)} The main database is synced; for a cell's database alone "
+          "use: nova-lite-manage db sync --local_cell", file=sys.stderr)  # fmt: skip
+    return 1
+
+
+def _version(category: str, installation: Installation, arguments: argparse.Namespace) -> int:
+    group, history, _ = _CATEGORIES[category]
+    with opened(migrate.TITLES[history], installation.connection(group)) as database:
+        print(migrate.version(database, history) or "none: never synced")
+    return 0

@@ -1,0 +1,50 @@
+"""What commands print: tables in three formats, and connections without their secrets."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from nova_lite import errors
+from nova_lite.storage import checked_url
+
+FORMATS = ("table", "json", "csv")
+#: Query parameters of a database URL whose names hold one of these are secrets.
+_STARS = "****"
+_SECRET_WORDS = ("pass", "secret", "token")
+
+
+def rendered(columns: Sequence[str], rows: Sequence[Sequence[object]], form: str) -> str:
+    """Return ``rows`` as a table, as a JSON list of objects or as CSV with a header."""
+    if form == "json":
+        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2)
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([columns, *rows])
+        return text.getvalue().rstrip("\n")
+    cells = [[str(value) for value in row] for row in [columns, *rows]]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+    lines = [
+        "| " + " | ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule] if rows else [rule, lines[0], rule])
+
+
+def masked_connection(connection: str) -> str:
+    """Return a database URL with ``****`` for its password."""
+    try:
+        url = checked_url(connection)
+    except errors.Misconfigured:
+        return "(unreadable)"
+    if url.password is not None:
+        url = url.set(password=_STARS)
+    secrets = {name: _STARS for name in url.query if any(word in name.lower() for word in _SECRET_WORDS)}
+    shown = url.update_query_dict(secrets).render_as_string(hide_password=False)
+    return shown.replace("%2A%2A%2A%2A", _STARS)
+
+
+def one_line(text: object) -> str:
+    """Return ``text`` on one line."""
+    return " ".join(str(text).split())

@@ -1,0 +1,40 @@
+"""URLs of message buses: whether one is usable, and how it is shown without its secrets."""
+
+from importlib import metadata
+
+import oslo_messaging
+from oslo_config import cfg
+
+from nova_lite import errors
+
+_STARS = "****"
+_EXAMPLE = "rabbit://user:password@host:5672/vhost"
+
+
+def checked(url: str) -> None:
+    """Raise Misconfigured when ``url`` names no message bus; the message never repeats it."""
+    transport = _parsed(url).transport or ""
+    drivers = sorted({entry.name for entry in metadata.entry_points(group="oslo.messaging.drivers")})
+    if transport.split("+")[0] not in drivers:
+        raise errors.Misconfigured(
+            f"The transport URL names no known driver (known: {', '.join(drivers)}); it should look like {_EXAMPLE}"
+        )
+
+
+def masked(url: str) -> str:
+    """Return ``url`` with ``****`` for every password."""
+    try:
+        parsed = _parsed(url)
+    except errors.Misconfigured:
+        return "(unreadable)"
+    for host in parsed.hosts:
+        if host.password:
+            host.password = _STARS
+    return str(parsed).replace("%2A%2A%2A%2A", _STARS)
+
+
+def _parsed(url: str) -> oslo_messaging.TransportURL:
+    try:
+        return oslo_messaging.TransportURL.parse(cfg.ConfigOpts(), url)
+    except (oslo_messaging.InvalidTransportURL, ValueError) as exc:
+        raise errors.Misconfigured(f"The transport URL cannot be read; it should look like {_EXAMPLE}") from exc
