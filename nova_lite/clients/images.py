@@ -1,0 +1,141 @@
+"""Images over HTTP, through openstacksdk, as the API and the compute hosts need them.
+
+The API asks with the user's own token, so that the image service decides what they may see; a host downloads with
+the credentials of ``[glance]``.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from keystoneauth1 import exceptions as ks_errors
+from keystoneauth1 import loading as ks_loading
+from keystoneauth1 import noauth
+from keystoneauth1.session import Session
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.model.image import Image
+
+#: Seconds one answer may take, where the configuration says nothing.
+_TIMEOUT_S = 30.0
+#: Tries at a call that the network broke; reading twice does no harm.
+_CONNECT_RETRIES = 2
+#: Bytes handed on at once while downloading.
+_CHUNK = 1 << 20
+
+#: What an image is made of besides the properties its owner gave it.
+# fmt: off
+_ATTRIBUTES = frozenset((
+    "checksum", "container_format", "created_at", "direct_url", "disk_format", "file", "id", "locations",
+    "member_status", "min_disk", "min_ram", "name", "os_hash_algo", "os_hash_value", "os_hidden", "owner",
+    "protected", "schema", "self", "size", "status", "stores", "tags", "updated_at", "virtual_size", "visibility",
+))
+# fmt: on
+
+
+class Images:
+    """A thread-safe client of one image service; connects on first use."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._lock = threading.Lock()
+        self._proxy: Any = None
+
+    def show(self, image_id: str, token: str | None = None) -> Image:
+        """Return an image as the owner of ``token`` sees it, or as the service does; raises NotFound, Unavailable."""
+        options: dict[str, Any] = {}
+        if token is not None and not self._conf.glance.anonymous:
+            options = {"authenticated": False, "headers": {"X-Auth-Token": token}}
+        response = self._get(f"/images/{quote(image_id, safe='')}", image_id, **options)
+        try:
+            return _image(response.json())
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise errors.Unavailable("The image service answers nonsense.", image=image_id) from exc
+
+    def download(self, image_id: str) -> Iterator[bytes]:
+        """Yield the image's file in pieces; raises NotFound, or Unavailable also half way.
+
+        Whether it is the right file is for the caller to check, by what ``show`` says of it.
+        """
+        headers = {"Accept": "application/octet-stream"}
+        response = self._get(f"/images/{quote(image_id, safe='')}/file", image_id, stream=True, headers=headers)
+        try:
+            if response.status_code == 204:
+                raise errors.NotFound(f"Image {image_id} has no data")
+            yield from response.iter_content(_CHUNK)
+        except (requests.RequestException, OSError) as exc:
+            raise errors.Unavailable("The image service broke off.", image=image_id, cause=str(exc)) from exc
+        finally:
+            response.close()
+
+    def _get(self, path: str, image_id: str, **options: Any) -> requests.Response:
+        try:
+            response: requests.Response = self._image_api().get(
+                path, raise_exc=False, connect_retries=_CONNECT_RETRIES, connect_retry_delay=0.1, **options
+            )
+        except ks_errors.ClientException as exc:
+            raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
+        if response.status_code in (400, 403, 404):
+            response.close()
+            raise errors.NotFound(f"Image {image_id} could not be found.")
+        if response.status_code not in (200, 204):
+            body = response.text[:500]
+            raise errors.Unavailable("The image service does not answer.", status=response.status_code, body=body)
+        return response
+
+    def _image_api(self) -> Any:
+        """Return openstacksdk's image client, speaking for the service."""
+        if self._proxy is None:
+            proxy = _proxy(self._conf)
+            with self._lock:
+                self._proxy = self._proxy or proxy
+        return self._proxy
+
+
+def _proxy(conf: cfg.ConfigOpts) -> Any:
+    # Imported on first use: it takes a fifth of a second, and a process may never need an image.
+    from openstack.connection import Connection  # noqa: PLC0415
+    from openstack.exceptions import SDKException  # noqa: PLC0415
+
+    connection = Connection(session=_session(conf), oslo_conf=conf, service_types=["image"])
+    try:
+        return connection.image
+    except (ks_errors.ClientException, SDKException) as exc:
+        raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
+
+
+def _session(conf: cfg.ConfigOpts) -> Session:
+    timeout = conf.glance.timeout or _TIMEOUT_S
+    if conf.glance.anonymous:
+        if not conf.glance.endpoint_override:
+            raise errors.Misconfigured("[glance] anonymous needs endpoint_override")
+        return Session(auth=noauth.NoAuth(endpoint=conf.glance.endpoint_override), timeout=timeout)
+    try:
+        auth = ks_loading.load_auth_from_conf_options(conf, "glance")
+        session: Session = ks_loading.load_session_from_conf_options(conf, "glance", auth=auth, timeout=timeout)
+    except (ks_errors.MissingRequiredOptions, ks_errors.NoMatchingPlugin, cfg.Error) as exc:
+        raise errors.Misconfigured(f"[glance]: {exc}") from exc
+    if auth is None:
+        raise errors.Misconfigured("[glance] has no credentials: set auth_type and what it needs")
+    return session
+
+
+def _image(found: Mapping[str, Any]) -> Image:
+    properties = {name: value for name, value in found.items() if name not in _ATTRIBUTES and isinstance(value, str)}
+    return Image(
+        id=found["id"],
+        name=found.get("name") or "",
+        status=found["status"],
+        disk_format=found.get("disk_format") or "",
+        size=int(found.get("size") or 0),
+        min_disk_gib=int(found.get("min_disk") or 0),
+        min_ram_mib=int(found.get("min_ram") or 0),
+        checksum=found.get("checksum"),
+        hash_algo=found.get("os_hash_algo"),
+        hash_value=found.get("os_hash_value"),
+        virtual_size=found.get("virtual_size"),
+        properties=properties,
+    )

@@ -1,0 +1,66 @@
+"""A WSGI application on a port of the loopback, inside this process."""
+
+import contextlib
+import errno
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import waitress
+from waitress import wasyncore
+
+from nova_lite import errors
+
+Wsgi: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+HOST = "127.0.0.1"
+#: Bytes of a request at most; the applications have their own, lower limits.
+_MAX_REQUEST_BYTES = 64 << 20
+
+
+class HttpServer:
+    """Serves one application on threads of its own. The port is taken at once, answers begin with ``start``."""
+
+    def __init__(self, app: Wsgi, port: int, *, name: str, threads: int = 16) -> None:
+        self._map: dict[int, Any] = {}
+        try:
+            self._server = waitress.create_server(
+                app,
+                map=self._map,
+                host=HOST,
+                port=port,
+                threads=threads,
+                max_request_body_size=_MAX_REQUEST_BYTES,
+                ident=None,
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError as exc:
+            if exc.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise errors.Conflict(f"Port {port} of {HOST} cannot be used: {exc.strerror}") from exc
+            raise
+        self.port: int = self._server.effective_port
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"http-{name}", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The URL the application is at, without a slash at its end."""
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Finish the requests under way, for ``timeout_s`` at most, and give the port back."""
+        self._server.task_dispatcher.shutdown(timeout=timeout_s)
+        self._stopping = True
+        if self._thread.is_alive():
+            with contextlib.suppress(OSError):
+                self._server.pull_trigger()
+            self._thread.join(timeout=timeout_s)
+        wasyncore.close_all(self._map, ignore_all=True)
+
+    def _run(self) -> None:
+        while self._map and not self._stopping:
+            wasyncore.loop(timeout=5.0, map=self._map, use_poll=True, count=1)

@@ -1,0 +1,136 @@
+"""The image client, against the embedded image service and against services that misbehave."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from nova_lite import config, errors
+from nova_lite.clients.images import Images
+from nova_lite.embedded import image_api
+from nova_lite.embedded.http import HttpServer, Wsgi
+from nova_lite.embedded.image_directory import ImageDirectory
+
+Serve = Callable[[Wsgi], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve WSGI applications on free ports of the loopback; returns the URL."""
+    with contextlib.ExitStack() as running:
+
+        def start(app: Wsgi) -> str:
+            server = HttpServer(app, 0, name="images", threads=2)
+            running.callback(server.stop)
+            server.start()
+            return server.url
+
+        yield start
+
+
+def settings(url: str | None, *, anonymous: bool = True) -> cfg.ConfigOpts:
+    conf = config.load(files=[])
+    conf.set_override("anonymous", anonymous, "glance")
+    conf.set_override("endpoint_override", url, "glance")
+    return conf
+
+
+def test_shows_and_downloads(tmp_path: Path, serve: Serve) -> None:
+    content = bytes(range(256)) * 8192
+    (tmp_path / "tiny.raw").write_bytes(content)
+    directory = ImageDirectory(tmp_path)
+    [stored] = directory.images()
+    images = Images(settings(serve(image_api.build(directory))))
+
+    image = images.show(stored.id)
+    assert (image.id, image.name, image.status, image.disk_format) == (stored.id, "tiny", "active", "raw")
+    assert (image.size, image.checksum, image.hash_algo) == (len(content), stored.checksum, "sha512")
+    assert image.hash_value == hashlib.sha512(content).hexdigest()
+    assert images.show(stored.id, "somebody") == image
+    assert b"".join(images.download(stored.id)) == content
+    for absent in ("absent", "../images", ""):
+        with pytest.raises(errors.NotFound):
+            list(images.download(absent or "?"))
+        with pytest.raises(errors.NotFound):
+            images.show(absent or "?")
+
+
+def scripted(status: str, body: bytes, seen: list[tuple[str, str | None]] | None = None) -> Wsgi:
+    """Return a service that knows its version and answers everything else with ``status`` and ``body``."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path.strip("/") in ("", "v2"):
+            start_response("200 OK", [("Content-Type", "application/json")])
+            host = environ["HTTP_HOST"]
+            return [
+                f'{{"versions": [{{"id": "v2.2", "status": "CURRENT", "links": [{{"rel": "self", "href": "http://{host}/v2/"}}]}}]}}'.encode()
+            ]
+        if seen is not None:
+            seen.append((path, environ.get("HTTP_X_AUTH_TOKEN")))
+        start_response(status, [("Content-Type", "application/json")])
+        return [body]
+
+    return app
+
+
+def test_asks_with_the_users_token_and_downloads_with_its_own(tmp_path: Path, serve: Serve) -> None:
+    seen: list[tuple[str, str | None]] = []
+    url = serve(
+        scripted("200 OK", b'{"id": "i", "status": "active", "min_disk": 2, "hw_disk_bus": "scsi", "tags": []}', seen)
+    )
+    file = tmp_path / "glance.conf"
+    file.write_text(f"[glance]\nendpoint_override = {url}\nauth_type = admin_token\nendpoint = {url}\ntoken = ours\n")
+    conf = config.load(files=[str(file)])
+    images = Images(conf)
+    image = images.show("i", "theirs")
+    assert (image.name, image.min_disk_gib, image.properties) == ("", 2, {"hw_disk_bus": "scsi"})
+    images.show("i")
+    list(images.download("i"))
+    assert seen == [("/v2/images/i", "theirs"), ("/v2/images/i", "ours"), ("/v2/images/i/file", "ours")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        pytest.param("404 Not Found", b"", errors.NotFound, id="not there"),
+        pytest.param("403 Forbidden", b"", errors.NotFound, id="not theirs"),
+        pytest.param("500 Oops", b"<html>", errors.Unavailable, id="broken"),
+        pytest.param("401 Unauthorized", b"", errors.Unavailable, id="no credentials"),
+        pytest.param("200 OK", b"[]", errors.Unavailable, id="another shape"),
+        pytest.param("200 OK", b"<html>", errors.Unavailable, id="no JSON"),
+        pytest.param("200 OK", b'{"id": "i"}', errors.Unavailable, id="no status"),
+    ],
+)
+def test_says_what_went_wrong(serve: Serve, status: str, body: bytes, kind: type[Exception]) -> None:
+    images = Images(settings(serve(scripted(status, body))))
+    with pytest.raises(kind):
+        images.show("i")
+
+
+def test_an_image_without_data_cannot_be_downloaded(serve: Serve) -> None:
+    images = Images(settings(serve(scripted("204 No Content", b""))))
+    with pytest.raises(errors.NotFound):
+        list(images.download("i"))
+
+
+def test_a_service_that_is_not_there_is_unavailable_and_found_later(tmp_path: Path, serve: Serve) -> None:
+    conf = settings("http://127.0.0.1:9")
+    images = Images(conf)
+    with pytest.raises(errors.Unavailable):
+        images.show("i")
+    (tmp_path / "tiny.raw").write_bytes(b"x")
+    directory = ImageDirectory(tmp_path)
+    conf.set_override("endpoint_override", serve(image_api.build(directory)), "glance")
+    assert images.show(directory.images()[0].id).name == "tiny"
+
+
+def test_missing_settings_are_named() -> None:
+    with pytest.raises(errors.Misconfigured, match="endpoint_override"):
+        Images(settings(None)).show("i")
+    with pytest.raises(errors.Misconfigured, match="auth_type"):
+        Images(settings("http://127.0.0.1:9", anonymous=False)).show("i")
