@@ -4,7 +4,7 @@ Source: the qcow2 format description in QEMU's documentation (docs/interop/qcow2
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nova_lite import errors
 
@@ -81,17 +81,18 @@ def _read(head: bytes) -> _Header:
     if len(head) < _FIXED.size:
         raise _refuse("ends inside its header")
     _, *fixed = _FIXED.unpack_from(head)
-    version = fixed[0]
+    header = _Header(*fixed)
+    version = header.version
     if version == 2:
-        return _Header(*fixed)
+        return header
     if version != 3:
         raise _refuse(f"has version {version}; 2 and 3 are known")
     if len(head) < _FIXED.size + _VERSION_3.size:
         raise _refuse("ends inside its header")
     incompatible, _, autoclear, refcount_order, length = _VERSION_3.unpack_from(head, _FIXED.size)
     compression = head[104] if length > 104 and len(head) > 104 else 0
-    return _Header(
-        *fixed,
+    return replace(
+        header,
         incompatible=incompatible,
         autoclear=autoclear,
         refcount_order=refcount_order,

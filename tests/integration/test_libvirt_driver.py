@@ -1,10 +1,13 @@
 """The libvirt driver keeps the contract with real guests, and what only real guests can show."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 import uuid as uuids
 from collections.abc import Iterator
 from dataclasses import replace
@@ -172,6 +175,50 @@ def test_a_raw_image_boots(rig: LibvirtRig) -> None:
     spec = a_spec()
     rig.driver.spawn(spec, BaseImage("raw", str(raw), "raw", inspected.virtual_size))
     seen_on_console(rig, spec.uuid, " login:")
+
+
+def test_a_raw_disk_stays_raw_whatever_its_guest_writes(rig: LibvirtRig) -> None:
+    """A guest that writes another format's header on its raw disk must not have it read as such after a restart."""
+    words = (
+        b"#!/bin/sh\necho the disk began with $(head -c 3 /dev/vdb) end\n"
+        b"printf 'QFI\\373\\0\\0\\0\\003' >/dev/vdb\nsync\necho header written\n"
+    )
+    spec = a_spec(ephemeral_gib=1, has_config_drive=True, user_data=words)
+    rig.driver.spawn(spec, rig.image)
+    seen_on_console(rig, spec.uuid, "header written")
+    rig.driver.reboot(spec.uuid, hard=True, timeout_s=0)
+    seen_on_console(rig, spec.uuid, "the disk began with QFI end")
+    size = rig.driver._on_guest(spec.uuid, lambda domain: domain.blockInfo("vdb")[0], "looking at")
+    assert size == GIB
+
+
+def test_a_paused_guest_is_cut_off_at_once(rig: LibvirtRig) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    rig.driver._on_guest(spec.uuid, lambda domain: domain.suspend(), "pausing")
+    assert power_state(rig.driver, spec.uuid) is PowerState.PAUSED
+    began = time.monotonic()
+    rig.driver.power_off(spec.uuid, timeout_s=60)
+    assert time.monotonic() - began < 20
+    assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+
+
+def test_a_guest_whose_process_dies_is_off_and_starts_again(rig: LibvirtRig) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    processes = Path("/proc").glob("[0-9]*/cmdline")
+    [pid] = [int(path.parent.name) for path in processes if f"guest=instance-{spec.uuid}".encode() in _read(path)]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: power_state(rig.driver, spec.uuid) in (PowerState.SHUTDOWN, PowerState.CRASHED), 20, "off")
+    rig.driver.power_on(spec.uuid)
+    assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_killed_spawn_that_left_only_files_is_replaced(rig: LibvirtRig) -> None:

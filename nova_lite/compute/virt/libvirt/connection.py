@@ -2,7 +2,7 @@
 
 Libvirt's calls block, some for minutes, and cannot be broken off. Each therefore runs on a thread of a small pool, and
 its caller waits only until a deadline. A call that missed it keeps its thread until libvirt lets it go;
-when all threads are so held, callers get Unavailable at once and not one more thread.
+while all threads are so held, callers get Unavailable after a while, and not one more thread.
 """
 
 import logging
@@ -30,7 +30,7 @@ class CallPool:
     def __init__(self, name: str, threads: int) -> None:
         self._name = name
         self._free = threading.Semaphore(threads)
-        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._work: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue()
         self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
         self._started = False
         self._lock = threading.Lock()
@@ -45,8 +45,8 @@ class CallPool:
         try:
             return future.result(timeout_s)
         except FutureTimeout as error:
-            if future.done():
-                raise
+            if future.done():  # at the last moment, or with an error of this very kind
+                return future.result()
             raise errors.Timeout(f"libvirt did not answer within {timeout_s:g} s") from error
 
     def stop(self) -> None:

@@ -26,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 _VIRT_TYPES = ("qemu", "kvm")
 
+_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
+
 #: How often a guest that was asked to shut down is looked at, and asked again: one still booting misses the first.
 _POLL_S, _ASK_AGAIN_S = 0.2, 5.0
 
@@ -157,7 +159,7 @@ class LibvirtDriver:
             return False
         if known.epoch > spec.epoch:
             raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
-        if known.power_state in (PowerState.SHUTDOWN, PowerState.CRASHED):
+        if known.power_state in _OFF:
             if self._disks.is_unfinished(spec.uuid):
                 return False
             self.power_on(spec.uuid)
@@ -188,9 +190,9 @@ class LibvirtDriver:
         """Ask the guest to shut down; return whether it is off before ``timeout_s`` have gone."""
         deadline = time.monotonic() + timeout_s
         ask_again = 0.0
-        while self._on_guest(uuid, _is_active, "watching"):
+        while (state := self._on_guest(uuid, _power_state, "watching")) not in _OFF:
             now = time.monotonic()
-            if now >= deadline:
+            if now >= deadline or state is not PowerState.RUNNING:  # one that is paused hears nothing
                 return False
             if now >= ask_again:
                 self._on_guest(uuid, _press_power_button, "shutting down")
@@ -279,10 +281,6 @@ def _power_state(domain: Any) -> PowerState:
 
 def _define_and_start(connection: Any, xml: str) -> None:
     connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).create()
-
-
-def _is_active(domain: Any) -> bool:
-    return bool(domain.isActive())
 
 
 def _start(domain: Any) -> None:

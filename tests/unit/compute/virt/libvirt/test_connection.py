@@ -1,0 +1,56 @@
+"""No caller waits for libvirt for ever."""
+
+import threading
+import time
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.compute.virt.libvirt.connection import CallPool
+
+
+def test_results_and_errors_come_back() -> None:
+    pool = CallPool("test", 2)
+    assert pool.run(lambda: 5, 5.0) == 5
+    with pytest.raises(errors.NotFound):
+        pool.run(_raise_not_found, 5.0)
+    pool.stop()
+
+
+def _raise_not_found() -> None:
+    raise errors.NotFound("nothing")
+
+
+def test_a_hanging_call_lets_its_caller_go() -> None:
+    pool = CallPool("test", 2)
+    release = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(errors.Timeout, match="did not answer"):
+        pool.run(lambda: release.wait(30), 0.1)
+    assert time.monotonic() - began < 5
+    assert pool.run(lambda: "others go on", 5.0) == "others go on"
+    release.set()
+    pool.stop()
+
+
+def test_when_all_threads_hang_callers_are_told_and_it_passes() -> None:
+    pool = CallPool("test", 1)
+    release = threading.Event()
+    with pytest.raises(errors.Timeout):
+        pool.run(lambda: release.wait(30), 0.1)
+    with pytest.raises(errors.Unavailable, match="All threads"):
+        pool.run(lambda: 5, 0.1)
+    release.set()
+    assert pool.run(lambda: 5, 5.0) == 5
+    pool.stop()
+
+
+def test_an_error_named_timeout_is_the_calls_own() -> None:
+    pool = CallPool("test", 1)
+    with pytest.raises(TimeoutError, match="mine"):
+        pool.run(_raise_timeout, 5.0)
+    pool.stop()
+
+
+def _raise_timeout() -> None:
+    raise TimeoutError("mine")
