@@ -155,11 +155,13 @@ def _locked(session: Session, history: History) -> Iterator[None]:
         yield
     elif backend in ("mysql", "mariadb"):
         name = sa.func.concat(sa.func.left(sa.func.database(), 40), f" nova_lite {history}")
-        if session.scalar(sa.select(sa.func.get_lock(name, _LOCK_TIMEOUT_S))) != 1:
-            raise errors.Unavailable("Another sync of this database does not end.")
-        try:
-            yield
-        finally:
-            session.scalar(sa.select(sa.func.release_lock(name)))
+        # The lock is its connection's, and the session gives its own back to the pool when it commits.
+        with session.get_bind().engine.connect() as keeper:
+            if keeper.scalar(sa.select(sa.func.get_lock(name, _LOCK_TIMEOUT_S))) != 1:
+                raise errors.Unavailable("Another sync of this database does not end.")
+            try:
+                yield
+            finally:
+                keeper.scalar(sa.select(sa.func.release_lock(name)))
     else:
         yield
