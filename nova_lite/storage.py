@@ -8,6 +8,7 @@ import contextlib
 import functools
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ _MYSQL_RETRY = {1205, 1213, 1020}
 _POSTGRESQL_RETRY = {"40001", "40P01"}
 #: Attempts at one transaction before the conflict is reported.
 _MAX_ATTEMPTS = 12
+#: Attempts at switching a new SQLite file to its write-ahead log, a hundredth of a second apart.
+_MAX_SWITCHES = 500
 
 
 class epoch_now(  # noqa: N801 - it reads as the SQL function it is.
@@ -162,11 +165,24 @@ def _tune_sqlite(connection: Any, record: object) -> None:
     """Prepare a fresh SQLite connection: write-ahead log, foreign keys, our own BEGIN."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA case_sensitive_like=ON")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch to the write-ahead log. On a new file SQLite refuses a second connection that does so, without waiting."""
+    for _ in range(_MAX_SWITCHES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if "database is locked" not in str(exc):
+                raise
+            time.sleep(0.01)
+    raise sqlite3.OperationalError("database is locked")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
