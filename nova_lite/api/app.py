@@ -7,9 +7,12 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.api import faults, urls
-from nova_lite.api.handlers import versions
+from nova_lite.api.handlers import extra_specs, flavor_access, flavors, versions
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
+from nova_lite.api.services.extra_specs import ExtraSpecService
+from nova_lite.api.services.flavor_access import FlavorAccessService
+from nova_lite.api.services.flavors import FlavorService
 from nova_lite.api.services.images import Images
 from nova_lite.cells.registry import Cells
 from nova_lite.rpc.bus import Bus
@@ -32,7 +35,23 @@ class Backing:
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
-    return []
+    return [*_flavor_routes(backing)]
+
+
+def _flavor_routes(backing: Backing) -> list[tuple[str, object]]:
+    max_limit = backing.conf.api.max_limit
+    service = FlavorService(backing.api_db)
+    access = FlavorAccessService(backing.api_db)
+    specs = ExtraSpecService(backing.api_db)
+    return [
+        ("/flavors", flavors.Flavors(service, max_limit=max_limit)),
+        ("/flavors/detail", flavors.FlavorsDetail(service, max_limit=max_limit)),
+        ("/flavors/{flavor_id}", flavors.FlavorItem(service)),
+        ("/flavors/{flavor_id}/action", flavor_access.FlavorActions(access)),
+        ("/flavors/{flavor_id}/os-flavor-access", flavor_access.FlavorAccess(access)),
+        ("/flavors/{flavor_id}/os-extra_specs", extra_specs.ExtraSpecs(specs)),
+        ("/flavors/{flavor_id}/os-extra_specs/{key}", extra_specs.ExtraSpec(specs)),
+    ]
 
 
 def build(conf: cfg.ConfigOpts, *, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> urls.Wsgi:

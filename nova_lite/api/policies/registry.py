@@ -2,11 +2,29 @@
 
 from oslo_policy import policy as oslo_policy
 
-from nova_lite.api.policies import servers
+from nova_lite.api.policies import (
+    availability_zones,
+    compute_services,
+    flavors,
+    hypervisors,
+    instance_actions,
+    keypairs,
+    limits,
+    quota_sets,
+    servers,
+)
 
 
 def rules() -> list[oslo_policy.RuleDefault]:
     """Return every rule, for the application and for the sample policy generator."""
     return [
         *servers.RULES,
+        *availability_zones.RULES,
+        *compute_services.RULES,
+        *flavors.RULES,
+        *hypervisors.RULES,
+        *instance_actions.RULES,
+        *keypairs.RULES,
+        *limits.RULES,
+        *quota_sets.RULES,
     ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_lite import errors
+from nova_lite.web.validation import Schemas, query_schema
 
 #: The greatest number an integer column holds.
 MAX_INT = 0x7FFFFFFF
@@ -49,3 +50,7 @@ def read_whole_number(body: Mapping[str, Any], field: str, minimum: int, default
 def read_boolean(value: object) -> bool:
     """Return the truth of a valid BOOLEAN."""
     return value in _TRUE
+
+
+#: Queries of URLs that take none: unknown parameters are refused only from 2.102 on.
+LENIENT_QUERY = Schemas(("2.1", query_schema(strict=False)), ("2.102", query_schema()))

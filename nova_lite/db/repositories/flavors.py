@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from nova_lite.db.api_tables import FlavorProjectRow, FlavorRow
 from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.model.flavor import Flavor
 
-_NEVER = datetime(1970, 1, 1)
+_NEVER = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 
 #: What a list can be sorted by → the expression. NULL sorts differently in each database, so none is left.
 SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
@@ -166,7 +166,7 @@ def disallow(session: Session, flavor_id: str, project_id: str) -> None:
         raise NotFound(f"Flavor access not found for {flavor_id} / {project_id} combination.")
 
 
-def _filtered(wanted: FlavorQuery) -> sa.Select[tuple[FlavorRow]]:
+def _filtered(wanted: FlavorQuery) -> sa.Select[FlavorRow]:
     statement = sa.select(FlavorRow)
     if wanted.is_public:
         statement = statement.where(_usable_by(wanted.project_id))

@@ -1,0 +1,54 @@
+"""Flavors' extra specs."""
+
+from collections.abc import Mapping
+
+from nova_lite.api.services import known_extra_specs
+from nova_lite.db.repositories import flavors
+from nova_lite.errors import NotFound
+from nova_lite.model.caller import Caller
+from nova_lite.storage import Database, retried
+
+
+class ExtraSpecService:
+    """Extra specs of the flavors in the API database."""
+
+    def __init__(self, api_db: Database) -> None:
+        self._api_db = api_db
+
+    def of(self, caller: Caller, flavor_id: str) -> dict[str, str]:
+        """Return every extra spec of a flavor that ``caller`` may use."""
+        with self._api_db.reader() as session:
+            found = flavors.get(session, flavor_id, visible_to=None if caller.is_admin else caller.project_id)
+        return found.extra_specs
+
+    def show(self, caller: Caller, flavor_id: str, key: str) -> str:
+        """Return one extra spec; raises NotFound."""
+        extra_specs = self.of(caller, flavor_id)
+        if key not in extra_specs:
+            raise _missing(flavor_id, key)
+        return extra_specs[key]
+
+    @retried
+    def add(self, flavor_id: str, added: Mapping[str, str], *, is_checked: bool) -> None:
+        """Set extra specs and leave the others; with ``is_checked`` known names and their values are checked first."""
+        if is_checked:
+            for name, value in added.items():
+                known_extra_specs.check(name, value)
+        with self._api_db.writer() as session:
+            flavors.change_extra_specs(session, flavor_id, lambda before: {**before, **added})
+
+    @retried
+    def delete(self, flavor_id: str, key: str) -> None:
+        """Remove one extra spec; raises NotFound when there is none."""
+
+        def without(before: dict[str, str]) -> dict[str, str]:
+            if key not in before:
+                raise _missing(flavor_id, key)
+            return {name: value for name, value in before.items() if name != key}
+
+        with self._api_db.writer() as session:
+            flavors.change_extra_specs(session, flavor_id, without)
+
+
+def _missing(flavor_id: str, key: str) -> NotFound:
+    return NotFound(f"Flavor {flavor_id} has no extra specs with key {key[:255]}.")
