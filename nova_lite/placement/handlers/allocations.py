@@ -33,9 +33,9 @@ class ConsumerAllocations:
     @endpoint(policy="placement:allocations:list", enforce=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
         """Answer it."""
-        holding, snapshot = self._service.holding(uuid)
-        dates.stamp(req, resp, holding.updated_at if holding else 0.0)
-        send_json(resp, views.of_consumer(holding, snapshot, req.context.version))
+        with self._service.holding(uuid) as (holding, snapshot):
+            dates.stamp(req, resp, holding.updated_at if holding else 0.0)
+            send_json(resp, views.of_consumer(holding, snapshot, req.context.version))
 
     @endpoint(policy="placement:allocations:update", body=schemas.REPLACE, enforce=True)
     def on_put(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:

@@ -1,6 +1,7 @@
 """Rules of allocations: who holds what, written whole or not at all."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nova_lite.placement.model import ANY_GENERATION, Claim, Holding, Inventory, Provider
@@ -22,12 +23,13 @@ class AllocationService:
         self._database = database
         self._reader = reader
 
-    def holding(self, consumer_uuid: str) -> tuple[Holding | None, Snapshot]:
-        """Return what a consumer holds (None: nothing), with the snapshot that knows the providers."""
+    @contextlib.contextmanager
+    def holding(self, consumer_uuid: str) -> Iterator[tuple[Holding | None, Snapshot]]:
+        """Yield what a consumer holds (None: nothing), with the snapshot that knows the providers."""
         with self._database.reader() as session:
             found = claims.holding(session, queries.canonical(consumer_uuid))
         with self._reader.current() as world:
-            return found, world.snapshot
+            yield found, world.snapshot
 
     def holders(self, provider_uuid: str) -> tuple[Provider, list[Holding]]:
         """Return a provider and who holds something of it; raises NotFound."""

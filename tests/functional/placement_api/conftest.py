@@ -1,0 +1,141 @@
+"""The real Placement application on a database of its own, and a client that speaks to it."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from falcon import testing
+
+from nova_lite import config
+from nova_lite.placement import app
+from nova_lite.placement.tables import Base
+from nova_lite.storage import Database
+
+
+class Client:
+    """Speaks to Placement as an administrator, at one microversion unless told otherwise."""
+
+    def __init__(self, client: testing.TestClient, version: str = "1.39", token: str | None = "admin") -> None:
+        self._client = client
+        self._version = version
+        self._token = token
+
+    def at(self, version: str) -> "Client":
+        """Return a client that speaks another version."""
+        return Client(self._client, version, self._token)
+
+    def as_user(self, token: str | None) -> "Client":
+        """Return a client with another token."""
+        return Client(self._client, self._version, token)
+
+    def call(self, method: str, url: str, body: Any = None, **options: Any) -> testing.Result:
+        """Send one request."""
+        headers = {"OpenStack-API-Version": f"placement {self._version}"}
+        if self._token is not None:
+            headers["X-Auth-Token"] = self._token
+        headers |= options.pop("headers", {})
+        path, _, query = url.partition("?")
+        if "raw" in options:
+            options["body"] = options.pop("raw")
+        if body is not None:
+            options["json"] = body
+        return self._client.simulate_request(method, path, query_string=query, headers=headers, **options)
+
+    def get(self, url: str) -> testing.Result:
+        return self.call("GET", url)
+
+    def put(self, url: str, body: Any = None) -> testing.Result:
+        return self.call("PUT", url, body)
+
+    def post(self, url: str, body: Any) -> testing.Result:
+        return self.call("POST", url, body)
+
+    def delete(self, url: str) -> testing.Result:
+        return self.call("DELETE", url)
+
+    def provider(self, name: str, inventories: dict[str, Any] | None = None, parent: str | None = None) -> str:
+        """Create a provider with inventories (class → total, or the whole inventory) and return its UUID."""
+        body = {"name": name, "uuid": str(uuid.uuid4())} | ({"parent_provider_uuid": parent} if parent else {})
+        created = self.at("1.39").post("/resource_providers", body)
+        assert created.status_code == 200, created.text
+        chosen = str(created.json["uuid"])
+        if inventories:
+            whole = {key: value if isinstance(value, dict) else {"total": value} for key, value in inventories.items()}
+            put = self.put(
+                f"/resource_providers/{chosen}/inventories",
+                {"resource_provider_generation": 0, "inventories": whole},
+            )
+            assert put.status_code == 200, put.text
+        return chosen
+
+    def generation(self, provider: str) -> int:
+        """Return a provider's generation."""
+        return int(self.get(f"/resource_providers/{provider}").json["generation"])
+
+    def set_traits(self, provider: str, *traits: str) -> None:
+        """Give a provider exactly these traits, made first where they are custom."""
+        for trait in traits:
+            if trait.startswith("CUSTOM_"):
+                assert self.put(f"/traits/{trait}").status_code in (201, 204)
+        body = {"resource_provider_generation": self.generation(provider), "traits": list(traits)}
+        put = self.put(f"/resource_providers/{provider}/traits", body)
+        assert put.status_code == 200, put.text
+
+    def set_aggregates(self, provider: str, *aggregates: str) -> None:
+        """Put a provider in exactly these aggregates."""
+        body = {"resource_provider_generation": self.generation(provider), "aggregates": list(aggregates)}
+        put = self.put(f"/resource_providers/{provider}/aggregates", body)
+        assert put.status_code == 200, put.text
+
+    def claim(
+        self, consumer: str, allocations: dict[str, dict[str, int]], generation: int | None = None
+    ) -> testing.Result:
+        """Write what a consumer holds."""
+        return self.put(f"/allocations/{consumer}", claim_body(allocations, generation))
+
+    def used(self, provider: str) -> dict[str, int]:
+        """Return what is used of a provider."""
+        usages: dict[str, int] = self.get(f"/resource_providers/{provider}/usages").json["usages"]
+        return usages
+
+
+def claim_body(allocations: dict[str, dict[str, int]], generation: int | None = None) -> dict[str, Any]:
+    """Return the body of a claim at 1.38 and later."""
+    return {
+        "allocations": {uuid: {"resources": resources} for uuid, resources in allocations.items()},
+        "project_id": "project-1",
+        "user_id": "user-1",
+        "consumer_generation": generation,
+        "consumer_type": "INSTANCE",
+    }
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """Where the Placement database is; another conftest may say otherwise."""
+    return f"sqlite:///{tmp_path / 'placement.db'}"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty Placement database."""
+    opened = Database(database_url)
+    Base.metadata.drop_all(opened.engine)
+    Base.metadata.create_all(opened.engine)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def placement(database: Database) -> Client:
+    """An administrator's client of a fresh Placement."""
+    return Client(new_worker(database))
+
+
+def new_worker(database: Database) -> testing.TestClient:
+    """Return a test client of one more worker on ``database``."""
+    conf = config.load(files=[])
+    conf.set_override("auth_strategy", "noauth2", "api")
+    return testing.TestClient(app.build(conf, database))

@@ -1,0 +1,115 @@
+"""Inventories: write all, one more, change one, remove it, under the provider's generation."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.functional.placement_api.conftest import Client
+
+
+def test_story(placement: Client) -> None:
+    host = placement.provider("host")
+    url = f"/resource_providers/{host}/inventories"
+    assert placement.get(url).json == {"inventories": {}, "resource_provider_generation": 0}
+
+    put = placement.put(url, {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 8}}})
+    assert put.status_code == 200
+    assert put.json == placement.get(url).json
+    assert put.json["inventories"]["VCPU"] == {
+        "total": 8,
+        "reserved": 0,
+        "min_unit": 1,
+        "max_unit": 2147483647,
+        "step_size": 1,
+        "allocation_ratio": 1.0,
+    }
+    assert put.json["resource_provider_generation"] == 1
+
+    added = placement.post(url, {"resource_class": "DISK_GB", "total": 100, "resource_provider_generation": 1})
+    assert added.status_code == 201
+    assert added.headers["location"].endswith(f"{url}/DISK_GB")
+    assert placement.post(url, {"resource_class": "DISK_GB", "total": 100}).status_code == 409
+
+    changed = placement.put(f"{url}/DISK_GB", {"resource_provider_generation": 2, "total": 50, "reserved": 50})
+    assert changed.status_code == 200
+    assert placement.get(f"{url}/DISK_GB").json["total"] == 50
+
+    assert placement.delete(f"{url}/DISK_GB").status_code == 204
+    assert placement.get(f"{url}/DISK_GB").status_code == 404
+    assert placement.delete(f"{url}/DISK_GB").status_code == 404
+    assert placement.delete(url).status_code == 204
+    assert placement.get(url).json["inventories"] == {}
+
+
+def test_stale_generation_changes_nothing(placement: Client) -> None:
+    host = placement.provider("host", {"VCPU": 4})
+    url = f"/resource_providers/{host}/inventories"
+    for attempt in (
+        placement.put(url, {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 8}}}),
+        placement.put(f"{url}/VCPU", {"resource_provider_generation": 7, "total": 8}),
+        placement.post(url, {"resource_provider_generation": 7, "resource_class": "DISK_GB", "total": 8}),
+    ):
+        assert attempt.status_code == 409
+        assert attempt.json["errors"][0]["code"] == "placement.concurrent_update"
+    assert placement.get(url).json["inventories"]["VCPU"]["total"] == 4
+
+
+def test_what_is_in_use_stays_but_may_shrink(placement: Client) -> None:
+    host = placement.provider("host", {"VCPU": 4, "DISK_GB": 10})
+    assert placement.claim(str(uuid.uuid4()), {host: {"VCPU": 3}}).status_code == 204
+    url = f"/resource_providers/{host}/inventories"
+    for refused in (
+        placement.delete(f"{url}/VCPU"),
+        placement.delete(url),
+        placement.put(url, {"resource_provider_generation": 2, "inventories": {"DISK_GB": {"total": 1}}}),
+    ):
+        assert refused.status_code == 409
+        assert refused.json["errors"][0]["code"] == "placement.inventory.inuse"
+    assert placement.get(url).json["inventories"]["DISK_GB"]["total"] == 10
+    shrunk = placement.put(f"{url}/VCPU", {"resource_provider_generation": 2, "total": 1})
+    assert shrunk.status_code == 200
+    assert placement.used(host) == {"VCPU": 3, "DISK_GB": 0}
+
+
+@pytest.mark.parametrize(
+    ("inventories", "field"),
+    [
+        pytest.param({"VCPU": {}}, "total", id="no total"),
+        pytest.param({"VCPU": {"total": 0}}, "VCPU.total", id="zero total"),
+        pytest.param({"VCPU": {"total": 1.5}}, "VCPU.total", id="part of one"),
+        pytest.param({"VCPU": {"total": 1 << 40}}, "VCPU.total", id="too many"),
+        pytest.param({"VCPU": {"total": 10**30}}, "VCPU.total", id="far too many"),
+        pytest.param({"VCPU": {"total": True}}, "VCPU.total", id="yes"),
+        pytest.param({"VCPU": {"total": 4, "reserved": -1}}, "VCPU.reserved", id="negative reserve"),
+        pytest.param({"VCPU": {"total": 4, "reserved": 5}}, "VCPU.reserved", id="more reserved than there is"),
+        pytest.param({"VCPU": {"total": 4, "allocation_ratio": "x"}}, "VCPU.allocation_ratio", id="ratio"),
+        pytest.param({"VCPU": {"total": 4, "colour": 1}}, "colour", id="unknown field"),
+        pytest.param({"vcpu": {"total": 4}}, "vcpu", id="small letters"),
+        pytest.param({"CUSTOM_NOPE": {"total": 4}}, "CUSTOM_NOPE", id="unknown class"),
+    ],
+)
+def test_bad_inventories_name_the_field_and_change_nothing(
+    placement: Client, inventories: dict[str, Any], field: str
+) -> None:
+    host = placement.provider("host")
+    url = f"/resource_providers/{host}/inventories"
+    answer = placement.put(url, {"resource_provider_generation": 0, "inventories": inventories})
+    assert answer.status_code == 400
+    assert field in answer.json["errors"][0]["detail"]
+    assert placement.get(url).json == {"inventories": {}, "resource_provider_generation": 0}
+
+
+def test_all_reserved_is_allowed_from_1_26(placement: Client) -> None:
+    host = placement.provider("host")
+    body = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 4, "reserved": 4}}}
+    url = f"/resource_providers/{host}/inventories"
+    assert placement.at("1.25").put(url, body).status_code == 400
+    assert placement.at("1.26").put(url, body).status_code == 200
+
+
+def test_unknown_provider(placement: Client) -> None:
+    for nobody in (str(uuid.uuid4()), "nobody"):
+        url = f"/resource_providers/{nobody}/inventories"
+        assert placement.get(url).status_code == 404
+        assert placement.put(url, {"resource_provider_generation": 0, "inventories": {}}).status_code == 404
