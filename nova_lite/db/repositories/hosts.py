@@ -108,7 +108,7 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
 
 def node_hosts(session: Session) -> dict[str, str]:
     """Return compute node UUID → host for every hypervisor of the cell."""
-    return dict(session.execute(sa.select(ComputeNodeRow.uuid, ComputeNodeRow.host)).tuples().all())
+    return dict(session.execute(sa.select(ComputeNodeRow.uuid, ComputeNodeRow.host)).all())
 
 
 def _usage(session: Session, on_hosts: Sequence[str]) -> Mapping[str, tuple[int, int, int, int]]:

@@ -60,7 +60,7 @@ def hosts(session: Session, cell_uuid: str | None = None) -> dict[str, str]:
     statement = sa.select(HostMappingRow.host, HostMappingRow.cell_uuid).order_by(HostMappingRow.host)
     if cell_uuid is not None:
         statement = statement.filter_by(cell_uuid=cell_uuid)
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def add_host(session: Session, host: str, cell_uuid: str) -> None:

@@ -20,7 +20,7 @@ def limits(session: Session, project_id: str, user_id: str = "") -> dict[str, in
     rows = session.execute(
         sa.select(QuotaLimitRow.resource, QuotaLimitRow.hard_limit).filter_by(project_id=project_id, user_id=user_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _insert_if_missing(session: Session, project_id: str) -> sa.Insert:
