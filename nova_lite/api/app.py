@@ -7,13 +7,26 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.api import faults, urls
-from nova_lite.api.handlers import extra_specs, flavor_access, flavors, versions
+from nova_lite.api.handlers import (
+    extra_specs,
+    flavor_access,
+    flavors,
+    server_actions,
+    server_metadata,
+    servers,
+    versions,
+)
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.server_actions import ServerActionService
+from nova_lite.api.services.server_creation import ServerCreationService
+from nova_lite.api.services.server_lookup import ServerLookup
+from nova_lite.api.services.server_metadata import ServerMetadataService
+from nova_lite.api.services.servers import ServerService
 from nova_lite.cells.registry import Cells
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
@@ -35,7 +48,20 @@ class Backing:
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
-    return [*_flavor_routes(backing)]
+    return [*_server_routes(backing), *_flavor_routes(backing)]
+
+
+def _server_routes(backing: Backing) -> list[tuple[str, object]]:
+    conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
+    lookup = ServerLookup(api_db, cells)
+    metadata = ServerMetadataService(conf, api_db, lookup)
+    return [
+        ("/servers", servers.Servers(ServerCreationService(conf, api_db, cells, api_bus, backing.images))),
+        ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, api_bus))),
+        ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup))),
+        ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
+        ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),
+    ]
 
 
 def _flavor_routes(backing: Backing) -> list[tuple[str, object]]:

@@ -2,13 +2,12 @@
 
 from typing import Protocol
 
-from nova_lite.model.caller import Caller
 from nova_lite.model.image import Image
 
 
 class Images(Protocol):
-    """Looks up images on behalf of a caller."""
+    """Looks up images."""
 
-    def show(self, image_id: str, caller: Caller) -> Image:
-        """Return the image; raises NotFound when ``caller`` may see none, Unavailable when nobody answers."""
+    def show(self, image_id: str, token: str | None = None) -> Image:
+        """Return the image as the owner of ``token`` sees it; raises NotFound, Unavailable when nobody answers."""
         ...

@@ -1,5 +1,7 @@
 """Servers accepted but not yet in a cell, and what was asked for them; both in the API database."""
 
+from collections.abc import Sequence
+
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -57,6 +59,23 @@ def spec(session: Session, instance_uuid: str) -> RequestSpec | None:
     """Return what was asked of the scheduler for an instance, or None."""
     row = session.get(RequestSpecRow, instance_uuid)
     return None if row is None else msgspec.convert(row.spec, RequestSpec)
+
+
+def hints_of(session: Session, instance_uuids: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return instance UUID → scheduler hints as sent, of those of ``instance_uuids`` that are known."""
+    rows = session.execute(
+        sa.select(RequestSpecRow.instance_uuid, RequestSpecRow.spec).where(
+            RequestSpecRow.instance_uuid.in_(instance_uuids)
+        )
+    )
+    return {uuid: stored.get("hints") or {} for uuid, stored in rows}
+
+
+def pin(session: Session, instance_uuid: str, zone: str | None) -> None:
+    """Make later moves of an instance keep to ``zone``, or to none."""
+    row = session.get(RequestSpecRow, instance_uuid, with_for_update=True)
+    if row is not None:
+        row.spec = {**row.spec, "availability_zone": zone}
 
 
 def _instance(row: BuildRequestRow) -> Instance:

@@ -18,7 +18,6 @@ from nova_lite.db.api_tables import ApiBase, FlavorRow
 from nova_lite.db.cell_tables import CellBase
 from nova_lite.db.repositories import build_requests, instances, mappings
 from nova_lite.errors import NotFound
-from nova_lite.model.caller import Caller
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
@@ -46,7 +45,7 @@ class FakeImages:
             QUEUED_IMAGE_ID: Image(QUEUED_IMAGE_ID, "empty", "queued", "qcow2", size=0),
         }
 
-    def show(self, image_id: str, caller: Caller) -> Image:
+    def show(self, image_id: str, token: str | None = None) -> Image:
         if image_id not in self.images:
             raise NotFound(f"Image {image_id} could not be found.")
         return self.images[image_id]

@@ -9,7 +9,7 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.states import VmState
 
-NOON = datetime(2026, 1, 2, 12, 0, 0)
+NOON = datetime.fromisoformat("2026-01-02T12:00:00")
 
 
 def make_instance(**values: Any) -> Instance:

@@ -1,0 +1,177 @@
+"""``/servers`` and ``/servers/{id}``."""
+
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from nova_lite import errors
+from nova_lite.api import urls
+from nova_lite.api.handlers.looks import look, visible_host_status
+from nova_lite.api.policies import servers as rules
+from nova_lite.api.schemas import servers as schemas
+from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
+from nova_lite.api.services.server_creation import NewServers, ServerCreationService
+from nova_lite.api.services.servers import Details, ServerService
+from nova_lite.api.views import servers as views
+from nova_lite.model.caller import Caller
+from nova_lite.web.app import send_json
+from nova_lite.web.endpoint import endpoint
+from nova_lite.web.versions import Version
+
+_PASSWORD_LETTERS = string.ascii_letters + string.digits
+#: Version from which a description is its own; before, it was the name.
+_OWN_DESCRIPTION = Version(2, 19)
+
+
+class Servers:
+    """``/servers``"""
+
+    def __init__(self, creation: ServerCreationService) -> None:
+        self._creation = creation
+
+    @endpoint(policy=rules.CREATE, query=LENIENT_QUERY, body=schemas.CREATE)
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body: Mapping[str, Any] = req.context.body
+        server: Mapping[str, Any] = body["server"]
+        _refuse_unsupported(server)
+        hints = body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints") or {}
+        accepted = self._creation.create(req.context.caller, _new_servers(server, hints, req.context.version))
+        resp.status = falcon.HTTP_202
+        if read_boolean(server.get("return_reservation_id", False)):
+            send_json(resp, {"reservation_id": accepted.reservation_id}, falcon.HTTP_202)
+            return
+        first = accepted.instances[0]
+        groups = server.get("security_groups", [{"name": "default"}])
+        document = views.created(first, look(req), server.get("adminPass") or _password(), groups)
+        resp.location = f"{urls.api_url(req)}/servers/{first.uuid}"
+        send_json(resp, {"server": document}, falcon.HTTP_202)
+
+
+class Server:
+    """``/servers/{id}``"""
+
+    def __init__(self, servers: ServerService) -> None:
+        self._servers = servers
+
+    @endpoint(policy=rules.SHOW, query=LENIENT_QUERY)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        found = self._servers.show(req.context.caller, server_id, **_wants(req))
+        send_json(resp, {"server": views.show(_seen(req, found), _host_status(req, found))})
+
+    @endpoint(policy=rules.UPDATE, query=LENIENT_QUERY, body=schemas.UPDATE)
+    def on_put(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        changes = _changes(req.context.body["server"])
+        found = self._servers.update(req.context.caller, server_id, changes, **_wants(req))
+        send_json(resp, {"server": views.updated(_seen(req, found), _host_status(req, found))})
+
+    @endpoint(policy=rules.DELETE, query=LENIENT_QUERY)
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        self._servers.delete(req.context.caller, server_id)
+        resp.status = falcon.HTTP_204
+
+
+def _wants(req: falcon.Request) -> dict[str, bool]:
+    """Return what the answer will show that is not read with a server."""
+    caller: Caller = req.context.caller
+    sees_status = caller.may(rules.SHOW_HOST_STATUS) or caller.may(rules.SHOW_HOST_UNKNOWN)
+    return {
+        "with_host_status": req.context.version >= views.HOST_STATUS and sees_status,
+        "with_hints": req.context.version >= views.HINTS,
+    }
+
+
+def _seen(req: falcon.Request, found: Details) -> views.Seen:
+    return views.Seen(found.instance, look(req, found.instance), found.hints or {})
+
+
+def _host_status(req: falcon.Request, found: Details) -> str | None:
+    return visible_host_status(req.context.caller, found.host_status)
+
+
+def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version: Version) -> NewServers:
+    name: str = server["name"].strip()
+    min_count = read_whole_number(server, "min_count", 1, 1)
+    return NewServers(
+        name=name,
+        flavor_id=str(server["flavorRef"]).rpartition("/")[2],
+        image_id=_image_id(server),
+        description=server.get("description") if version >= _OWN_DESCRIPTION else name,
+        hostname=server.get("hostname"),
+        metadata=server.get("metadata", {}),
+        key_name=server.get("key_name"),
+        user_data=server.get("user_data"),
+        has_config_drive=read_boolean(server.get("config_drive", False)),
+        availability_zone=server.get("availability_zone"),
+        host=server.get("host"),
+        hypervisor_hostname=server.get("hypervisor_hostname"),
+        min_count=min_count,
+        max_count=read_whole_number(server, "max_count", 1, min_count),
+        access_ip_v4=server.get("accessIPv4") or None,
+        access_ip_v6=server.get("accessIPv6") or None,
+        disk_config=server.get("OS-DCF:diskConfig", "MANUAL"),
+        tags=tuple(dict.fromkeys(server.get("tags", ()))),
+        hints=hints,
+    )
+
+
+def _image_id(server: Mapping[str, Any]) -> str:
+    """Return the image to boot from; raises Invalid for every other way to boot."""
+    image_ref: str = server.get("imageRef") or ""
+    if server.get("block_device_mapping"):
+        raise errors.Invalid("block_device_mapping: servers boot from an image here, volumes are not supported")
+    devices = server.get("block_device_mapping_v2", [])
+    for device in devices:
+        named = device.get("uuid") or device.get("image_id")
+        is_image_boot = (
+            device.get("source_type", "image") == "image"
+            and device.get("destination_type", "local") == "local"
+            and str(device.get("boot_index", 0)) == "0"
+            and named is not None
+        )
+        if not is_image_boot or len(devices) > 1:
+            raise errors.Invalid(
+                "block_device_mapping_v2: only one device is supported, an image on a local disk with boot_index 0"
+            )
+        if image_ref and named != image_ref:
+            raise errors.Invalid("block_device_mapping_v2: names another image than imageRef")
+        image_ref = named
+    if not image_ref:
+        raise errors.Invalid("imageRef: an image to boot from is required")
+    return image_ref
+
+
+def _refuse_unsupported(server: Mapping[str, Any]) -> None:
+    """Raise Invalid, in clear words, for what the schema knows and no host here can give."""
+    networks = server.get("networks")
+    if isinstance(networks, list) and networks:
+        raise errors.Invalid("networks: ports and networks are not supported; say none or auto (microversion 2.37)")
+    if server.get("personality"):
+        raise errors.Invalid("personality: file injection is not supported; use user_data")
+    if server.get("trusted_image_certificates"):
+        raise errors.Invalid("trusted_image_certificates: image signatures are not supported")
+
+
+def _changes(server: Mapping[str, Any]) -> dict[str, object]:
+    """Return the attributes that an update sets."""
+    changes: dict[str, object] = {}
+    if "name" in server:
+        changes["display_name"] = server["name"].strip()
+    for wire, attribute in (
+        ("description", "description"),
+        ("hostname", "hostname"),
+        ("OS-DCF:diskConfig", "disk_config"),
+        ("pinned_availability_zone", "requested_zone"),
+    ):
+        if wire in server:
+            changes[attribute] = server[wire]
+    for wire, attribute in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):
+        if wire in server:
+            changes[attribute] = server[wire] or None
+    return changes
+
+
+def _password() -> str:
+    return "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(12))

@@ -1,0 +1,316 @@
+"""Making servers: check everything, write everything down in one transaction, answer; conductors do the rest."""
+
+import base64
+import binascii
+import re
+import uuid as uuids
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.images import Images
+from nova_lite.api.services.server_metadata import refuse_too_much
+from nova_lite.cells.registry import Cells
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import build_requests, flavors, keypairs, mappings, quotas, workflows, zones
+from nova_lite.model.caller import Caller
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.image import Image
+from nova_lite.model.instance import Instance
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.states import TaskState, VmState
+from nova_lite.model.workflow import Workflow
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.storage import Database, retried
+
+_GIB = 1 << 30
+#: Servers one request may ask for, where no quota says less.
+_MAX_COUNT = 1000
+_NOT_IN_HOSTNAME = re.compile(r"[^a-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class NewServers:
+    """What a client asked for: one server, or from ``min_count`` to ``max_count`` equal ones."""
+
+    name: str
+    flavor_id: str
+    image_id: str
+    description: str | None = None
+    hostname: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    key_name: str | None = None
+    user_data: str | None = None
+    has_config_drive: bool = False
+    availability_zone: str | None = None
+    host: str | None = None
+    hypervisor_hostname: str | None = None
+    min_count: int = 1
+    max_count: int = 1
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    disk_config: str = "MANUAL"
+    tags: tuple[str, ...] = ()
+    hints: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Servers written down, with the id that all of one request share."""
+
+    instances: tuple[Instance, ...]
+    reservation_id: str
+
+
+@dataclass(frozen=True)
+class _Destination:
+    """Where the client wants its servers: a zone, and for operators a host or a hypervisor."""
+
+    zone: str | None = None
+    host: str | None = None
+    node: str | None = None
+
+
+class ServerCreationService:
+    """Accepts new servers."""
+
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> None:
+        self._conf = conf
+        self._api_db = api_db
+        self._cells = cells
+        self._api_bus = api_bus
+        self._images = images
+
+    def create(self, caller: Caller, new: NewServers) -> Accepted:
+        """Write down the servers asked for and have them built.
+
+        Raises Invalid for what can never work, Forbidden, OverQuota, Unavailable; then nothing was written.
+        """
+        caller.require(rules.CREATE)
+        _refuse_bad_counts(new)
+        _refuse_bad_user_data(new.user_data)
+        flavor, key_data, destination = self._look_up(caller, new)
+        image = self._image(caller, new.image_id)
+        _refuse_unfit(image, flavor)
+        if flavor.root_gib == 0:
+            caller.require(rules.CREATE_ZERO_DISK)
+        template = self._template(caller, new, flavor, image, key_data, destination)
+        spec = RequestSpec(
+            project_id=caller.project_id,
+            user_id=caller.user_id,
+            flavor=flavor,
+            image_id=image.id,
+            image_properties=image.properties,
+            availability_zone=destination.zone,
+            forced_host=destination.host,
+            forced_node=destination.node,
+            hints=dict(new.hints),
+        )
+        accepted, workflow = self._record(caller, new, template, spec)
+        ConductorClient(self._api_bus).wake(workflow.uuid)
+        return accepted
+
+    def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination]:
+        """Return the flavor, the public key and the place asked for; one read of the API database."""
+        with self._api_db.reader() as session:
+            visible_to = None if caller.is_admin else caller.project_id
+            try:
+                flavor = flavors.get(session, new.flavor_id, visible_to=visible_to)
+            except errors.NotFound as exc:
+                raise errors.Invalid(exc.message) from exc
+            if flavor.is_disabled:
+                raise errors.Invalid(f"Flavor {flavor.flavor_id} could not be found.")
+            key_data = None
+            if new.key_name is not None:
+                try:
+                    key_data = keypairs.get(session, caller.user_id, new.key_name).public_key
+                except errors.NotFound as exc:
+                    raise errors.Invalid(f"Invalid key_name provided: {exc.message}") from exc
+            known_zones = zones.of_hosts(session) if new.availability_zone or new.host else {}
+        return flavor, key_data, self._destination(caller, new, known_zones)
+
+    def _destination(self, caller: Caller, new: NewServers, zone_of: Mapping[str, str]) -> _Destination:
+        zone, host, node = _parsed_zone(new.availability_zone)
+        if host is not None or node is not None:
+            caller.require(rules.CREATE_ON_HOST)
+            if new.host or new.hypervisor_hostname:
+                raise errors.Invalid("host: availability_zone names a host already")
+        elif new.host or new.hypervisor_hostname:
+            caller.require(rules.CREATE_FOR_HOST)
+            host, node = new.host, new.hypervisor_hostname
+        default_zone = self._conf.default_availability_zone
+        if host is not None:
+            if host not in self._cells.of_hosts():
+                raise errors.Invalid(f"Compute host {host} could not be found.")
+            if zone is not None and zone_of.get(host, default_zone) != zone:
+                raise errors.Invalid(f"Compute host {host} is not in availability zone {zone}.")
+        elif zone is not None and zone != default_zone and zone not in zone_of.values():
+            raise errors.Invalid(f"The requested availability zone {zone!r} is not available")
+        return _Destination(zone, host, node)
+
+    def _image(self, caller: Caller, image_id: str) -> Image:
+        try:
+            image = self._images.show(image_id, caller.token)
+        except errors.NotFound as exc:
+            raise errors.Invalid(f"Can not find requested image {image_id}") from exc
+        if image.status != "active":
+            raise errors.Invalid(f"Image {image_id} is not active.")
+        return image
+
+    def _template(
+        self,
+        caller: Caller,
+        new: NewServers,
+        flavor: Flavor,
+        image: Image,
+        key_data: str | None,
+        destination: _Destination,
+    ) -> Instance:
+        """Return the server all servers of the request are copies of."""
+        now = utcnow()
+        return Instance(
+            uuid="",
+            project_id=caller.project_id,
+            user_id=caller.user_id,
+            display_name=new.name,
+            hostname=new.hostname or "",
+            description=new.description,
+            vm_state=VmState.BUILDING,
+            task_state=TaskState.SCHEDULING,
+            flavor=flavor,
+            image_id=image.id,
+            image_properties=image.properties,
+            metadata=dict(new.metadata),
+            created_at=now,
+            updated_at=now,
+            epoch=1,
+            key_name=new.key_name,
+            key_data=key_data,
+            user_data=new.user_data,
+            has_config_drive=new.has_config_drive or image.properties.get("img_config_drive") == "mandatory",
+            requested_zone=destination.zone,
+            reservation_id=f"r-{uuids.uuid4().hex[:8]}",
+            access_ip_v4=new.access_ip_v4,
+            access_ip_v6=new.access_ip_v6,
+            disk_config=new.disk_config,
+            tags=new.tags,
+        )
+
+    @retried
+    def _record(
+        self, caller: Caller, new: NewServers, template: Instance, spec: RequestSpec
+    ) -> tuple[Accepted, Workflow]:
+        """Count, insert and begin, all in one transaction under the project's lock."""
+        with self._api_db.writer() as session:
+            quotas.lock(session, caller.project_id)
+            limits = quotas.limits(session, caller.project_id)
+            refuse_too_much(new.metadata, limits.get("metadata_items", self._conf.quota.metadata_items))
+            used = mappings.usage(session, caller.project_id)
+            count = self._allowed(new, template.flavor, limits, used)
+            made = _copies(template, new, count)
+            for instance in made:
+                mappings.add_instance(
+                    session,
+                    instance.uuid,
+                    project_id=instance.project_id,
+                    user_id=instance.user_id,
+                    vcpus=instance.flavor.vcpus,
+                    ram_mib=instance.flavor.ram_mib,
+                )
+                build_requests.add(session, instance, spec)
+            workflow = Workflow(
+                uuid=str(uuids.uuid4()),
+                kind="schedule",
+                subject=made[0].uuid,
+                project_id=caller.project_id,
+                user_id=caller.user_id,
+                request_id=caller.request_id,
+                inputs={"instance_uuids": [instance.uuid for instance in made]},
+                deadline=0.0,
+            )
+            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
+        return Accepted(made, template.reservation_id), workflow
+
+    def _allowed(
+        self, new: NewServers, flavor: Flavor, limits: Mapping[str, int], used: tuple[int, int, int]
+    ) -> int:
+        """Return how many of the servers asked for the project may have; raises OverQuota below the least wanted."""
+        allowed = new.max_count
+        needs = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram_mib}
+        exceeded = []
+        for (resource, each), have in zip(needs.items(), used, strict=True):
+            limit: int = limits.get(resource, self._conf.quota[resource])
+            if limit < 0 or each == 0:
+                continue
+            fit = max(0, limit - have) // each
+            if fit < new.min_count:
+                exceeded.append(f"{resource}: requested {each * new.min_count}, used {have} of {limit}")
+            allowed = min(allowed, fit)
+        if exceeded:
+            raise errors.OverQuota(f"Quota exceeded for {'; '.join(exceeded)}")
+        return allowed
+
+
+def _copies(template: Instance, new: NewServers, count: int) -> tuple[Instance, ...]:
+    """Return ``count`` servers like ``template``, each with its UUID and, being one of many, its number."""
+    is_many = new.max_count > 1
+    made = []
+    for index in range(count):
+        uuid = str(uuids.uuid4())
+        name = f"{template.display_name}-{index + 1}" if is_many else template.display_name
+        hostname = template.hostname or _hostname(name, uuid)
+        made.append(replace(template, uuid=uuid, display_name=name, hostname=hostname, launch_index=index))
+    return tuple(made)
+
+
+def _hostname(name: str, uuid: str) -> str:
+    """Return a host name made of a server's name, at most 63 characters long."""
+    spaced = re.sub(r"[ _.]", "-", name.lower())
+    cleaned = _NOT_IN_HOSTNAME.sub("", spaced).strip("-")
+    return cleaned[:63].rstrip("-") or f"server-{uuid}"
+
+
+def _parsed_zone(text: str | None) -> tuple[str | None, str | None, str | None]:
+    """Return zone, host and node of ``zone[:host[:node]]``."""
+    if not text:
+        return None, None, None
+    parts = text.split(":")
+    if len(parts) > 3:
+        raise errors.Invalid("availability_zone: write zone, zone:host, zone:host:node or zone::node")
+    zone, host, node = [*parts, "", ""][:3]
+    return zone or None, host or None, node or None
+
+
+def _refuse_bad_counts(new: NewServers) -> None:
+    if new.min_count > new.max_count:
+        raise errors.Invalid("min_count must be <= max_count")
+    if new.max_count > _MAX_COUNT:
+        raise errors.Invalid(f"max_count: at most {_MAX_COUNT} servers can be asked for at once")
+    if new.max_count > 1 and new.hostname is not None:
+        raise errors.Invalid("hostname: cannot be given to more than one server")
+
+
+def _refuse_bad_user_data(user_data: str | None) -> None:
+    try:
+        base64.b64decode((user_data or "").encode(), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise errors.Invalid("user_data: not base64") from exc
+
+
+def _refuse_unfit(image: Image, flavor: Flavor) -> None:
+    """Raise Invalid when the image cannot live in a server of the flavor."""
+    if image.min_ram_mib > flavor.ram_mib:
+        raise errors.Invalid(f"Flavor's memory is too small for requested image: it wants {image.min_ram_mib} MiB.")
+    if flavor.root_gib == 0:
+        return
+    needed = max(image.size, image.virtual_size or 0, image.min_disk_gib * _GIB)
+    if needed > flavor.root_gib * _GIB:
+        raise errors.Invalid(
+            f"Flavor's disk is too small for requested image: it has {flavor.root_gib * _GIB} bytes, "
+            f"the image needs {needed}."
+        )

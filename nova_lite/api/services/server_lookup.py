@@ -1,0 +1,74 @@
+"""Finding one server wherever it is: in its build request, in cell0 or in a cell."""
+
+import re
+from dataclasses import dataclass
+
+from nova_lite import errors
+from nova_lite.api.policies import servers as rules
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.db.repositories import build_requests, instances, mappings
+from nova_lite.model.caller import Caller
+from nova_lite.model.instance import Instance
+from nova_lite.storage import Database
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Looks at a server that moves from its build request into a cell while it is looked for.
+_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A server and where it is; ``cell`` is None while it waits in its build request."""
+
+    instance: Instance
+    cell: OpenCell | None
+    is_queued_for_delete: bool
+
+
+class ServerLookup:
+    """Finds servers for callers: those of other projects do not exist for them."""
+
+    def __init__(self, api_db: Database, cells: Cells) -> None:
+        self._api_db = api_db
+        self._cells = cells
+
+    def find(self, caller: Caller, uuid: str) -> Located:
+        """Return the server; raises NotFound, Unavailable when its cell does not answer."""
+        if _UUID.fullmatch(uuid) is None:
+            raise not_found(uuid)
+        for _ in range(_LOOKS):
+            found = self._look(caller, uuid)
+            if found is not None:
+                return found
+        raise not_found(uuid)
+
+    def _look(self, caller: Caller, uuid: str) -> Located | None:
+        """Return the server, None when it was just moving into a cell."""
+        with self._api_db.reader() as session:
+            mapping = mappings.instance(session, uuid)
+            if mapping.project_id != caller.project_id and not caller.is_admin:
+                raise not_found(uuid)
+            if mapping.cell_uuid is None:
+                if mapping.is_queued_for_delete:
+                    raise not_found(uuid)
+                waiting = build_requests.get(session, uuid)
+                return None if waiting is None else Located(waiting, None, is_queued_for_delete=False)
+        cell = self._cells.get(mapping.cell_uuid)
+        with cell.db.reader() as session:
+            return Located(instances.get(session, uuid), cell, mapping.is_queued_for_delete)
+
+
+def not_found(uuid: str) -> errors.NotFound:
+    """Return what a caller hears about a server that is not there or not theirs."""
+    return errors.NotFound(f"Instance {uuid[:64]} could not be found.")
+
+
+def refuse_if_locked(caller: Caller, instance: Instance) -> None:
+    """Raise Conflict when the server is locked and policy does not let the caller act all the same."""
+    if instance.is_locked and not caller.may(rules.UNLOCK_OVERRIDE, **target(instance)):
+        raise errors.Conflict(f"Instance {instance.uuid} is locked")
+
+
+def target(instance: Instance) -> dict[str, object]:
+    """Return what policy judges about a server."""
+    return {"project_id": instance.project_id, "user_id": instance.user_id}

@@ -1,0 +1,187 @@
+"""Servers as they are: show, update, delete. Making them: ``server_creation.py``; listing: ``server_lists.py``."""
+
+import logging
+import uuid as uuids
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.server_changes import ServerChanges
+from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, refuse_if_locked, target
+from nova_lite.cells import operations
+from nova_lite.cells.operations import Requester
+from nova_lite.cells.registry import OpenCell
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.repositories import build_requests, hosts, mappings, workflows
+from nova_lite.model.caller import Caller
+from nova_lite.model.host import Service
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState
+from nova_lite.model.workflow import Workflow
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.storage import Database, retried
+
+LOG = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A server with what its view may need from elsewhere; what was not asked for is None."""
+
+    instance: Instance
+    host_status: str | None = None
+    hints: Mapping[str, object] | None = None
+
+
+class ServerService:
+    """One server at a time."""
+
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, api_bus: Bus) -> None:
+        self._conf = conf
+        self._api_db = api_db
+        self._lookup = lookup
+        self._changes = ServerChanges(api_db, lookup)
+        self._api_bus = api_bus
+
+    def show(self, caller: Caller, uuid: str, *, with_host_status: bool = False, with_hints: bool = False) -> Details:
+        """Return the server; raises NotFound."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.SHOW, **target(located.instance))
+        return self._details(located, with_host_status=with_host_status, with_hints=with_hints)
+
+    def update(
+        self,
+        caller: Caller,
+        uuid: str,
+        changes: Mapping[str, Any],
+        *,
+        with_host_status: bool = False,
+        with_hints: bool = False,
+    ) -> Details:
+        """Set ``changes`` (attributes of Instance) and return the server as it is then."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.UPDATE, **target(located.instance))
+        if changes.get("requested_zone", located.instance.requested_zone) != located.instance.requested_zone:
+            _refuse_bad_pin(located.instance, changes["requested_zone"])
+            self._pin(uuid, changes["requested_zone"])
+        if changes:
+            located = self._changes.apply(caller, located, lambda instance: changes)
+        return self._details(located, with_host_status=with_host_status, with_hints=with_hints)
+
+    def delete(self, caller: Caller, uuid: str) -> None:
+        """Begin deleting the server; one that has no cell yet is gone at once."""
+        located = self._lookup.find(caller, uuid)
+        instance = located.instance
+        caller.require(rules.DELETE, **target(instance))
+        refuse_if_locked(caller, instance)
+        if located.cell is None:
+            if self._drop_waiting(uuid):
+                return
+            located = self._lookup.find(caller, uuid)
+            if located.cell is None:
+                raise not_found(uuid)
+        if located.is_queued_for_delete and located.instance.task_state is TaskState.DELETING:
+            return
+        requester = Requester(caller.user_id, caller.project_id, caller.request_id)
+        workflow = self._record_delete(uuid, located.cell, requester)
+        if located.instance.host is not None and not located.cell.cell.is_cell0:
+            self._begin_delete_in_cell(located.cell, uuid, requester)
+        ConductorClient(self._api_bus).wake(workflow.uuid)
+
+    @retried
+    def _drop_waiting(self, uuid: str) -> bool:
+        """Take back a server without a cell; whoever schedules it notices. False when it has a cell now."""
+        with self._api_db.writer() as session:
+            if not build_requests.drop(session, uuid):
+                return False
+            mappings.queue_for_delete(session, uuid)
+            return True
+
+    @retried
+    def _record_delete(self, uuid: str, cell: OpenCell, requester: Requester) -> Workflow:
+        """Write down that the server is to go, in the API database: from here on it will."""
+        workflow = Workflow(
+            uuid=str(uuids.uuid4()),
+            kind="delete",
+            subject=uuid,
+            project_id=requester.project_id,
+            user_id=requester.user_id,
+            request_id=requester.request_id,
+            inputs={"instance_uuid": uuid, "cell_uuid": cell.cell.uuid},
+            deadline=0.0,
+        )
+        with self._api_db.writer() as session:
+            mappings.queue_for_delete(session, uuid)
+            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
+        return workflow
+
+    def _begin_delete_in_cell(self, cell: OpenCell, uuid: str, requester: Requester) -> None:
+        """Begin in the cell what the workflow would begin a moment later, so that the server shows it at once."""
+        try:
+            begun = _begin_delete(cell, uuid, requester, timeout_s=self._conf.operation_timeout)
+        except errors.Unavailable as exc:
+            LOG.warning("%s: the cell did not take the delete of %s; its workflow will: %s", requester, uuid, exc)
+            return
+        if begun is not None:
+            ConductorClient(cell.bus).wake(begun.uuid)
+
+    @retried
+    def _pin(self, uuid: str, zone: str | None) -> None:
+        with self._api_db.writer() as session:
+            build_requests.pin(session, uuid, zone)
+
+    def _details(self, located: Located, *, with_host_status: bool, with_hints: bool) -> Details:
+        hints = None
+        if with_hints:
+            with self._api_db.reader() as session:
+                spec = build_requests.spec(session, located.instance.uuid)
+            hints = {} if spec is None else spec.hints
+        status = None
+        if with_host_status:
+            status = self._host_status(located)
+        return Details(located.instance, status, hints)
+
+    def _host_status(self, located: Located) -> str:
+        host = located.instance.host
+        if located.cell is None or host is None:
+            return ""
+        with located.cell.db.reader() as session:
+            found = hosts.services(
+                session, down_after_s=self._conf.service_down_time, host=host, binary=hosts.AGENT
+            )
+        return host_status(found[0] if found else None)
+
+
+def host_status(service: Service | None) -> str:
+    """Return the state of a host as shown with its servers."""
+    if service is None:
+        return "UNKNOWN"
+    if service.is_forced_down:
+        return "DOWN"
+    if service.is_disabled:
+        return "MAINTENANCE"
+    return "UP" if service.is_up else "UNKNOWN"
+
+
+@retried
+def _begin_delete(cell: OpenCell, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:
+    with cell.db.writer() as session:
+        return operations.begin_delete(session, uuid, requester, timeout_s=timeout_s)
+
+
+def _refuse_bad_pin(instance: Instance, zone: str | None) -> None:
+    """Raise Conflict unless the change of zone unpins the server or pins it to where it is."""
+    if zone is None:
+        return
+    if instance.requested_zone is not None:
+        raise errors.Conflict(
+            f"Server {instance.uuid} is pinned to availability zone {instance.requested_zone}; unpin it first."
+        )
+    if zone != instance.availability_zone:
+        raise errors.Conflict(
+            f"Server {instance.uuid} is in availability zone {instance.availability_zone} and can only be pinned there."
+        )
