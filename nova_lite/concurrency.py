@@ -44,6 +44,10 @@ class Pool:
 
     def __init__(self, threads: int, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        if _in_use == "eventlet":
+            import futurist  # noqa: PLC0415 - the standard pool's own locks are not green.
+
+            self._executor = futurist.GreenThreadPoolExecutor(max_workers=threads)
 
     def submit(self, function: Callable[..., object], *args: object) -> Future[object]:
         """Run ``function`` soon; raises RuntimeError after ``stop``."""
@@ -51,7 +55,7 @@ class Pool:
 
     def stop(self) -> None:
         """Take no more work and wait for what runs."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True)
 
 
 class Ticker:

@@ -120,6 +120,7 @@ class Runner(Generic[T]):
         self._pool = Pool(self.threads, "workflow")
         self._running: set[str] = set()
         self._guard = threading.Lock()
+        self._is_stopping = False
         self._tickers = [
             Ticker(self.scan_interval_s, self._scan, "workflow-scan", at_once=True),
             Ticker(self.lease_s / 3, self._renew, "workflow-lease"),
@@ -131,7 +132,8 @@ class Runner(Generic[T]):
             ticker.start()
 
     def stop(self) -> None:
-        """Finish the steps under way, then stop; what is unfinished waits for the next conductor."""
+        """Finish the workflows under way, then stop; those not begun wait for the next conductor."""
+        self._is_stopping = True
         self._tickers[0].stop()
         self._pool.stop()
         self._tickers[1].stop()
@@ -167,7 +169,8 @@ class Runner(Generic[T]):
 
     def _run_guarded(self, uuid: str) -> None:
         try:
-            self.run(uuid)
+            if not self._is_stopping:
+                self.run(uuid)
         except LeaseLost:
             LOG.info("Workflow %s is not ours any more", uuid)
         except errors.Unavailable as exc:

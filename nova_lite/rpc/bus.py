@@ -44,19 +44,28 @@ class Bus:
         with self._lock:
             if self._transport is None:
                 _register_bus_options(self._conf)
+                if self._in_memory:
+                    # Only in-memory buses need it: kombu is not loaded for others.
+                    from nova_lite.rpc import memory  # noqa: PLC0415
+
+                    memory.install()
                 try:
                     self._transport = oslo_messaging.get_rpc_transport(self._conf, url=self._url)
                 except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure) as exc:
                     raise errors.Misconfigured("transport_url is not a usable message bus URL") from exc
             return self._transport
 
+    @property
+    def _in_memory(self) -> bool:
+        return oslo_messaging.TransportURL.parse(self._conf, self._url).transport == "kombu+memory"
+
     def _topic(self, topic: str) -> str:
-        """Return ``topic`` as this bus knows it: in-memory buses of one process share one namespace, so they get the
-        virtual host put in front."""
+        """Return ``topic`` as this bus knows it.
+
+        The in-memory buses of one process share one namespace, so they get the virtual host put in front.
+        """
         url = oslo_messaging.TransportURL.parse(self._conf, self._url)
-        if url.transport in ("kombu+memory", "fake") and url.virtual_host:
-            return f"{url.virtual_host}.{topic}"
-        return topic
+        return f"{url.virtual_host}.{topic}" if self._in_memory and url.virtual_host else topic
 
     def _client(self, topic: str) -> Any:
         transport = self._join()

@@ -1,0 +1,90 @@
+"""The in-memory bus of one process, ``kombu+memory://``, without its busy waiting.
+
+kombu's own memory transport looks for messages in a loop; a dozen listeners that do so take a whole CPU from the guests
+beside them. Here a listener sleeps until a message is put into one of its queues. ``install`` makes kombu use it.
+"""
+
+import socket
+import threading
+import weakref
+from queue import Empty
+from time import monotonic
+from typing import Any, ClassVar
+
+from kombu import transport as kombu_transports
+from kombu.transport import memory
+
+
+class _Channel(memory.Channel):
+    """A memory channel that wakes whoever listens to the queue a message is put into."""
+
+    #: Queue → the bells of the transports that listen to it.
+    _listeners: ClassVar[dict[str, "weakref.WeakSet[_Bell]"]] = {}
+    _guard: ClassVar[threading.Lock] = threading.Lock()
+
+    def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
+        with self._guard:
+            self._listeners.setdefault(queue, weakref.WeakSet()).add(self.connection.bell)
+        answer = super().basic_consume(queue, *args, **kwargs)
+        self.connection.bell.ring()
+        return answer
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        super()._put(queue, message, **kwargs)
+        self._ring(queue)
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str | None = None, **kwargs: Any) -> None:
+        for queue in self._lookup(exchange, routing_key):
+            self._put(queue, message)
+
+    def _ring(self, queue: str) -> None:
+        with self._guard:
+            bells = list(self._listeners.get(queue, ()))
+        for bell in bells:
+            bell.ring()
+
+
+class _Bell:
+    """Wakes one listener."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def silence(self) -> None:
+        self._rung.clear()
+
+    def wait(self, timeout_s: float | None) -> None:
+        self._rung.wait(timeout_s)
+
+
+class Transport(memory.Transport):
+    """kombu's memory transport, sleeping where the original polls."""
+
+    Channel = _Channel
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        self.bell = _Bell()
+        super().__init__(client, **kwargs)
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Deliver one message, waiting up to ``timeout`` seconds for it; raises ``socket.timeout`` when none came."""
+        end = None if timeout is None else monotonic() + timeout
+        while True:
+            self.bell.silence()
+            try:
+                self.cycle.get(self._deliver, timeout=timeout)
+            except Empty:
+                left = None if end is None else end - monotonic()
+                if left is not None and left <= 0:
+                    raise socket.timeout from None
+                self.bell.wait(left)
+            else:
+                return
+
+
+def install() -> None:
+    """Have ``memory://`` mean this transport, in this process."""
+    kombu_transports.TRANSPORT_ALIASES["memory"] = f"{__name__}:{Transport.__name__}"
