@@ -18,6 +18,10 @@ HOST = "127.0.0.1"
 _MAX_REQUEST_BYTES = 64 << 20
 
 
+class PortTaken(errors.Conflict):
+    """Something else listens on the port, or it may not be used."""
+
+
 class HttpServer:
     """Serves one application on threads of its own. The port is taken at once, answers begin with ``start``."""
 
@@ -36,7 +40,10 @@ class HttpServer:
             )
         except OSError as exc:
             if exc.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise errors.Conflict(f"Port {port} of {HOST} cannot be used: {exc.strerror}") from exc
+                raise PortTaken(
+                    f"Port {port} of {HOST}, for {name}, cannot be used: {exc.strerror}. Another cloud may run there, "
+                    "or something else listens; choose other ports with --port-base."
+                ) from exc
             raise
         self.port: int = self._server.effective_port
         self._stopping = False

@@ -1,0 +1,150 @@
+"""The whole cloud in one process: every process of a real deployment, each with its own configuration.
+
+It is put together here and nowhere imitated: the same applications, conductors, scheduler and agents, on SQLite files
+and a bus in memory.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+
+from nova_lite import errors
+from nova_lite.api import app as compute_api
+from nova_lite.cells import setup
+from nova_lite.cells.registry import Cells
+from nova_lite.clients.images import Images
+from nova_lite.compute.service import Agent
+from nova_lite.conductor.service import Conductor
+from nova_lite.db import migrate
+from nova_lite.embedded import clients_file, configuration, hypervisors, image_api, seeds, state
+from nova_lite.embedded.configuration import Configuration, Options
+from nova_lite.embedded.http import HttpServer
+from nova_lite.embedded.image_directory import ImageDirectory
+from nova_lite.embedded.settings import CloudSettings, Driver
+from nova_lite.placement import app as placement_api
+from nova_lite.rpc.bus import Bus
+from nova_lite.scheduler.service import Scheduler
+from nova_lite.storage import Database
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds the hosts get to take work.
+_READY_S = 60.0
+
+
+class Cloud:
+    """One embedded cloud. ``start`` returns when it answers; what it took it gives back in ``stop``."""
+
+    def __init__(self, settings: CloudSettings) -> None:
+        self.settings = settings
+        self.agents: dict[str, Agent] = {}
+        self.driver: Driver = "auto"
+        self.driver_reason = ""
+        self._stack = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Bring everything up.
+
+        Raises Conflict for a taken port or state directory, Misconfigured for what an operator must mend,
+        Unavailable when a host does not come up in time. Nothing is left running then.
+        """
+        with contextlib.ExitStack() as stack:
+            self._stack = stack
+            self._start(stack)
+            self._stack = stack.pop_all()
+
+    def stop(self) -> None:
+        """Finish what is under way and end everything; guests that are real go on running."""
+        self._stack.close()
+
+    def _start(self, stack: contextlib.ExitStack) -> None:
+        settings = self.settings
+        stack.enter_context(state.held(settings))
+        known = state.known(settings)
+        self.driver, self.driver_reason = hypervisors.choose(settings, known)
+        identity = state.settled(settings, known, self.driver)
+        files = Configuration(settings, identity.name)
+
+        placement_conf = files.placement()
+        placement_db = stack.enter_context(contextlib.closing(Database(settings.database("placement"))))
+        placement = self._serve(stack, placement_api.build(placement_conf, placement_db), 1, "placement")
+        images = ImageDirectory(settings.image_dir)
+        image_service = self._serve(stack, image_api.build(images), 2, "images")
+        neighbours = configuration.neighbours(placement.url, image_service.url)
+        compute, api_db = self._compute_api(stack, files, neighbours)
+        self.compute_url, self.placement_url, self.image_url = f"{compute.url}/v2.1", placement.url, image_service.url
+
+        self._migrate(api_db, placement_db)
+        setup.map_cell0(api_db, settings.database("cell0"))
+        for cell in settings.cell_names:
+            connection, bus = settings.database(cell), files.transport_url(cell)
+            setup.find_or_create_cell(api_db, name=cell, transport_url=bus, connection=connection)
+        seeds.add_flavors(api_db)
+        seeds.add_images(settings, self.driver, images)
+        files.operators(neighbours)
+
+        placement.start()
+        image_service.start()
+        self._start_cells(stack, files, neighbours)
+        for service in (
+            Conductor(files.controller("super-conductor", neighbours)),
+            Scheduler(files.controller("scheduler", neighbours)),
+        ):
+            stack.callback(service.stop)
+            service.start()
+        self._await_hosts(api_db)
+        compute.start()
+        clients_file.write(settings.clouds_file, self.compute_url, self.placement_url, self.image_url)
+
+    def _serve(self, stack: contextlib.ExitStack, app: image_api.App, place: int, name: str) -> HttpServer:
+        server = HttpServer(app, self.settings.port(place), name=name)
+        stack.callback(server.stop)
+        return server
+
+    def _compute_api(
+        self, stack: contextlib.ExitStack, files: Configuration, neighbours: Options
+    ) -> tuple[HttpServer, Database]:
+        conf = files.api(neighbours)
+        api_db = stack.enter_context(contextlib.closing(Database(conf.api_database.connection)))
+        cells = stack.enter_context(contextlib.closing(Cells(conf, api_db)))
+        bus = stack.enter_context(contextlib.closing(Bus(conf)))
+        self.compute_app = compute_api.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=Images(conf))
+        server = HttpServer(self.compute_app, self.settings.port(0), name="compute", threads=32)
+        stack.callback(server.stop)
+        return server, api_db
+
+    def _migrate(self, api_db: Database, placement_db: Database) -> None:
+        migrate.sync(api_db, "api")
+        migrate.sync(placement_db, "placement")
+        for cell in ("cell0", *self.settings.cell_names):
+            with contextlib.closing(Database(self.settings.database(cell))) as cell_db:
+                migrate.sync(cell_db, "cell")
+
+    def _start_cells(self, stack: contextlib.ExitStack, files: Configuration, neighbours: Options) -> None:
+        share = hypervisors.share(self.settings, self.driver)
+        for cell in self.settings.cell_names:
+            conductor = Conductor(files.cell_conductor(cell, neighbours))
+            stack.callback(conductor.stop)
+            conductor.start()
+            for host in self.settings.host_names(cell):
+                agent = Agent(files.agent(cell, host, self.driver, share, neighbours))
+                agent.start()
+                stack.callback(agent.stop)
+                self.agents[host] = agent
+
+    def _await_hosts(self, api_db: Database) -> None:
+        """Wait until every host takes work, and map the new ones."""
+        deadline = time.monotonic() + _READY_S
+        late = [
+            name for name, agent in self.agents.items() if not agent.ready.wait(max(0.0, deadline - time.monotonic()))
+        ]
+        if late:
+            raise errors.Unavailable(f"These hosts did not come up in {_READY_S:.0f} s: {', '.join(late)}")
+        failures = [found.failure for found in setup.discover_hosts(api_db) if found.failure]
+        if failures:
+            raise errors.Unavailable(f"The hosts cannot be mapped: {'; '.join(failures)}")
+
+    def image_names(self) -> Sequence[str]:
+        """Return the names of the images there are."""
+        return [image.name for image in ImageDirectory(self.settings.image_dir).images()]
