@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034  # the lists are used where this is sourced
 
 REPOSITORY=$(cd "$HERE/.." && pwd)
-VENV=${NOVA_LITE_VENV:-$REPOSITORY/.venv}
+VENV=${NOVA_LITE_VENV:-$REPOSITORY/.tools/venv}
 
 VENV_PACKAGES=(python3-venv)
 DISK_PACKAGES=(genisoimage qemu-utils)
