@@ -2,6 +2,8 @@
 
 import fcntl
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,6 +84,27 @@ def test_concurrent_fetches_download_once(tmp_path: Path) -> None:
     assert len(found) == 8
     assert len(set(found)) == 1
     assert store.downloads == 1
+
+
+def test_processes_share_a_cache(tmp_path: Path) -> None:
+    """Each process adds a line for each download it makes: one line in all."""
+    program = f"""if True:
+        import pathlib, sys, time
+        from nova_lite.compute.images import ImageCache
+        from nova_lite.model.image import Image
+        class Store:
+            def show(self, image_id):
+                return Image(id=image_id, name="", status="active", disk_format="raw", size=4096)
+            def download(self, image_id):
+                with open({str(tmp_path / "downloads")!r}, "a") as counter:
+                    counter.write("one\\n")
+                time.sleep(0.5)
+                yield bytes(4096)
+        ImageCache(pathlib.Path({str(tmp_path / "cache")!r}), Store()).fetch("one")
+    """
+    started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [process.wait(30) for process in started] == [0, 0, 0]
+    assert (tmp_path / "downloads").read_text() == "one\n"
 
 
 @pytest.mark.parametrize(

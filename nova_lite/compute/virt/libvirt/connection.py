@@ -84,6 +84,17 @@ class Connection:
         self._lock = threading.Lock()
         self._open: Any = None
 
+    def open(self) -> None:
+        """Connect now; where that fails, the error is for the operator and says what to do."""
+        try:
+            self._calls.run(self._living, self._call_timeout_s)
+        except errors.Unavailable as error:
+            raise errors.Unavailable(
+                f"Cannot reach libvirt at {self._uri}: {error.facts.get('cause', error.message)}. Is libvirtd running"
+                " (systemctl start libvirtd), and may this user use its socket? Another place is set with [libvirt]"
+                " connection_uri."
+            ) from error
+
     def call(self, use: Callable[[Any], T], what: str) -> T:
         """Return ``use(connection)``, run on a thread of the pool; ``what`` says in an error what was tried.
 
@@ -92,9 +103,12 @@ class Connection:
         return self._calls.run(lambda: self._use(use, what), self._call_timeout_s)
 
     def close(self) -> None:
-        """Close the connection and let the threads end."""
+        """Close the connection and let the threads end; a libvirt that hangs is left to itself."""
         if self._open is not None:
-            self._calls.run(self._close, self._call_timeout_s)
+            try:
+                self._calls.run(self._close, self._call_timeout_s)
+            except errors.Unavailable as error:
+                _LOG.warning("The connection to libvirt at %s was not closed: %s", self._uri, error.message)
         self._calls.stop()
 
     def _use(self, use: Callable[[Any], T], what: str) -> T:
@@ -121,17 +135,14 @@ class Connection:
         try:
             return libvirt.open(self._uri)
         except libvirt.libvirtError as error:
-            raise errors.Unavailable(
-                f"Cannot reach libvirt at {self._uri}: {error}. Is libvirtd running (systemctl start libvirtd), and may"
-                " this user use its socket? Another place is set with [libvirt] connection_uri.",
-            ) from error
+            raise errors.Unavailable("The hypervisor does not answer", uri=self._uri, cause=str(error)) from error
 
     def _close(self) -> None:
         with self._lock:
             connection, self._open = self._open, None
         if connection is not None:
             try:
-                connection.close()
+                concurrency.call_blocking(connection.close)
             except libvirt.libvirtError as error:
                 _LOG.debug("closing %s: %s", self._uri, error)
 

@@ -60,6 +60,7 @@ class LibvirtDriver:
         """Reach libvirt and check that it can run guests of the configured type."""
         self._disks.prepare()
         self._disk_cache = self._disks.cache_mode()
+        self._connection.open()
         self._on_libvirt(lambda connection: host.check_can_run(connection, self._virt_type), "asking what it can run")
 
     def close(self) -> None:
