@@ -26,17 +26,7 @@ directory.
 _PORT_TAKEN, _IN_USE, _NO_LIBVIRT, _TOO_NEW = 3, 4, 5, 6
 #: Lines in the log, and warnings of libraries that say what we know.
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
-_NOISY = (
-    "oslo.messaging",
-    "oslo_messaging",
-    "oslo_policy",
-    "urllib3",
-    "keystoneauth",
-    "openstack",
-    "alembic",
-    "waitress",
-    "stevedore",
-)
+_NOISY = ("oslo.messaging", "oslo_policy", "urllib3", "keystoneauth", "openstack", "alembic", "waitress", "stevedore")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
