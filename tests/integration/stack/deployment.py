@@ -1,0 +1,128 @@
+"""A whole deployment: neighbours, databases, two cells, services, hosts, flavors, an image, and clients' settings."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import openstack
+
+from nova_lite.db.repositories import hosts as host_rows
+from nova_lite.storage import Database
+from tests.integration.stack.keystone import ADMIN, DEMO, OTHER, READER, Account, side_by_side
+from tests.integration.stack.libvirt import guest_image
+from tests.integration.stack.neighbours import Neighbours
+from tests.integration.stack.processes import wait_until
+from tests.integration.stack.services import CELLS, CONTROL, DATABASES, Services
+from tests.integration.stack.site import Site
+
+#: Name of the image that boots, and of a flavor it fits into.
+IMAGE = "tiny-guest"
+FLAVOR = "m1.tiny"
+_ACCOUNTS = (ADMIN, DEMO, OTHER, READER)
+
+
+class Deployment:
+    """Everything, started and stopped as one. ``start`` after ``stop`` goes on with the state kept on disk."""
+
+    def __init__(self, site: Site, neighbours: Neighbours | None = None) -> None:
+        self.site = site
+        self.neighbours = neighbours or Neighbours(site)
+        self.services = Services(site, self.neighbours.rabbitmq, self.neighbours.mariadb, self.neighbours.keystone)
+
+    def start(self) -> None:
+        """Start what does not run yet; return when every host takes work."""
+        image: list[Path] = []
+        side_by_side([self.neighbours.start, lambda: image.append(guest_image(self.site))])
+        self.services.write_configuration(self.neighbours.libvirt.uri)
+        self._once("databases", self._make_databases)
+        self._once("catalog", self._add_to_catalog)
+        side_by_side([partial(self.services.start, name) for name in CONTROL])
+        side_by_side([partial(self.services.start, host.name) for host in self.services.hosts])
+        self._once("image", lambda: self._upload(image[0]))
+        wait_until(
+            self._hosts_reported, "every host reporting to its cell", timeout_s=60, interval_s=0.2, hint=self._logs()
+        )
+        self._once("hosts", lambda: self.services.manage("manage", "cell_v2", "discover_hosts"))
+        self._once("flavors", self._add_flavors)
+        wait_until(self._hosts_up, "every host up", timeout_s=60, interval_s=0.2, hint=self._logs())
+        self._write_clouds()
+
+    def stop(self) -> None:
+        """Stop everything that runs, services before what they use."""
+        side_by_side([partial(self._stop_service, name) for name in self.services.names])
+        self.neighbours.stop()
+
+    def connect(self, account: Account, **options: Any) -> openstack.connection.Connection:
+        """Return an openstacksdk connection of ``account``; close it, or use it in a ``with``."""
+        return openstack.connection.Connection(**self.neighbours.keystone.cloud(account), **options)
+
+    @property
+    def clouds_file(self) -> Path:
+        """Return the ``clouds.yaml`` with one cloud a user: admin, demo, other, reader."""
+        return self.site.path("clouds.yaml")
+
+    def _stop_service(self, name: str) -> None:
+        self.services.stop(name)
+
+    def _once(self, what: str, work: Callable[[], None]) -> None:
+        """Do ``work`` unless an earlier start of this directory did."""
+        done = self.site.path("data", "done", what)
+        if not done.exists():
+            work()
+            done.write_text("")
+
+    def _make_databases(self) -> None:
+        self.neighbours.mariadb.create(DATABASES)
+        manage = self.services.manage
+        syncs = {}
+        for configuration, category in DATABASES.values():
+            local = ["--local_cell"] if category == "db" else []
+            syncs[configuration, category] = partial(manage, configuration, category, "sync", *local)
+        side_by_side(list(syncs.values()))
+        mariadb, rabbitmq = self.neighbours.mariadb, self.neighbours.rabbitmq
+        manage("manage", "cell_v2", "map_cell0", "--database_connection", mariadb.url("nova_lite_cell0"))
+        for cell in CELLS:
+            where = ["--transport-url", rabbitmq.url(cell), "--database_connection", mariadb.url(f"nova_lite_{cell}")]
+            manage("manage", "cell_v2", "create_cell", "--name", cell, *where)
+
+    def _add_to_catalog(self) -> None:
+        self.neighbours.keystone.add_endpoint("compute", "nova_lite", self.services.api_url)
+        self.neighbours.keystone.add_endpoint("placement", "placement", self.services.placement_url)
+
+    def _upload(self, path: Path) -> None:
+        self.neighbours.glance.upload(IMAGE, path)
+
+    def _add_flavors(self) -> None:
+        with self.connect(ADMIN) as admin:
+            admin.compute.create_flavor(name=FLAVOR, ram=128, vcpus=1, disk=1, id="1")
+            admin.compute.create_flavor(name="m1.small", ram=256, vcpus=1, disk=1, id="2")
+
+    def _hosts_reported(self) -> bool:
+        self.services.require()
+        return self._reported() == {host.name for host in self.services.hosts}
+
+    def _reported(self) -> set[str]:
+        found: set[str] = set()
+        for cell in CELLS:
+            database = Database(self.neighbours.mariadb.url(f"nova_lite_{cell}"))
+            with database.reader() as session:
+                found |= set(host_rows.node_hosts(session).values())
+            database.close()
+        return found
+
+    def _hosts_up(self) -> bool:
+        self.services.require()
+        with self.connect(ADMIN) as admin:
+            up = {service.host for service in admin.compute.services(binary="nova-compute") if service.state == "up"}
+        return up == {host.name for host in self.services.hosts}
+
+    def _write_clouds(self) -> None:
+        clouds = {account.user: self.neighbours.keystone.cloud(account) for account in _ACCOUNTS}
+        # JSON is YAML.
+        self.clouds_file.write_text(json.dumps({"clouds": clouds}, indent=2))
+
+    def _logs(self) -> str:
+        return f"Logs: {self.site.path('log')}, at {time.strftime('%H:%M:%S')}"
