@@ -11,6 +11,7 @@ from nova_lite.api.handlers import (
     extra_specs,
     flavor_access,
     flavors,
+    keypairs,
     server_actions,
     server_metadata,
     servers,
@@ -22,6 +23,7 @@ from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_lookup import ServerLookup
@@ -48,7 +50,7 @@ class Backing:
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
-    return [*_server_routes(backing), *_flavor_routes(backing)]
+    return [*_server_routes(backing), *_flavor_routes(backing), *_keypair_routes(backing)]
 
 
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
@@ -77,6 +79,14 @@ def _flavor_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/flavors/{flavor_id}/os-flavor-access", flavor_access.FlavorAccess(access)),
         ("/flavors/{flavor_id}/os-extra_specs", extra_specs.ExtraSpecs(specs)),
         ("/flavors/{flavor_id}/os-extra_specs/{key}", extra_specs.ExtraSpec(specs)),
+    ]
+
+
+def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
+    service = KeypairService(backing.conf, backing.api_db)
+    return [
+        ("/os-keypairs", keypairs.Keypairs(service, max_limit=backing.conf.api.max_limit)),
+        ("/os-keypairs/{name}", keypairs.KeypairItem(service)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from nova_lite.web.versions import Version
@@ -39,3 +40,8 @@ class View(Generic[T]):
                 if since <= version and (not until or version <= until)
             ]
         return {name: read(thing) for name, read in shown}
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """Return a moment as most nouns write it: UTC with microseconds, without a zone."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
