@@ -24,7 +24,12 @@ NEIGHBOURS = ("placement", "glance", "cinder", "service_user")
 
 DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt("my_ip", default="127.0.0.1", help="IP address of this host, shown to operators."),
-    cfg.StrOpt("host", default=socket.gethostname(), help="Name of this host: unique in its cloud, stable for ever."),
+    cfg.StrOpt(
+        "host",
+        default=socket.gethostname(),
+        sample_default="<name of this machine>",
+        help="Name of this host: unique in its cloud, stable for ever.",
+    ),
     cfg.StrOpt("state_path", default="/var/lib/nova_lite", help="Directory for what a process must keep."),
     cfg.StrOpt("instances_path", default="$state_path/instances", help="Directory of guests' disks, on compute hosts."),
     cfg.StrOpt("image_cache_path", default="$state_path/images", help="Directory of downloaded images, on hosts."),
