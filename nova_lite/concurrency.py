@@ -7,6 +7,7 @@ call ``use``: they run on the server's native threads.
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -43,7 +44,7 @@ class Pool:
     """A bounded set of threads for long work."""
 
     def __init__(self, threads: int, name: str) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        self._executor: StandardExecutor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
         if _in_use == "eventlet":
             import futurist  # noqa: PLC0415 - the standard pool's own locks are not green.
 

@@ -57,7 +57,8 @@ class Bus:
 
     @property
     def _in_memory(self) -> bool:
-        return oslo_messaging.TransportURL.parse(self._conf, self._url).transport == "kombu+memory"
+        transport: str = oslo_messaging.TransportURL.parse(self._conf, self._url).transport
+        return transport == "kombu+memory"
 
     def _topic(self, topic: str) -> str:
         """Return ``topic`` as this bus knows it.
@@ -173,7 +174,7 @@ class _Enveloped:
                 return {"error": {"kind": type(exc).__name__, "message": exc.message, "code": exc.code}}
             except Exception:
                 LOG.exception("%s failed", name)
-                raise
+                return {"error": {"kind": "NovaLiteError", "message": "An internal error happened.", "code": None}}
 
         return answer
 

@@ -4,7 +4,6 @@ kombu's own memory transport looks for messages in a loop; a dozen listeners tha
 beside them. Here a listener sleeps until a message is put into one of its queues. ``install`` makes kombu use it.
 """
 
-import socket
 import threading
 import weakref
 from queue import Empty
@@ -25,16 +24,16 @@ class _Channel(memory.Channel):
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
         with self._guard:
             self._listeners.setdefault(queue, weakref.WeakSet()).add(self.connection.bell)
-        answer = super().basic_consume(queue, *args, **kwargs)
+        answer = super().basic_consume(queue, *args, **kwargs)  # type: ignore[no-untyped-call]
         self.connection.bell.ring()
         return answer
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
-        super()._put(queue, message, **kwargs)
+        super()._put(queue, message, **kwargs)  # type: ignore[no-untyped-call]
         self._ring(queue)
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str | None = None, **kwargs: Any) -> None:
-        for queue in self._lookup(exchange, routing_key):
+        for queue in self._lookup(exchange, routing_key):  # type: ignore[no-untyped-call]
             self._put(queue, message)
 
     def _ring(self, queue: str) -> None:
@@ -67,19 +66,20 @@ class Transport(memory.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         self.bell = _Bell()
-        super().__init__(client, **kwargs)
+        super().__init__(client, **kwargs)  # type: ignore[no-untyped-call]
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """Deliver one message, waiting up to ``timeout`` seconds for it; raises ``socket.timeout`` when none came."""
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        """Deliver one message, waiting up to ``timeout`` seconds for it; raises TimeoutError when none came."""
         end = None if timeout is None else monotonic() + timeout
+        cycle: Any = self.cycle
         while True:
             self.bell.silence()
             try:
-                self.cycle.get(self._deliver, timeout=timeout)
+                cycle.get(self._deliver, timeout=timeout)
             except Empty:
                 left = None if end is None else end - monotonic()
                 if left is not None and left <= 0:
-                    raise socket.timeout from None
+                    raise TimeoutError from None
                 self.bell.wait(left)
             else:
                 return
