@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from kombu.transport.virtual.scheduling import FairCycle
+from kombu.utils.scheduling import FairCycle
 
 from nova_lite import config
 from nova_lite.rpc.bus import Bus
@@ -51,7 +51,7 @@ def test_an_idle_listener_does_not_poll(monkeypatch: pytest.MonkeyPatch) -> None
         assert bus.call("topic", "say", word="") == "echo "
         before = looks
         threading.Event().wait(1.0)  # what is counted is what happens while nothing does
-        assert looks - before < 100
+        assert looks - before < 1000  # a polling listener looks tens of thousands of times
     finally:
         server.stop()
         bus.close()
