@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.glance import Glance
 from tests.integration.stack.keystone import Keystone
 from tests.integration.stack.libvirt import Libvirt
@@ -92,6 +93,23 @@ def glance(neighbours: Neighbours, mariadb: MariaDB, keystone: Keystone) -> Glan
 def libvirt(neighbours: Neighbours) -> Libvirt:
     started(neighbours.libvirt.start)
     return neighbours.libvirt
+
+
+@pytest.fixture(scope="session")
+def _running(neighbours: Neighbours) -> Iterator[Deployment]:
+    deployment = Deployment(neighbours.site, neighbours)
+    started(deployment.start)
+    yield deployment
+    deployment.stop_services()
+
+
+@pytest.fixture
+def deployment(_running: Deployment) -> Iterator[Deployment]:
+    """The whole deployment, all of it running and without servers; what a test stopped is started again."""
+    _running.heal()
+    yield _running
+    _running.heal()
+    _running.delete_all_servers()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -52,8 +52,31 @@ class Deployment:
 
     def stop(self) -> None:
         """Stop everything that runs, services before what they use."""
-        side_by_side([partial(self._stop_service, name) for name in self.services.names])
+        self.stop_services()
         self.neighbours.stop()
+
+    def stop_services(self) -> None:
+        """Stop nova_lite's own processes."""
+        side_by_side([partial(self._stop_service, name) for name in self.services.names])
+
+    def heal(self) -> None:
+        """Start again whatever does not run; return when every host takes work."""
+        self.neighbours.start()
+        side_by_side([partial(self.services.start, name) for name in self.services.names])
+        wait_until(self._hosts_up, "every host up", timeout_s=60, interval_s=0.2, hint=self._logs())
+
+    def delete_all_servers(self) -> None:
+        """Delete every server of every project and wait until none is left."""
+        with self.connect(ADMIN) as admin:
+            for server in admin.compute.servers(details=False, all_projects=True):
+                admin.compute.delete_server(server, ignore_missing=True)
+            wait_until(
+                lambda: not list(admin.compute.servers(details=False, all_projects=True)),
+                "every server deleted",
+                timeout_s=60,
+                interval_s=0.2,
+                hint=self._logs(),
+            )
 
     def connect(self, account: Account, **options: Any) -> openstack.connection.Connection:
         """Return an openstacksdk connection of ``account``; close it, or use it in a ``with``."""
