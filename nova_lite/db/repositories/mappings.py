@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from nova_lite.db.api_tables import BuildRequestRow, CellMappingRow, HostMappingRow, InstanceMappingRow
+from nova_lite.db.api_tables import (
+    BuildRequestRow,
+    CellMappingRow,
+    HostMappingRow,
+    InstanceMappingRow,
+    RequestSpecRow,
+)
 from nova_lite.errors import NotFound
 from nova_lite.model.host import Cell
 
@@ -120,8 +126,10 @@ def unborn(session: Session, uuids: Sequence[str]) -> list[str]:
 
 
 def remove_instances(session: Session, uuids: Iterable[str]) -> None:
-    """Forget instances that no cell holds."""
-    session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.instance_uuid.in_(list(uuids))))
+    """Forget instances that no cell holds, and what was asked for them."""
+    gone = list(uuids)
+    session.execute(sa.delete(RequestSpecRow).where(RequestSpecRow.instance_uuid.in_(gone)))
+    session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.instance_uuid.in_(gone)))
 
 
 def usage(session: Session, project_id: str, user_id: str | None = None) -> tuple[int, int, int]:
