@@ -55,7 +55,7 @@ def test_the_sample_configuration_is_up_to_date(tmp_path: Path) -> None:
     ours = our_options()
     assert {name: fresh[name][1] for name in ours} == {name: committed.get(name, ("", "missing"))[1] for name in ours}
     for name, option in ours.items():
-        assert " ".join(option.help.split()) in committed[name][0], name
+        assert " ".join((option.help or "").split()) in committed[name][0], name
     sections = {group for group, _ in ours} - {"DEFAULT", *_LIBRARIES}
     assert [name for name in committed if name[0] in sections and name not in ours] == []
     assert {section for section, _ in committed} >= {*_LIBRARIES, "oslo_messaging_rabbit", "oslo_policy"}
