@@ -124,8 +124,9 @@ def _certificate_fingerprint(pem: str) -> str:
         certificate = x509.load_pem_x509_certificate(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise Invalid("public_key: not a certificate in PEM") from None
-    # SHA-1 because that is the fingerprint of certificates that clients know here; nothing is trusted by it.
-    return _colons(certificate.fingerprint(hashes.SHA1()).hex())
+    # The fingerprint of certificates that clients know here; nothing is trusted by it.
+    encoded = certificate.public_bytes(serialization.Encoding.DER)
+    return _colons(hashlib.sha1(encoded, usedforsecurity=False).hexdigest())
 
 
 def _colons(digest: str) -> str:

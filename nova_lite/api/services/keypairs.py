@@ -59,7 +59,7 @@ class KeypairService:
                 session,
                 user_id=user_id,
                 name=name,
-                type=material.type,
+                kind=material.type,
                 fingerprint=material.fingerprint,
                 public_key=material.public_key,
             )

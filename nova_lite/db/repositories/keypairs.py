@@ -47,11 +47,9 @@ def count(session: Session, user_id: str) -> int:
     return session.scalar(sa.select(sa.func.count()).select_from(KeypairRow).filter_by(user_id=user_id)) or 0
 
 
-def add(
-    session: Session, *, user_id: str, name: str, type: str, fingerprint: str, public_key: str
-) -> Keypair:
-    """Record a keypair; raises Conflict when the user has one of that name."""
-    row = KeypairRow(user_id=user_id, name=name, type=type, fingerprint=fingerprint, public_key=public_key)
+def add(session: Session, *, user_id: str, name: str, kind: str, fingerprint: str, public_key: str) -> Keypair:
+    """Record a keypair of type ``kind``; raises Conflict when the user has one of that name."""
+    row = KeypairRow(user_id=user_id, name=name, type=kind, fingerprint=fingerprint, public_key=public_key)
     session.add(row)
     try:
         session.flush()

@@ -14,6 +14,7 @@ from nova_lite.errors import Invalid
 
 # Made with ssh-keygen, its fingerprint told by ssh-keygen -l -E md5.
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOY0H+Lq7kMIY/gfuyvmQbIEG16qI4jJ/qNBdDXVTCC/ me@here"
+_OPENSSH = (Encoding.OpenSSH, PublicFormat.OpenSSH)
 ED25519_MD5 = "cd:41:fc:42:84:4d:97:e8:58:5b:51:da:8b:1c:20:5f"
 
 
@@ -41,10 +42,10 @@ def test_comment_and_line_end_do_not_count(public_key: str) -> None:
 
 
 def test_every_common_type_is_taken() -> None:
-    keys = [ed25519.Ed25519PrivateKey.generate().public_key()]
-    elliptic = [ec.generate_private_key(curve).public_key() for curve in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())]
-    for key in [*keys, *elliptic]:
-        text = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    curves = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
+    keys = [ec.generate_private_key(curve).public_key().public_bytes(*_OPENSSH) for curve in curves]
+    keys.append(ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(*_OPENSSH))
+    for text in (key.decode() for key in keys):
         assert len(key_material.imported("ssh", text).fingerprint) == 47
     security_key = "sk-ssh-ed25519@openssh.com"
     text = f"{security_key} {_blob(security_key.encode(), b'k' * 32, b'ssh:')}"
@@ -76,7 +77,7 @@ def test_generated_ssh_key_fits_its_private_half(tmp_path: Path) -> None:
     assert made.private_key is not None
     assert made.private_key.startswith("-----BEGIN RSA PRIVATE KEY-----\n")
     private = load_pem_private_key(made.private_key.encode(), None)
-    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    public = private.public_key().public_bytes(*_OPENSSH).decode()
     assert made.public_key.startswith(public)
     assert key_material.imported("ssh", made.public_key).fingerprint == made.fingerprint
 
