@@ -6,9 +6,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process that reports to its cell. ``last_seen`` is seconds since 1970 by the cell database's clock.
+    """A process that reports to its cell. ``is_up`` is decided where the row is read, by the cell database's clock.
 
-    ``is_up`` is decided where the row is read, by that same clock.
+    ``number`` is unique in its cell only.
     """
 
     uuid: str
@@ -21,11 +21,15 @@ class Service:
     created_at: datetime
     updated_at: datetime | None
     version: int = 1
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeNode:
-    """A hypervisor: its totals and what its servers use now; memory in MiB, disk in GiB."""
+    """A hypervisor: its totals and what its servers use now; memory in MiB, disk in GiB.
+
+    ``busy_vms`` are those that something is being done to. ``number`` is unique in its cell only.
+    """
 
     uuid: str
     host: str
@@ -42,6 +46,8 @@ class ComputeNode:
     disk_gib_used: int = 0
     running_vms: int = 0
     uptime: str | None = None
+    busy_vms: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,41 @@
 
 import uuid as uuids
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import ComputeNodeRow, InstanceRow, ServiceRow
 from nova_lite.db.columns import utcnow
-from nova_lite.errors import NotFound
+from nova_lite.errors import Conflict, NotFound
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.host import ComputeNode, HostState, Service
 from nova_lite.storage import epoch_now
 
 AGENT = "nova-compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What servers use of a hypervisor: memory in MiB, disk in GiB. ``busy`` are those something is done to."""
+
+    servers: int = 0
+    vcpus: int = 0
+    ram_mib: int = 0
+    disk_gib: int = 0
+    busy: int = 0
+
+
+#: The columns that make a Usage.
+_USAGE = (
+    sa.func.count(),
+    sa.func.sum(InstanceRow.vcpus),
+    sa.func.sum(InstanceRow.memory_mb),
+    sa.func.sum(InstanceRow.root_gb + InstanceRow.ephemeral_gb),
+    sa.func.sum(sa.case((InstanceRow.task_state.is_not(None), 1), else_=0)),
+)
 
 
 def beat(session: Session, host: str, binary: str) -> None:
@@ -50,15 +73,24 @@ def register(session: Session, report: HostReport) -> None:
 
 
 def services(
-    session: Session, *, down_after_s: float, host: str | None = None, binary: str | None = None
+    session: Session,
+    *,
+    down_after_s: float,
+    host: str | None = None,
+    binary: str | None = None,
+    uuid: str | None = None,
+    number: int | None = None,
+    on_hosts: Sequence[str] | None = None,
 ) -> list[Service]:
-    """Return the cell's services; one not seen for ``down_after_s`` by the database's clock, or forced down, is down."""
+    """Return the cell's services; one not seen for ``down_after_s``, by the database's clock, or forced down is down."""
     is_fresh = ServiceRow.last_seen > epoch_now() - down_after_s
     statement = sa.select(ServiceRow, is_fresh).order_by(ServiceRow.id)
-    if host is not None:
-        statement = statement.where(ServiceRow.host == host)
-    if binary is not None:
-        statement = statement.where(ServiceRow.binary == binary)
+    wanted = ((ServiceRow.host, host), (ServiceRow.binary, binary), (ServiceRow.uuid, uuid), (ServiceRow.id, number))
+    for column, value in wanted:
+        if value is not None:
+            statement = statement.where(column == value)
+    if on_hosts is not None:
+        statement = statement.where(ServiceRow.host.in_(on_hosts))
     return [_service(row, bool(fresh)) for row, fresh in session.execute(statement)]
 
 
@@ -69,14 +101,88 @@ def change_service(session: Session, uuid: str, **values: object) -> None:
         raise NotFound(f"Service {uuid} could not be found.")
 
 
-def compute_nodes(session: Session, *, uuids_wanted: Sequence[str] | None = None) -> list[ComputeNode]:
-    """Return the cell's hypervisors with what their live servers use; two queries, however many there are."""
-    statement = sa.select(ComputeNodeRow).order_by(ComputeNodeRow.id)
+def remove_service(session: Session, service: Service) -> None:
+    """Forget a service and, of a compute host, its hypervisors; raises Conflict while servers live there."""
+    session.scalar(sa.select(ServiceRow.id).where(ServiceRow.uuid == service.uuid).with_for_update())
+    if service.binary == AGENT:
+        living = sa.select(InstanceRow.id).where(InstanceRow.host == service.host, InstanceRow.deleted.is_(False))
+        if session.scalar(living.limit(1)) is not None:
+            raise Conflict("Unable to delete compute service that is hosting instances. Move or delete them first.")
+        session.execute(sa.delete(ComputeNodeRow).where(ComputeNodeRow.host == service.host))
+    done = session.execute(sa.delete(ServiceRow).where(ServiceRow.uuid == service.uuid))
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise NotFound(f"Service {service.uuid} could not be found.")
+
+
+def compute_nodes(
+    session: Session,
+    *,
+    uuids_wanted: Sequence[str] | None = None,
+    number: int | None = None,
+    name_part: str | None = None,
+    after: int = 0,
+    limit: int | None = None,
+    with_usage: bool = True,
+) -> list[ComputeNode]:
+    """Return the cell's hypervisors by age, with what their live servers use; two queries, however many there are.
+
+    ``after`` is the number behind which the page begins.
+    """
+    statement = sa.select(ComputeNodeRow).order_by(ComputeNodeRow.id).limit(limit)
     if uuids_wanted is not None:
         statement = statement.where(ComputeNodeRow.uuid.in_(uuids_wanted))
+    if number is not None:
+        statement = statement.where(ComputeNodeRow.id == number)
+    if name_part is not None:
+        statement = statement.where(ComputeNodeRow.hypervisor_hostname.contains(name_part, autoescape=True))
+    if after:
+        statement = statement.where(ComputeNodeRow.id > after)
     rows = list(session.scalars(statement))
-    used = _usage(session, [row.host for row in rows])
-    return [_node(row, used.get(row.uuid, (0, 0, 0, 0))) for row in rows]
+    used = _usage(session, [row.host for row in rows]) if with_usage and rows else {}
+    return [_node(row, used.get(row.uuid, Usage())) for row in rows]
+
+
+def totals(session: Session) -> tuple[int, ComputeNode]:
+    """Return how many hypervisors the cell has, and all of them added up as if they were one."""
+    count, vcpus, ram, disk = session.execute(
+        sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(ComputeNodeRow.vcpus), 0),
+            sa.func.coalesce(sa.func.sum(ComputeNodeRow.memory_mb), 0),
+            sa.func.coalesce(sa.func.sum(ComputeNodeRow.local_gb), 0),
+        )
+    ).one()
+    on_nodes = InstanceRow.node.in_(sa.select(ComputeNodeRow.uuid))
+    used = _used(session.execute(sa.select(*_USAGE).where(on_nodes, InstanceRow.deleted.is_(False))).one())
+    return int(count), ComputeNode(
+        uuid="",
+        host="",
+        hypervisor_hostname="",
+        hypervisor_type="",
+        hypervisor_version=0,
+        host_ip="",
+        vcpus=int(vcpus),
+        ram_mib=int(ram),
+        disk_gib=int(disk),
+        running_vms=used.servers,
+        vcpus_used=used.vcpus,
+        ram_mib_used=used.ram_mib,
+        disk_gib_used=used.disk_gib,
+        busy_vms=used.busy,
+    )
+
+
+def servers_on(session: Session, nodes: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return compute node UUID → UUID and name of its live servers, oldest first."""
+    rows = session.execute(
+        sa.select(InstanceRow.node, InstanceRow.uuid, InstanceRow.display_name)
+        .where(InstanceRow.node.in_(nodes), InstanceRow.deleted.is_(False))
+        .order_by(InstanceRow.id)
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for node, uuid, name in rows:
+        found.setdefault(node or "", []).append((uuid, name))
+    return found
 
 
 def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostState]:
@@ -111,20 +217,19 @@ def node_hosts(session: Session) -> dict[str, str]:
     return dict(session.execute(sa.select(ComputeNodeRow.uuid, ComputeNodeRow.host)).all())
 
 
-def _usage(session: Session, on_hosts: Sequence[str]) -> Mapping[str, tuple[int, int, int, int]]:
-    """Return compute node UUID → servers, vCPUs, MiB of memory and GiB of disk used."""
+def _usage(session: Session, on_hosts: Sequence[str]) -> Mapping[str | None, Usage]:
+    """Return compute node UUID → what its live servers use."""
     rows = session.execute(
-        sa.select(
-            InstanceRow.node,
-            sa.func.count(),
-            sa.func.sum(InstanceRow.vcpus),
-            sa.func.sum(InstanceRow.memory_mb),
-            sa.func.sum(InstanceRow.root_gb + InstanceRow.ephemeral_gb),
-        )
+        sa.select(InstanceRow.node, *_USAGE)
         .where(InstanceRow.host.in_(on_hosts), InstanceRow.deleted.is_(False))
         .group_by(InstanceRow.node)
     )
-    return {str(node): (int(count), int(cpus), int(ram), int(disk)) for node, count, cpus, ram, disk in rows}
+    return {node: _used(used) for node, *used in rows}
+
+
+def _used(row: Sequence[Any]) -> Usage:
+    """Return what a row of ``_USAGE`` says; sums over nothing are NULL."""
+    return Usage(*(int(value or 0) for value in row))
 
 
 def _service(row: ServiceRow, is_fresh: bool) -> Service:
@@ -139,10 +244,11 @@ def _service(row: ServiceRow, is_fresh: bool) -> Service:
         created_at=row.created_at,
         updated_at=row.updated_at,
         version=row.version,
+        number=row.id,
     )
 
 
-def _node(row: ComputeNodeRow, used: tuple[int, int, int, int]) -> ComputeNode:
+def _node(row: ComputeNodeRow, used: Usage) -> ComputeNode:
     return ComputeNode(
         uuid=row.uuid,
         host=row.host,
@@ -154,8 +260,10 @@ def _node(row: ComputeNodeRow, used: tuple[int, int, int, int]) -> ComputeNode:
         ram_mib=row.memory_mb,
         disk_gib=row.local_gb,
         cpu_info=row.cpu_info,
-        running_vms=used[0],
-        vcpus_used=used[1],
-        ram_mib_used=used[2],
-        disk_gib_used=used[3],
+        running_vms=used.servers,
+        vcpus_used=used.vcpus,
+        ram_mib_used=used.ram_mib,
+        disk_gib_used=used.disk_gib,
+        busy_vms=used.busy,
+        number=row.id,
     )
