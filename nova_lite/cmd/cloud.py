@@ -73,6 +73,7 @@ Your cloud answers after {took_s:.1f} s: {settings.cells} cells with {settings.h
     compute    {cloud.compute_url}
     placement  {cloud.placement_url}
     images     {cloud.image_url}    (files in {settings.image_dir})
+    identity   {cloud.identity_url}/v3    (knows where all is, checks no password)
     state      {settings.state_dir}    (log: {settings.log_file})
 
 To go on, in another terminal:
@@ -114,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         default=DEFAULT_PORT_BASE,
         metavar="N",
-        help="port of the Compute API; Placement and images take the next two; 0 takes free ones; default %(default)s",
+        help="port of the Compute API; the other three take the next; 0 takes free ones; default %(default)s",
     )
     up.add_argument("--libvirt-uri", default=DEFAULT_LIBVIRT_URI, metavar="URI", help="default %(default)s")
     up.add_argument(
@@ -166,8 +167,8 @@ def _count(text: str) -> int:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65533):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65533")
+    if not (text.isascii() and text.isdigit() and int(text) <= 65532):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65532")
     return int(text)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nova_lite.embedded import state
 from nova_lite.embedded.configuration import ADMIN
+from nova_lite.embedded.identity_api import REGION
 
 #: The cloud's name for its administrator, and for a user without special rights.
 ADMIN_CLOUD = "nova-lite"
@@ -12,18 +13,23 @@ USER_CLOUD = "nova-lite-demo"
 _USERS = {ADMIN_CLOUD: ADMIN, USER_CLOUD: "demo"}
 
 
-def write(path: Path, compute_url: str, placement_url: str, image_url: str) -> None:
+def write(path: Path, identity_url: str) -> None:
     """Write the file; it is JSON, which is YAML too."""
-    clouds = {name: _cloud(token, compute_url, placement_url, image_url) for name, token in _USERS.items()}
+    clouds = {name: _cloud(user, identity_url) for name, user in _USERS.items()}
     state.write(path, json.dumps({"clouds": clouds}, indent=2).encode() + b"\n")
 
 
-def _cloud(token: str, compute_url: str, placement_url: str, image_url: str) -> dict[str, object]:
-    """Return one cloud. There is no identity service: the token is the user's name, the endpoints stand here."""
+def _cloud(user: str, identity_url: str) -> dict[str, object]:
     return {
-        "auth_type": "admin_token",
-        "auth": {"endpoint": compute_url, "token": token},
-        "compute_endpoint_override": compute_url,
-        "placement_endpoint_override": placement_url,
-        "image_endpoint_override": image_url,
+        "auth_type": "v3password",
+        "auth": {
+            "auth_url": f"{identity_url}/v3",
+            "username": user,
+            "password": "not checked",
+            "project_name": user,
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+        },
+        "region_name": REGION,
+        "identity_api_version": "3",
     }

@@ -17,7 +17,7 @@ from nova_lite.clients.images import Images
 from nova_lite.compute.service import Agent
 from nova_lite.conductor.service import Conductor
 from nova_lite.db import migrate
-from nova_lite.embedded import clients_file, configuration, hypervisors, image_api, seeds, state
+from nova_lite.embedded import clients_file, configuration, hypervisors, identity_api, image_api, seeds, state
 from nova_lite.embedded.configuration import Configuration, Options
 from nova_lite.embedded.http import HttpServer
 from nova_lite.embedded.image_directory import ImageDirectory
@@ -75,6 +75,14 @@ class Cloud:
         compute, api_db = self._compute_api(stack, files, neighbours)
         self.compute_url, self.placement_url, self.image_url = f"{compute.url}/v2.1", placement.url, image_service.url
 
+        catalog = {
+            "compute": ("nova", self.compute_url),
+            "placement": ("placement", self.placement_url),
+            "image": ("glance", self.image_url),
+        }
+        identity_service = self._serve(stack, identity_api.build(catalog, admin=configuration.ADMIN), 3, "identity")
+        self.identity_url = identity_service.url
+
         self._migrate(api_db, placement_db)
         setup.map_cell0(api_db, settings.database("cell0"))
         for cell in settings.cell_names:
@@ -95,7 +103,8 @@ class Cloud:
             service.start()
         self._await_hosts(api_db)
         compute.start()
-        clients_file.write(settings.clouds_file, self.compute_url, self.placement_url, self.image_url)
+        identity_service.start()
+        clients_file.write(settings.clouds_file, self.identity_url)
 
     def _serve(self, stack: contextlib.ExitStack, app: image_api.App, place: int, name: str) -> HttpServer:
         server = HttpServer(app, self.settings.port(place), name=name)

@@ -7,7 +7,7 @@ from typing import Literal
 
 Driver = Literal["auto", "libvirt", "fake"]
 
-#: Where the Compute API listens by default; Placement and images take the next two ports.
+#: Where the Compute API listens by default; Placement, images and identity take the next ports.
 DEFAULT_PORT_BASE = 8774
 DEFAULT_LIBVIRT_URI = "qemu:///system"
 
@@ -38,7 +38,7 @@ class CloudSettings:
         return [f"{cell}-host{number}" for number in range(1, self.hosts + 1)]
 
     def port(self, place: int) -> int:
-        """Return the port of the ``place``-th service: 0 compute, 1 placement, 2 images."""
+        """Return the port of the ``place``-th service: 0 compute, 1 placement, 2 images, 3 identity."""
         return self.port_base + place if self.port_base else 0
 
     # -- the state directory --------------------------------------------------------------------------------------
