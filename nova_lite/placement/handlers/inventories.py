@@ -6,7 +6,7 @@ import falcon
 
 from nova_lite import errors
 from nova_lite.placement.handlers.paths import known_name, mounted_at, provider_uuid
-from nova_lite.placement.model import Inventory
+from nova_lite.placement.model import Inventory, Provider
 from nova_lite.placement.schemas import inventories as schemas
 from nova_lite.placement.services.resource_providers import ResourceProviderService
 from nova_lite.placement.views import dates
@@ -41,8 +41,7 @@ class Inventories:
     def on_get(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
         """Answer them."""
         with self._service.shown(provider_uuid(uuid)) as (provider, _):
-            dates.stamp(req, resp, provider.updated_at)
-            send_json(resp, views.show_all(provider))
+            _answer_all(req, resp, provider)
 
     @endpoint(policy="placement:resource_providers:inventories:update", body=schemas.REPLACE_ALL, enforce=True)
     def on_put(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
@@ -50,8 +49,7 @@ class Inventories:
         body, version = req.context.body, req.context.version
         inventories = {name: read_inventory(name, entry, version) for name, entry in body["inventories"].items()}
         provider = self._service.set_inventories(provider_uuid(uuid), inventories, body["resource_provider_generation"])
-        dates.stamp(req, resp, provider.updated_at)
-        send_json(resp, views.show_all(provider))
+        _answer_all(req, resp, provider)
 
     @endpoint(policy="placement:resource_providers:inventories:create", body=schemas.CREATE, enforce=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
@@ -113,3 +111,11 @@ class OneInventory:
         """Remove it."""
         self._service.remove_inventory(provider_uuid(uuid), known_name("resource class", resource_class))
         resp.status = falcon.HTTP_204
+
+
+def _answer_all(req: falcon.Request, resp: falcon.Response, provider: Provider) -> None:
+    if provider.inventories:
+        dates.stamp(req, resp, provider.updated_at)
+    else:
+        dates.stamp_undated(req, resp)
+    send_json(resp, views.show_all(provider))

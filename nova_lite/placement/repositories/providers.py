@@ -265,8 +265,12 @@ def touch(session: Session, uuid: str, expect_generation: int | None = None) -> 
         execution_options={"synchronize_session": False},
     )
     if result.rowcount == 0:  # type: ignore[attr-defined]
-        raise errors.Conflict("resource provider generation conflict", code="placement.concurrent_update")
+        raise _stale()
     return provider_id
+
+
+def _stale() -> errors.Conflict:
+    return errors.Conflict("resource provider generation conflict", code="placement.concurrent_update")
 
 
 def set_inventories(
@@ -340,29 +344,36 @@ def _remove_inventories(session: Session, uuid: str, provider_id: int, class_ids
 
 
 def set_traits(session: Session, uuid: str, traits: Iterable[str], expect_generation: int | None) -> None:
-    """Write a provider's traits; raises NotFound, Invalid for an unknown trait, Conflict for a stale generation."""
+    """Write a provider's traits; what is so already leaves the generation alone.
+
+    Raises: NotFound, Invalid for an unknown trait, Conflict for a stale generation.
+    """
     wanted = set(traits)
-    provider_id = touch(session, uuid, expect_generation)
     trait_ids = names.ids(session, TraitRow, wanted)
+    provider = session.execute(
+        sa.select(ProviderRow.id, ProviderRow.generation).where(ProviderRow.uuid == uuid).with_for_update()
+    ).one_or_none()
+    if provider is None:
+        raise _not_found(uuid)
+    if expect_generation not in (None, provider.generation):
+        raise _stale()
     unknown = sorted(wanted - set(trait_ids))
     if unknown:
         raise errors.Invalid(f"traits: no such trait {', '.join(unknown)}")
-    there = set(
-        session.scalars(sa.select(ProviderTraitRow.trait_id).where(ProviderTraitRow.provider_id == provider_id))
-    )
+    of_provider = ProviderTraitRow.provider_id == provider.id
+    there = set(session.scalars(sa.select(ProviderTraitRow.trait_id).where(of_provider)))
     asked = set(trait_ids.values())
     gone, fresh = sorted(there - asked), sorted(asked - there)
+    if not gone and not fresh:
+        return
+    touch(session, uuid)
     if gone:
-        session.execute(
-            sa.delete(ProviderTraitRow).where(
-                ProviderTraitRow.provider_id == provider_id, ProviderTraitRow.trait_id.in_(gone)
-            )
-        )
+        session.execute(sa.delete(ProviderTraitRow).where(of_provider, ProviderTraitRow.trait_id.in_(gone)))
     if fresh:
         session.execute(
-            sa.insert(ProviderTraitRow), [{"provider_id": provider_id, "trait_id": trait_id} for trait_id in fresh]
+            sa.insert(ProviderTraitRow), [{"provider_id": provider.id, "trait_id": trait_id} for trait_id in fresh]
         )
-    changes.note(session, [provider_id], Kind.PROVIDER)
+    changes.note(session, [provider.id], Kind.PROVIDER)
 
 
 def set_aggregates(session: Session, uuid: str, aggregates: Iterable[str], expect_generation: int | None) -> None:

@@ -61,10 +61,14 @@ def traits(
                 forbidden.add(bare)
             else:
                 required.append(frozenset([bare]))
-    needed = {next(iter(any_of)) for any_of in required if len(any_of) == 1}
-    if needed & forbidden:
-        raise _bad(f"{field}: {', '.join(sorted(needed & forbidden))} both required and forbidden")
     return tuple(dict.fromkeys(required)), frozenset(forbidden)
+
+
+def check_contradiction(field: str, required: Iterable[frozenset[str]], forbidden: frozenset[str]) -> None:
+    """Raise Invalid where a trait is both required and forbidden."""
+    both = sorted(trait for any_of in required if len(any_of) == 1 for trait in any_of & forbidden)
+    if both:
+        raise _bad(f"{field}: {', '.join(both)} both required and forbidden")
 
 
 def _check_traits(field: str, names: Sequence[str], known: Collection[str]) -> None:

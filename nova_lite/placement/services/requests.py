@@ -21,32 +21,30 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
         match = _PARAMETER.fullmatch(name)
         if match is not None:
             suffixes.setdefault(match[2], set()).add(match[1])
+    if not any("resources" in parameters for parameters in suffixes.values()):
+        raise errors.Invalid("resources: at least one group must ask for resources", code=queries.MISSING)
     subtrees = _subtrees(query, suffixes)
     grouped = frozenset().union(*subtrees) if subtrees else frozenset[str]()
     groups = []
     for suffix in sorted(suffixes):
         _check_group(suffix, suffixes[suffix], grouped, version)
         resources = query.one(f"resources{suffix}")
-        groups.append(
-            Group(
-                suffix,
-                {} if resources is None else queries.resources(f"resources{suffix}", resources, classes),
-                queries.provider_filter(
-                    suffix,
-                    query.all(f"required{suffix}"),
-                    query.all(f"member_of{suffix}"),
-                    query.one(f"in_tree{suffix}"),
-                    traits,
-                    version,
-                ),
-            )
+        where = queries.provider_filter(
+            suffix,
+            query.all(f"required{suffix}"),
+            query.all(f"member_of{suffix}"),
+            query.one(f"in_tree{suffix}"),
+            traits,
+            version,
         )
-    if not any(group.resources for group in groups):
-        raise errors.Invalid("resources: at least one group must ask for resources", code=queries.MISSING)
+        queries.check_contradiction(f"required{suffix}", where.required, where.forbidden)
+        asked = {} if resources is None else queries.resources(f"resources{suffix}", resources, classes)
+        groups.append(Group(suffix, asked, where))
     policy = query.one("group_policy")
     if sum(1 for group in groups if group.suffix) > 1 and policy is None:
         raise errors.Invalid("group_policy: required with several suffixed groups", code=queries.MISSING)
     required, forbidden = queries.traits("root_required", query.all("root_required"), traits, Version(1, 36))
+    queries.check_contradiction("root_required", required, forbidden)
     limit = query.one("limit")
     return Request(
         groups=tuple(groups),
@@ -62,10 +60,13 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
 def _check_group(suffix: str, parameters: set[str], grouped: frozenset[str], version: Version) -> None:
     if "resources" in parameters:
         return
-    if not suffix or version < _SUBTREES_SINCE or suffix not in grouped:
-        raise errors.Invalid(
-            f"resources{suffix}: missing, but {sorted(parameters)[0]}{suffix} is there", code=queries.MISSING
-        )
+    if suffix and version >= _SUBTREES_SINCE:
+        if suffix not in grouped:
+            raise errors.Invalid(
+                f"resources{suffix}: missing, and no same_subtree names {suffix}", code=queries.BAD_VALUE
+            )
+        return
+    raise errors.Invalid(f"resources{suffix}: missing, but {min(parameters)}{suffix} is there", code=queries.MISSING)
 
 
 def _subtrees(query: Query, suffixes: Collection[str]) -> tuple[frozenset[str], ...]:

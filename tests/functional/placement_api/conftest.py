@@ -1,5 +1,6 @@
 """The real Placement application on a database of its own, and a client that speaks to it."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,8 +115,8 @@ def claim_body(allocations: dict[str, dict[str, int]], generation: int | None = 
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
-    """Where the Placement database is; another conftest may say otherwise."""
-    return f"sqlite:///{tmp_path / 'placement.db'}"
+    """Where the Placement database is: the environment may name an empty one of a server, to be used up."""
+    return os.environ.get("NOVA_LITE_TEST_PLACEMENT_DATABASE") or f"sqlite:///{tmp_path / 'placement.db'}"
 
 
 @pytest.fixture

@@ -192,6 +192,7 @@ def filters(draw: st.DrawFn) -> ProviderFilter:
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
+    isolate: bool = draw(st.booleans())
     amounts = st.sampled_from([("VCPU",), ("DISK_GB",), CLASSES]).flatmap(
         lambda names: st.fixed_dictionaries({name: st.integers(1, 2) for name in names})
     )
@@ -204,10 +205,10 @@ def requests(draw: st.DrawFn) -> Request:
         groups[-1] = Group(bare.suffix, {}, bare.where)
     return Request(
         groups=tuple(groups),
-        isolate=draw(st.booleans()),
+        isolate=isolate,
         root_required=draw(st.sampled_from([frozenset[str](), frozenset[str](), frozenset(["CUSTOM_A"])])),
         root_forbidden=draw(st.sampled_from([frozenset[str](), frozenset(["CUSTOM_B"])])),
-        same_subtrees=(frozenset(named),) if named and draw(st.booleans()) else (),
+        same_subtrees=(frozenset(named),) if bool(named) and draw(st.booleans()) else (),
         nested=draw(st.sampled_from([True, True, True, False])),
     )
 
