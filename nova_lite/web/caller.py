@@ -62,16 +62,16 @@ class KeystoneAuth(Authenticator):
 
     def __init__(self, conf: cfg.ConfigOpts, policy: Policy) -> None:
         self._policy = policy
-        self._middleware = auth_token.AuthProtocol(
-            _accept, {"oslo_config_config": conf, "delay_auth_decision": True, "log_name": __name__}
-        )
+        # With a delayed decision it would take an unreachable Keystone for a bad token: 401 instead of 503.
+        options = {"oslo_config_config": conf, "delay_auth_decision": False}
+        self._middleware = auth_token.AuthProtocol(_accept, options)
 
     def caller(self, req: falcon.Request, request_id: str, global_request_id: str | None) -> Caller:
         """Return the caller Keystone vouches for."""
         env = req.env
         self._run_middleware(env)
         if env.get("HTTP_X_IDENTITY_STATUS") != "Confirmed":
-            raise unauthorized(env.get("nova_lite.challenge"))
+            raise unauthorized()
         return Caller(
             user_id=env.get("HTTP_X_USER_ID", ""),
             project_id=env.get("HTTP_X_PROJECT_ID", ""),
@@ -92,17 +92,17 @@ class KeystoneAuth(Authenticator):
 
     def _run_middleware(self, env: dict[str, Any]) -> None:
         """Run keystonemiddleware on ``env``; it replaces the identity headers by what Keystone said."""
-        statuses: list[str] = []
+        answers: list[tuple[str, dict[str, str]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
-            statuses.append(status)
+            answers.append((status, {name.lower(): value for name, value in headers}))
 
         for _ in self._middleware(env, start_response):
             pass
-        status = statuses[0] if statuses else "500"
+        status, headers = answers[-1]
         if status.startswith("401"):
-            env["HTTP_X_IDENTITY_STATUS"] = "Invalid"
-        elif not status.startswith("200"):
+            raise unauthorized(headers.get("www-authenticate"))
+        if not status.startswith("200"):
             raise errors.Unavailable("The identity service does not answer.", status=status)
 
 
