@@ -42,13 +42,13 @@ class Deployment:
         side_by_side([partial(self.services.start, name) for name in CONTROL])
         side_by_side([partial(self.services.start, host.name) for host in self.services.hosts])
         self._once("image", lambda: self._upload(image[0]))
+        self._write_clouds()
         wait_until(
             self._hosts_reported, "every host reporting to its cell", timeout_s=60, interval_s=0.2, hint=self._logs()
         )
         self._once("hosts", lambda: self.services.manage("manage", "cell_v2", "discover_hosts"))
         self._once("flavors", self._add_flavors)
         wait_until(self._hosts_up, "every host up", timeout_s=60, interval_s=0.2, hint=self._logs())
-        self._write_clouds()
 
     def stop(self) -> None:
         """Stop everything that runs, services before what they use."""
