@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from nova_lite.api import faults, urls
 from nova_lite.api.handlers import (
+    compute_services,
     extra_specs,
     flavor_access,
     flavors,
@@ -19,6 +20,7 @@ from nova_lite.api.handlers import (
 )
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
+from nova_lite.api.services.compute_services import ComputeServiceService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
@@ -26,9 +28,11 @@ from nova_lite.api.services.images import Images
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
+from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.servers import ServerService
+from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
@@ -46,19 +50,24 @@ class Backing:
     cells: Cells
     api_bus: Bus
     images: Images
+    fanout: Fanout
 
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
-    return [*_server_routes(backing), *_flavor_routes(backing), *_keypair_routes(backing)]
+    return [*_server_routes(backing), *_flavor_routes(backing), *_keypair_routes(backing), *_host_routes(backing)]
 
 
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
     lookup = ServerLookup(api_db, cells)
     metadata = ServerMetadataService(conf, api_db, lookup)
+    creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
+    lists = ServerListService(conf, api_db, cells, backing.fanout)
+    max_limit = conf.api.max_limit
     return [
-        ("/servers", servers.Servers(ServerCreationService(conf, api_db, cells, api_bus, backing.images))),
+        ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
+        ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
         ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, api_bus))),
         ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup))),
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
@@ -90,9 +99,18 @@ def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
     ]
 
 
+def _host_routes(backing: Backing) -> list[tuple[str, object]]:
+    conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
+    services = ComputeServiceService(conf, api_db, cells, fanout)
+    return [
+        ("/os-services", compute_services.ComputeServices(services)),
+        ("/os-services/{service_id}", compute_services.ComputeService(services)),
+    ]
+
+
 def build(conf: cfg.ConfigOpts, *, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> urls.Wsgi:
     """Return the Compute API over ``api_db`` and ``cells``. Connects to nothing before the first request."""
-    table = routes(Backing(conf, api_db, cells, api_bus, images))
+    table = routes(Backing(conf, api_db, cells, api_bus, images, Fanout(conf, cells)))
     api = web.Api(
         negotiation=NEGOTIATION,
         render_fault=faults.render,

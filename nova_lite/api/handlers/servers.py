@@ -14,23 +14,37 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
 from nova_lite.api.services.server_creation import NewServers, ServerCreationService
+from nova_lite.api.services.server_lists import ListRequest, ServerListService, ServerPage
 from nova_lite.api.services.servers import Details, ServerService
+from nova_lite.api.views import links
 from nova_lite.api.views import servers as views
 from nova_lite.model.caller import Caller
+from nova_lite.web import paging
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import endpoint
+from nova_lite.web.validation import Query
 from nova_lite.web.versions import Version
 
 _PASSWORD_LETTERS = string.ascii_letters + string.digits
 #: Version from which a description is its own; before, it was the name.
 _OWN_DESCRIPTION = Version(2, 19)
+#: Version from which a list refuses a status no server can have; before, it was empty.
+_KNOWN_STATUS_ONLY = Version(2, 38)
+#: Version from which a list also names servers whose cell does not answer.
+_BEARS_DOWN_CELLS = Version(2, 69)
 
 
 class Servers:
     """``/servers``"""
 
-    def __init__(self, creation: ServerCreationService) -> None:
+    def __init__(self, creation: ServerCreationService, lists: ServerListService, *, max_limit: int) -> None:
         self._creation = creation
+        self._lists = lists
+        self._max_limit = max_limit
+
+    @endpoint(policy=rules.INDEX, query=schemas.LIST_QUERY)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _send_page(self._lists, req, resp, self._max_limit, is_detailed=False)
 
     @endpoint(policy=rules.CREATE, query=LENIENT_QUERY, body=schemas.CREATE)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -48,6 +62,18 @@ class Servers:
         document = views.created(first, look(req), server.get("adminPass") or _password(), groups)
         resp.location = f"{urls.api_url(req)}/servers/{first.uuid}"
         send_json(resp, {"server": document}, falcon.HTTP_202)
+
+
+class ServersDetail:
+    """``/servers/detail``"""
+
+    def __init__(self, lists: ServerListService, *, max_limit: int) -> None:
+        self._lists = lists
+        self._max_limit = max_limit
+
+    @endpoint(policy=rules.DETAIL, query=schemas.LIST_QUERY)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _send_page(self._lists, req, resp, self._max_limit, is_detailed=True)
 
 
 class Server:
@@ -71,6 +97,57 @@ class Server:
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         self._servers.delete(req.context.caller, server_id)
         resp.status = falcon.HTTP_204
+
+
+def _send_page(
+    lists: ServerListService, req: falcon.Request, resp: falcon.Response, max_limit: int, *, is_detailed: bool
+) -> None:
+    caller: Caller = req.context.caller
+    query: Query = req.context.query
+    version: Version = req.context.version
+    page = paging.page(query, max_limit)
+    filters = schemas.filters(query, version, all_of_them=caller.may(rules.ALL_FILTERS))
+    is_plain = not schemas.PAGING & query.keys() and not filters.keys() - {"all_tenants"}
+    found = lists.page(
+        caller,
+        ListRequest(
+            filters=filters,
+            sort_keys=query.all("sort_key"),
+            sort_dirs=query.all("sort_dir"),
+            limit=page.limit,
+            marker=page.marker,
+            is_detailed=is_detailed,
+            known_status_only=version >= _KNOWN_STATUS_ONLY,
+            bears_down_cells=version >= _BEARS_DOWN_CELLS and is_plain,
+            **(_wants(req) if is_detailed else {}),
+        ),
+    )
+    send_json(resp, _page_document(req, found, is_detailed=is_detailed))
+
+
+def _page_document(req: falcon.Request, found: ServerPage, *, is_detailed: bool) -> dict[str, Any]:
+    seen_by = look(req)
+    caller: Caller = req.context.caller
+    servers: list[dict[str, Any]]
+    if is_detailed:
+        servers = [
+            views.detail(
+                views.Seen(each, seen_by, found.hints.get(each.uuid, {})),
+                visible_host_status(caller, found.host_statuses.get(each.uuid)),
+            )
+            for each in found.servers
+        ]
+    else:
+        servers = [views.basic(each, seen_by) for each in found.servers]
+    servers += [
+        views.unreachable(each.uuid, each.project_id, each.created_at, seen_by, is_detailed=is_detailed)
+        for each in found.unreachable
+    ]
+    document: dict[str, Any] = {"servers": servers}
+    if found.has_more:
+        url = paging.next_url(links.collection_url(req), req.context.query, found.servers[-1].uuid)
+        document["servers_links"] = [{"rel": "next", "href": url}]
+    return document
 
 
 def _wants(req: falcon.Request) -> dict[str, bool]:

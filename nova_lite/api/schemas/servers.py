@@ -4,7 +4,8 @@ import copy
 from typing import Any
 
 from nova_lite.api.schemas.values import BOOLEAN, DESCRIPTION, LIMIT, MARKER, NAME, SORT_DIR, TEXT, whole_number
-from nova_lite.web.validation import JsonSchema, Schemas, query_schema
+from nova_lite.web.validation import JsonSchema, Query, Schemas, query_schema
+from nova_lite.web.versions import Version
 
 METADATA_KEY = r"^[a-zA-Z0-9-_:. ]{1,255}$"
 METADATA: JsonSchema = {
@@ -182,7 +183,7 @@ UPDATE = Schemas(
     ("2.104", _since(_UPDATE_294, pinned_availability_zone={**NAME, "type": ["string", "null"]})),
 )
 
-_MOMENT = {"type": "string", "format": "date-time"}
+_MOMENT = {"type": "string", "maxLength": 64}
 #: Filters that name columns; who may use which is the service's matter.
 # fmt: off
 FILTERS = [
@@ -228,3 +229,32 @@ LIST_QUERY = Schemas(
     ("2.73", _list_query(*_TAG_FILTERS, "locked", sort_keys=_ALL_KEYS)),
     ("2.75", _list_query(*_TAG_FILTERS, "locked", sort_keys=[*SORT_KEYS, "locked"], strict=True)),
 )
+
+#: Filters anyone may use, by the version they came with; the others are for administrators.
+_OPEN_FILTERS = (
+    ("2.1", "reservation_id name status image flavor ip changes-since all_tenants"),
+    ("2.5", "ip6"),
+    ("2.26", " ".join(_TAG_FILTERS)),
+    ("2.66", "changes-before"),
+    ("2.73", "locked"),
+    (
+        "2.83",
+        "availability_zone config_drive key_name created_at launched_at terminated_at power_state task_state vm_state "
+        "progress user_id",
+    ),
+    ("2.90", "hostname"),
+)
+PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir"})
+
+
+def filters(query: Query, version: Version, *, all_of_them: bool) -> dict[str, list[str]]:
+    """Return the filters in ``query`` that count: those anyone may use in ``version``, or all; others are ignored."""
+    counting = {
+        name for since, names in _OPEN_FILTERS if version >= Version.parse(since) for name in names.split()
+    }
+    known = {*FILTERS, *_TAG_FILTERS, "status", "deleted", "all_tenants", "changes-since", "changes-before", "locked"}
+    return {
+        name: values
+        for name, values in query.items()
+        if name not in PAGING and name in (known if all_of_them else counting)
+    }

@@ -171,6 +171,14 @@ def basic(instance: Instance, look: Look) -> dict[str, Any]:
     return {"id": instance.uuid, "name": instance.display_name, "links": look.links(instance.uuid)}
 
 
+def unreachable(uuid: str, project_id: str, created_at: datetime, look: Look, *, is_detailed: bool) -> dict[str, Any]:
+    """Return what is left to show of a server whose cell does not answer."""
+    document: dict[str, Any] = {"id": uuid, "status": "UNKNOWN", "links": look.links(uuid)}
+    if is_detailed:
+        document |= {"tenant_id": project_id, "created": zulu(created_at)}
+    return document
+
+
 def created(instance: Instance, look: Look, admin_password: str, security_groups: object) -> dict[str, Any]:
     """Return what the client learns of a server just accepted."""
     return {

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import (
+    AggregateHostRow,
     BuildRequestRow,
     CellMappingRow,
     HostMappingRow,
@@ -75,12 +77,31 @@ def add_host(session: Session, host: str, cell_uuid: str) -> None:
     session.flush()
 
 
+def remove_host(session: Session, host: str) -> None:
+    """Forget a host that is gone: its mapping, and its place in aggregates."""
+    session.execute(sa.delete(HostMappingRow).where(HostMappingRow.host == host))
+    session.execute(sa.delete(AggregateHostRow).where(AggregateHostRow.host == host))
+
+
 def instance(session: Session, uuid: str) -> InstanceMapping:
     """Return where an instance is; raises NotFound for one that was never accepted or is being deleted unborn."""
     row = session.get(InstanceMappingRow, uuid)
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
     return InstanceMapping(row.instance_uuid, row.cell_uuid, row.project_id, row.user_id, row.queued_for_delete)
+
+
+def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: int) -> list[tuple[str, str, datetime]]:
+    """Return uuid, project and time of creation of a cell's instances, newest first: what is known when it is down."""
+    statement = (
+        sa.select(InstanceMappingRow.instance_uuid, InstanceMappingRow.project_id, InstanceMappingRow.created_at)
+        .where(InstanceMappingRow.cell_uuid == cell_uuid, InstanceMappingRow.queued_for_delete.is_(False))
+        .order_by(InstanceMappingRow.created_at.desc(), InstanceMappingRow.instance_uuid.desc())
+        .limit(limit)
+    )
+    if project_id is not None:
+        statement = statement.where(InstanceMappingRow.project_id == project_id)
+    return [(uuid, project, created_at) for uuid, project, created_at in session.execute(statement)]
 
 
 def add_instance(session: Session, uuid: str, *, project_id: str, user_id: str, vcpus: int, ram_mib: int) -> None:

@@ -114,6 +114,12 @@ class Cloud:
         with db.reader() as session:
             return list(session.scalars(sa.select(row)))
 
+    def break_cell(self, cell_uuid: str) -> None:
+        """Make a cell's database fail, as one without its tables does."""
+        cell = self.cells.get(cell_uuid)
+        cell.db.close()
+        self.cell_files[cell_uuid].unlink()
+
     def counted(self) -> "_Counted":
         """Return a context manager that collects every statement sent to any database."""
         return _Counted(self)

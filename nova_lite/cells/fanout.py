@@ -1,0 +1,105 @@
+"""Ask every cell the same thing at once, under one deadline, and bear the cells that do not answer.
+
+``merged`` then takes sorted answers apart lazily: it asks a cell for more only when more of it is wanted.
+"""
+
+import heapq
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, cast
+
+from oslo_config import cfg
+
+from nova_lite import concurrency, errors
+from nova_lite.cells.registry import Cells, OpenCell
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Threads for all questions of one process.
+_THREADS = 64
+#: Questions that may hang in one cell before it is not asked any more until one of them ends.
+_MOST_HANGING = 3
+
+
+@dataclass(frozen=True)
+class Answers(Generic[T]):
+    """What the cells said, by cell UUID; ``down`` are the cells that said nothing in time, and why."""
+
+    found: dict[str, T] = field(default_factory=dict)
+    down: dict[str, str] = field(default_factory=dict)
+
+
+class Fanout:
+    """Asks cells. Share one in a process: it knows which cells hang."""
+
+    def __init__(self, conf: cfg.ConfigOpts, cells: Cells) -> None:
+        self._conf = conf
+        self._cells = cells
+        self._lock = threading.Lock()
+        self._pool: concurrency.Pool | None = None
+        self._hanging: Counter[str] = Counter()
+
+    def ask(
+        self, question: Callable[[OpenCell], T], *, of: Sequence[OpenCell] | None = None, with_cell0: bool = True
+    ) -> Answers[T]:
+        """Ask every cell (or those in ``of``) and return what came within ``[cells] timeout``.
+
+        A cell whose database does not answer is down; any other error is raised here.
+        """
+        asked = self._cells.all(with_cell0=with_cell0) if of is None else of
+        answers: Answers[T] = Answers()
+        futures: dict[Future[object], str] = {}
+        for cell in asked:
+            if self._hanging[cell.cell.uuid] >= _MOST_HANGING:
+                answers.down[cell.cell.uuid] = "It has not answered for a while."
+            else:
+                futures[self._submit(question, cell)] = cell.cell.uuid
+        done, late = wait(futures, timeout=self._conf.cells.timeout)
+        for future in late:
+            answers.down[futures[future]] = "It did not answer in time."
+            self._watch(future, futures[future])
+        for future in done:
+            failure = future.exception()
+            if isinstance(failure, errors.Unavailable):
+                answers.down[futures[future]] = failure.message
+            elif failure is not None:
+                raise failure
+            else:
+                answers.found[futures[future]] = cast(T, future.result())
+        for uuid, reason in answers.down.items():
+            LOG.warning("Cell %s is down: %s", uuid, reason)
+        return answers
+
+    def close(self) -> None:
+        """Wait for questions still under way."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()
+
+    def _submit(self, question: Callable[[OpenCell], T], cell: OpenCell) -> Future[object]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = concurrency.Pool(_THREADS, "fanout")
+            return self._pool.submit(question, cell)
+
+    def _watch(self, late: Future[object], uuid: str) -> None:
+        """Count a question as hanging in its cell until it ends."""
+        with self._lock:
+            self._hanging[uuid] += 1
+
+        def ended(_: Future[object]) -> None:
+            with self._lock:
+                self._hanging[uuid] -= 1
+
+        late.add_done_callback(ended)
+
+
+def merged(sources: Iterable[Iterator[T]], key: Callable[[T], object]) -> Iterator[T]:
+    """Yield the items of sorted ``sources`` in one order, taking from each no more than needed."""
+    return heapq.merge(*sources, key=key)  # type: ignore[arg-type]
