@@ -59,6 +59,7 @@ def sync(database: Database, history: History, version: str | None = None) -> Sy
         connection = session.connection()
         before = _current(connection, history)
         if before is None:
+            _clear_cut_off(connection, history)
             _refuse_strangers(connection, history)
         else:
             _refuse_going_back(script, before, target)
@@ -106,6 +107,21 @@ def _checked_version(script: ScriptDirectory, wanted: str | None) -> str:
 def _current(connection: sa.Connection, history: History) -> str | None:
     context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE + history})
     return context.get_current_revision()
+
+
+def _clear_cut_off(connection: sa.Connection, history: History) -> None:
+    """Drop what a first sync that was cut off left behind, where creating a table cannot be rolled back (MySQL).
+
+    Its mark is our version table without a version. A table with rows is no such leftover: then nothing is dropped.
+    """
+    found = sa.MetaData()
+    found.reflect(connection)
+    if _VERSION_TABLE + history not in found.tables:
+        return
+    if all(
+        connection.execute(sa.select(1).select_from(table).limit(1)).first() is None for table in found.sorted_tables
+    ):
+        found.drop_all(connection)
 
 
 def _refuse_strangers(connection: sa.Connection, history: History) -> None:

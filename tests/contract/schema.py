@@ -48,6 +48,30 @@ def check_a_second_sync_changes_nothing(database: Database, history: History) ->
     migrate.require(database, history)
 
 
+def check_a_sync_that_was_cut_off_is_taken_up(database: Database, modelled: Database, history: History) -> None:
+    """Cut the first sync off between two tables; the next one makes all of them."""
+    METADATA[history].create_all(modelled.engine)
+    made: list[str] = []
+
+    def cut_off(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.lstrip().startswith("CREATE TABLE"):
+            made.append(statement)
+            if len(made) == 4:
+                raise KeyboardInterrupt
+
+    sa.event.listen(database.engine, "before_cursor_execute", cut_off)
+    try:
+        migrate.sync(database, history)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", cut_off)
+    assert len(made) == 4
+    assert migrate.version(database, history) is None
+    assert migrate.sync(database, history).before is None
+    assert catalogue(database, history) == catalogue(modelled, history)
+
+
 def check_syncs_at_once_make_one(database: Database, history: History, processes: int = 4) -> None:
     """Sync from several connections at the same moment: one finds the database empty, all leave it at the newest."""
     others = [Database(database.url.render_as_string(hide_password=False)) for _ in range(processes)]

@@ -43,6 +43,26 @@ def test_syncs_at_once_make_one(new_database: Callable[[str], Database], history
     schema.check_syncs_at_once_make_one(new_database("one"), history)
 
 
+@pytest.mark.parametrize("history", HISTORIES)
+def test_a_sync_that_was_cut_off_is_taken_up(new_database: Callable[[str], Database], history: History) -> None:
+    schema.check_a_sync_that_was_cut_off_is_taken_up(new_database("one"), new_database("modelled"), history)
+
+
+def test_leftovers_of_a_cut_off_sync_are_cleared_only_while_empty(new_database: Callable[[str], Database]) -> None:
+    database = new_database("one")
+    with database.writer() as session:
+        session.execute(sa.text("CREATE TABLE alembic_version_api (version_num VARCHAR(32) NOT NULL)"))
+        session.execute(sa.text("CREATE TABLE cell_mappings (uuid VARCHAR(36))"))
+        session.execute(sa.text("INSERT INTO cell_mappings VALUES ('precious')"))
+    with pytest.raises(errors.Conflict, match="holds tables but no version"):
+        migrate.sync(database, "api")
+    with database.writer() as session:
+        assert session.scalar(sa.text("SELECT uuid FROM cell_mappings")) == "precious"
+        session.execute(sa.text("DELETE FROM cell_mappings"))
+    migrate.sync(database, "api")
+    migrate.require(database, "api")
+
+
 def test_the_contract_sees_a_missing_constraint(new_database: Callable[[str], Database]) -> None:
     migrated, modelled = new_database("migrated"), new_database("modelled")
     migrate.sync(migrated, "api")
