@@ -1,5 +1,6 @@
 """Values that many schemas share, and what is read from them once they are valid."""
 
+import uuid as uuids
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,16 @@ def read_whole_number(body: Mapping[str, Any], field: str, minimum: int, default
 def read_boolean(value: object) -> bool:
     """Return the truth of a valid BOOLEAN."""
     return value in _TRUE
+
+
+def read_uuid(text: str, field: str) -> str:
+    """Return a UUID as it is kept, in lower case with dashes; raises Invalid naming ``field``."""
+    try:
+        if len(text) in (32, 36):
+            return str(uuids.UUID(text))
+    except ValueError:
+        pass
+    raise errors.Invalid(f"{field}: {text[:64]!r} is not a UUID")
 
 
 #: Queries of URLs that take none: unknown parameters are refused only from 2.102 on.

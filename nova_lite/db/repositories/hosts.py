@@ -82,7 +82,7 @@ def services(
     number: int | None = None,
     on_hosts: Sequence[str] | None = None,
 ) -> list[Service]:
-    """Return the cell's services; one not seen for ``down_after_s``, by the database's clock, or forced down is down."""
+    """Return the cell's services; down is one forced down or not seen for ``down_after_s`` by the database's clock."""
     is_fresh = ServiceRow.last_seen > epoch_now() - down_after_s
     statement = sa.select(ServiceRow, is_fresh).order_by(ServiceRow.id)
     wanted = ((ServiceRow.host, host), (ServiceRow.binary, binary), (ServiceRow.uuid, uuid), (ServiceRow.id, number))

@@ -1,0 +1,154 @@
+"""The services that make up the cloud, wherever they report: agents and conductors in their cells, the rest in cell0."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from nova_lite.cells.fanout import Answers, Fanout
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.db.repositories import hosts, mappings, zones
+from nova_lite.errors import Invalid, NotFound, Unavailable
+from nova_lite.model.host import Service
+from nova_lite.storage import Database, retried
+
+#: The zone of services that carry no servers.
+INTERNAL_ZONE = "internal"
+
+
+@dataclass(frozen=True)
+class PlacedService:
+    """A service with its availability zone."""
+
+    service: Service
+    zone: str
+
+
+@dataclass(frozen=True)
+class ServiceRef:
+    """How a client names a service: by UUID, by number (unique in its cell only), or by host and binary."""
+
+    uuid: str | None = None
+    number: int | None = None
+    host: str | None = None
+    binary: str | None = None
+
+    def __str__(self) -> str:
+        if self.host is not None:
+            return f"{self.binary} on host {self.host}"
+        return self.uuid or str(self.number)
+
+
+@dataclass(frozen=True)
+class ServiceChange:
+    """What to change of a service; None leaves as it is. Enabling forgets why it was disabled."""
+
+    is_disabled: bool | None = None
+    disabled_reason: str | None = None
+    is_forced_down: bool | None = None
+
+    def columns(self) -> dict[str, object]:
+        """Return the columns to set."""
+        columns: dict[str, object] = {}
+        if self.is_disabled is not None:
+            columns |= {"disabled": self.is_disabled, "disabled_reason": self.disabled_reason}
+        if self.is_forced_down is not None:
+            columns["forced_down"] = self.is_forced_down
+        return columns
+
+
+class ComputeServiceService:
+    """Lists, changes and deletes services."""
+
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout) -> None:
+        self._conf = conf
+        self._api_db = api_db
+        self._cells = cells
+        self._fanout = fanout
+
+    def all(self, *, host: str | None, binary: str | None) -> tuple[list[PlacedService], list[str]]:
+        """Return the services, cell by cell, and the compute hosts of cells that do not answer."""
+        answers = self._ask(ServiceRef(host=host, binary=binary))
+        with self._api_db.reader() as session:
+            zone_of = zones.of_hosts(session)
+        found = [self._placed(service, zone_of) for _, service in self._in_order(answers)]
+        if binary not in (None, hosts.AGENT):
+            return found, []
+        silent = [name for name, cell_uuid in self._cells.of_hosts().items() if cell_uuid in answers.down]
+        return found, [name for name in silent if host in (None, name)]
+
+    def change(self, ref: ServiceRef, change: ServiceChange, *, only_agents: bool) -> PlacedService:
+        """Change a service and return it; with ``only_agents`` others than compute services refuse."""
+        cell, service = self._find(ref)
+        if only_agents and service.binary != hosts.AGENT:
+            raise Invalid(f"Updating a {service.binary} service is not supported. Only {hosts.AGENT} services can be.")
+        changed = self._write(cell, service, change)
+        with self._api_db.reader() as session:
+            return self._placed(changed, zones.of_hosts(session))
+
+    def delete(self, ref: ServiceRef) -> None:
+        """Forget a service, and of a compute host its hypervisors, its mapping and its aggregates.
+
+        Raises Conflict while servers live there. A service that runs on comes back with its next heartbeat.
+        """
+        cell, service = self._find(ref)
+        self._remove(cell, service)
+        self._cells.forget()
+
+    @retried
+    def _write(self, cell: OpenCell, service: Service, change: ServiceChange) -> Service:
+        with cell.db.writer() as session:
+            hosts.change_service(session, service.uuid, **change.columns())
+            (changed,) = self._services(session, ServiceRef(uuid=service.uuid))
+            return changed
+
+    @retried
+    def _remove(self, cell: OpenCell, service: Service) -> None:
+        # The mapping goes while the cell's lock is held: a crash between the two commits leaves a service without
+        # mapping, which a second DELETE finds, and never a mapping without service.
+        with cell.db.writer() as session:
+            hosts.remove_service(session, service)
+            if service.binary == hosts.AGENT:
+                with self._api_db.writer() as api_session:
+                    mappings.remove_host(api_session, service.host)
+
+    def _find(self, ref: ServiceRef) -> tuple[OpenCell, Service]:
+        """Return the one service ``ref`` names and its cell.
+
+        Raises: NotFound, Invalid when several cells have it, Unavailable when a cell that may have it is down.
+        """
+        answers = self._ask(ref)
+        found = self._in_order(answers)
+        if len(found) > 1:
+            raise Invalid(f"Service {ref} is in several cells. Use microversion 2.53 or later and its UUID.")
+        if found:
+            return found[0]
+        if answers.down:
+            raise Unavailable(f"Service {ref} was not found, and not all cells answer.", cells=sorted(answers.down))
+        raise NotFound(f"Service {ref} could not be found.")
+
+    def _ask(self, ref: ServiceRef) -> Answers[list[Service]]:
+        def question(cell: OpenCell) -> list[Service]:
+            with cell.db.reader() as session:
+                return self._services(session, ref)
+
+        return self._fanout.ask(question)
+
+    def _services(self, session: Session, ref: ServiceRef) -> list[Service]:
+        return hosts.services(
+            session,
+            down_after_s=self._conf.service_down_time,
+            host=ref.host,
+            binary=ref.binary,
+            uuid=ref.uuid,
+            number=ref.number,
+        )
+
+    def _in_order(self, answers: Answers[list[Service]]) -> Sequence[tuple[OpenCell, Service]]:
+        return [(cell, service) for cell in self._cells.all() for service in answers.found.get(cell.cell.uuid, ())]
+
+    def _placed(self, service: Service, zone_of: dict[str, str]) -> PlacedService:
+        if service.binary != hosts.AGENT:
+            return PlacedService(service, INTERNAL_ZONE)
+        return PlacedService(service, zone_of.get(service.host, self._conf.default_availability_zone))
