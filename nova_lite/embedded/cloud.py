@@ -5,9 +5,10 @@ and a bus in memory.
 """
 
 import contextlib
-import logging
+import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from nova_lite import errors
 from nova_lite.api import app as compute_api
@@ -27,10 +28,34 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.storage import Database
 
-LOG = logging.getLogger(__name__)
-
 #: Seconds the hosts get to take work.
 _READY_S = 60.0
+
+
+class _Service(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class _Together:
+    """Services that are stopped at the same time: each takes a second to leave its bus."""
+
+    def __init__(self) -> None:
+        self._running: list[_Service] = []
+
+    def start(self, service: _Service) -> None:
+        """Start a service now, and stop it with the others."""
+        service.start()
+        self._running.append(service)
+
+    def stop(self) -> None:
+        """Stop all, and return when all have."""
+        stopping = [threading.Thread(target=service.stop, name="stop") for service in self._running]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
 
 
 class Cloud:
@@ -95,12 +120,10 @@ class Cloud:
         placement.start()
         image_service.start()
         self._start_cells(stack, files, neighbours)
-        for service in (
-            Conductor(files.controller("super-conductor", neighbours)),
-            Scheduler(files.controller("scheduler", neighbours)),
-        ):
-            stack.callback(service.stop)
-            service.start()
+        upper = _Together()
+        stack.callback(upper.stop)
+        upper.start(Conductor(files.controller("super-conductor", neighbours)))
+        upper.start(Scheduler(files.controller("scheduler", neighbours)))
         self._await_hosts(api_db)
         compute.start()
         identity_service.start()
@@ -132,15 +155,14 @@ class Cloud:
 
     def _start_cells(self, stack: contextlib.ExitStack, files: Configuration, neighbours: Options) -> None:
         share = hypervisors.share(self.settings, self.driver)
+        conductors, agents = _Together(), _Together()
+        stack.callback(agents.stop)
+        stack.callback(conductors.stop)
         for cell in self.settings.cell_names:
-            conductor = Conductor(files.cell_conductor(cell, neighbours))
-            stack.callback(conductor.stop)
-            conductor.start()
+            conductors.start(Conductor(files.cell_conductor(cell, neighbours)))
             for host in self.settings.host_names(cell):
-                agent = Agent(files.agent(cell, host, self.driver, share, neighbours))
-                agent.start()
-                stack.callback(agent.stop)
-                self.agents[host] = agent
+                self.agents[host] = Agent(files.agent(cell, host, self.driver, share, neighbours))
+                agents.start(self.agents[host])
 
     def _await_hosts(self, api_db: Database) -> None:
         """Wait until every host takes work, and map the new ones."""

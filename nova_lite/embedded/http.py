@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -27,24 +28,15 @@ class HttpServer:
 
     def __init__(self, app: Wsgi, port: int, *, name: str, threads: int = 16) -> None:
         self._map: dict[int, Any] = {}
-        try:
-            self._server = waitress.create_server(
-                app,
-                map=self._map,
-                host=HOST,
-                port=port,
-                threads=threads,
-                max_request_body_size=_MAX_REQUEST_BYTES,
-                ident=None,
-                clear_untrusted_proxy_headers=True,
-            )
-        except OSError as exc:
-            if exc.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise PortTaken(
-                    f"Port {port} of {HOST}, for {name}, cannot be used: {exc.strerror}. Another cloud may run there, "
-                    "or something else listens; choose other ports with --port-base."
-                ) from exc
-            raise
+        self._server = waitress.create_server(
+            app,
+            map=self._map,
+            sockets=[_bound(port, name)],
+            threads=threads,
+            max_request_body_size=_MAX_REQUEST_BYTES,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
         self.port: int = self._server.effective_port
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"http-{name}", daemon=True)
@@ -71,3 +63,21 @@ class HttpServer:
     def _run(self) -> None:
         while self._map and not self._stopping:
             wasyncore.loop(timeout=5.0, map=self._map, use_poll=True, count=1)
+
+
+def _bound(port: int, name: str) -> socket.socket:
+    """Return a socket on ``port`` of the loopback; raises PortTaken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, port))
+        bound.listen(1024)
+    except OSError as exc:
+        bound.close()
+        if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise PortTaken(
+            f"Port {port} of {HOST}, for {name}, cannot be used: {exc.strerror}. Another cloud may run there, "
+            "or something else listens; choose other ports with --port-base."
+        ) from exc
+    return bound
