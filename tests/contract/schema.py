@@ -101,10 +101,11 @@ def catalogue(database: Database, history: History) -> dict[str, Any]:
 
 def _table(inspector: sa.Inspector, table: str) -> dict[str, Any]:
     return {
-        "columns": [
-            (column["name"], repr(column["type"]), column["nullable"], column["default"], column.get("autoincrement"))
+        # Their order means nothing: a later revision adds its columns behind all others.
+        "columns": {
+            column["name"]: (repr(column["type"]), column["nullable"], column["default"], column.get("autoincrement"))
             for column in inspector.get_columns(table)
-        ],
+        },
         "primary key": inspector.get_pk_constraint(table)["constrained_columns"],
         "foreign keys": sorted(
             (key["constrained_columns"], key["referred_table"], key["referred_columns"], sorted(key["options"].items()))

@@ -7,19 +7,26 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from nova_lite.db import migrate
 from tests.functional.commands.conftest import SECRET, Site
 
 #: Nothing listens on the discard port.
 DEAD = f"mysql+pymysql://nova:{SECRET}@127.0.0.1:9/nova"
 
 
-@pytest.mark.parametrize("category", ["api_db", "placement_db"])
-def test_a_database_is_made_looked_at_and_synced_again(site: Site, category: str) -> None:
+@pytest.mark.parametrize(("category", "history"), [("api_db", "api"), ("placement_db", "placement")])
+def test_a_database_is_made_looked_at_and_synced_again(site: Site, category: str, history: migrate.History) -> None:
+    newest = migrate.newest(history)
     assert site.ok(category, "version") == "none: never synced\n"
-    assert "was created, at version 0001" in site.ok(category, "sync")
-    assert site.ok(category, "version") == "0001\n"
-    assert "is at version 0001 already" in site.ok(category, "sync", "0001")
-    assert site.ok(category, "version") == "0001\n"
+    assert f"was created, at version {newest}" in site.ok(category, "sync")
+    assert site.ok(category, "version") == f"{newest}\n"
+    assert f"is at version {newest} already" in site.ok(category, "sync", newest)
+    assert site.ok(category, "version") == f"{newest}\n"
+
+
+def test_a_sync_stops_at_the_version_asked_for(site: Site) -> None:
+    assert "was created, at version 0001" in site.ok("api_db", "sync", "0001")
+    assert site.ok("api_db", "version") == "0001\n"
 
 
 def test_a_sync_of_the_main_database_takes_cell0_along_once_it_is_mapped(site: Site) -> None:
@@ -36,7 +43,7 @@ def test_a_sync_of_the_main_database_takes_cell0_along_once_it_is_mapped(site: S
 def test_a_cells_database_is_synced_without_an_api_database(site: Site) -> None:
     site.configure(api_database=None)
     out = site.ok("db", "sync", "--local_cell")
-    assert "was created, at version 0001" in out
+    assert f"was created, at version {migrate.newest('cell')}" in out
     assert "cell0" not in out
 
 
@@ -47,7 +54,7 @@ def test_cell0_that_cannot_be_reached_fails_the_sync(site: Site) -> None:
     assert ran.code == 1
     assert "does not answer" in ran.err
     assert SECRET not in ran.out + ran.err
-    assert site.ok("db", "version") == "0001\n"
+    assert site.ok("db", "version") == f"{migrate.newest('cell')}\n"
 
 
 def test_cell0_that_cannot_be_looked_up_fails_the_sync(site: Site) -> None:
@@ -60,7 +67,7 @@ def test_cell0_that_cannot_be_looked_up_fails_the_sync(site: Site) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        pytest.param(["api_db", "sync", "0002"], "There is no version 0002; known are: 0001", id="unknown version"),
+        pytest.param(["api_db", "sync", "9999"], "There is no version 9999; known are: 0001", id="unknown version"),
         pytest.param(["api_db", "sync", "head"], "There is no version head", id="a name of alembic's"),
     ],
 )
