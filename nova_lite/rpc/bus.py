@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import oslo_messaging
+from kombu import exceptions as amqp_errors
 from oslo_config import cfg
 from oslo_messaging import exceptions as bus_errors
 from oslo_messaging._metrics import client as _metrics_options
@@ -20,6 +21,15 @@ from nova_lite import concurrency, errors
 
 LOG = logging.getLogger(__name__)
 
+#: A bus that does not take a message. oslo.messaging lets some errors of what it stands on through, such as those of
+#: opening one more connection while the broker restarts.
+_FAILURES = (
+    bus_errors.MessagingException,
+    amqp_errors.KombuError,
+    amqp_errors.ConnectionError,
+    amqp_errors.ChannelError,
+    OSError,
+)
 #: Nudges waiting to be sent; more are dropped, for whoever is nudged also looks by itself.
 _MAX_NUDGES = 10_000
 
@@ -96,7 +106,7 @@ class Bus:
             raise errors.Timeout(f"No answer from {where} in time.", method=method) from exc
         except oslo_messaging.RemoteError as exc:
             raise errors.NovaLiteError("An internal error happened.", method=method, cause=str(exc)) from exc
-        except (bus_errors.MessagingException, OSError) as exc:
+        except _FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
         return _opened(answer)
 
@@ -107,7 +117,7 @@ class Bus:
             options["server"] = server
         try:
             self._client(topic).prepare(**options).cast({}, method, **payload)
-        except (bus_errors.MessagingException, OSError) as exc:
+        except _FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
 
     def nudge(self, topic: str, method: str, **payload: Any) -> None:
