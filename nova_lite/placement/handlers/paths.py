@@ -13,9 +13,7 @@ _NAME = re.compile(r"[A-Z0-9_]{1,255}", re.ASCII)
 def provider_uuid(uuid: str) -> str:
     """Return the UUID of a provider from a path; raises 404 for what is none."""
     if not is_uuid(uuid):
-        raise errors.NotFound(
-            f"No resource provider with uuid {uuid[:64]!r} found.", code="placement.resource_provider.not_found"
-        )
+        raise errors.NotFound(f"No resource provider with uuid {uuid[:64]!r} found.")
     return uuid.lower()
 
 

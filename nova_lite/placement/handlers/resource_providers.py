@@ -36,7 +36,7 @@ class ResourceProviders:
                 world.snapshot,
                 where,
                 {} if resources is None else queries.resources("resources", resources, world.classes),
-                query.one("name"),
+                query.one("name") or None,
                 query.one("uuid"),
             )
             shown = [views.show(provider, world.snapshot, version, mounted_at(req)) for provider in found]

@@ -44,7 +44,7 @@ def _chosen(query: Query, traits: Mapping[str, object], carried: frozenset[str])
             named = set(rest.split(","))
             chosen = [trait for trait in chosen if trait in named]
         else:
-            raise errors.Invalid(f"name: {name[:80]!r} is neither in:A,B nor starts_with:A", code=BAD_VALUE)
+            raise errors.Invalid(f"name: {name[:80]!r} is neither in:A,B nor starts_with:A")
     associated = query.one("associated")
     if associated is not None:
         if associated.lower() not in ("true", "false"):

@@ -18,7 +18,7 @@ from nova_lite.storage import epoch_now
 Amounts = dict[tuple[int, int], int]
 
 
-def replace(session: Session, claims: Sequence[Claim]) -> None:
+def replace(session: Session, claims: Sequence[Claim], *, raise_generations: bool = True) -> None:
     """Make every consumer of ``claims`` hold exactly what its claim says: all of them, or none.
 
     Rows are locked in one order (consumers, providers, inventories), so that two writers seldom meet head on.
@@ -35,16 +35,24 @@ def replace(session: Session, claims: Sequence[Claim]) -> None:
     for amounts in wanted.values():
         _add(after, amounts)
     provider_ids = sorted({provider_id for provider_id, _ in (*before, *after)})
-    if provider_ids:
-        session.execute(
-            sa.update(ProviderRow).where(ProviderRow.id.in_(provider_ids)).values(generation=ProviderRow.generation + 1)
-        )
+    if provider_ids and raise_generations:
+        _raise_generations(session, provider_ids)
     for key in sorted(set(before) | set(after)):
         pieces = [amounts[key] for amounts in wanted.values() if key in amounts]
         _move_used(session, key, after.get(key, 0) - before.get(key, 0), pieces)
     for claim in ordered:
         _write_holding(session, claim, consumers.get(claim.consumer_uuid), wanted[claim.consumer_uuid])
     changes.note(session, provider_ids, Kind.USAGE)
+
+
+def _raise_generations(session: Session, provider_ids: Sequence[int]) -> None:
+    """Raise the generations of providers, which locks them; raises Conflict when one has just been deleted."""
+    result = session.execute(
+        sa.update(ProviderRow).where(ProviderRow.id.in_(provider_ids)).values(generation=ProviderRow.generation + 1),
+        execution_options={"synchronize_session": False},
+    )
+    if result.rowcount != len(provider_ids):  # type: ignore[attr-defined]
+        raise errors.Conflict("A resource provider was deleted meanwhile.", code="placement.concurrent_update")
 
 
 def _lock_consumers(session: Session, claims: Sequence[Claim]) -> dict[str, ConsumerRow]:
@@ -221,7 +229,8 @@ def remove(session: Session, consumer_uuid: str) -> None:
     row = session.scalar(sa.select(ConsumerRow.generation).where(ConsumerRow.uuid == consumer_uuid))
     if row is None:
         raise errors.NotFound(f"No allocations for consumer '{consumer_uuid}'")
-    replace(session, [Claim(consumer_uuid, {}, "", "", ANY_GENERATION)])
+    # Letting go can hurt nobody who knows the old generation: providers keep theirs, as clients expect.
+    replace(session, [Claim(consumer_uuid, {}, "", "", ANY_GENERATION)], raise_generations=False)
 
 
 def holding(session: Session, consumer_uuid: str) -> Holding | None:

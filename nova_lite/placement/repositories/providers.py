@@ -125,9 +125,7 @@ def _id(session: Session, uuid: str) -> int:
 
 
 def _not_found(uuid: str) -> errors.NotFound:
-    return errors.NotFound(
-        f"No resource provider with uuid {uuid} found.", code="placement.resource_provider.not_found"
-    )
+    return errors.NotFound(f"No resource provider with uuid {uuid} found.")
 
 
 def create(session: Session, uuid: str, name: str, parent_uuid: str | None) -> None:
@@ -172,7 +170,6 @@ def update(
         raise _not_found(uuid)
     touched = [row.id]
     row.name = name
-    row.generation += 1
     row.updated_at = epoch_now()
     _flush_names(session, uuid, name)
     if parent_told:
@@ -251,6 +248,12 @@ def delete(session: Session, uuid: str) -> None:
     changes.note(session, [row.id], Kind.PROVIDER)
 
 
+def lock(session: Session, uuid: str) -> Provider:
+    """Return a provider whole, its row locked until the transaction ends; raises NotFound."""
+    session.execute(sa.select(ProviderRow.id).where(ProviderRow.uuid == uuid).with_for_update())
+    return get(session, uuid)
+
+
 def touch(session: Session, uuid: str, expect_generation: int | None = None) -> int:
     """Raise a provider's generation and return its id; the row stays locked until the transaction ends.
 
@@ -265,11 +268,12 @@ def touch(session: Session, uuid: str, expect_generation: int | None = None) -> 
         execution_options={"synchronize_session": False},
     )
     if result.rowcount == 0:  # type: ignore[attr-defined]
-        raise _stale()
+        raise stale()
     return provider_id
 
 
-def _stale() -> errors.Conflict:
+def stale() -> errors.Conflict:
+    """Return the error of a client that knows another generation of a provider than the one there is."""
     return errors.Conflict("resource provider generation conflict", code="placement.concurrent_update")
 
 
@@ -356,7 +360,7 @@ def set_traits(session: Session, uuid: str, traits: Iterable[str], expect_genera
     if provider is None:
         raise _not_found(uuid)
     if expect_generation not in (None, provider.generation):
-        raise _stale()
+        raise stale()
     unknown = sorted(wanted - set(trait_ids))
     if unknown:
         raise errors.Invalid(f"traits: no such trait {', '.join(unknown)}")

@@ -73,7 +73,9 @@ class ResourceProviderService:
     ) -> Provider:
         """Write one inventory, which must be (or must not be, when ``new``) there; return the provider."""
         with self._database.writer() as session:
-            known = providers.get(session, queries.canonical(uuid))
+            known = providers.lock(session, queries.canonical(uuid))
+            if generation not in (None, known.generation):
+                raise providers.stale()
             if new and class_name in known.inventories:
                 raise errors.Conflict(
                     f"Update conflict: inventory of {class_name} exists already", code="placement.concurrent_update"
@@ -109,9 +111,7 @@ def find(snapshot: Snapshot, uuid: str) -> Provider:
     """Return the provider of that UUID; raises NotFound."""
     provider = snapshot.by_uuid(queries.canonical(uuid))
     if provider is None:
-        raise errors.NotFound(
-            f"No resource provider with uuid {uuid[:64]} found.", code="placement.resource_provider.not_found"
-        )
+        raise errors.NotFound(f"No resource provider with uuid {uuid[:64]} found.")
     return provider
 
 

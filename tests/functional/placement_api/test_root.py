@@ -1,10 +1,12 @@
 """The version document, negotiation, tokens and what is no URL at all."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.functional.placement_api.conftest import Client
+from nova_lite.storage import Database
+from tests.functional.placement_api.conftest import Client, new_worker
 
 
 def test_version_document_needs_no_token(placement: Client) -> None:
@@ -71,9 +73,21 @@ def test_urls_of_later_versions_are_unknown_before(placement: Client) -> None:
 
 
 def test_error_code_is_told_from_1_23(placement: Client) -> None:
-    url = "/resource_providers/1b94ea07-ce15-4a8c-a2f6-84a2ef34a8d0"
-    assert "code" not in placement.at("1.22").get(url).json["errors"][0]
-    entry = placement.at("1.23").get(url).json["errors"][0]
-    assert entry["code"] == "placement.resource_provider.not_found"
-    assert entry["status"] == 404
+    host = placement.provider("host")
+    taken = {"name": "host"}
+    assert "code" not in placement.at("1.22").post("/resource_providers", taken).json["errors"][0]
+    entry = placement.at("1.23").post("/resource_providers", taken).json["errors"][0]
+    assert entry["code"] == "placement.duplicate_name"
+    assert entry["status"] == 409
+    absent = placement.at("1.23").get(f"/resource_providers/{host}/inventories/VCPU").json["errors"][0]
+    assert absent["code"] == "placement.undefined_code"
     assert entry["request_id"].startswith("req-")
+
+
+def test_unreachable_database_is_503_but_the_version_document_is_there(tmp_path: Path) -> None:
+    nowhere = Client(new_worker(Database(f"sqlite:///{tmp_path / 'no' / 'placement.db'}")))
+    answer = nowhere.get("/resource_providers")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert "placement.db" not in answer.text
+    assert nowhere.get("/").status_code == 200
