@@ -255,9 +255,20 @@ def conf() -> cfg.ConfigOpts:
 
 
 def compute_routes(conf: cfg.ConfigOpts) -> dict[str, object]:
+    """Return the table that the application is built from."""
+    table: list[tuple[str, object]] = []
+    routes = compute_api.routes
+
+    def overheard(backing: compute_api.Backing) -> list[tuple[str, object]]:
+        table.extend(routes(backing))
+        return table
+
     database = Database("sqlite:////nowhere/at/all.db")
-    backing = compute_api.Backing(conf, database, Cells(conf, database), Bus(conf), Images(conf))
-    return dict(compute_api.routes(backing))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compute_api, "routes", overheard)
+        cells = Cells(conf, database)
+        compute_api.build(conf, api_db=database, cells=cells, api_bus=Bus(conf), images=Images(conf))
+    return dict(table)
 
 
 def placement_routes(conf: cfg.ConfigOpts) -> dict[str, object]:
