@@ -12,6 +12,7 @@ from nova_lite.api.handlers import (
     extra_specs,
     flavor_access,
     flavors,
+    hypervisors,
     keypairs,
     server_actions,
     server_metadata,
@@ -24,6 +25,7 @@ from nova_lite.api.services.compute_services import ComputeServiceService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
+from nova_lite.api.services.hypervisors import HypervisorService
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.server_actions import ServerActionService
@@ -102,9 +104,16 @@ def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
 def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout)
+    nodes = HypervisorService(conf, cells, fanout)
     return [
         ("/os-services", compute_services.ComputeServices(services)),
         ("/os-services/{service_id}", compute_services.ComputeService(services)),
+        ("/os-hypervisors", hypervisors.Hypervisors(nodes, max_limit=conf.api.max_limit)),
+        ("/os-hypervisors/detail", hypervisors.HypervisorsDetail(nodes, max_limit=conf.api.max_limit)),
+        ("/os-hypervisors/statistics", hypervisors.HypervisorStatistics(nodes)),
+        ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
+        ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
+        ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
     ]
 
 

@@ -21,6 +21,8 @@ PROJECT_ID = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^
 _TRUE = (True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t")
 _FALSE = (False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f")
 BOOLEAN = {"enum": [*_TRUE, *_FALSE]}
+#: The same in a query string.
+BOOLEAN_TEXT = {"enum": [word for word in (*_TRUE, *_FALSE) if isinstance(word, str)]}
 
 #: Query parameters: a whole number from 0 up, and a page's start.
 LIMIT = {"type": "string", "pattern": "^[0-9]+$"}

@@ -1,4 +1,4 @@
-"""The services that make up the cloud, wherever they report: agents and conductors in their cells, the rest in cell0."""
+"""The services that make up the cloud, wherever they report: agents and conductors in their cells, others in cell0."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -77,8 +77,9 @@ def test_a_service_is_disabled_with_a_reason_and_enabled_again(cloud_of_hosts: C
     url = f"/os-services/{_service(admin, 'h1')['id']}"
     disabled = admin.put(url, {"status": "disabled", "disabled_reason": "new disks"})
     assert disabled.status_code == 200, disabled.text
-    assert disabled.json["service"] == _service(admin, "h1")
-    assert (disabled.json["service"]["status"], disabled.json["service"]["disabled_reason"]) == ("disabled", "new disks")
+    service = disabled.json["service"]
+    assert service == _service(admin, "h1")
+    assert (service["status"], service["disabled_reason"]) == ("disabled", "new disks")
     forced = admin.put(url, {"forced_down": "true"}).json["service"]
     assert (forced["state"], forced["forced_down"], forced["status"]) == ("down", True, "disabled")
     enabled = admin.put(url, {"status": "enabled", "forced_down": False}).json["service"]

@@ -1,0 +1,178 @@
+"""Hypervisors of every cell, with their services and, where asked for, their servers."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oslo_config import cfg
+
+from nova_lite.cells.fanout import Answers, Fanout
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.db.repositories import hosts
+from nova_lite.errors import Invalid, NotFound, Unavailable
+from nova_lite.model.host import ComputeNode, Service
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """A hypervisor with its host's service; ``servers`` (UUID and name) is None where nobody asked for them."""
+
+    node: ComputeNode
+    service: Service | None
+    servers: Sequence[tuple[str, str]] | None = None
+
+
+@dataclass(frozen=True)
+class HypervisorRef:
+    """How a client names a hypervisor: by UUID, or by number, which is unique in its cell only."""
+
+    uuid: str | None = None
+    number: int | None = None
+
+    def __str__(self) -> str:
+        return self.uuid or str(self.number)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What to read of each cell."""
+
+    ref: HypervisorRef = HypervisorRef()
+    name_part: str | None = None
+    limit: int | None = None
+    with_usage: bool = True
+    with_servers: bool = False
+
+
+class HypervisorService:
+    """Asks the cells about their hypervisors."""
+
+    def __init__(self, conf: cfg.ConfigOpts, cells: Cells, fanout: Fanout) -> None:
+        self._conf = conf
+        self._cells = cells
+        self._fanout = fanout
+
+    def page(
+        self, *, marker: HypervisorRef | None, limit: int | None, with_usage: bool, with_servers: bool
+    ) -> tuple[list[Hypervisor], bool]:
+        """Return one page (``limit`` None: all), cell by cell and by age in a cell, and whether more follows.
+
+        A cell that does not answer is left out. Raises Invalid when ``marker`` names no hypervisor.
+        """
+        cells = self._cells.all(with_cell0=False)
+        after = 0
+        if marker is not None:
+            cell, behind = self._marked(marker)
+            cells = cells[[other.cell.uuid for other in cells].index(cell.cell.uuid) :]
+            after = behind.node.number
+        reading = _Reading(
+            limit=None if limit is None else limit + 1, with_usage=with_usage, with_servers=with_servers
+        )
+        begins_in = cells[0].cell.uuid if cells else ""
+        answers = self._fanout.ask(
+            lambda cell: self._read(cell, reading, after if cell.cell.uuid == begins_in else 0), of=cells
+        )
+        found = [hypervisor for _, hypervisor in _in_order(cells, answers)]
+        return found[:limit], limit is not None and 0 < limit < len(found)
+
+    def matching(self, name_part: str, *, with_usage: bool = False, with_servers: bool = False) -> list[Hypervisor]:
+        """Return the hypervisors with ``name_part`` in their name; raises NotFound when there is none."""
+        reading = _Reading(name_part=name_part, with_usage=with_usage, with_servers=with_servers)
+        found = [hypervisor for _, hypervisor in self._ask(reading)[0]]
+        if not found:
+            raise NotFound(f"No hypervisor matching '{name_part[:255]}' could be found.")
+        return found
+
+    def show(self, ref: HypervisorRef, *, with_servers: bool) -> Hypervisor:
+        """Return one hypervisor.
+
+        Raises: NotFound, Invalid when several cells have its number, Unavailable when a cell that may have it is down.
+        """
+        return self._find(_Reading(ref=ref, with_servers=with_servers))[1]
+
+    def statistics(self) -> tuple[int, ComputeNode]:
+        """Return how many hypervisors there are, and all of them added up as if they were one."""
+
+        def question(cell: OpenCell) -> tuple[int, ComputeNode]:
+            with cell.db.reader() as session:
+                return hosts.totals(session)
+
+        answers = self._fanout.ask(question, with_cell0=False)
+        count, total = 0, None
+        for of_cell, node in answers.found.values():
+            count += of_cell
+            total = node if total is None else _sum(total, node)
+        if total is None:
+            raise Unavailable("No cell answers.", cells=sorted(answers.down))
+        return count, total
+
+    def _marked(self, marker: HypervisorRef) -> tuple[OpenCell, Hypervisor]:
+        try:
+            return self._find(_Reading(ref=marker, with_usage=False))
+        except NotFound:
+            raise Invalid(f"marker: hypervisor {marker} could not be found") from None
+
+    def _find(self, reading: _Reading) -> tuple[OpenCell, Hypervisor]:
+        found, is_complete = self._ask(reading)
+        if len(found) > 1:
+            raise Invalid(
+                f"Hypervisor {reading.ref} is in several cells. Use microversion 2.53 or later and its UUID."
+            )
+        if found:
+            return found[0]
+        if not is_complete:
+            raise Unavailable(f"Hypervisor {reading.ref} was not found, and not all cells answer.")
+        raise NotFound(f"Hypervisor with ID '{reading.ref}' could not be found.")
+
+    def _ask(self, reading: _Reading) -> tuple[list[tuple[OpenCell, Hypervisor]], bool]:
+        """Return what the cells have, and whether all of them answered."""
+        cells = self._cells.all(with_cell0=False)
+        answers = self._fanout.ask(lambda cell: self._read(cell, reading), of=cells)
+        return _in_order(cells, answers), not answers.down
+
+    def _read(self, cell: OpenCell, reading: _Reading, after: int = 0) -> list[Hypervisor]:
+        """Return a cell's hypervisors: one statement each for them, their use, their services and their servers."""
+        with cell.db.reader() as session:
+            nodes = hosts.compute_nodes(
+                session,
+                uuids_wanted=None if reading.ref.uuid is None else [reading.ref.uuid],
+                number=reading.ref.number,
+                name_part=reading.name_part,
+                after=after,
+                limit=reading.limit,
+                with_usage=reading.with_usage,
+            )
+            if not nodes:
+                return []
+            services = hosts.services(
+                session,
+                down_after_s=self._conf.service_down_time,
+                binary=hosts.AGENT,
+                on_hosts=sorted({node.host for node in nodes}),
+            )
+            servers = hosts.servers_on(session, [node.uuid for node in nodes]) if reading.with_servers else None
+        of_host = {service.host: service for service in services}
+        return [
+            Hypervisor(node, of_host.get(node.host), None if servers is None else servers.get(node.uuid, ()))
+            for node in nodes
+        ]
+
+
+def _in_order(
+    cells: Sequence[OpenCell], answers: Answers[list[Hypervisor]]
+) -> list[tuple[OpenCell, Hypervisor]]:
+    return [(cell, hypervisor) for cell in cells for hypervisor in answers.found.get(cell.cell.uuid, ())]
+
+
+def _sum(one: ComputeNode, other: ComputeNode) -> ComputeNode:
+    return dataclasses.replace(
+        one,
+        vcpus=one.vcpus + other.vcpus,
+        ram_mib=one.ram_mib + other.ram_mib,
+        disk_gib=one.disk_gib + other.disk_gib,
+        vcpus_used=one.vcpus_used + other.vcpus_used,
+        ram_mib_used=one.ram_mib_used + other.ram_mib_used,
+        disk_gib_used=one.disk_gib_used + other.disk_gib_used,
+        running_vms=one.running_vms + other.running_vms,
+        busy_vms=one.busy_vms + other.busy_vms,
+    )
