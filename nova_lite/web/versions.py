@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import falcon
 
-_PATTERN = re.compile(r"([1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})", re.ASCII)
+_PATTERN = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})", re.ASCII)
 HEADER = "OpenStack-API-Version"
 
 

@@ -9,7 +9,6 @@ from nova_lite.placement.handlers.paths import custom_name, known_name, mounted_
 from nova_lite.placement.model import Provider
 from nova_lite.placement.schemas import traits as schemas
 from nova_lite.placement.services.names import NameService
-from nova_lite.placement.services.queries import BAD_VALUE
 from nova_lite.placement.services.resource_providers import ResourceProviderService
 from nova_lite.placement.views import dates
 from nova_lite.web.app import send_json
@@ -38,17 +37,17 @@ def _chosen(query: Query, traits: Mapping[str, object], carried: frozenset[str])
     name = query.one("name")
     if name is not None:
         kind, colon, rest = name.partition(":")
-        if kind == "starts_with" and colon:
+        if kind == "startswith" and colon:
             chosen = [trait for trait in chosen if trait.startswith(rest)]
         elif kind == "in" and colon:
             named = set(rest.split(","))
             chosen = [trait for trait in chosen if trait in named]
         else:
-            raise errors.Invalid(f"name: {name[:80]!r} is neither in:A,B nor starts_with:A")
+            raise errors.Invalid(f"name: {name[:80]!r} is neither in:A,B nor startswith:A")
     associated = query.one("associated")
     if associated is not None:
         if associated.lower() not in ("true", "false"):
-            raise errors.Invalid(f"associated: {associated[:80]!r} is neither true nor false", code=BAD_VALUE)
+            raise errors.Invalid(f"associated: {associated[:80]!r} is neither true nor false")
         wanted = associated.lower() == "true"
         chosen = [trait for trait in chosen if (trait in carried) == wanted]
     return chosen

@@ -9,7 +9,6 @@ from nova_lite.placement.model import MAX_INT, ProviderFilter
 from nova_lite.web.versions import Version
 
 BAD_VALUE = "placement.query.bad_value"
-DUPLICATE = "placement.query.duplicate_key"
 MISSING = "placement.query.missing_value"
 _AMOUNT = re.compile(r"[0-9]{1,10}", re.ASCII)
 _ANY_TRAITS_SINCE = Version(1, 39)
@@ -18,7 +17,7 @@ _FORBIDDEN_AGGREGATES_SINCE = Version(1, 32)
 
 
 def _bad(message: str) -> errors.Invalid:
-    return errors.Invalid(message, code=BAD_VALUE)
+    return errors.Invalid(message)
 
 
 def resources(field: str, text: str, classes: Collection[str]) -> dict[str, int]:
@@ -68,7 +67,7 @@ def check_contradiction(field: str, required: Iterable[frozenset[str]], forbidde
     """Raise Invalid where a trait is both required and forbidden."""
     both = sorted(trait for any_of in required if len(any_of) == 1 for trait in any_of & forbidden)
     if both:
-        raise _bad(f"{field}: {', '.join(both)} both required and forbidden")
+        raise errors.Invalid(f"{field}: {', '.join(both)} both required and forbidden", code=BAD_VALUE)
 
 
 def _check_traits(field: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -22,7 +22,8 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
         if match is not None:
             suffixes.setdefault(match[2], set()).add(match[1])
     if not any("resources" in parameters for parameters in suffixes.values()):
-        raise errors.Invalid("resources: at least one group must ask for resources", code=queries.MISSING)
+        code = queries.MISSING if version >= _SUBTREES_SINCE else None
+        raise errors.Invalid("resources: at least one group must ask for resources", code=code)
     subtrees = _subtrees(query, suffixes)
     grouped = frozenset().union(*subtrees) if subtrees else frozenset[str]()
     groups = []
@@ -42,7 +43,7 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
         groups.append(Group(suffix, asked, where))
     policy = query.one("group_policy")
     if sum(1 for group in groups if group.suffix) > 1 and policy is None:
-        raise errors.Invalid("group_policy: required with several suffixed groups", code=queries.MISSING)
+        raise errors.Invalid("group_policy: required with several suffixed groups")
     required, forbidden = queries.traits("root_required", query.all("root_required"), traits, Version(1, 36))
     queries.check_contradiction("root_required", required, forbidden)
     limit = query.one("limit")

@@ -39,7 +39,8 @@ def test_every_answer_carries_request_id_and_version(placement: Client) -> None:
         pytest.param("compute 2.79", 200, "placement 1.0", id="another service"),
         pytest.param("compute 2.79, placement 1.4", 200, "placement 1.4", id="several services"),
         pytest.param("placement 1.999", 406, "placement 1.0", id="too new"),
-        pytest.param("placement 0.9", 400, "placement 1.0", id="no version"),
+        pytest.param("placement 0.9", 406, "placement 1.0", id="too old"),
+        pytest.param("placement 1.07", 400, "placement 1.0", id="no version"),
         pytest.param("placement one", 400, "placement 1.0", id="words"),
     ],
 )

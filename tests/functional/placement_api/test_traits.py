@@ -8,7 +8,7 @@ def test_story(placement: Client) -> None:
     assert placement.get("/traits/CUSTOM_GOLD").status_code == 404
     assert placement.put("/traits/CUSTOM_GOLD").status_code == 201
     assert placement.put("/traits/CUSTOM_GOLD").status_code == 204
-    assert placement.get("/traits?name=starts_with:CUSTOM_").json == {"traits": ["CUSTOM_GOLD"]}
+    assert placement.get("/traits?name=startswith:CUSTOM_").json == {"traits": ["CUSTOM_GOLD"]}
     assert placement.get("/traits?name=in:CUSTOM_GOLD,HW_CPU_X86_AVX,NOPE").json["traits"] == [
         "HW_CPU_X86_AVX",
         "CUSTOM_GOLD",
