@@ -98,9 +98,11 @@ def libvirt(neighbours: Neighbours) -> Libvirt:
 @pytest.fixture(scope="session")
 def _running(neighbours: Neighbours) -> Iterator[Deployment]:
     deployment = Deployment(neighbours.site, neighbours)
-    started(deployment.start)
-    yield deployment
-    deployment.stop_services()
+    try:
+        started(deployment.start)
+        yield deployment
+    finally:  # a start that failed half-way leaves processes too
+        deployment.stop_services()
 
 
 @pytest.fixture
