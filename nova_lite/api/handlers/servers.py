@@ -15,7 +15,7 @@ from nova_lite.api.schemas import servers as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
 from nova_lite.api.services.server_creation import NewServers, ServerCreationService
 from nova_lite.api.services.server_lists import ListRequest, ServerListService, ServerPage
-from nova_lite.api.services.servers import Details, ServerService
+from nova_lite.api.services.servers import Details, Remains, ServerService
 from nova_lite.api.views import links
 from nova_lite.api.views import servers as views
 from nova_lite.model.caller import Caller
@@ -84,8 +84,12 @@ class Server:
 
     @endpoint(policy=rules.SHOW, query=LENIENT_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        found = self._servers.show(req.context.caller, server_id, **_wants(req))
-        send_json(resp, {"server": views.show(_seen(req, found), _host_status(req, found))})
+        bears_down_cell = req.context.version >= _BEARS_DOWN_CELLS
+        found = self._servers.show(req.context.caller, server_id, bears_down_cell=bears_down_cell, **_wants(req))
+        if isinstance(found, Remains):
+            send_json(resp, {"server": views.remains(found.instance, look(req, found.instance))})
+        else:
+            send_json(resp, {"server": views.show(_seen(req, found), _host_status(req, found))})
 
     @endpoint(policy=rules.UPDATE, query=LENIENT_QUERY, body=schemas.UPDATE)
     def on_put(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
@@ -144,8 +148,8 @@ def _page_document(req: falcon.Request, found: ServerPage, *, is_detailed: bool)
         for each in found.unreachable
     ]
     document: dict[str, Any] = {"servers": servers}
-    if found.has_more:
-        url = paging.next_url(links.collection_url(req), req.context.query, found.servers[-1].uuid)
+    if found.last_uuid is not None:
+        url = paging.next_url(links.collection_url(req), req.context.query, found.last_uuid)
         document["servers_links"] = [{"rel": "next", "href": url}]
     return document
 

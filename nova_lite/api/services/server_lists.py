@@ -21,6 +21,7 @@ from nova_lite.db.repositories import build_requests, hosts, instance_lists, ins
 from nova_lite.db.repositories.instance_lists import InstanceQuery
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState
 from nova_lite.storage import Database
 
 #: Rows asked of a cell at once, at least.
@@ -54,10 +55,13 @@ class Unreachable:
 
 @dataclass(frozen=True)
 class ServerPage:
-    """One page of servers, with what their views need from elsewhere, by server."""
+    """One page of servers, with what their views need from elsewhere, by server.
+
+    ``last_uuid`` is the server the next page begins after, None on the last page.
+    """
 
     servers: list[Instance] = field(default_factory=list)
-    has_more: bool = False
+    last_uuid: str | None = None
     host_statuses: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     unreachable: list[Unreachable] = field(default_factory=list)
@@ -120,14 +124,14 @@ class ServerListService:
         answered = [cell for cell in cells if cell.cell.uuid in first.found]
         sources = [self._more(cell, query, first.found[cell.cell.uuid], batch) for cell in answered]
         found = list(itertools.islice(_distinct(merged([iter(waiting), *sources], key=position)), wanted))
-        shown = found[: asked.limit]
+        shown = self._without_ghosts(found[: asked.limit])
         servers = [each.instance for each in shown]
         unreachable: list[Unreachable] = []
         if asked.bears_down_cells and first.down:
             unreachable = self._unreachable(first.down, project_id, asked.limit - len(shown))
         return ServerPage(
             servers=servers,
-            has_more=len(found) > asked.limit,
+            last_uuid=found[asked.limit - 1].instance.uuid if len(found) > asked.limit else None,
             host_statuses=self._host_statuses(shown) if asked.with_host_status else {},
             hints=self._hints(servers) if asked.with_hints else {},
             unreachable=unreachable,
@@ -168,6 +172,19 @@ class ServerListService:
             if answers.down:
                 raise errors.Unavailable("A cell stopped answering in the middle of a list.", cell=cell.cell.uuid)
             rows = answers.found[cell.cell.uuid]
+
+    def _without_ghosts(self, found: list[_Found]) -> list[_Found]:
+        """Leave out servers just inserted into a cell that were deleted before they became its own."""
+        unsettled = [
+            each.instance.uuid
+            for each in found
+            if each.cell_uuid is not None and each.instance.task_state is TaskState.SCHEDULING
+        ]
+        if not unsettled:
+            return found
+        with self._api_db.reader() as session:
+            gone = set(unsettled) - mappings.wanted(session, unsettled)
+        return [each for each in found if each.instance.uuid not in gone]
 
     def _host_statuses(self, shown: Sequence[_Found]) -> dict[str, str]:
         """Return server UUID → state of its host: one query in each cell the page has servers of."""

@@ -20,7 +20,7 @@ from nova_lite.db.repositories import build_requests, hosts, mappings, workflows
 from nova_lite.model.caller import Caller
 from nova_lite.model.host import Service
 from nova_lite.model.instance import Instance
-from nova_lite.model.states import TaskState
+from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
@@ -37,6 +37,13 @@ class Details:
     hints: Mapping[str, object] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What the API database knows of a server whose cell does not answer; its other attributes mean nothing."""
+
+    instance: Instance
+
+
 class ServerService:
     """One server at a time."""
 
@@ -47,9 +54,25 @@ class ServerService:
         self._changes = ServerChanges(api_db, lookup)
         self._api_bus = api_bus
 
-    def show(self, caller: Caller, uuid: str, *, with_host_status: bool = False, with_hints: bool = False) -> Details:
-        """Return the server; raises NotFound."""
-        located = self._lookup.find(caller, uuid)
+    def show(
+        self,
+        caller: Caller,
+        uuid: str,
+        *,
+        with_host_status: bool = False,
+        with_hints: bool = False,
+        bears_down_cell: bool = False,
+    ) -> Details | Remains:
+        """Return the server, or with ``bears_down_cell`` what is known of it when its cell does not answer.
+
+        Raises NotFound, Unavailable.
+        """
+        try:
+            located = self._lookup.find(caller, uuid)
+        except errors.Unavailable:
+            if not bears_down_cell:
+                raise
+            return self._remains(caller, uuid)
         caller.require(rules.SHOW, **target(located.instance))
         return self._details(located, with_host_status=with_host_status, with_hints=with_hints)
 
@@ -133,6 +156,30 @@ class ServerService:
     def _pin(self, uuid: str, zone: str | None) -> None:
         with self._api_db.writer() as session:
             build_requests.pin(session, uuid, zone)
+
+    def _remains(self, caller: Caller, uuid: str) -> Remains:
+        with self._api_db.reader() as session:
+            mapping = mappings.instance(session, uuid)
+            spec = build_requests.spec(session, uuid)
+        if spec is None:
+            raise errors.Unavailable("The server's cell does not answer.", cell=mapping.cell_uuid)
+        instance = Instance(
+            uuid=uuid,
+            project_id=mapping.project_id,
+            user_id=mapping.user_id,
+            display_name="",
+            hostname="",
+            vm_state=VmState.BUILDING,
+            task_state=None,
+            flavor=spec.flavor,
+            image_id=spec.image_id,
+            image_properties=spec.image_properties,
+            created_at=mapping.created_at,
+            updated_at=mapping.created_at,
+            requested_zone=spec.availability_zone,
+        )
+        caller.require(rules.SHOW, **target(instance))
+        return Remains(instance)
 
     def _details(self, located: Located, *, with_host_status: bool, with_hints: bool) -> Details:
         hints = None

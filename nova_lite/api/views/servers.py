@@ -13,6 +13,7 @@ from typing import Any
 from nova_lite.api.views.fields import Field, View
 from nova_lite.model import states
 from nova_lite.model.flavor import Flavor
+from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
 from nova_lite.web.versions import Version
@@ -128,7 +129,7 @@ _MORE: View[Seen] = View(
 
 _FOR_OPERATORS: View[Seen] = View(
     Field("OS-EXT-SRV-ATTR:host", lambda seen: seen.instance.host),
-    Field("OS-EXT-SRV-ATTR:instance_name", lambda seen: f"instance-{seen.instance.uuid[:8]}"),
+    Field("OS-EXT-SRV-ATTR:instance_name", lambda seen: f"instance-{seen.instance.uuid}"),
     Field("OS-EXT-SRV-ATTR:hypervisor_hostname", lambda seen: seen.instance.node_name),
     Field("OS-EXT-SRV-ATTR:hostname", lambda seen: seen.instance.hostname, since="2.3"),
     Field("OS-EXT-SRV-ATTR:kernel_id", lambda seen: seen.instance.image_properties.get("kernel_id", ""), since="2.3"),
@@ -177,6 +178,20 @@ def unreachable(uuid: str, project_id: str, created_at: datetime, look: Look, *,
     if is_detailed:
         document |= {"tenant_id": project_id, "created": zulu(created_at)}
     return document
+
+
+def remains(instance: Instance, look: Look) -> dict[str, Any]:
+    """Return what is left to show of one server, asked for by its id, whose cell does not answer."""
+    seen = Seen(instance, look, {})
+    document = unreachable(instance.uuid, instance.project_id, instance.created_at, look, is_detailed=True)
+    document |= {
+        "user_id": instance.user_id,
+        "image": _image(seen),
+        "flavor": _flavor(seen),
+        "OS-EXT-AZ:availability_zone": instance.requested_zone or "UNKNOWN",
+        "OS-EXT-STS:power_state": int(PowerState.NOSTATE),
+    }
+    return document | _GROUPS.render(seen, look.version)
 
 
 def created(instance: Instance, look: Look, admin_password: str, security_groups: object) -> dict[str, Any]:

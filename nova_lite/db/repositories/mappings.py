@@ -28,6 +28,7 @@ class InstanceMapping:
     project_id: str
     user_id: str
     is_queued_for_delete: bool
+    created_at: datetime
 
 
 def cells(session: Session) -> list[Cell]:
@@ -88,7 +89,9 @@ def instance(session: Session, uuid: str) -> InstanceMapping:
     row = session.get(InstanceMappingRow, uuid)
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
-    return InstanceMapping(row.instance_uuid, row.cell_uuid, row.project_id, row.user_id, row.queued_for_delete)
+    return InstanceMapping(
+        row.instance_uuid, row.cell_uuid, row.project_id, row.user_id, row.queued_for_delete, row.created_at
+    )
 
 
 def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: int) -> list[tuple[str, str, datetime]]:
@@ -130,6 +133,18 @@ def queue_for_delete(session: Session, uuid: str) -> None:
     """Stop counting an instance: it is being deleted."""
     session.execute(
         sa.update(InstanceMappingRow).where(InstanceMappingRow.instance_uuid == uuid).values(queued_for_delete=True)
+    )
+
+
+def wanted(session: Session, uuids: Sequence[str]) -> set[str]:
+    """Return those of ``uuids`` that are mapped and were not deleted before a cell was chosen."""
+    return set(
+        session.scalars(
+            sa.select(InstanceMappingRow.instance_uuid).where(
+                InstanceMappingRow.instance_uuid.in_(uuids),
+                sa.or_(InstanceMappingRow.cell_uuid.is_not(None), InstanceMappingRow.queued_for_delete.is_(False)),
+            )
+        )
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nova_lite.db.repositories import instances
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
@@ -227,7 +228,10 @@ def test_a_cell_that_is_down_is_left_out(cloud: Cloud) -> None:
     assert bare[1]["status"] == "UNKNOWN"
     assert bare[1]["tenant_id"] == "demo"
     assert ids(cloud.client(version="2.69").get("/servers", limit="5")) == [near.uuid]
-    assert cloud.client().get(f"/servers/{far.uuid}").status_code == 503
+    shown = cloud.client().get(f"/servers/{far.uuid}").json["server"]
+    assert (shown["status"], shown["flavor"]["original_name"]) == ("UNKNOWN", "m1.tiny")
+    assert cloud.client("mallory:elsewhere").get(f"/servers/{far.uuid}").status_code == 404
+    assert cloud.client(version="2.68").get(f"/servers/{far.uuid}").status_code == 503
     assert cloud.client().delete(f"/servers/{far.uuid}").status_code == 503
 
 
@@ -242,3 +246,12 @@ def test_one_query_a_cell_and_page(cloud: Cloud, client: Client, admin: Client) 
     with cloud.counted() as statements:
         assert len(ids(admin.get("/servers/detail", all_tenants="1"))) == 12
     assert len(statements) == 1 + 3 + 1 + 3  # and the hosts' states, by cell
+
+
+def test_a_server_deleted_on_its_way_into_a_cell_is_not_listed(cloud: Cloud, client: Client) -> None:
+    ghost = cloud.add_server(None, task_state=TaskState.SCHEDULING, vm_state=VmState.BUILDING)
+    with cloud.cells.get(CELL1).db.writer() as session:
+        instances.add(session, ghost)
+    assert ids(client.get("/servers")) == [ghost.uuid]
+    assert client.delete(f"/servers/{ghost.uuid}").status_code == 204
+    assert ids(client.get("/servers")) == []
