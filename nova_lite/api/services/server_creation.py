@@ -222,7 +222,7 @@ class ServerCreationService:
                     vcpus=instance.flavor.vcpus,
                     ram_mib=instance.flavor.ram_mib,
                 )
-                build_requests.add(session, instance, spec)
+            build_requests.add(session, made, spec)
             workflow = Workflow(
                 uuid=str(uuids.uuid4()),
                 kind="schedule",

@@ -11,17 +11,24 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
 
 
-def add(session: Session, instance: Instance, spec: RequestSpec) -> None:
-    """Record an accepted server and its request."""
-    session.add(
-        BuildRequestRow(
-            instance_uuid=instance.uuid,
-            project_id=instance.project_id,
-            instance=msgspec.to_builtins(instance),
-            created_at=instance.created_at,
-        )
+def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> None:
+    """Record accepted servers of one request: two statements, however many they are."""
+    session.execute(
+        sa.insert(BuildRequestRow),
+        [
+            {
+                "instance_uuid": instance.uuid,
+                "project_id": instance.project_id,
+                "instance": msgspec.to_builtins(instance),
+                "created_at": instance.created_at,
+            }
+            for instance in instances
+        ],
     )
-    session.add(RequestSpecRow(instance_uuid=instance.uuid, spec=msgspec.to_builtins(spec)))
+    asked = msgspec.to_builtins(spec)
+    session.execute(
+        sa.insert(RequestSpecRow), [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances]
+    )
 
 
 def get(session: Session, instance_uuid: str, *, for_update: bool = False) -> Instance | None:

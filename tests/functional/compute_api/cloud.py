@@ -55,6 +55,7 @@ class Cloud:
     """The API and the databases under it."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.conf = _configuration(directory)
         name = f"cloud{next(_clouds)}"
         self.api_db = Database(self.conf.api_database.connection)
@@ -97,7 +98,7 @@ class Cloud:
                 vcpus=instance.flavor.vcpus,
                 ram_mib=instance.flavor.ram_mib,
             )
-            build_requests.add(session, instance, make_spec(instance))
+            build_requests.add(session, [instance], make_spec(instance))
         if cell_uuid is not None:
             with self.cells.get(cell_uuid).db.writer() as session:
                 instances.add(session, instance)
@@ -120,6 +121,12 @@ class Cloud:
         cell.db.close()
         self.cell_files[cell_uuid].unlink()
 
+    def break_api(self) -> None:
+        """Make the API database fail, as one without its tables does."""
+        self.cells.all()
+        self.api_db.close()
+        (self.directory / "api.sqlite").unlink()
+
     def counted(self) -> "_Counted":
         """Return a context manager that collects every statement sent to any database."""
         return _Counted(self)
@@ -130,6 +137,7 @@ class Cloud:
             session.add(
                 FlavorRow(flavorid="2", name="m1.small", vcpus=2, memory_mb=2048, root_gb=20, extra_specs={"a": "b"})
             )
+            session.add(FlavorRow(flavorid="0", name="diskless", vcpus=1, memory_mb=64, root_gb=0))
             session.add(FlavorRow(flavorid="9", name="secret", vcpus=1, memory_mb=64, root_gb=1, is_public=False))
 
 
