@@ -1,0 +1,86 @@
+"""The ``openstack`` command, as it comes, against ``nova-lite up``."""
+
+from pathlib import Path
+
+from nova_lite.testing.cloud import eventually
+from tests.functional.clients.conftest import OpenStack, client, nova_lite_up
+
+JSON = ("-f", "json")
+
+
+def test_the_life_of_a_server(openstack: OpenStack) -> None:
+    created = openstack(
+        "server", "create", "--flavor", "m1.tiny", "--image", "tiny", "--nic", "none", "--wait", "vm1", *JSON
+    )
+    assert (created["name"], created["status"]) == ("vm1", "ACTIVE")
+    [listed] = openstack("server", "list", *JSON)
+    assert (listed["ID"], listed["Name"], listed["Status"]) == (created["id"], "vm1", "ACTIVE")
+    assert (listed["Image"], listed["Flavor"]) == ("tiny", "m1.tiny")
+    shown = openstack("server", "show", "vm1", *JSON)
+    assert (shown["id"], shown["OS-EXT-STS:vm_state"]) == (created["id"], "active")
+    assert "vm1 login:" in openstack("console", "log", "show", "vm1")
+
+    openstack("server", "stop", "vm1")
+    eventually(lambda: openstack("server", "show", "vm1", *JSON)["status"] == "SHUTOFF", "vm1 is shut off")
+    openstack("server", "start", "vm1")
+    eventually(lambda: openstack("server", "show", "vm1", *JSON)["status"] == "ACTIVE", "vm1 is active")
+    openstack("server", "reboot", "--wait", "vm1")
+    openstack("server", "reboot", "--hard", "--wait", "vm1")
+    openstack("server", "set", "--name", "renamed", "vm1")
+    assert openstack("server", "show", "renamed", *JSON)["status"] == "ACTIVE"
+    openstack("server", "delete", "--wait", "renamed")
+    assert openstack("server", "list", *JSON) == []
+    assert "No Server found for renamed" in openstack("server", "show", "renamed", fails=True)
+
+
+def test_what_there_is(openstack: OpenStack) -> None:
+    assert "m1.tiny" in {flavor["Name"] for flavor in openstack("flavor", "list", *JSON)}
+    assert [image["Name"] for image in openstack("image", "list", *JSON)] == ["tiny"]
+    hosts = {"cell1-host1", "cell1-host2", "cell2-host1", "cell2-host2"}
+    assert {found["Hypervisor Hostname"] for found in openstack("hypervisor", "list", *JSON)} == hosts
+    services = openstack("compute", "service", "list", *JSON)
+    assert {found["Host"] for found in services if found["Binary"] == "nova-compute"} == hosts
+    assert {found["State"] for found in services} == {"up"}
+    assert {found["name"] for found in openstack("resource", "provider", "list", *JSON)} == hosts
+    assert {found["Type"] for found in openstack("catalog", "list", *JSON)} == {
+        "compute",
+        "placement",
+        "image",
+        "identity",
+    }
+    assert openstack("availability", "zone", "list", "--compute", *JSON)[0]["Zone Name"] == "nova"
+
+
+def test_a_server_nobody_can_take_says_why(openstack: OpenStack) -> None:
+    openstack("flavor", "create", "--ram", "64", "--disk", "1000000", "wide")
+    said = openstack(
+        *("server", "create", "--flavor", "wide", "--image", "tiny", "--nic", "none", "--wait", "vm2"), fails=True
+    )
+    assert "Error creating server: vm2" in said
+    assert "No valid host" in openstack("server", "show", "vm2", *JSON)["fault"]["message"]
+    openstack("server", "delete", "--wait", "vm2")
+    openstack("flavor", "delete", "wide")
+
+
+def test_the_image_service_only_reads(openstack: OpenStack) -> None:
+    assert "only reads" in openstack("image", "delete", "tiny", fails=True)
+
+
+def test_another_user_sees_their_own_only(state_dir: Path, openstack: OpenStack) -> None:
+    demo = client(state_dir, "nova-lite-demo")
+    demo("server", "create", "--flavor", "m1.nano", "--image", "tiny", "--nic", "none", "--wait", "theirs", *JSON)
+    assert openstack("server", "list", *JSON) == []
+    assert [server["Name"] for server in openstack("server", "list", "--all-projects", *JSON)] == ["theirs"]
+    assert "Policy doesn't allow" in demo("hypervisor", "list", fails=True)
+    demo("server", "delete", "--wait", "theirs")
+
+
+def test_servers_survive_a_restart(tmp_path: Path) -> None:
+    with nova_lite_up(tmp_path, "--cells", "1", "--hosts", "1"):
+        created = client(tmp_path)(
+            *("server", "create", "--flavor", "m1.tiny", "--image", "tiny", "--nic", "none", "--wait", "vm1", *JSON)
+        )
+    with nova_lite_up(tmp_path, "--cells", "1", "--hosts", "1"):
+        openstack = client(tmp_path)
+        assert openstack("server", "show", "vm1", *JSON)["id"] == created["id"]
+        openstack("server", "reboot", "--hard", "--wait", "vm1")

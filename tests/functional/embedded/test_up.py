@@ -1,0 +1,92 @@
+"""``nova-lite up`` as a process: what it prints, its exit codes, how it stops."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nova_lite.embedded import state
+from nova_lite.embedded.http import HOST
+from nova_lite.testing import cloud as clouds
+
+
+def up(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``nova-lite up`` where it is expected to end by itself."""
+    command = [sys.executable, "-m", "nova_lite.cmd.cloud", "up", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_says_what_to_do_next_and_stops_when_told(tmp_path: Path, number: signal.Signals) -> None:
+    image = tmp_path / "own.raw"
+    image.write_bytes(bytes(512))
+    command = [sys.executable, "-m", "nova_lite.cmd.cloud", "up", "--driver", "fake", "--port-base", "0"]
+    command += ["--state-dir", str(tmp_path / "cloud"), "--image", f"mine={image}", "--cells", "1", "--hosts", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Stop it"):
+                break
+        said = "".join(lines)
+        assert "1 cells with 1 hosts each; guests are imitated (--driver fake)" in said
+        assert f"OS_CLIENT_CONFIG_FILE={tmp_path}/cloud/clouds.yaml" in said
+        assert "--image mine --nic none" in said
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out.strip(), err) == (0, "stopping", "")
+
+
+def test_a_taken_port_is_3(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind((HOST, 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        done = up("--driver", "fake", "--state-dir", str(tmp_path / "cloud"), "--port-base", port)
+    assert done.returncode == 3
+    assert f"Port {port}" in done.stderr
+    assert "--port-base" in done.stderr
+
+
+def test_a_state_directory_in_use_is_4(tmp_path: Path) -> None:
+    with clouds.running(tmp_path, cells=1, hosts=1):
+        done = up("--driver", "fake", "--state-dir", str(tmp_path), "--port-base", "0")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "is in use by the cloud with pid" in done.stderr
+
+
+def test_missing_libvirt_is_5(tmp_path: Path) -> None:
+    nowhere = f"qemu+unix:///system?socket={tmp_path}/no"
+    done = up(
+        "--driver", "libvirt", "--state-dir", str(tmp_path / "cloud"), "--port-base", "0", "--libvirt-uri", nowhere
+    )
+    assert done.returncode == 5
+    assert "--driver fake" in done.stderr
+
+
+def test_a_newer_state_directory_is_6(tmp_path: Path) -> None:
+    (tmp_path / "cloud.json").write_text(f'{{"format": {state.FORMAT + 1}}}')
+    done = up("--driver", "fake", "--state-dir", str(tmp_path), "--port-base", "0")
+    assert done.returncode == 6
+    assert "newer release" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--cells", "0"], id="no cells"),
+        pytest.param(["--hosts", "many"], id="no number"),
+        pytest.param(["--port-base", "70000"], id="no port"),
+        pytest.param(["--driver", "xen"], id="unknown driver"),
+        pytest.param(["--image", "name=/does/not/exist"], id="no image file"),
+    ],
+)
+def test_a_wrong_command_line_is_2(tmp_path: Path, arguments: list[str]) -> None:
+    done = up("--state-dir", str(tmp_path / "cloud"), *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
+    assert not (tmp_path / "cloud").exists()
