@@ -8,12 +8,16 @@ from oslo_config import cfg
 
 from nova_lite.api import faults, urls
 from nova_lite.api.handlers import (
+    availability_zones,
     compute_services,
     extra_specs,
     flavor_access,
     flavors,
     hypervisors,
+    instance_actions,
     keypairs,
+    limits,
+    quota_sets,
     server_actions,
     server_metadata,
     servers,
@@ -21,13 +25,16 @@ from nova_lite.api.handlers import (
 )
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
+from nova_lite.api.services.availability_zones import AvailabilityZoneService
 from nova_lite.api.services.compute_services import ComputeServiceService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
 from nova_lite.api.services.hypervisors import HypervisorService
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.instance_actions import InstanceActionService
 from nova_lite.api.services.keypairs import KeypairService
+from nova_lite.api.services.limits import LimitService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_lists import ServerListService
@@ -57,12 +64,19 @@ class Backing:
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
-    return [*_server_routes(backing), *_flavor_routes(backing), *_keypair_routes(backing), *_host_routes(backing)]
+    return [
+        *_server_routes(backing),
+        *_flavor_routes(backing),
+        *_keypair_routes(backing),
+        *_host_routes(backing),
+        *_quota_routes(backing),
+    ]
 
 
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
     lookup = ServerLookup(api_db, cells)
+    actions = InstanceActionService(api_db, cells)
     metadata = ServerMetadataService(conf, api_db, lookup)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
@@ -72,6 +86,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
         ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, api_bus))),
         ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup))),
+        ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
+        ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
         ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),
     ]
@@ -101,10 +117,21 @@ def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
     ]
 
 
+def _quota_routes(backing: Backing) -> list[tuple[str, object]]:
+    service = LimitService(backing.conf, backing.api_db)
+    return [
+        ("/limits", limits.Limits(service)),
+        ("/os-quota-sets/{project_id}", quota_sets.QuotaSet(service)),
+        ("/os-quota-sets/{project_id}/detail", quota_sets.QuotaSetDetail(service)),
+        ("/os-quota-sets/{project_id}/defaults", quota_sets.QuotaSetDefaults(service)),
+    ]
+
+
 def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout)
     nodes = HypervisorService(conf, cells, fanout)
+    zones = AvailabilityZoneService(conf, api_db, fanout)
     return [
         ("/os-services", compute_services.ComputeServices(services)),
         ("/os-services/{service_id}", compute_services.ComputeService(services)),
@@ -114,6 +141,8 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
         ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
+        ("/os-availability-zone", availability_zones.AvailabilityZones(zones)),
+        ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail(zones)),
     ]
 
 

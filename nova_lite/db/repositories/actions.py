@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
 from nova_lite.db.columns import utcnow
+from nova_lite.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,52 @@ def of_instance(session: Session, instance_uuid: str) -> list[InstanceAction]:
     return [_action(row, ()) for row in rows]
 
 
+def page(
+    session: Session,
+    instance_uuid: str,
+    limit: int,
+    *,
+    marker: str | None = None,
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> list[InstanceAction]:
+    """Return an instance's actions, newest first, behind the one of request ``marker``, without their events.
+
+    ``since`` and ``before`` bound when they last changed. Raises Invalid when ``marker`` did nothing to the instance.
+    """
+    statement = (
+        sa.select(InstanceActionRow)
+        .where(InstanceActionRow.instance_uuid == instance_uuid)
+        .order_by(InstanceActionRow.start_time.desc(), InstanceActionRow.id.desc())
+        .limit(limit)
+    )
+    if since is not None:
+        statement = statement.where(InstanceActionRow.updated_at >= since)
+    if before is not None:
+        statement = statement.where(InstanceActionRow.updated_at <= before)
+    if marker is not None:
+        last = session.scalar(
+            sa.select(InstanceActionRow).filter_by(instance_uuid=instance_uuid, request_id=marker).limit(1)
+        )
+        if last is None:
+            raise Invalid(f"marker: request {marker[:64]!r} could not be found")
+        statement = statement.where(
+            sa.or_(
+                InstanceActionRow.start_time < last.start_time,
+                sa.and_(InstanceActionRow.start_time == last.start_time, InstanceActionRow.id < last.id),
+            )
+        )
+    return [_action(row, ()) for row in session.scalars(statement)]
+
+
 def of_request(session: Session, instance_uuid: str, request_id: str) -> InstanceAction | None:
     """Return the action a request did to an instance, with its events, or None."""
-    row = session.scalar(sa.select(InstanceActionRow).filter_by(instance_uuid=instance_uuid, request_id=request_id))
+    row = session.scalar(
+        sa.select(InstanceActionRow)
+        .filter_by(instance_uuid=instance_uuid, request_id=request_id)
+        .order_by(InstanceActionRow.id)
+        .limit(1)
+    )
     if row is None:
         return None
     events = session.scalars(
