@@ -130,7 +130,7 @@ class PlacementClient:
 
 
 def _adapter(conf: cfg.ConfigOpts) -> Adapter:
-    """Return the HTTP client that ``[placement]`` describes: with credentials, or with the token of a noauth2 service."""
+    """Return the HTTP client ``[placement]`` describes: with credentials, or with the token of a noauth2 service."""
     if conf.placement.noauth_token:
         session = Session(timeout=_TIMEOUT_S)
         headers = {"X-Auth-Token": conf.placement.noauth_token}

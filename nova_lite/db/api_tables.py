@@ -116,7 +116,9 @@ class FlavorProjectRow(ApiBase):
 
     __tablename__ = "flavor_projects"
 
-    flavor_id: Mapped[int] = mapped_column(sa.Integer, sa.ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True)
+    flavor_id: Mapped[int] = mapped_column(
+        sa.Integer, sa.ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True
+    )
     project_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
 
 

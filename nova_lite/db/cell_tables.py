@@ -101,9 +101,7 @@ class InstanceActionEventRow(CellBase):
     __tablename__ = "instance_action_events"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
-    action_id: Mapped[int] = mapped_column(
-        BigId, sa.ForeignKey("instance_actions.id", ondelete="CASCADE"), index=True
-    )
+    action_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("instance_actions.id", ondelete="CASCADE"), index=True)
     event: Mapped[str] = mapped_column(sa.String(64))
     start_time: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
     finish_time: Mapped[datetime | None] = mapped_column(Timestamp)

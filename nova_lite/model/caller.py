@@ -1,4 +1,4 @@
-"""Who makes a request, and what policy lets them do. No I/O here: who the caller is gets decided in ``web/caller.py``."""
+"""Who makes a request, and what policy lets them do. No I/O: who the caller is, ``web/caller.py`` finds out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

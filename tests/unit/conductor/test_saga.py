@@ -264,9 +264,8 @@ def test_a_killed_conductor_is_resumed_where_it_stood(db: Database, place: str) 
 @pytest.mark.parametrize("place", _kill_at("badly"))
 def test_a_conductor_killed_while_undoing_is_resumed(db: Database, place: str) -> None:
     workflow = _add(db)
-    failing = {"b": [errors.Invalid("no")]}
-    _killed_once(db, workflow, place, Diary(raising=dict(failing)))
-    diary = Diary(raising=dict(failing))
+    _killed_once(db, workflow, place, Diary(raising={"b": [errors.Invalid("no")]}))
+    diary = Diary(raising={"b": [errors.Invalid("no")]})
     _expire_leases(db)
     _runner(db, diary, owner="two").run(workflow)
     ended = _get(db, workflow)
