@@ -23,8 +23,18 @@ def look(req: falcon.Request, instance: Instance | None = None) -> Look:
     )
 
 
-def visible_host_status(caller: Caller, status: str | None) -> str | None:
-    """Return the part of a host's state that ``caller`` may see, or None."""
-    if status is None or caller.may(rules.SHOW_HOST_STATUS):
-        return status
-    return status if status == "UNKNOWN" and caller.may(rules.SHOW_HOST_UNKNOWN) else None
+class HostStatusSight:
+    """What a caller may see of the states of hosts; asks policy once, however many servers there are."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._sees_all = caller.may(rules.SHOW_HOST_STATUS)
+        self._sees_unknown = self._sees_all or caller.may(rules.SHOW_HOST_UNKNOWN)
+
+    @property
+    def sees_any(self) -> bool:
+        """Whether there is any state the caller may see."""
+        return self._sees_unknown
+
+    def of(self, status: str | None) -> str | None:
+        """Return ``status`` if the caller may see it, else None."""
+        return status if self._sees_all or (self._sees_unknown and status == "UNKNOWN") else None

@@ -9,7 +9,7 @@ import falcon
 
 from nova_lite import errors
 from nova_lite.api import urls
-from nova_lite.api.handlers.looks import look, visible_host_status
+from nova_lite.api.handlers.looks import HostStatusSight, look
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
@@ -131,13 +131,13 @@ def _send_page(
 
 def _page_document(req: falcon.Request, found: ServerPage, *, is_detailed: bool) -> dict[str, Any]:
     seen_by = look(req)
-    caller: Caller = req.context.caller
+    sight = HostStatusSight(req.context.caller)
     servers: list[dict[str, Any]]
     if is_detailed:
         servers = [
             views.detail(
                 views.Seen(each, seen_by, found.hints.get(each.uuid, {})),
-                visible_host_status(caller, found.host_statuses.get(each.uuid)),
+                sight.of(found.host_statuses.get(each.uuid)),
             )
             for each in found.servers
         ]
@@ -156,10 +156,9 @@ def _page_document(req: falcon.Request, found: ServerPage, *, is_detailed: bool)
 
 def _wants(req: falcon.Request) -> dict[str, bool]:
     """Return what the answer will show that is not read with a server."""
-    caller: Caller = req.context.caller
-    sees_status = caller.may(rules.SHOW_HOST_STATUS) or caller.may(rules.SHOW_HOST_UNKNOWN)
+    sight = HostStatusSight(req.context.caller)
     return {
-        "with_host_status": req.context.version >= views.HOST_STATUS and sees_status,
+        "with_host_status": req.context.version >= views.HOST_STATUS and sight.sees_any,
         "with_hints": req.context.version >= views.HINTS,
     }
 
@@ -169,7 +168,7 @@ def _seen(req: falcon.Request, found: Details) -> views.Seen:
 
 
 def _host_status(req: falcon.Request, found: Details) -> str | None:
-    return visible_host_status(req.context.caller, found.host_status)
+    return HostStatusSight(req.context.caller).of(found.host_status)
 
 
 def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version: Version) -> NewServers:
