@@ -17,7 +17,7 @@ from tests.integration.stack.clients import openstack as run_openstack
 from tests.integration.stack.deployment import FLAVOR, IMAGE, Deployment
 from tests.integration.stack.keystone import ADMIN, DEMO, OTHER, READER
 from tests.integration.stack.processes import birth, wait_until
-from tests.integration.stack.services import CELLS
+from tests.integration.stack.services import CELLS, STOP_S
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -148,7 +148,7 @@ def test_placement_is_for_administrators(deployment: Deployment) -> None:
 
 def test_without_keystone_requests_are_put_off_not_refused(deployment: Deployment) -> None:
     fresh = [deployment.neighbours.keystone.token(DEMO) for _ in range(2)]
-    urls = (f"{deployment.services.api_url}/servers", f"{deployment.services.placement_url}/resource_classes")
+    urls = (f"{deployment.services.api_url}/servers", f"{deployment.services.placement_url}/resource_providers")
     deployment.neighbours.keystone.stop()
     for url, token in zip(urls, fresh, strict=True):
         answer = call(url, token=token)
@@ -163,7 +163,7 @@ def test_without_keystone_requests_are_put_off_not_refused(deployment: Deploymen
 @pytest.mark.parametrize("name", ["api", "placement"])
 def test_both_apis_have_several_workers_and_survive_one(deployment: Deployment, name: str) -> None:
     services = deployment.services
-    url = f"{services.api_url}/flavors" if name == "api" else f"{services.placement_url}/traits"
+    url = f"{services.api_url}/flavors" if name == "api" else f"{services.placement_url}/resource_providers"
     token = deployment.neighbours.keystone.token(ADMIN)
     wait_until(lambda: len(services.workers(name)) == 2, "two workers", timeout_s=30)
     before = services.workers(name)
@@ -251,11 +251,13 @@ def test_every_process_ends_well_when_asked_and_work_goes_on_afterwards(deployme
     began = time.monotonic()
     for name in services.names:
         deployment.site.processes.send(name, signal.SIGTERM)
-    exits = {name: services.stop(name) for name in services.names}
+    for name in services.names:
+        deployment.site.processes.wait_ended(name, timeout_s=STOP_S)
     took = time.monotonic() - began
+    exits = {name: deployment.site.processes.exit_code(name) for name in services.names}
 
     assert exits == dict.fromkeys(services.names, 0)
-    assert took < 25
+    assert took < STOP_S
     assert [pid for pid in [*pids.values(), *workers] if birth(pid) is not None] == []
     assert guests(deployment) == {server.id: ["cell1-fake"]}, "guests run on without their agent"
 
