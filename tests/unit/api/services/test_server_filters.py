@@ -1,0 +1,114 @@
+"""Filters and order of lists of servers, as clients write them."""
+
+import random
+import re
+import time
+from datetime import datetime
+
+import pytest
+import sqlalchemy as sa
+
+from nova_lite.api.services import server_filters
+from nova_lite.db.repositories.instance_lists import Pattern
+from nova_lite.errors import Invalid
+from nova_lite.model.states import TaskState, VmState
+
+TEXTS = ("", "web", "web1", "a web", "aaab", "100%", "a_b", "a/b", "a\\b", "A", "Ä")
+PLAIN = ("", "web", "^web", "web$", "^web$", "w.b", "a.*b", "^a.*b$", ".*", "^.*$", "a.*a.*b", r"a\.b", "^", "$")
+SPECIAL_TO_LIKE = ("%", "_", "/")
+
+
+@pytest.mark.parametrize("expression", [*PLAIN, *SPECIAL_TO_LIKE])
+def test_patterns_agree_with_regular_expressions(expression: str) -> None:
+    pattern = server_filters.pattern("name", expression)
+    for text in TEXTS:
+        assert pattern.matches(text) == (re.search(expression, text) is not None), text
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_patterns_agree_with_like(seed: int) -> None:
+    dice = random.Random(seed)
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.execute(sa.text("PRAGMA case_sensitive_like=ON"))
+        for _ in range(50):
+            expression = "".join(dice.choice(["a", "b", ".", ".*", "%", "_", "/"]) for _ in range(dice.randrange(6)))
+            expression = dice.choice(["", "^"]) + expression + dice.choice(["", "$"])
+            text = "".join(dice.choice("ab%_/") for _ in range(dice.randrange(7)))
+            pattern = server_filters.pattern("name", expression)
+            is_like = connection.scalar(sa.select(sa.literal(text).like(pattern.like, escape="/")))
+            is_found = re.search(expression, text) is not None
+            assert (pattern.matches(text), bool(is_like)) == (is_found, is_found), (expression, text)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("expression", ["(a+)+$", "[ab]", "a|b", "a{2}", "a+", "a?", "*", r"\d", "a^b", "a$b", "a\\"])
+def test_what_could_take_for_ever_is_refused(expression: str) -> None:
+    with pytest.raises(Invalid, match="name"):
+        server_filters.pattern("name", expression)
+
+
+def test_a_long_pattern_takes_no_time() -> None:
+    pattern = server_filters.pattern("name", ".*a" * 80 + "$")
+    began = time.monotonic()
+    assert not pattern.matches("a" * 254 + "b")
+    assert time.monotonic() - began < 1
+
+
+def test_an_empty_pattern_is_in_everything() -> None:
+    assert Pattern(((),)).matches("anything")
+
+
+@pytest.mark.parametrize(
+    ("keys", "directions", "order"),
+    [
+        pytest.param([], [], [("created_at", True), ("uuid", True)], id="newest first"),
+        pytest.param([], ["asc"], [("created_at", False), ("uuid", False)], id="oldest first"),
+        pytest.param(
+            ["display_name"],
+            ["asc"],
+            [("display_name", False), ("created_at", False), ("uuid", False)],
+            id="ties as the last key",
+        ),
+        pytest.param(
+            ["host", "uuid"], ["asc"], [("host", False), ("uuid", False), ("created_at", False)], id="direction goes on"
+        ),
+        pytest.param(["deleted", "uuid"], [], [("uuid", True), ("created_at", True)], id="meaningless key"),
+        pytest.param(["uuid", "uuid"], ["asc", "desc"], [("uuid", False), ("created_at", False)], id="key twice"),
+    ],
+)
+def test_orders(keys: list[str], directions: list[str], order: list[tuple[str, bool]]) -> None:
+    assert server_filters.sort_order(keys, directions) == order
+
+
+def test_a_status_means_states() -> None:
+    query = server_filters.instance_query({"status": ["active"]}, [], project_id="p", known_status_only=True)
+    assert query is not None
+    assert query.states is not None
+    assert (VmState.ACTIVE, None) in query.states
+    assert (VmState.ACTIVE, TaskState.POWERING_OFF) in query.states
+    assert (VmState.ACTIVE, TaskState.REBOOTING) not in query.states
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("2026-01-02T03:04:05Z", datetime.fromisoformat("2026-01-02T03:04:05"), id="UTC"),
+        pytest.param("2026-01-02T03:04:05+02:00", datetime.fromisoformat("2026-01-02T01:04:05"), id="offset"),
+        pytest.param("2026-01-02", datetime.fromisoformat("2026-01-02"), id="day"),
+        pytest.param("2026-01-02 03:04", datetime.fromisoformat("2026-01-02T03:04"), id="with a space"),
+    ],
+)
+def test_times(text: str, expected: datetime) -> None:
+    assert server_filters.moment("changes-since", text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "0001-01-01T00:00:00+23:59"])
+def test_no_times(text: str) -> None:
+    with pytest.raises(Invalid, match="changes-since"):
+        server_filters.moment("changes-since", text)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", True), ("1", True), ("True", True), ("0", False)])
+def test_all_projects(value: str, expected: bool) -> None:
+    assert server_filters.asks_all_projects({"all_tenants": [value]}) is expected

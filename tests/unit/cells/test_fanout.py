@@ -1,0 +1,120 @@
+"""Asking every cell at once."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+from oslo_config import cfg
+
+from nova_lite import config
+from nova_lite.cells.fanout import Fanout, merged
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.db.api_tables import ApiBase
+from nova_lite.db.repositories import mappings
+from nova_lite.errors import Invalid, Unavailable
+from nova_lite.model.host import CELL0_UUID, Cell
+from nova_lite.storage import Database
+
+CELL1 = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.fixture
+def conf() -> cfg.ConfigOpts:
+    made = config.load(files=[])
+    made.set_override("timeout", 0.3, group="cells")
+    return made
+
+
+@pytest.fixture
+def cells(conf: cfg.ConfigOpts, tmp_path: Path) -> Iterator[Cells]:
+    api_db = Database(f"sqlite:///{tmp_path / 'api'}")
+    ApiBase.metadata.create_all(api_db.engine)
+    with api_db.writer() as session:
+        for uuid in (CELL0_UUID, CELL1):
+            mappings.add_cell(session, Cell(uuid, uuid[:1], "none:///", f"sqlite:///{tmp_path / uuid}"))
+    made = Cells(conf, api_db)
+    yield made
+    made.close()
+    api_db.close()
+
+
+@pytest.fixture
+def fanout(conf: cfg.ConfigOpts, cells: Cells) -> Iterator[Fanout]:
+    made = Fanout(conf, cells)
+    yield made
+    made.close()
+
+
+def _name(cell: OpenCell) -> str:
+    return cast(str, cell.cell.name)
+
+
+def test_every_answer_comes_with_its_cell(fanout: Fanout) -> None:
+    answers = fanout.ask(_name)
+    assert answers.found == {CELL0_UUID: "0", CELL1: "1"}
+    assert answers.down == {}
+    assert fanout.ask(_name, with_cell0=False).found == {CELL1: "1"}
+
+
+def test_all_are_asked_at_the_same_time(fanout: Fanout) -> None:
+    together = threading.Barrier(2)
+    assert len(fanout.ask(lambda cell: together.wait(timeout=5)).found) == 2
+
+
+def test_a_cell_that_fails_is_told_and_the_others_answer(fanout: Fanout) -> None:
+    def fail_in_cell1(cell: OpenCell) -> str:
+        if cell.cell.uuid == CELL1:
+            raise Unavailable("gone")
+        return "well"
+
+    answers = fanout.ask(fail_in_cell1)
+    assert answers.found == {CELL0_UUID: "well"}
+    assert answers.down == {CELL1: "gone"}
+
+
+def test_a_mistake_is_no_dead_cell(fanout: Fanout) -> None:
+    def refuse(cell: OpenCell) -> str:
+        raise Invalid("wrong")
+
+    with pytest.raises(Invalid):
+        fanout.ask(refuse)
+
+
+def test_a_silent_cell_costs_one_deadline_and_then_nothing(fanout: Fanout) -> None:
+    released = threading.Event()
+
+    def hang_in_cell1(cell: OpenCell) -> str:
+        if cell.cell.uuid == CELL1:
+            released.wait(30)
+        return "well"
+
+    try:
+        for _ in range(3):
+            answers = fanout.ask(hang_in_cell1)
+            assert list(answers.found) == [CELL0_UUID]
+            assert list(answers.down) == [CELL1]
+        began = time.monotonic()
+        assert fanout.ask(hang_in_cell1).down.keys() == {CELL1}
+        assert time.monotonic() - began < 0.25
+    finally:
+        released.set()
+    until = time.monotonic() + 5
+    while fanout.ask(_name).down and time.monotonic() < until:
+        pass
+    assert fanout.ask(_name).down == {}
+
+
+def test_merging_takes_no_more_than_is_wanted() -> None:
+    taken: list[int] = []
+
+    def counting(numbers: range) -> Iterator[int]:
+        for number in numbers:
+            taken.append(number)
+            yield number
+
+    found = merged([counting(range(0, 100, 2)), counting(range(1, 100, 2))], key=lambda number: number)
+    assert [next(found) for _ in range(4)] == [0, 1, 2, 3]
+    assert len(taken) <= 6
