@@ -23,6 +23,7 @@ from nova_lite.compute import image_format
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.guest import BaseImage
 from nova_lite.model.image import Image
+from nova_lite.model.plain import known
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class ImageClient(Protocol):
         ...
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class _Note:
     """What the cache wrote down of an image once it had proved good. ``size`` is that of the file."""

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from nova_lite import errors
+from nova_lite.model.plain import known
 
 #: Files whose names end so are images; anything else in the directory is left alone.
 SUFFIXES = frozenset({".qcow2", ".raw", ".img", ".iso"})
@@ -25,6 +26,7 @@ _NAMESPACE = uuid.UUID("5b6f2f0a-6c0d-4f0e-9f0a-3d6c1d4e7a11")
 _CHUNK = 1 << 20
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class StoredImage:
     """One image of the directory: its sidecar's content. Sizes in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB.

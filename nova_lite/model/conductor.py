@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from nova_lite.model.guest import HostResources, PowerState
+from nova_lite.model.plain import known
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class HostReport:
     """A compute host introduces itself: its service and its hypervisor. ``node`` is the compute node's UUID."""
@@ -14,6 +16,7 @@ class HostReport:
     resources: HostResources
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class ExpectedGuest:
     """An instance that belongs on a host, as its cell knows it; not ``is_settled`` while work on it is under way."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from nova_lite.model.plain import known
+
 
 class PowerState(IntEnum):
     """A guest's power state, with the numbers the Compute API shows in ``OS-EXT-STS:power_state``."""
@@ -51,6 +53,7 @@ class BaseImage:
     virtual_size: int
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A guest as the hypervisor has it."""

@@ -5,9 +5,11 @@ from datetime import datetime
 
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
+from nova_lite.model.plain import known
 from nova_lite.model.states import TaskState, VmState
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a server is in ERROR; ``details`` is for administrators."""
@@ -18,6 +20,7 @@ class Fault:
     details: str = ""
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class Instance:
     """One server. Times are naive UTC.

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 
 from nova_lite.model.flavor import Flavor
+from nova_lite.model.plain import known
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class RequestSpec:
     """What one request of one or many equal servers needs.
@@ -36,6 +38,7 @@ class Selection:
     allocations: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class Placed:
     """The scheduler's answer for one instance: the claimed host first, then unclaimed alternates in its cell.

@@ -13,6 +13,7 @@ from nova_lite import errors
 from nova_lite.compute.virt import console
 from nova_lite.compute.virt.faults import FaultScript, Gate
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+from nova_lite.model.plain import known
 
 _GIB = 1024**3
 
@@ -20,6 +21,7 @@ _GIB = 1024**3
 _TRAITS = frozenset({"COMPUTE_NODE", "COMPUTE_IMAGE_TYPE_QCOW2", "COMPUTE_IMAGE_TYPE_RAW"})
 
 
+@known
 @dataclass(frozen=True, slots=True)
 class _Record:
     """One guest, as held in memory and in its file. ``boots`` is how often it was started."""
