@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from nova_lite.api import faults, urls
 from nova_lite.api.handlers import (
+    aggregates,
     availability_zones,
     compute_services,
     extra_specs,
@@ -25,6 +26,7 @@ from nova_lite.api.handlers import (
 )
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
+from nova_lite.api.services.aggregates import AggregateService
 from nova_lite.api.services.availability_zones import AvailabilityZoneService
 from nova_lite.api.services.compute_services import ComputeServiceService
 from nova_lite.api.services.extra_specs import ExtraSpecService
@@ -131,6 +133,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout)
     nodes = HypervisorService(conf, cells, fanout)
+    groups = AggregateService(api_db)
     zones = AvailabilityZoneService(conf, api_db, fanout)
     return [
         ("/os-services", compute_services.ComputeServices(services)),
@@ -141,6 +144,8 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
         ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
+        ("/os-aggregates", aggregates.Aggregates(groups)),
+        ("/os-aggregates/{aggregate_id}", aggregates.AggregateItem(groups)),
         ("/os-availability-zone", availability_zones.AvailabilityZones(zones)),
         ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail(zones)),
     ]

@@ -3,6 +3,7 @@
 from oslo_policy import policy as oslo_policy
 
 from nova_lite.api.policies import (
+    aggregates,
     availability_zones,
     compute_services,
     flavors,
@@ -19,6 +20,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
     """Return every rule, for the application and for the sample policy generator."""
     return [
         *servers.RULES,
+        *aggregates.RULES,
         *availability_zones.RULES,
         *compute_services.RULES,
         *flavors.RULES,
