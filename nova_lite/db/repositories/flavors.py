@@ -19,11 +19,11 @@ _NEVER = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
     "created_at": FlavorRow.__table__.c.created_at,
     "description": sa.func.coalesce(FlavorRow.description, ""),
-    "disabled": FlavorRow.__table__.c.disabled,
+    "disabled": sa.case((FlavorRow.disabled, 1), else_=0),
     "ephemeral_gb": FlavorRow.__table__.c.ephemeral_gb,
     "flavorid": FlavorRow.__table__.c.flavorid,
     "id": FlavorRow.__table__.c.id,
-    "is_public": FlavorRow.__table__.c.is_public,
+    "is_public": sa.case((FlavorRow.is_public, 1), else_=0),
     "memory_mb": FlavorRow.__table__.c.memory_mb,
     "name": FlavorRow.__table__.c.name,
     "root_gb": FlavorRow.__table__.c.root_gb,
