@@ -97,14 +97,16 @@ def test_pages_in_any_order_show_everything_once(cloud: Cloud, admin: Client) ->
 
 
 def test_filters(cloud: Cloud, client: Client, admin: Client) -> None:
-    assert _names(client.get("/flavors")) == ["m1.tiny", "m1.small"]
-    assert _names(client.get("/flavors?is_public=none")) == ["m1.tiny", "m1.small"]
-    assert _names(admin.get("/flavors?is_public=None")) == ["m1.tiny", "m1.small", "secret"]
+    public = _names(client.get("/flavors"))
+    assert {"m1.tiny", "m1.small"} <= set(public)
+    assert "secret" not in public
+    assert _names(client.get("/flavors?is_public=none")) == public
+    assert set(_names(admin.get("/flavors?is_public=None"))) == {*public, "secret"}
     assert _names(admin.get("/flavors?is_public=false")) == ["secret"]
     assert _names(client.get("/flavors?minDisk=2")) == ["m1.small"]
     assert _names(client.get("/flavors?name=tin")) == ["m1.tiny"]
     assert _names(client.get("/flavors?name=%25")) == []
-    assert _names(cloud.client(version="2.74").get("/flavors?unknown=1")) == ["m1.tiny", "m1.small"]
+    assert _names(cloud.client(version="2.74").get("/flavors?unknown=1")) == public
 
 
 def test_disabled_flavors_are_listed_for_administrators_only(cloud: Cloud, client: Client, admin: Client) -> None:
@@ -178,15 +180,17 @@ def test_bad_queries_name_the_parameter(admin: Client, query: str, named: str) -
 
 
 def test_names_and_ids_are_taken_once(cloud: Cloud, admin: Client) -> None:
+    before = len(cloud.rows(cloud.api_db, FlavorRow))
     same_id = admin.post("/flavors", {"flavor": {**BIG, "id": "1"}})
     assert same_id.status_code == 409
     assert same_id.json["conflictingRequest"]["message"] == "Flavor with ID 1 already exists."
     same_name = admin.post("/flavors", {"flavor": {**BIG, "name": "m1.tiny"}})
     assert same_name.json["conflictingRequest"]["message"] == "Flavor with name m1.tiny already exists."
-    assert len(cloud.rows(cloud.api_db, FlavorRow)) == 3
+    assert len(cloud.rows(cloud.api_db, FlavorRow)) == before
 
 
 def test_only_administrators_change_flavors(cloud: Cloud, client: Client) -> None:
+    before = len(cloud.rows(cloud.api_db, FlavorRow))
     for answer in (
         client.post("/flavors", {"flavor": BIG}),
         client.put("/flavors/1", {"flavor": {"description": "mine"}}),
@@ -194,7 +198,7 @@ def test_only_administrators_change_flavors(cloud: Cloud, client: Client) -> Non
     ):
         assert answer.status_code == 403
         assert "os-flavor-manage" in answer.json["forbidden"]["message"]
-    assert len(cloud.rows(cloud.api_db, FlavorRow)) == 3
+    assert len(cloud.rows(cloud.api_db, FlavorRow)) == before
 
 
 def test_describing_came_with_2_55(cloud: Cloud) -> None:
@@ -207,7 +211,7 @@ def test_each_request_has_few_statements(cloud: Cloud, client: Client, admin: Cl
     for number in range(20):
         admin.post("/flavors", {"flavor": {**BIG, "name": f"n{number}", "id": f"n{number}"}})
     with cloud.counted() as statements:
-        assert len(client.get("/flavors/detail").json["flavors"]) == 22
+        assert len(client.get("/flavors/detail").json["flavors"]) > 20
     assert len(statements) == 1
     with cloud.counted() as statements:
         client.get("/flavors?limit=2&marker=n3")
