@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from oslo_config import cfg
+
 from nova_lite import errors
 from nova_lite.api import app as compute_api
 from nova_lite.cells import setup
@@ -20,7 +22,7 @@ from nova_lite.conductor.service import Conductor
 from nova_lite.db import migrate
 from nova_lite.embedded import clients_file, configuration, hypervisors, identity_api, image_api, seeds, state
 from nova_lite.embedded.configuration import Configuration, Options
-from nova_lite.embedded.http import HttpServer
+from nova_lite.embedded.http import HttpServer, Wsgi
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.settings import CloudSettings, Driver
 from nova_lite.placement import app as placement_api
@@ -28,6 +30,8 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.storage import Database
 
+#: Services over HTTP, in the order of their ports, and the requests each works on at once.
+_SERVICES = (("compute", 32), ("placement", 16), ("images", 8), ("identity", 4))
 #: Seconds the hosts get to take work.
 _READY_S = 60.0
 
@@ -88,63 +92,61 @@ class Cloud:
         stack.enter_context(state.held(settings))
         known = state.known(settings)
         self.driver, self.driver_reason = hypervisors.choose(settings, known)
-        identity = state.settled(settings, known, self.driver)
-        files = Configuration(settings, identity.name)
-
-        placement_conf = files.placement()
+        compute, placement, images, identity = self._ports(stack)
+        cloud = state.settled(settings, known, self.driver)
+        files = Configuration(settings, cloud.name)
+        neighbours = configuration.neighbours(self.placement_url, self.image_url)
+        api_db = stack.enter_context(contextlib.closing(Database(settings.database("api"))))
         placement_db = stack.enter_context(contextlib.closing(Database(settings.database("placement"))))
-        placement = self._serve(stack, placement_api.build(placement_conf, placement_db), 1, "placement")
-        images = ImageDirectory(settings.image_dir)
-        image_service = self._serve(stack, image_api.build(images), 2, "images")
-        neighbours = configuration.neighbours(placement.url, image_service.url)
-        compute, api_db = self._compute_api(stack, files, neighbours)
-        self.compute_url, self.placement_url, self.image_url = f"{compute.url}/v2.1", placement.url, image_service.url
 
-        catalog = {
-            "compute": ("nova", self.compute_url),
-            "placement": ("placement", self.placement_url),
-            "image": ("glance", self.image_url),
-        }
-        identity_service = self._serve(stack, identity_api.build(catalog, admin=configuration.ADMIN), 3, "identity")
-        self.identity_url = identity_service.url
-
-        self._migrate(api_db, placement_db)
-        setup.map_cell0(api_db, settings.database("cell0"))
-        for cell in settings.cell_names:
-            connection, bus = settings.database(cell), files.transport_url(cell)
-            setup.find_or_create_cell(api_db, name=cell, transport_url=bus, connection=connection)
-        seeds.add_flavors(api_db)
-        seeds.add_images(settings, self.driver, images)
+        self._prepare(api_db, placement_db, files)
         files.operators(neighbours)
-
-        placement.start()
-        image_service.start()
+        placement.start(placement_api.build(files.placement(), placement_db))
+        images.start(image_api.build(ImageDirectory(settings.image_dir)))
         self._start_cells(stack, files, neighbours)
         upper = _Together()
         stack.callback(upper.stop)
         upper.start(Conductor(files.controller("super-conductor", neighbours)))
         upper.start(Scheduler(files.controller("scheduler", neighbours)))
         self._await_hosts(api_db)
-        compute.start()
-        identity_service.start()
+        self.compute_app = self._compute_app(stack, files.api(neighbours), api_db)
+        compute.start(self.compute_app)
+        identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN))
         clients_file.write(settings.clouds_file, self.identity_url)
 
-    def _serve(self, stack: contextlib.ExitStack, app: image_api.App, place: int, name: str) -> HttpServer:
-        server = HttpServer(app, self.settings.port(place), name=name)
-        stack.callback(server.stop)
-        return server
+    def _ports(self, stack: contextlib.ExitStack) -> list[HttpServer]:
+        """Take the ports of all services, before anything else that takes time."""
+        servers = []
+        for place, (name, threads) in enumerate(_SERVICES):
+            server = HttpServer(self.settings.port(place), name, threads=threads)
+            stack.callback(server.stop)
+            servers.append(server)
+        compute, placement, images, identity = servers
+        self.compute_url, self.placement_url = f"{compute.url}/v2.1", placement.url
+        self.image_url, self.identity_url = images.url, identity.url
+        return servers
 
-    def _compute_api(
-        self, stack: contextlib.ExitStack, files: Configuration, neighbours: Options
-    ) -> tuple[HttpServer, Database]:
-        conf = files.api(neighbours)
-        api_db = stack.enter_context(contextlib.closing(Database(conf.api_database.connection)))
+    def _catalog(self) -> dict[str, tuple[str, str]]:
+        return {
+            "compute": ("nova", self.compute_url),
+            "placement": ("placement", self.placement_url),
+            "image": ("glance", self.image_url),
+        }
+
+    def _compute_app(self, stack: contextlib.ExitStack, conf: cfg.ConfigOpts, api_db: Database) -> Wsgi:
         cells = stack.enter_context(contextlib.closing(Cells(conf, api_db)))
         bus = stack.enter_context(contextlib.closing(Bus(conf)))
-        self.compute_app = compute_api.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=Images(conf))
-        server = HttpServer(self.compute_app, self.settings.port(0), name="compute", threads=32)
-        stack.callback(server.stop)
-        return server, api_db
+        return compute_api.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=Images(conf))
+
+    def _prepare(self, api_db: Database, placement_db: Database, files: Configuration) -> None:
+        """Bring the databases up to date, and what must be in them from the start."""
+        self._migrate(api_db, placement_db)
+        setup.map_cell0(api_db, self.settings.database("cell0"))
+        for cell in self.settings.cell_names:
+            connection, bus = self.settings.database(cell), files.transport_url(cell)
+            setup.find_or_create_cell(api_db, name=cell, transport_url=bus, connection=connection)
+        seeds.add_flavors(api_db)
+        seeds.add_images(self.settings, self.driver, ImageDirectory(self.settings.image_dir))
 
     def _migrate(self, api_db: Database, placement_db: Database) -> None:
         migrate.sync(api_db, "api")

@@ -26,18 +26,13 @@ class PortTaken(errors.Conflict):
 class HttpServer:
     """Serves one application on threads of its own. The port is taken at once, answers begin with ``start``."""
 
-    def __init__(self, app: Wsgi, port: int, *, name: str, threads: int = 16) -> None:
+    def __init__(self, port: int, name: str, *, threads: int = 16) -> None:
+        self._name = name
+        self._threads = threads
+        self._socket = _bound(port, name)
+        self.port: int = self._socket.getsockname()[1]
         self._map: dict[int, Any] = {}
-        self._server = waitress.create_server(
-            app,
-            map=self._map,
-            sockets=[_bound(port, name)],
-            threads=threads,
-            max_request_body_size=_MAX_REQUEST_BYTES,
-            ident=None,
-            clear_untrusted_proxy_headers=True,
-        )
-        self.port: int = self._server.effective_port
+        self._server: Any = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"http-{name}", daemon=True)
 
@@ -46,19 +41,29 @@ class HttpServer:
         """The URL the application is at, without a slash at its end."""
         return f"http://{HOST}:{self.port}"
 
-    def start(self) -> None:
-        """Begin to answer."""
+    def start(self, app: Wsgi) -> None:
+        """Begin to answer with ``app``."""
+        self._server = waitress.create_server(
+            app,
+            map=self._map,
+            sockets=[self._socket],
+            threads=self._threads,
+            max_request_body_size=_MAX_REQUEST_BYTES,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Finish the requests under way, for ``timeout_s`` at most, and give the port back."""
-        self._server.task_dispatcher.shutdown(timeout=timeout_s)
-        self._stopping = True
-        if self._thread.is_alive():
+        if self._server is not None:
+            self._server.task_dispatcher.shutdown(timeout=timeout_s)
+            self._stopping = True
             with contextlib.suppress(OSError):
                 self._server.pull_trigger()
             self._thread.join(timeout=timeout_s)
-        wasyncore.close_all(self._map, ignore_all=True)
+            wasyncore.close_all(self._map, ignore_all=True)
+        self._socket.close()
 
     def _run(self) -> None:
         while self._map and not self._stopping:

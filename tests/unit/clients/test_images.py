@@ -24,9 +24,9 @@ def serve() -> Iterator[Serve]:
     with contextlib.ExitStack() as running:
 
         def start(app: Wsgi) -> str:
-            server = HttpServer(app, 0, name="images", threads=2)
+            server = HttpServer(0, "images", threads=2)
             running.callback(server.stop)
-            server.start()
+            server.start(app)
             return server.url
 
         yield start
