@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore::openstack.warnings.RemovedInSDK{release}Warning")
 
 
-def started(start: Callable[[], None]) -> None:
+def started(start: Callable[[], object]) -> None:
     """Start something; where it is not installed, skip the test, or fail it in CI."""
     try:
         start()
