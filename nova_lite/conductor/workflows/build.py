@@ -4,11 +4,10 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, instances
+from nova_lite.db.repositories import instances
 from nova_lite.model.guest import PowerState
-from nova_lite.model.states import ACTIONS
 
 
 def spawn_guest(work: Work[CellTools]) -> Facts:
@@ -31,24 +30,7 @@ def destroy_guest(work: Work[CellTools]) -> None:
 
 def mark_active(work: Work[CellTools], session: Session) -> None:
     """Turn the server into a running one."""
-    rule = ACTIONS["create"]
-    instance = instances.lock(session, work.subject)
-    instances.change(
-        session,
-        work.subject,
-        expect_task=rule.while_busy,
-        vm_state=rule.ends_in,
-        task_state=None,
-        power_state=PowerState(work.facts["power_state"]),
-        launched_at=utcnow(),
-    )
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=None,
-        host=instance.host,
-    )
+    end_well(work, session, launched_at=utcnow())
 
 
 def give_up(work: Work[CellTools], session: Session) -> None:

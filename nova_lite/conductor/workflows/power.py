@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 
-from sqlalchemy.orm import Session
-
 from nova_lite import errors
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error
-from nova_lite.db.repositories import actions, instances
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
+from nova_lite.db.repositories import instances
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
-from nova_lite.model.states import ACTIONS
 
 Deed = Callable[[Work[CellTools], Instance, str], PowerState]
 
@@ -41,33 +38,12 @@ def _on_guest(deed: Deed) -> Callable[[Work[CellTools]], Facts]:
     return do
 
 
-def mark_done(work: Work[CellTools], session: Session) -> None:
-    """Write down where the operation ended."""
-    rule = ACTIONS[work.workflow.kind]
-    instance = instances.lock(session, work.subject)
-    instances.change(
-        session,
-        work.subject,
-        expect_task=rule.while_busy,
-        vm_state=rule.ends_in,
-        task_state=None,
-        power_state=PowerState(work.facts["power_state"]),
-    )
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=None,
-        host=instance.host,
-    )
-
-
 def _power(kind: str, name: str, deed: Deed) -> Definition[CellTools]:
     return Definition(
         kind,
         (
             Step(name, _on_guest(deed)),
-            Record("mark done", mark_done, no_way_back=True),
+            Record("mark done", end_well, no_way_back=True),
         ),
         on_failure=Record("end", end_in_error),
     )

@@ -10,6 +10,7 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.conductor.saga import Work
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, hosts, instances
+from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.states import ACTIONS
 from nova_lite.rpc.compute import ComputeClient
@@ -31,6 +32,24 @@ def host_is_down(tools: CellTools, host: str) -> bool:
     with tools.db.reader() as session:
         found = hosts.services(session, down_after_s=tools.conf.service_down_time, host=host, binary=hosts.AGENT)
     return not any(service.is_up for service in found)
+
+
+def end_well(work: Work[CellTools], session: Session, **values: Any) -> None:
+    """End an operation where the state table says, with the power state its step found (fact ``power_state``)."""
+    rule = ACTIONS[work.workflow.kind]
+    instance = instances.lock(session, work.subject)
+    instances.change(
+        session,
+        work.subject,
+        expect_task=rule.while_busy,
+        vm_state=rule.ends_in,
+        task_state=None,
+        power_state=PowerState(work.facts["power_state"]),
+        **values,
+    )
+    actions.finish(
+        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=instance.host
+    )
 
 
 def end_in_error(work: Work[CellTools], session: Session, **values: Any) -> None:
