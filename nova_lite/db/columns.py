@@ -5,7 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 #: Naive UTC with microseconds, on every database.
 Timestamp = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
@@ -15,6 +18,23 @@ LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 #: A UUID with dashes.
 Uuid = sa.String(36)
+
+
+class moment_or_never(FunctionElement[datetime]):  # noqa: N801 - reads as SQL does
+    """SQL expression: a time, 1970 where there is none; on every database a time, never text, so that it compares."""
+
+    type = Timestamp
+    inherit_cache = True
+
+
+@compiles(moment_or_never)
+def _moment_or_never(element: moment_or_never, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"coalesce({compiler.process(element.clauses, **kw)}, TIMESTAMP '1970-01-01 00:00:00')"
+
+
+@compiles(moment_or_never, "sqlite")
+def _moment_or_never_sqlite(element: moment_or_never, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"coalesce({compiler.process(element.clauses, **kw)}, '1970-01-01 00:00:00.000000')"
 
 
 def utcnow() -> datetime:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,10 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import FlavorProjectRow, FlavorRow
+from nova_lite.db.columns import moment_or_never
 from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.model.flavor import Flavor
-
-_NEVER = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 
 #: What a list can be sorted by → the expression. NULL sorts differently in each database, so none is left.
 SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
@@ -29,7 +27,7 @@ SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
     "root_gb": FlavorRow.__table__.c.root_gb,
     "rxtx_factor": FlavorRow.__table__.c.rxtx_factor,
     "swap": FlavorRow.__table__.c.swap,
-    "updated_at": sa.func.coalesce(FlavorRow.updated_at, _NEVER),
+    "updated_at": moment_or_never(FlavorRow.updated_at),
     # A weight that no flavor carries any more: everything is equal.
     "vcpu_weight": FlavorRow.__table__.c.id * 0,
     "vcpus": FlavorRow.__table__.c.vcpus,

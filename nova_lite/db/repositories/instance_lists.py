@@ -17,6 +17,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from nova_lite.db.cell_tables import InstanceRow
+from nova_lite.db.columns import moment_or_never
 from nova_lite.db.repositories.instances import instance_of
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
@@ -70,7 +71,7 @@ def _text(column: sa.Column[Any], attribute: str) -> SortKey:
 
 
 def _time(column: sa.Column[Any], attribute: str) -> SortKey:
-    return SortKey(sa.func.coalesce(column, _NEVER) if column.nullable else column, attribute, _NEVER)
+    return SortKey(moment_or_never(column) if column.nullable else column, attribute, _NEVER)
 
 
 def _flag(column: sa.Column[Any], attribute: str) -> SortKey:
@@ -266,7 +267,7 @@ def _beyond(keys: Sequence[tuple[sa.ColumnElement[Any], bool]], after: Sequence[
 
 def _has_tag(tag: str) -> sa.ColumnElement[bool]:
     """Return the condition that the JSON list of tags holds ``tag``, in either way its text may be written."""
-    text = sa.cast(_T.tags, sa.Text)
+    text = by_code_point(sa.cast(_T.tags, sa.Text))
     spellings = {json.dumps(tag), json.dumps(tag, ensure_ascii=False)}
     return sa.or_(*(text.like(f"%{''.join(map(_escaped, spelling))}%", escape="/") for spelling in sorted(spellings)))
 
