@@ -1,0 +1,176 @@
+"""Looks at an embedded cloud's three truths at once (databases, Placement, hypervisors) and tells where they disagree.
+
+For tests: what must hold of every server whenever nothing is under way, whatever was killed, lost or doubled before.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, InstanceMappingRow, RequestSpecRow
+from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
+from nova_lite.db.repositories import mappings
+from nova_lite.embedded.cloud import Cloud
+from nova_lite.model.guest import Guest, PowerState
+from nova_lite.model.states import VmState
+from nova_lite.model.workflow import OPEN
+from nova_lite.placement.tables import AllocationRow, ConsumerRow, ProviderRow, ResourceClassRow
+from nova_lite.storage import Database
+
+#: What a guest's power must be where its server shows this state.
+_POWER = {VmState.ACTIVE: PowerState.RUNNING, VmState.STOPPED: PowerState.SHUTDOWN}
+#: States of a server at rest; BUILDING is none.
+_AT_REST = (VmState.ACTIVE, VmState.STOPPED, VmState.ERROR)
+
+
+@dataclass
+class _Truths:
+    """What each party says; instances by UUID, with the cells that have a live row of them."""
+
+    mapped: dict[str, str | None] = field(default_factory=dict)
+    queued_for_delete: set[str] = field(default_factory=set)
+    rows: dict[str, list[tuple[str, InstanceRow]]] = field(default_factory=lambda: defaultdict(list))
+    allocations: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    guests: dict[str, list[tuple[str, Guest]]] = field(default_factory=lambda: defaultdict(list))
+    findings: list[str] = field(default_factory=list)
+
+
+class Watch:
+    """Looks at one cloud; a context manager that closes the databases it opened."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        names = ("api", "placement", "cell0", *cloud.settings.cell_names)
+        self._databases = {name: Database(cloud.settings.database(name)) for name in names}
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for database in self._databases.values():
+            database.close()
+
+    def servers(self) -> set[str]:
+        """Return every server that the API knows, those being deleted too."""
+        with self._databases["api"].reader() as session:
+            return set(session.scalars(sa.select(InstanceMappingRow.instance_uuid)))
+
+    def open_work(self) -> list[str]:
+        """Return what is under way: open workflows and servers that are in no cell yet."""
+        with self._databases["api"].reader() as session:
+            found = [*_open_workflows(session, ApiWorkflowRow), *_build_requests(session)]
+        for name in self._cloud.settings.cell_names:
+            with self._databases[name].reader() as session:
+                found += _open_workflows(session, CellWorkflowRow)
+        return found
+
+    def audit(self) -> list[str]:
+        """Return every disagreement, as sentences; empty when all is well. The cloud must be at rest."""
+        truths = _Truths(findings=self.open_work())
+        self._read_api_and_cells(truths)
+        self._read_placement(truths)
+        for name, agent in self._cloud.agents.items():
+            for guest in agent.driver.guests():
+                truths.guests[guest.uuid].append((name, guest))
+        for uuid in {*truths.mapped, *truths.rows, *truths.allocations, *truths.guests}:
+            truths.findings += [f"server {uuid}: {finding}" for finding in _of_server(truths, uuid)]
+        return truths.findings
+
+    def _read_api_and_cells(self, truths: _Truths) -> None:
+        with self._databases["api"].reader() as session:
+            for row in session.scalars(sa.select(InstanceMappingRow)):
+                truths.mapped[row.instance_uuid] = row.cell_uuid
+                if row.queued_for_delete:
+                    truths.queued_for_delete.add(row.instance_uuid)
+            unmapped = sa.select(RequestSpecRow.instance_uuid).where(
+                RequestSpecRow.instance_uuid.not_in(sa.select(InstanceMappingRow.instance_uuid))
+            )
+            truths.findings += [f"server {uuid}: is gone, its request is not" for uuid in session.scalars(unmapped)]
+            uuid_of = {cell.name or "": cell.uuid for cell in mappings.cells(session)}
+        for name in ("cell0", *self._cloud.settings.cell_names):
+            with self._databases[name].reader() as session:
+                for found in session.scalars(sa.select(InstanceRow).filter_by(deleted=False)):
+                    truths.rows[found.uuid].append((uuid_of[name], found))
+
+    def _read_placement(self, truths: _Truths) -> None:
+        statement = (
+            sa.select(ConsumerRow.uuid, ProviderRow.uuid, ResourceClassRow.name, AllocationRow.used)
+            .join(AllocationRow, AllocationRow.consumer_id == ConsumerRow.id)
+            .join(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
+            .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
+        )
+        with self._databases["placement"].reader() as session:
+            for consumer, provider, name, used in session.execute(statement):
+                truths.allocations.setdefault(consumer, {}).setdefault(provider, {})[name] = used
+
+
+def _of_server(truths: _Truths, uuid: str) -> Iterator[str]:
+    rows, guests = truths.rows.get(uuid, []), truths.guests.get(uuid, [])
+    held = truths.allocations.get(uuid, {})
+    if len(rows) > 1:
+        yield f"lives in several cells: {[cell for cell, _ in rows]}"
+    if len(guests) > 1:
+        yield f"has guests on several hosts: {[host for host, _ in guests]}"
+    if not rows:
+        yield from _of_nothing(truths, uuid)
+        return
+    cell, row = rows[0]
+    if uuid not in truths.mapped or truths.mapped[uuid] != cell:
+        yield f"lives in cell {cell}, its mapping says {truths.mapped.get(uuid, 'nothing')}"
+    if row.task_state is not None:
+        yield f"is busy ({row.task_state}) with nobody at work"
+    if row.vm_state not in _AT_REST:
+        yield f"is left in {row.vm_state}"
+    if row.vm_state == VmState.ERROR and not (row.fault or {}).get("message"):
+        yield "is in ERROR and nothing says why"
+    yield from _of_place(row, guests, held)
+
+
+def _of_place(row: InstanceRow, guests: list[tuple[str, Guest]], held: dict[str, dict[str, int]]) -> Iterator[str]:
+    """Tell whether a live server's guest and claim are where, and what, its row says."""
+    if row.host is None:
+        if row.vm_state != VmState.ERROR:
+            yield f"is {row.vm_state} on no host"
+        if guests:
+            yield f"is on no host, but has a guest on {guests[0][0]}"
+        if held:
+            yield f"is on no host, but holds {held}"
+        return
+    wanted = {"VCPU": row.vcpus, "MEMORY_MB": row.memory_mb, "DISK_GB": row.root_gb + row.ephemeral_gb}
+    if held != {row.node: wanted}:
+        yield f"is on {row.node} and needs {wanted}, but holds {held}"
+    for host, guest in guests:
+        if host != row.host:
+            yield f"is on {row.host}, but its guest is on {host}"
+        elif row.vm_state in _POWER and guest.power_state is not _POWER[VmState(row.vm_state)]:
+            yield f"is {row.vm_state}, but its guest is {guest.power_state.name}"
+        elif row.vm_state in _POWER and guest.epoch != row.epoch:
+            yield f"has epoch {row.epoch}, but its guest has {guest.epoch}"
+    if not guests and row.vm_state in _POWER:
+        yield f"is {row.vm_state}, but has no guest"
+
+
+def _of_nothing(truths: _Truths, uuid: str) -> Iterator[str]:
+    """Tell what is left of a server that is no more."""
+    if uuid in truths.mapped and uuid not in truths.queued_for_delete:
+        yield f"is mapped to {truths.mapped[uuid]}, which does not have it"
+    if uuid in truths.mapped and truths.mapped[uuid] is None:
+        yield "is mapped to no cell, and no workflow is about it"
+    if uuid in truths.guests:
+        yield f"is gone, but has a guest on {truths.guests[uuid][0][0]}"
+    if uuid in truths.allocations:
+        yield f"is gone, but holds {truths.allocations[uuid]}"
+
+
+def _open_workflows(session: Session, row: type[ApiWorkflowRow] | type[CellWorkflowRow]) -> list[str]:
+    found = session.execute(
+        sa.select(row.kind, row.subject, row.status, row.step, row.reason).where(row.status.in_(OPEN))
+    )
+    return [f"server {subject}: {kind} is {status} at step {step} ({why})" for kind, subject, status, step, why in found]
+
+
+def _build_requests(session: Session) -> list[str]:
+    return [f"server {uuid}: waits for a cell" for uuid in session.scalars(sa.select(BuildRequestRow.instance_uuid))]

@@ -1,0 +1,188 @@
+"""Makes conductors fail on purpose: errors, deaths and interruptions at any place of any workflow.
+
+A place is a step (or ``undo`` of one, or ``failed``) and a moment: ``before`` it begins, in the ``middle`` (its outside
+effect is there, its record is not) or ``after`` its record.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from nova_lite.conductor.saga import Definition, Record, Runner, Step, Work
+from nova_lite.conductor.service import CELL_WORKFLOWS, SUPER_WORKFLOWS, Conductor
+from nova_lite.storage import epoch_now
+
+Moment = Literal["before", "middle", "after"]
+Role = Literal["super", "cell"]
+
+WORKFLOWS: Mapping[Role, Mapping[str, Definition[Any]]] = {"super": SUPER_WORKFLOWS, "cell": CELL_WORKFLOWS}
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing catches it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is to happen."""
+
+    role: Role
+    kind: str
+    step: str
+    moment: Moment
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.kind}-{self.moment}-{self.step}".replace(" ", "_")
+
+
+@dataclass
+class Saboteur:
+    """Knows every conductor and what is to happen where. A plan happens once."""
+
+    plans: dict[Place, Callable[[], None]] = field(default_factory=dict)
+    twice: set[tuple[Role, str, str]] = field(default_factory=set)
+    anywhere: Callable[[Place], bool] = field(default=lambda place: False)
+    happened: list[Place] = field(default_factory=list)
+    runners: list[Runner[Any]] = field(default_factory=list)
+    _dead: list[tuple[Runner[Any], str]] = field(default_factory=list)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def watch(self, conductor: Conductor) -> None:
+        """Put the places of a conductor's workflows under control."""
+        role: Role = "super" if conductor.is_super else "cell"
+        runner: Runner[Any] = conductor.runner
+        self.runners.append(runner)
+        runner.definitions = {
+            kind: _Watched(self, role, runner).definition(definition) for kind, definition in WORKFLOWS[role].items()
+        }
+        runner.after_record = lambda kind, step: self.at(Place(role, kind, step, "after"), runner)
+
+    def plan(self, place: Place, deed: Callable[[], None] | BaseException) -> None:
+        """Have ``deed`` done, or an error raised, when ``place`` is next reached; Killed kills the conductor there."""
+        self.plans[place] = deed if callable(deed) else _raiser(deed)
+
+    def clear(self) -> None:
+        """Forget what was planned and what happened."""
+        self.plans.clear()
+        self.twice.clear()
+        self.happened.clear()
+        self.anywhere = lambda place: False
+
+    def at(self, place: Place, runner: Runner[Any]) -> None:
+        """Do what was planned for ``place``."""
+        with self._guard:
+            deed = self.plans.pop(place, None)
+            is_fatal = deed is None and self.anywhere(place)
+            if deed is not None or is_fatal:
+                self.happened.append(place)
+        try:
+            if is_fatal:
+                raise Killed
+            if deed is not None:
+                deed()
+        except Killed:
+            self._bury(runner)
+            raise
+
+    def _bury(self, runner: Runner[Any]) -> None:
+        """Let the conductor that ``runner`` stands for be dead: it comes back as another one."""
+        with self._guard:
+            self._dead.append((runner, runner.owner))
+            runner.owner = f"{runner.owner.split('#')[0][-50:]}#{len(self._dead)}"
+
+    def pass_time(self) -> None:
+        """Have the leases of dead conductors run out."""
+        with self._guard:
+            dead, self._dead = self._dead, []
+        for runner, owner in dead:
+            with runner.db.writer() as session:
+                mine = sa.update(runner.row).where(runner.row.lease_owner == owner)
+                session.execute(mine.values(lease_until=epoch_now() - 1))
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """Wraps the workflows of one conductor."""
+
+    saboteur: Saboteur
+    role: Role
+    runner: Runner[Any]
+
+    def definition(self, definition: Definition[Any]) -> Definition[Any]:
+        last = definition.on_failure
+        return replace(
+            definition,
+            steps=tuple(self._step(definition.kind, step) for step in definition.steps),
+            on_failure=None if last is None else self._step(definition.kind, replace(last, name="failed")),
+        )
+
+    def _step(self, kind: str, step: Step[Any] | Record[Any]) -> Step[Any] | Record[Any]:
+        undo = None if step.undo is None else self._around(kind, f"undo {step.name}", step.undo, may_repeat=True)
+        if isinstance(step, Record):
+            return replace(step, do=self._around(kind, step.name, step.do, may_repeat=False), undo=undo)
+        return replace(step, do=self._around(kind, step.name, step.do, may_repeat=True), undo=undo)
+
+    def _around(self, kind: str, name: str, do: Callable[..., Any], *, may_repeat: bool) -> Callable[..., Any]:
+        before, middle = (Place(self.role, kind, name, moment) for moment in ("before", "middle"))
+
+        def watched(work: Work[Any], *session: Any) -> Any:
+            self.saboteur.at(before, self.runner)
+            if may_repeat and (self.role, kind, name) in self.saboteur.twice:
+                do(work, *session)
+                self.saboteur.happened.append(before)
+            found = do(work, *session)
+            self.saboteur.at(middle, self.runner)
+            return found
+
+        return watched
+
+
+def _raiser(error: BaseException) -> Callable[[], None]:
+    def deed() -> None:
+        raise error
+
+    return deed
+
+
+def places(*moments: Moment, records: bool = True) -> list[Place]:
+    """Return every place of every workflow with one of ``moments``; without ``records``, only of outside steps."""
+    return [
+        Place(role, kind, step.name, moment)
+        for role, definitions in WORKFLOWS.items()
+        for kind, definition in definitions.items()
+        for step in definition.steps
+        for moment in moments
+        if records or moment == "after" or isinstance(step, Step)
+    ]
+
+
+def may_fail_at(place: Place) -> bool:
+    """Return whether a final error at ``place`` ends the workflow, the point of no return not being reached."""
+    steps = WORKFLOWS[place.role][place.kind].steps
+    for step in steps:
+        if step.no_way_back:
+            return False
+        if step.name == place.step:
+            return True
+    raise AssertionError(f"no such step: {place}")
+
+
+def undo_places() -> list[tuple[Place, Place]]:
+    """Return every place of a final error, with each place of the undoing and ending it leads to."""
+    found = []
+    for error in places("middle"):
+        if not may_fail_at(error):
+            continue
+        definition = WORKFLOWS[error.role][error.kind]
+        names = [step.name for step in definition.steps]
+        for step in definition.steps[: names.index(error.step) + 1]:
+            if step.undo is not None:
+                found += [
+                    (error, Place(error.role, error.kind, f"undo {step.name}", moment))
+                    for moment in ("before", "middle", "after")
+                ]
+        found += [(error, Place(error.role, error.kind, "failed", moment)) for moment in ("before", "middle", "after")]
+    return found

@@ -1,0 +1,172 @@
+"""One embedded cloud for all stories of faults: its user, its conductors under sabotage, and how each story ends."""
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from falcon.testing import TestClient
+
+from nova_lite.db.repositories import actions
+from nova_lite.embedded.cloud import Cloud
+from nova_lite.storage import Database
+from nova_lite.testing import cloud as clouds
+from nova_lite.testing.audit import Watch
+from tests.functional.workflows.sabotage import Role, Saboteur
+
+#: Seconds a story may take to come to rest.
+DEADLINE_S = 30.0
+_names = itertools.count(1)
+
+
+@dataclass
+class Site:
+    """A cloud at which things go wrong."""
+
+    cloud: Cloud
+    saboteur: Saboteur
+    watch: Watch
+    image: str
+    used: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._client = clouds.wsgi(self.cloud)
+
+    @property
+    def client(self) -> TestClient:
+        return self._client
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Send one request; return the status code and the body."""
+        answer = self._client.simulate_request(
+            method, f"/v2.1{path}", json=body, headers={"OpenStack-API-Version": "compute 2.96"}
+        )
+        return answer.status_code, answer.json if answer.content else None
+
+    def boot(self, count: int = 1, **more: object) -> list[str]:
+        """Ask for equal servers and return the ids of all."""
+        name = f"vm{next(_names)}"
+        server = {"name": name, "flavorRef": "1", "imageRef": self.image, "networks": "none", **more}
+        if count > 1:
+            server |= {"min_count": count, "max_count": count, "return_reservation_id": True}
+        known = self.watch.servers()
+        status, body = self.ask("POST", "/servers", {"server": server})
+        assert status == 202, body
+        made = [str(body["server"]["id"])] if count == 1 else sorted(self.watch.servers() - known)
+        assert len(made) == count
+        self.used += made
+        return made
+
+    def delete(self, server: str) -> int:
+        """Ask for a server to be deleted; return the status code."""
+        return self.ask("DELETE", f"/servers/{server}")[0]
+
+    def act(self, server: str, action: str, details: object = None) -> None:
+        """Ask for an action on a server."""
+        status, body = self.ask("POST", f"/servers/{server}/action", {action: details})
+        assert status == 202, body
+
+    def rest(self, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until nothing is under way, then until the three truths agree."""
+        end = time.monotonic() + deadline_s
+        while work := self.watch.open_work():
+            self.saboteur.pass_time()
+            assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work}"
+            time.sleep(0.01)
+        while findings := self.watch.audit():
+            assert time.monotonic() < end, findings
+            time.sleep(0.05)
+
+    def status(self, server: str) -> str:
+        """Return a server's status, ``GONE`` when there is none."""
+        code, body = self.ask("GET", f"/servers/{server}")
+        return "GONE" if code == 404 else str(body["server"]["status"])
+
+    def reason(self, server: str) -> str:
+        """Return why a server is in ERROR, as its user reads it."""
+        _, body = self.ask("GET", f"/servers/{server}")
+        return str(body["server"]["fault"]["message"])
+
+    def last_error(self, server: str) -> str | None:
+        """Return how the last action on a server ended: its error as users read it, or None."""
+        for name in self.cloud.settings.cell_names:
+            database = Database(self.cloud.settings.database(name))
+            try:
+                with database.reader() as session:
+                    done = actions.of_instance(session, server)
+                    if done:
+                        found = actions.of_request(session, server, done[0].request_id)
+                        assert found is not None
+                        return found.events[0].details
+            finally:
+                database.close()
+        return None
+
+    def clean(self) -> None:
+        """Delete every server of the story; whatever happened to it, that works and leaves nothing."""
+        self.saboteur.clear()
+        for server in self.used:
+            assert self.delete(server) in (204, 404)
+        self.rest()
+        assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
+        self.used.clear()
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a workflow comes about: a server in the state it starts from, then the request that begins it.
+
+    ``ends`` is the status when all goes well, ``fails`` are those when the workflow fails for good.
+    """
+
+    begin: Callable[[Site, str], object]
+    ends: str
+    fails: tuple[str, ...]
+    before: Callable[[Site, str], object] | None = None
+
+
+#: How each workflow is told; ``schedule`` and ``create`` begin with the boot itself.
+STORIES: Mapping[tuple[Role, str], Story] = {
+    ("super", "schedule"): Story(lambda site, server: None, "ACTIVE", ("ERROR",)),
+    ("cell", "create"): Story(lambda site, server: None, "ACTIVE", ("ERROR",)),
+    ("super", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("GONE",)),
+    # Where the API's own workflow comes to the cell after the cell's has failed, it begins another one.
+    ("cell", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("ERROR", "GONE")),
+    ("cell", "stop"): Story(lambda site, server: site.act(server, "os-stop"), "SHUTOFF", ("ACTIVE", "SHUTOFF")),
+    ("cell", "start"): Story(
+        lambda site, server: site.act(server, "os-start"),
+        "ACTIVE",
+        ("SHUTOFF",),
+        before=lambda site, server: site.act(server, "os-stop"),
+    ),
+    ("cell", "reboot"): Story(lambda site, server: site.act(server, "reboot", {"type": "SOFT"}), "ACTIVE", ("ERROR",)),
+    ("cell", "reboot-hard"): Story(
+        lambda site, server: site.act(server, "reboot", {"type": "HARD"}), "ACTIVE", ("ERROR",)
+    ),
+}
+BORN_BY_IT = (("super", "schedule"), ("cell", "create"))
+
+
+def tell(site: Site, role: Role, kind: str, sabotage: Callable[[Callable[[], str]], None], count: int = 1) -> list[str]:
+    """Bring servers to where the workflow begins, sabotage it, begin it, wait until all is at rest; return them.
+
+    ``sabotage`` is given a function that returns the (first) server, for deeds that need it once they happen.
+    """
+    story = STORIES[role, kind]
+    if (role, kind) in BORN_BY_IT:
+        sabotage(lambda: min(site.watch.servers() - known))
+        known = site.watch.servers()
+        servers = site.boot(count)
+    else:
+        servers = site.boot(count)
+        site.rest()
+        if story.before is not None:
+            for server in servers:
+                story.before(site, server)
+            site.rest()
+        sabotage(lambda: servers[0])
+        for server in servers:
+            story.begin(site, server)
+    site.rest()
+    return servers

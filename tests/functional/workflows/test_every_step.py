@@ -1,0 +1,110 @@
+"""Every workflow, at each of its steps: death, error, repetition, deletion. A new one is covered by being in the table.
+
+Afterwards the three truths agree: see ``nova_lite/testing/audit.py``.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from nova_lite import errors
+from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at, places, undo_places
+from tests.functional.workflows.site import BORN_BY_IT, STORIES, Site, tell
+
+REASON = "It was made to fail."
+
+
+def every(*found: Place) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("place", found, ids=str)
+
+
+def planned(site: Site, place: Place, deed: Callable[[], None] | BaseException) -> Callable[[Callable[[], str]], None]:
+    return lambda server: site.saboteur.plan(place, deed)
+
+
+def test_every_workflow_is_told() -> None:
+    assert set(STORIES) == {(role, kind) for role, kinds in WORKFLOWS.items() for kind in kinds}
+
+
+@every(*places("before", "middle", "after"))
+def test_a_conductor_dies(site: Site, place: Place) -> None:
+    (server,) = tell(site, place.role, place.kind, planned(site, place, Killed()))
+    assert site.saboteur.happened == [place]
+    assert site.status(server) == STORIES[place.role, place.kind].ends
+
+
+@every(*places("before", "middle"))
+def test_an_error_passes(site: Site, place: Place) -> None:
+    (server,) = tell(site, place.role, place.kind, planned(site, place, errors.Unavailable("A moment.")))
+    assert site.saboteur.happened == [place]
+    assert site.status(server) == STORIES[place.role, place.kind].ends
+
+
+@every(*places("before", "middle"))
+@pytest.mark.parametrize("error", [errors.GuestFailed(REASON), ValueError("a bug")], ids=["final", "bug"])
+def test_an_error_is_final(site: Site, place: Place, error: Exception) -> None:
+    (server,) = tell(site, place.role, place.kind, planned(site, place, error))
+    assert site.saboteur.happened == [place]
+    reason = REASON if isinstance(error, errors.NovaLiteError) else "An internal error happened."
+    _ends_badly(site, server, place, reason)
+
+
+@pytest.mark.parametrize(("error", "death"), undo_places(), ids=lambda place: str(place))
+def test_a_conductor_dies_while_it_undoes(site: Site, error: Place, death: Place) -> None:
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(error, errors.GuestFailed(REASON))
+        site.saboteur.plan(death, Killed())
+
+    (server,) = tell(site, error.role, error.kind, sabotage)
+    assert site.saboteur.happened == [error, death]
+    _ends_badly(site, server, error, REASON)
+
+
+@every(*places("before", records=False))
+def test_a_step_runs_twice(site: Site, place: Place) -> None:
+    (server,) = tell(
+        site, place.role, place.kind, lambda server: site.saboteur.twice.add((place.role, place.kind, place.step))
+    )
+    assert site.saboteur.happened == [place]
+    assert site.status(server) == STORIES[place.role, place.kind].ends
+
+
+@pytest.mark.parametrize(
+    ("error", "undo"),
+    [(error, undo) for error, undo in undo_places() if undo.moment == "before" and undo.step != "failed"],
+    ids=lambda place: str(place),
+)
+def test_an_undo_runs_twice(site: Site, error: Place, undo: Place) -> None:
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(error, errors.GuestFailed(REASON))
+        site.saboteur.twice.add((undo.role, undo.kind, undo.step))
+
+    (server,) = tell(site, error.role, error.kind, sabotage)
+    assert site.saboteur.happened == [error, undo]
+    _ends_badly(site, server, error, REASON)
+
+
+@every(*places("before", "middle", "after", records=False))
+def test_a_user_deletes_the_server(site: Site, place: Place) -> None:
+    answers = []
+
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(place, lambda: answers.append(site.delete(server())))
+
+    (server,) = tell(site, place.role, place.kind, sabotage)
+    assert answers in ([204], [404] if place.kind == "delete" else [204])
+    assert site.status(server) == "GONE"
+
+
+def _ends_badly(site: Site, server: str, place: Place, reason: str) -> None:
+    """Check that a final error at ``place`` ended as the table says, with its reason; or well, past no return."""
+    story = STORIES[place.role, place.kind]
+    if not may_fail_at(place):
+        assert site.status(server) == story.ends
+        return
+    status = site.status(server)
+    assert status in story.fails
+    if status == "ERROR":
+        assert site.reason(server) == reason
+    if status != "GONE" and (place.role, place.kind) not in BORN_BY_IT:
+        assert site.last_error(server) == reason
