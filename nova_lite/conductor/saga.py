@@ -96,7 +96,10 @@ class Definition(Generic[T]):
 
 
 class LeaseLost(Exception):
-    """Another conductor runs the workflow now, or it was superseded: leave it alone."""
+    """The record is not as this conductor left it: taken over, superseded, or written by an attempt believed lost.
+
+    Leave it alone; if it is still open, it is taken up again from its record when the lease runs out.
+    """
 
 
 @dataclass
@@ -161,9 +164,14 @@ class Runner(Generic[T]):
             self.wake(uuid)
 
     def _renew(self) -> None:
+        """Keep the leases of what runs here; one whose run ended unrecorded must run out, or nobody could go on."""
+        with self._guard:
+            running = list(self._running)
+        if not running:
+            return
         try:
             with self.db.writer() as session:
-                workflows.renew(session, self.row, self.owner, lease_s=self.lease_s)
+                workflows.renew(session, self.row, self.owner, running, lease_s=self.lease_s)
         except errors.Unavailable as exc:
             LOG.warning("Cannot renew leases: %s %s", exc, exc.facts)
 
@@ -357,7 +365,9 @@ class _Run(Generic[T]):
             self._save_in(session, **values)
 
     def _save_in(self, session: Session, **values: Any) -> None:
-        if not workflows.record(session, self._runner.row, self._work.workflow.uuid, self._runner.owner, **values):
+        workflow = self._work.workflow
+        row, owner = self._runner.row, self._runner.owner
+        if not workflows.record(session, row, workflow.uuid, owner, expect_step=workflow.step, **values):
             raise LeaseLost
 
     def _log_retry(self, step: Step[T] | Record[T], exc: BaseException) -> None:

@@ -11,8 +11,9 @@ from nova_lite.model.plain import known
 class RequestSpec:
     """What one request of one or many equal servers needs.
 
-    ``forced_host`` and ``forced_node`` come from ``availability_zone=zone:host:node`` and skip the filters, not the
-    claim. ``hints`` are the scheduler hints as sent.
+    ``wanted_host`` and ``wanted_node`` are the only ones that may be chosen. ``skips_filters`` (an administrator asked
+    by ``availability_zone=zone:host:node``) takes them as they are, disabled or silent; the claim is never skipped.
+    ``hints`` are the scheduler hints as sent.
     """
 
     project_id: str
@@ -21,8 +22,9 @@ class RequestSpec:
     image_id: str
     image_properties: dict[str, str] = field(default_factory=dict)
     availability_zone: str | None = None
-    forced_host: str | None = None
-    forced_node: str | None = None
+    wanted_host: str | None = None
+    wanted_node: str | None = None
+    skips_filters: bool = False
     hints: dict[str, object] = field(default_factory=dict)
 
 

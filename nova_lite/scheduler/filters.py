@@ -26,19 +26,19 @@ def in_zone(host: HostState, spec: RequestSpec) -> str | None:
     return f"in zone {host.availability_zone}, {spec.availability_zone} asked"
 
 
-def is_forced(host: HostState, spec: RequestSpec) -> str | None:
-    """Refuse every host but the one an administrator forced."""
-    if spec.forced_host is not None and host.host != spec.forced_host:
-        return f"{spec.forced_host} asked"
-    if spec.forced_node is not None and spec.forced_node not in (host.node, host.node_name):
-        return f"node {spec.forced_node} asked"
+def is_wanted(host: HostState, spec: RequestSpec) -> str | None:
+    """Refuse every host but the one an administrator named."""
+    if spec.wanted_host is not None and host.host != spec.wanted_host:
+        return f"{spec.wanted_host} asked"
+    if spec.wanted_node is not None and spec.wanted_node not in (host.node, host.node_name):
+        return f"node {spec.wanted_node} asked"
     return None
 
 
 #: Name → filter, and what the hosts it refuses are, for users; in the order they run.
-#: A forced host skips all but ``ForcedHost``.
+#: A request that ``skips_filters`` passes all but ``WantedHost``.
 FILTERS: dict[str, tuple[Filter, str]] = {
-    "ForcedHost": (is_forced, "not the host asked for"),
+    "WantedHost": (is_wanted, "not the host asked for"),
     "Up": (is_up, "not reporting"),
     "Enabled": (is_enabled, "disabled"),
     "AvailabilityZone": (in_zone, "in another availability zone"),
@@ -60,7 +60,7 @@ def sift(hosts: Iterable[HostState], spec: RequestSpec) -> tuple[list[HostState]
     left = list(hosts)
     stages = []
     for name, (refusal, _) in FILTERS.items():
-        if spec.forced_host is not None and name != "ForcedHost":
+        if spec.skips_filters and name != "WantedHost":
             continue
         refused = {host.host: why for host in left if (why := refusal(host, spec)) is not None}
         stages.append(Stage(name, len(left), len(left) - len(refused), refused))

@@ -69,11 +69,12 @@ class Accepted:
 
 @dataclass(frozen=True)
 class _Destination:
-    """Where the client wants its servers: a zone, and for operators a host or a hypervisor."""
+    """Where the client wants its servers: a zone, and for operators a host or a hypervisor, whatever its state."""
 
     zone: str | None = None
     host: str | None = None
     node: str | None = None
+    is_forced: bool = False
 
 
 class ServerCreationService:
@@ -107,8 +108,9 @@ class ServerCreationService:
             image_id=image.id,
             image_properties=image.properties,
             availability_zone=destination.zone,
-            forced_host=destination.host,
-            forced_node=destination.node,
+            wanted_host=destination.host,
+            wanted_node=destination.node,
+            skips_filters=destination.is_forced,
             hints=dict(new.hints),
         )
         accepted, workflow = self._record(caller, new, template, spec)
@@ -136,7 +138,8 @@ class ServerCreationService:
 
     def _destination(self, caller: Caller, new: NewServers, zone_of: Mapping[str, str]) -> _Destination:
         zone, host, node = _parsed_zone(new.availability_zone)
-        if host is not None or node is not None:
+        is_forced = host is not None or node is not None
+        if is_forced:
             caller.require(rules.CREATE_ON_HOST)
             if new.host or new.hypervisor_hostname:
                 raise errors.Invalid("host: availability_zone names a host already")
@@ -151,7 +154,7 @@ class ServerCreationService:
                 raise errors.Invalid(f"Compute host {host} is not in availability zone {zone}.")
         elif zone is not None and zone != default_zone and zone not in zone_of.values():
             raise errors.Invalid(f"The requested availability zone {zone!r} is not available")
-        return _Destination(zone, host, node)
+        return _Destination(zone, host, node, is_forced)
 
     def _image(self, caller: Caller, image_id: str) -> Image:
         try:

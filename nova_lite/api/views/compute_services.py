@@ -43,9 +43,7 @@ def many(req: falcon.Request, found: Sequence[PlacedService], silent_hosts: Sequ
     return {"services": shown + [_unknown(host) for host in silent_hosts]}
 
 
-def changed(
-    placed: PlacedService, *, with_reason: bool = False, with_forced_down: bool = False
-) -> dict[str, object]:
+def changed(placed: PlacedService, *, with_reason: bool = False, with_forced_down: bool = False) -> dict[str, object]:
     """Return the document of a service changed by host and binary: only what was asked for."""
     service = placed.service
     shown: dict[str, object] = {"host": service.host, "binary": service.binary}

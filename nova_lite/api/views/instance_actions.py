@@ -1,6 +1,5 @@
 """How it looks what was done to a server."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import falcon
 from nova_lite.api.services.instance_actions import SeenAction
 from nova_lite.api.views import links
 from nova_lite.api.views.fields import Field, View, timestamp
+from nova_lite.api.views.host_id import host_id
 from nova_lite.db.repositories.actions import ActionEvent, InstanceAction
 from nova_lite.web import paging
 from nova_lite.web.versions import Version
@@ -21,13 +21,6 @@ _EVENTS_FOR_ALL = Version(2, 51)
 class _SeenEvent:
     event: ActionEvent
     project_id: str
-
-
-def _host_id(seen: _SeenEvent) -> str:
-    """Return the name under which a project knows a host it may not see."""
-    if seen.event.host is None:
-        return ""
-    return hashlib.sha224((seen.project_id + seen.event.host).encode()).hexdigest()
 
 
 _ACTION = View[InstanceAction](
@@ -45,7 +38,7 @@ _EVENT = (
     Field[_SeenEvent]("start_time", lambda seen: timestamp(seen.event.start_time)),
     Field[_SeenEvent]("finish_time", lambda seen: timestamp(seen.event.finish_time)),
     Field[_SeenEvent]("result", lambda seen: seen.event.result),
-    Field[_SeenEvent]("hostId", _host_id, since="2.62"),
+    Field[_SeenEvent]("hostId", lambda seen: host_id(seen.project_id, seen.event.host), since="2.62"),
 )
 _HOSTS = (
     Field[_SeenEvent]("traceback", lambda seen: seen.event.traceback),

@@ -4,13 +4,13 @@ The fields come in groups, because what an answer holds depends on who asks (att
 was asked (before 2.75 an update answered less than a show).
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from nova_lite.api.views.fields import Field, View
+from nova_lite.api.views.host_id import host_id
 from nova_lite.model import states
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
@@ -95,7 +95,7 @@ _BASE: View[Seen] = View(
     Field("tenant_id", lambda seen: seen.instance.project_id),
     Field("user_id", lambda seen: seen.instance.user_id),
     Field("metadata", lambda seen: seen.instance.metadata),
-    Field("hostId", lambda seen: _host_id(seen.instance)),
+    Field("hostId", lambda seen: host_id(seen.instance.project_id, seen.instance.host)),
     Field("image", _image),
     Field("flavor", _flavor),
     Field("created", lambda seen: zulu(seen.instance.created_at)),
@@ -216,13 +216,6 @@ def _moment(moment: datetime | None) -> str | None:
 
 def _status(instance: Instance) -> str:
     return states.status(instance.vm_state, instance.task_state)
-
-
-def _host_id(instance: Instance) -> str:
-    """Return a name for the host that tells two hosts of one project apart and nothing else."""
-    if instance.host is None:
-        return ""
-    return hashlib.sha224((instance.project_id + instance.host).encode()).hexdigest()
 
 
 def _zone(instance: Instance) -> str:

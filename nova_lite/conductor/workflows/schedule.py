@@ -30,6 +30,18 @@ from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.rpc.scheduler import SchedulerClient
 from nova_lite.storage import Database
 
+#: What users may change of a server that is still in its build request: attribute → column.
+_EDITABLE = {
+    "display_name": "display_name",
+    "hostname": "hostname",
+    "description": "description",
+    "metadata": "user_metadata",
+    "access_ip_v4": "access_ip_v4",
+    "access_ip_v6": "access_ip_v6",
+    "disk_config": "disk_config",
+    "requested_zone": "requested_zone",
+}
+
 
 @dataclass(frozen=True)
 class SuperTools:
@@ -63,7 +75,7 @@ def release_claims(work: Work[SuperTools]) -> None:
         work.tools.placement.release(uuid)
 
 
-def create_in_cells(work: Work[SuperTools]) -> None:
+def create_in_cells(work: Work[SuperTools]) -> Facts:
     """Insert every server still wanted in the cell of its host; users do not see it there yet."""
     wanted = {instance.uuid: instance for instance in _wanted(work)}
     for cell, group in _by_cell(work):
@@ -71,6 +83,7 @@ def create_in_cells(work: Work[SuperTools]) -> None:
             for placed in group:
                 if placed.instance_uuid in wanted:
                     instances.add(session, _on_host(wanted[placed.instance_uuid], placed))
+    return {"written": {uuid: _editable(instance) for uuid, instance in wanted.items()}}
 
 
 def remove_from_cells(work: Work[SuperTools]) -> None:
@@ -82,20 +95,14 @@ def remove_from_cells(work: Work[SuperTools]) -> None:
 
 
 def point_mappings(work: Work[SuperTools], session: Session) -> Facts:
-    """Make the servers live in their cells, with what their users changed meanwhile; here races with delete end."""
+    """Make the servers live in their cells, noting what their users changed meanwhile; here races with delete end."""
     settled: dict[str, object] = {}
     for placed in _placed(work):
-        edited = build_requests.get(session, placed.instance_uuid, for_update=True)
-        if edited is not None and mappings.settle(session, placed.instance_uuid, placed.selections[0].cell_id):
-            settled[placed.instance_uuid] = {
-                "display_name": edited.display_name,
-                "hostname": edited.hostname,
-                "description": edited.description,
-                "user_metadata": edited.metadata,
-                "access_ip_v4": edited.access_ip_v4,
-                "access_ip_v6": edited.access_ip_v6,
-                "disk_config": edited.disk_config,
-            }
+        uuid = placed.instance_uuid
+        edited = build_requests.get(session, uuid, for_update=True)
+        if edited is not None and mappings.settle(session, uuid, placed.selections[0].cell_id):
+            written = work.facts["written"][uuid]
+            settled[uuid] = {name: value for name, value in _editable(edited).items() if value != written[name]}
     return {"settled": settled}
 
 
@@ -148,6 +155,10 @@ SCHEDULE = Definition(
 )
 
 
+def _editable(instance: Instance) -> dict[str, object]:
+    return {name: getattr(instance, name) for name in _EDITABLE}
+
+
 def _wanted(work: Work[SuperTools]) -> Iterator[Instance]:
     with work.tools.api_db.reader() as session:
         for uuid in work.inputs["instance_uuids"]:
@@ -188,8 +199,10 @@ def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bo
         return False
     if instance.task_state is not TaskState.SCHEDULING:
         return instance.task_state is TaskState.SPAWNING
-    edits = work.facts["settled"][instance.uuid]
-    instances.change(session, instance.uuid, task_state=ACTIONS["create"].while_busy, **edits)
+    written, edits = work.facts["written"][instance.uuid], work.facts["settled"][instance.uuid]
+    now = _editable(instance)
+    still_due = {_EDITABLE[name]: value for name, value in edits.items() if now[name] == written[name]}
+    instances.change(session, instance.uuid, task_state=ACTIONS["create"].while_busy, **still_due)
     workflow = work.workflow
     actions.begin(
         session,

@@ -214,10 +214,10 @@ def test_only_administrators_name_a_host(cloud: Cloud, client: Client, admin: Cl
     assert admin.post("/servers", body(availability_zone="z1:h2")).status_code == 202
     assert client.post("/servers", body(availability_zone="z1")).status_code == 202
     specs = [row.spec for row in cloud.rows(cloud.api_db, RequestSpecRow)]
-    assert {(spec["availability_zone"], spec["forced_host"]) for spec in specs} == {
-        ("nova", "h1"),
-        ("z1", "h2"),
-        ("z1", None),
+    assert {(spec["availability_zone"], spec["wanted_host"], spec["skips_filters"]) for spec in specs} == {
+        ("nova", "h1", True),
+        ("z1", "h2", True),
+        ("z1", None, False),
     }
 
 
