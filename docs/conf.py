@@ -1,14 +1,18 @@
 """Settings of the documentation; build it with ``tox -e docs``."""
 
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+_TREE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(_TREE))  # the directives ask the code of this tree, and live in docs/_ext
 _PACKAGE = ConfigParser()
-_PACKAGE.read(Path(__file__).parent.parent / "setup.cfg")
+_PACKAGE.read(_TREE / "setup.cfg")
 
 project = "nova_lite"
 version = release = _PACKAGE["metadata"]["version"]
-extensions: list[str] = []
-exclude_patterns = ["_build"]
+extensions = ["docs._ext.directives"]
+exclude_patterns = ["_build", "_ext"]
 html_theme = "alabaster"
+html_theme_options = {"page_width": "1180px", "sidebar_width": "230px"}
 nitpicky = True

@@ -1,0 +1,102 @@
+"""Every command with its arguments and exit codes, as the parsers of ``nova_lite/cmd`` know them."""
+
+import argparse
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from docs._ext import markup
+from nova_lite.cmd import cloud, compute, conductor, daemon, manage, scheduler
+
+#: What a command of ``nova-lite-manage`` returns when its help says nothing of its own.
+MANAGE_CODES = {"0": "done", "1": "failed; standard error says why"}
+_CODE = re.compile(r"(\d+):? (.*?)(?=[;.]\s+\d+:? |$)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its words, what it does, its arguments (as typed → what they are) and its exit codes."""
+
+    words: str
+    about: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    exit_codes: Mapping[str, str] = field(default_factory=dict)
+
+
+def manage_commands() -> list[Command]:
+    """Return every command of ``nova-lite-manage``."""
+    return list(_leaves(manage.parser(), MANAGE_CODES))
+
+
+def cloud_commands() -> list[Command]:
+    """Return every command of ``nova-lite``."""
+    return list(_leaves(cloud._parser(), {}))
+
+
+def daemons() -> list[Command]:
+    """Return the daemons; all take the same arguments and return the same codes."""
+    codes = _codes(inspect.getdoc(daemon.run) or "")
+    return [
+        Command(f"nova-lite-{module.__name__.rpartition('.')[2]}", _first_line(module), exit_codes=codes)
+        for module in (conductor, scheduler, compute)
+    ]
+
+
+def lines(name: str) -> list[str]:
+    """Return one program's commands: ``manage``, ``cloud`` or ``daemons``."""
+    known = {"manage": manage_commands, "cloud": cloud_commands, "daemons": daemons}
+    written: list[str] = []
+    for command in known[name]():
+        written += markup.rubric(command.words)
+        written += [markup.text(command.about[:1].upper() + command.about[1:]).rstrip(".") + ".", ""]
+        if command.arguments:
+            rows = [(markup.code(typed), markup.text(about)) for typed, about in command.arguments.items()]
+            written += markup.table(("argument", "what it is"), rows, widths=(40, 60))
+        codes = "; ".join(f"**{code}** {markup.text(meaning)}" for code, meaning in command.exit_codes.items())
+        written += [f"Exit codes: {codes}.", ""]
+    return written
+
+
+def _leaves(parser: argparse.ArgumentParser, codes: Mapping[str, str], about: str = "") -> Iterator[Command]:
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        arguments = {
+            _typed(action): _about(parser, action)
+            for action in parser._actions
+            if not isinstance(action, argparse._HelpAction)
+        }
+        yield Command(parser.prog, about, arguments, _codes(parser.epilog or "") or codes)
+    for action in below:
+        helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+        for word, command in action.choices.items():
+            yield from _leaves(command, codes, helps.get(word, ""))
+
+
+def _typed(action: argparse.Action) -> str:
+    """Return an argument as its user types it."""
+    if action.nargs == 0:
+        return action.option_strings[0]
+    choices = "|".join(str(choice) for choice in action.choices or ())
+    value = str(action.metavar or choices or action.dest.upper())
+    if not action.option_strings:
+        return f"[{value}]" if action.nargs == "?" else value
+    return f"{action.option_strings[0]} {value}"
+
+
+def _about(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    shown = parser._get_formatter()._expand_help(action) if action.help else ""
+    # Who reads this has another home than who builds it.
+    return shown.replace(str(Path.home()), "~")
+
+
+def _codes(words: str) -> dict[str, str]:
+    """Return the exit codes a help text or docstring tells of."""
+    flat = " ".join(words.split())
+    start = re.search(r"(?:Exit codes: |(?=\b0: ))", flat)
+    return {} if start is None else {code: said.rstrip(".;") for code, said in _CODE.findall(flat[start.end() :])}
+
+
+def _first_line(module: object) -> str:
+    return (inspect.getdoc(module) or "").splitlines()[0].partition(": ")[2]

@@ -1,0 +1,254 @@
+"""The directives of the documentation: each renders, and lists all that the code knows."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
+from docutils.parsers.rst import directives as known_directives
+
+from docs._ext import commands, modules, options, routes, sequence, states, workflows
+from docs._ext.directives import DIRECTIVES
+from nova_lite import config
+from nova_lite.api.handlers import server_actions
+from nova_lite.model.states import ACTIONS, VmState
+
+TREE = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> None:
+    for name, directive in DIRECTIVES.items():
+        known_directives.register_directive(name, directive)
+
+
+def rendered(source: str) -> nodes.document:
+    """Return a page with ``source`` on it; fails on anything docutils minds."""
+    document = publish_doctree(source, settings_overrides={"report_level": 2, "halt_level": 2})
+    assert document.children, source
+    return document
+
+
+def shown(source: str) -> str:
+    return rendered(source).astext()
+
+
+def used() -> Iterator[tuple[str, str]]:
+    """Yield page and line of every use of our directives in the documentation."""
+    for page in sorted((TREE / "docs").glob("*.rst")):
+        for line in page.read_text().splitlines():
+            name = line.removeprefix(".. ").partition("::")[0]
+            if line.startswith(".. ") and name in DIRECTIVES and name != "sequence":
+                yield page.name, line
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in used()}))
+def test_every_use_on_a_page_renders(line: str) -> None:
+    assert len(shown(line)) + len(list(rendered(line).findall(nodes.raw))) > 0
+
+
+def test_every_directive_is_used() -> None:
+    names = {line.removeprefix(".. ").partition("::")[0] for _, line in used()}
+    assert names == set(DIRECTIVES) - {"sequence"}
+
+
+def test_a_wrong_argument_is_told() -> None:
+    with pytest.raises(Exception, match="no-such-api"):
+        rendered(".. routes:: no-such-api")
+
+
+# -- options ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_option_is_listed_with_its_group() -> None:
+    listed = {(group, option.name) for group, found in options.groups().items() for option in found}
+    for group, opts in config.list_opts():
+        for opt in opts:
+            assert {(f"[{group}]", opt.dest), (options.SHARED, opt.dest)} & listed, f"[{group}] {opt.dest}"
+    text = shown(".. options::")
+    for group, found in options.groups().items():
+        assert group in text
+        assert all(option.name in text for option in found)
+
+
+def test_options_say_unit_and_default() -> None:
+    [lease] = [option for option in options.groups()["[conductor]"] if option.name == "lease"]
+    assert (lease.unit, lease.default) == ("seconds", "15.0")
+    [executor] = [option for option in options.groups()["[service]"] if option.name == "executor"]
+    assert executor.unit == "one of threading, eventlet"
+
+
+def test_no_default_is_of_the_machine_that_builds_the_pages() -> None:
+    [host] = [option for option in options.groups()["[DEFAULT]"] if option.name == "host"]
+    assert host.default == "<name of this machine>"
+    assert str(Path.home()) not in "\n".join(commands.lines("cloud"))
+
+
+def _attributes(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (of what, which) of every attribute read in a module; of plain names without their underscores."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name):
+            of = node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id
+            yield of.lstrip("_"), node.attr
+
+
+def test_options_said_to_be_unread_are_unread() -> None:
+    package = TREE / "nova_lite"
+    modules = [path for path in package.rglob("*.py") if package / "migrations" not in path.parents]
+    read = {pair for path in modules for pair in _attributes(path)}
+    assert ("conf", "report_interval") in read
+    assert ("conductor", "lease") in read
+    declared = {(group, opt.dest) for group, opts in config.list_opts() for opt in opts}
+    for group, name in options.NOT_READ_YET:
+        assert (group, name) in declared
+        assert ("conf" if group == "DEFAULT" else group, name) not in read, "it is read now: say so"
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_is_listed_with_its_codes() -> None:
+    words = {command.words for command in commands.manage_commands()}
+    categories = {"api_db sync", "api_db version", "db sync", "db version", "placement_db sync", "placement_db version"}
+    cells = {"map_cell0", "create_cell", "list_cells", "simple_cell_setup", "discover_hosts", "list_hosts"}
+    expected = {f"nova-lite-manage {each}" for each in categories | {f"cell_v2 {cell}" for cell in cells}}
+    assert words >= expected
+    for name, found in (
+        ("manage", commands.manage_commands()),
+        ("cloud", commands.cloud_commands()),
+        ("daemons", commands.daemons()),
+    ):
+        text = shown(f".. commands:: {name}")
+        for command in found:
+            assert command.about, command.words
+            assert "0" in command.exit_codes, command.words
+            assert command.words in text
+            assert all(typed in text for typed in command.arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        pytest.param("nova-lite-manage cell_v2 create_cell", {"0", "1", "2"}, id="own codes"),
+        pytest.param("nova-lite-manage api_db sync", {"0", "1"}, id="usual codes"),
+        pytest.param("nova-lite up", {"0", "1", "2", "3", "4", "5", "6"}, id="up"),
+        pytest.param("nova-lite-compute", {"0", "1", "2"}, id="daemon"),
+    ],
+)
+def test_exit_codes_are_read_from_where_they_are_told(words: str, codes: set[str]) -> None:
+    found = [*commands.manage_commands(), *commands.cloud_commands(), *commands.daemons()]
+    [command] = [each for each in found if each.words == words]
+    assert set(command.exit_codes) == codes
+
+
+def test_every_program_of_the_package_is_listed() -> None:
+    found = [*commands.manage_commands(), *commands.cloud_commands(), *commands.daemons()]
+    scripts = {
+        line.partition(" = ")[0].strip()
+        for line in (TREE / "setup.cfg").read_text().splitlines()
+        if " = nova_lite.cmd." in line and ":main" in line
+    }
+    assert scripts == {command.words.partition(" ")[0] for command in found}
+
+
+# -- URLs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("api", "found", "some"),
+    [
+        pytest.param("compute", routes.compute_routes, ("POST", "/servers", "2.1", "2.104"), id="compute"),
+        pytest.param(
+            "placement", routes.placement_routes, ("GET", "/allocation_candidates", "1.10", "1.39"), id="placement"
+        ),
+    ],
+)
+def test_every_url_is_listed(api: str, found: object, some: tuple[str, str, str, str]) -> None:
+    assert callable(found)
+    listed = found()
+    assert some in {(route.method, route.path, str(route.since), str(route.until)) for route in listed}
+    text = shown(f".. routes:: {api}")
+    for route in listed:
+        assert f"{route.method} {route.path}" in text
+        assert all(rule in text for rule in route.rules)
+
+
+def test_urls_that_ended_say_when() -> None:
+    [statistics] = [route for route in routes.compute_routes() if route.path == "/os-hypervisors/statistics"]
+    assert (str(statistics.since), str(statistics.until)) == ("2.1", "2.87")
+
+
+def test_every_server_action_is_listed() -> None:
+    text = shown(".. server-actions::")
+    assert all(name in text for name in server_actions.ACTIONS)
+
+
+# -- states and workflows ---------------------------------------------------------------------------------------------
+
+
+def test_every_action_and_state_is_listed() -> None:
+    assert all(name in shown(".. states:: table") for name in ACTIONS)
+    statuses = shown(".. states:: statuses")
+    assert all(str(state) in statuses for state in VmState)
+
+
+@pytest.mark.parametrize(("picture", "failing"), [("success", False), ("failure", True)])
+def test_the_picture_has_every_change_of_state(picture: str, failing: bool) -> None:
+    [raw] = rendered(f".. states:: {picture}").findall(nodes.raw)
+    drawn = raw.astext()
+    edges = states.edges(failing=failing)
+    assert all(", ".join(edge.actions) in drawn for edge in edges)
+    changing = {name for name, rule in ACTIONS.items() if (rule.fails_in if failing else rule.ends_in) is not None}
+    assert {name for edge in edges for name in edge.actions} == changing
+
+
+def test_states_nothing_leads_to_are_not_drawn() -> None:
+    assert VmState.DELETED in states.reachable()
+    ends = {end for rule in ACTIONS.values() for end in (rule.ends_in, rule.fails_in) if end}
+    assert set(states.reachable()) <= ends | {VmState.BUILDING}
+
+
+@pytest.mark.parametrize(("role", "kind"), [(role, kind) for role, kinds in workflows.ROLES.items() for kind in kinds])
+def test_every_step_is_listed(role: str, kind: str) -> None:
+    text = shown(f".. workflow:: {role} {kind}")
+    for step in workflows.ROLES[role][kind].steps:
+        assert step.name in text
+    assert kind in shown(".. workflow-kinds::")
+
+
+# -- the house --------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_is_listed_with_what_it_says() -> None:
+    found = modules.packages()
+    assert "nova_lite/model" in found
+    assert found["nova_lite/model"]["states.py"].startswith("Every state a server can be in")
+    silent = [f"{folder}/{name}" for folder, held in found.items() for name, about in held.items() if not about]
+    assert silent == []
+
+
+def test_the_map_has_every_package() -> None:
+    house = (TREE / "docs" / "map.rst").read_text()
+    package = TREE / "nova_lite"
+    names = {path.name for path in package.iterdir() if (path / "__init__.py").exists()} - {"migrations"}
+    names |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    missing = [name for name in names if f" {name if name.endswith('.py') else name + '/'}" not in house]
+    assert missing == []
+
+
+# -- drawings of who says what ----------------------------------------------------------------------------------------
+
+
+def test_a_sequence_is_drawn() -> None:
+    source = ".. sequence:: How\n\n   api -> conductor: wake & <go>\n   conductor: a note\n   conductor --> api: done\n"
+    [raw] = rendered(source).findall(nodes.raw)
+    assert "wake &amp; &lt;go&gt;" in raw.astext()
+    assert "a note" in raw.astext()
+    assert raw.astext().count("stroke-dasharray") == 1
+
+
+def test_a_line_that_says_nothing_is_told() -> None:
+    with pytest.raises(ValueError, match="hm"):
+        sequence.parsed(["hm"])
