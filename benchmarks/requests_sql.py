@@ -72,7 +72,7 @@ def run(*, quick: bool) -> list[Result]:
 
 def _measure(cloud: Cloud, counter: _Counter, rounds: int) -> list[Result]:
     image = ImageDirectory(cloud.settings.image_dir).images()[0].id
-    user, looker = ComputeUser(cloud), clouds.wsgi(cloud)
+    user, looker = ComputeUser(cloud.compute_url), clouds.wsgi(cloud)
     counts: dict[str, list[int]] = {}
 
     def count(case: str, act: Callable[[], Any]) -> Any:

@@ -76,7 +76,10 @@ class Configuration:
     def _shared(self) -> Options:
         # A bus in memory has no connection that could die unseen.
         bus = {"heartbeat_timeout_threshold": 0}
-        return {"DEFAULT": {"state_path": self._settings.state_dir}, "oslo_messaging_rabbit": bus}
+        # A conductor that died took the whole cloud along; what it left is taken up soon after the next start.
+        conductor = {"lease": 5, "scan_interval": 2}
+        state_path = {"state_path": self._settings.state_dir}
+        return {"DEFAULT": state_path, "oslo_messaging_rabbit": bus, "conductor": conductor}
 
     def _above(self, host: str) -> Options:
         """Return what processes above the cells know."""

@@ -1,7 +1,9 @@
 """Which hypervisor driver an embedded cloud uses, and what of the machine each of its hosts gets."""
 
 import shutil
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from nova_lite import errors
 from nova_lite.embedded.settings import CloudSettings, Driver
@@ -55,18 +57,19 @@ def _trouble(settings: CloudSettings) -> str | None:
 
     if libvirt is None:
         return "The Python package libvirt-python is not installed."
-    probe = LibvirtDriver(
-        hostname="probe",
-        uri=settings.libvirt_uri,
-        virt_type=settings.virt_type,
-        instances_path=settings.host_dir("probe"),
-        call_timeout_s=10.0,
-    )
-    try:
-        probe.connect()
-    except errors.NovaLiteError as exc:
-        cause = exc.facts.get("cause")
-        return f"{exc.message.rstrip('.')}{f' ({cause})' if cause else ''}."
-    finally:
-        probe.close()
+    with tempfile.TemporaryDirectory(dir=settings.state_dir) as scratch:
+        probe = LibvirtDriver(
+            hostname="probe",
+            uri=settings.libvirt_uri,
+            virt_type=settings.virt_type,
+            instances_path=Path(scratch),
+            call_timeout_s=10.0,
+        )
+        try:
+            probe.connect()
+        except errors.NovaLiteError as exc:
+            cause = exc.facts.get("cause")
+            return f"{exc.message.rstrip('.')}{f' ({cause})' if cause else ''}."
+        finally:
+            probe.close()
     return None

@@ -81,10 +81,10 @@ class Answer:
 
 
 class ComputeUser:
-    """Someone who talks to a cloud's Compute API over HTTP."""
+    """Someone who talks to the Compute API at ``url``, ``/v2.1`` included."""
 
-    def __init__(self, cloud: Cloud, user: str = "admin", *, microversion: str = "2.96") -> None:
-        self._url = cloud.compute_url
+    def __init__(self, url: str, user: str = "admin", *, microversion: str = "2.96") -> None:
+        self._url = url
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers.update({"X-Auth-Token": user, "OpenStack-API-Version": f"compute {microversion}"})

@@ -1,6 +1,5 @@
 """A cloud started as users start it, and the unmodified ``openstack`` client."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -11,40 +10,11 @@ from typing import Any
 
 import pytest
 
-from nova_lite.testing.cloud import eventually
+from nova_lite.testing import up
 
-_UP_S = 60.0
 _COMMAND_S = 90.0
 
 OpenStack = Callable[..., Any]
-
-
-@contextlib.contextmanager
-def nova_lite_up(state_dir: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``nova-lite up`` until the block ends, with imitated guests and free ports unless told otherwise."""
-    command = [sys.executable, "-m", "nova_lite.cmd.cloud", "up", "--state-dir", str(state_dir)]
-    command += [*(() if "--driver" in arguments else ("--driver", "fake")), "--port-base", "0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        clouds_file = state_dir / "clouds.yaml"
-        before = clouds_file.stat().st_mtime_ns if clouds_file.exists() else 0
-
-        def is_up() -> bool:
-            assert process.poll() is None, process.stdout.read() if process.stdout else ""
-            return clouds_file.exists() and clouds_file.stat().st_mtime_ns != before
-
-        eventually(is_up, "nova-lite up answers", _UP_S)
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        finally:
-            if process.stdout:
-                process.stdout.close()
 
 
 def client(state_dir: Path, cloud: str = "nova-lite") -> OpenStack:
@@ -68,7 +38,7 @@ def client(state_dir: Path, cloud: str = "nova-lite") -> OpenStack:
 @pytest.fixture(scope="module")
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("cloud")
-    with nova_lite_up(path):
+    with up.running(path):
         yield path
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from nova_lite.testing import up
 from nova_lite.testing.cloud import eventually
-from tests.functional.clients.conftest import OpenStack, client, nova_lite_up
+from tests.functional.clients.conftest import OpenStack, client
 
 JSON = ("-f", "json")
 
@@ -72,11 +73,11 @@ def test_another_user_sees_their_own_only(state_dir: Path, openstack: OpenStack)
 
 
 def test_servers_survive_a_restart(tmp_path: Path) -> None:
-    with nova_lite_up(tmp_path, "--cells", "1", "--hosts", "1"):
+    with up.running(tmp_path, "--cells", "1", "--hosts", "1"):
         openstack = client(tmp_path)
         created = openstack("server", "create", "--flavor", "m1.tiny", "--image", "tiny", "--nic", "none", "vm1", *JSON)
         eventually(lambda: openstack("server", "show", "vm1", *JSON)["status"] == "ACTIVE", "vm1 is active")
-    with nova_lite_up(tmp_path, "--cells", "1", "--hosts", "1"):
+    with up.running(tmp_path, "--cells", "1", "--hosts", "1"):
         openstack = client(tmp_path)
         assert openstack("server", "show", "vm1", *JSON)["id"] == created["id"]
         openstack("server", "stop", "vm1")

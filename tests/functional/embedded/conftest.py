@@ -18,7 +18,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def user(cloud: Cloud) -> Iterator[ComputeUser]:
-    someone = ComputeUser(cloud)
+    someone = ComputeUser(cloud.compute_url)
     yield someone
     someone.close()
 

@@ -32,7 +32,7 @@ def small(tmp_path: Path, **changes: object) -> CloudSettings:
 
 def test_a_restart_keeps_servers_and_guests(tmp_path: Path) -> None:
     with clouds.running(tmp_path) as cloud:
-        user = ComputeUser(cloud)
+        user = ComputeUser(cloud.compute_url)
         image = image_of(cloud)
         running, stopped = user.boot("running", image), user.boot("stopped", image)
         host = user.wait(running, "ACTIVE")["OS-EXT-SRV-ATTR:host"]
@@ -42,7 +42,7 @@ def test_a_restart_keeps_servers_and_guests(tmp_path: Path) -> None:
         nodes = {file.parent.name: file.read_text() for file in tmp_path.glob("hosts/*/compute_id")}
         user.close()
     with clouds.running(tmp_path) as cloud:
-        user = ComputeUser(cloud)
+        user = ComputeUser(cloud.compute_url)
         assert image_of(cloud) == image
         assert user.wait(running, "ACTIVE")["OS-EXT-SRV-ATTR:host"] == host
         assert running in [guest.uuid for guest in clouds.fake_driver(cloud, host).guests()]
@@ -60,7 +60,7 @@ def test_two_clouds_do_not_meet(tmp_path: Path) -> None:
         clouds.running(tmp_path / "one", cells=1, hosts=1) as one,
         clouds.running(tmp_path / "two", cells=1, hosts=1) as two,
     ):
-        users = ComputeUser(one), ComputeUser(two)
+        users = ComputeUser(one.compute_url), ComputeUser(two.compute_url)
         ids = [user.boot("only here", image_of(cloud)) for user, cloud in zip(users, (one, two), strict=True)]
         for user, server_id, cloud in zip(users, ids, (one, two), strict=True):
             user.wait(server_id, "ACTIVE")

@@ -12,9 +12,8 @@ from nova_lite.testing.cloud import ComputeUser
 
 def allocations(cloud: Cloud, server_id: str) -> dict[str, Any]:
     """Return what Placement says a server has."""
-    placement = ComputeUser(cloud)
+    placement = ComputeUser(cloud.placement_url)
     try:
-        placement._url = cloud.placement_url
         found: dict[str, Any] = placement.ask("GET", f"/allocations/{server_id}").json["allocations"]
         return found
     finally:
@@ -94,7 +93,7 @@ def test_a_failing_guest_ends_in_error_with_its_reason(cloud: Cloud, user: Compu
 def test_others_see_nothing_of_it(cloud: Cloud, user: ComputeUser, image: str) -> None:
     server_id = user.boot("mine", image)
     user.wait(server_id, "ACTIVE")
-    stranger = ComputeUser(cloud, "stranger")
+    stranger = ComputeUser(cloud.compute_url, "stranger")
     assert stranger.ask("GET", f"/servers/{server_id}").status == 404
     assert stranger.ask("DELETE", f"/servers/{server_id}").status == 404
     assert stranger.ask("GET", "/servers/detail").json["servers"] == []

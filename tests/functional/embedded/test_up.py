@@ -11,6 +11,8 @@ import pytest
 from nova_lite.embedded import state
 from nova_lite.embedded.http import HOST
 from nova_lite.testing import cloud as clouds
+from nova_lite.testing import up as processes
+from nova_lite.testing.cloud import ComputeUser
 
 
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -90,3 +92,27 @@ def test_a_wrong_command_line_is_2(tmp_path: Path, arguments: list[str]) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
     assert not (tmp_path / "cloud").exists()
+
+
+def test_a_cloud_killed_while_it_boots_servers_loses_none(tmp_path: Path) -> None:
+    one_cell = ("--cells", "1", "--hosts", "2")
+    with processes.running(tmp_path, *one_cell) as process:
+        urls = processes.urls(tmp_path)
+        images = ComputeUser(f"{urls['image']}/v2")
+        image = images.ask("GET", "/images").json["images"][0]["id"]
+        images.close()
+        user = ComputeUser(urls["compute"])
+        ids = {user.boot(f"vm{number}", image) for number in range(6)}
+        deleted = ids.pop()
+        assert user.ask("DELETE", f"/servers/{deleted}").status == 204
+        process.kill()
+        process.wait(timeout=30)
+        user.close()
+    with processes.running(tmp_path, *one_cell):
+        user = ComputeUser(processes.urls(tmp_path)["compute"])
+        for server_id in ids:
+            user.wait(server_id, "ACTIVE")
+        user.wait_gone(deleted)
+        guests = [file.stem for file in tmp_path.glob("hosts/*/instances/*.json")]
+        assert sorted(guests) == sorted(ids)
+        user.close()
