@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -66,7 +67,7 @@ def _say(cloud: "Cloud", took_s: float) -> None:
     """Print what there is and how to use it."""
     settings = cloud.settings
     images = cloud.image_names()
-    image = images[0] if images else "IMAGE"
+    image = shlex.quote(images[0]) if images else "IMAGE"
     print(f"""\
 Your cloud answers after {took_s:.1f} s: {settings.cells} cells with {settings.hosts} hosts each; {cloud.driver_reason}.
 
@@ -138,11 +139,12 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(arguments: argparse.Namespace) -> CloudSettings:
     images: dict[str, Path] = {}
     for text in arguments.image:
-        name, is_named, file = text.rpartition("=")
-        path = Path(file).absolute()
+        name, is_named, file = text.partition("=")
+        whole = Path(text)
+        path = whole if whole.is_file() or not is_named else Path(file)
         if not path.is_file():
-            raise errors.Misconfigured(f"--image {text}: there is no file {path}")
-        images[name if is_named else path.stem] = path
+            raise errors.Misconfigured(f"--image {text}: there is no file {path.absolute()}")
+        images[path.stem if path is whole else name] = path.absolute()
     return CloudSettings(
         state_dir=arguments.state_dir.expanduser().absolute(),
         driver=arguments.driver,

@@ -71,12 +71,20 @@ class ImageDirectory:
         raise errors.NotFound(f"No image found with ID {image_id}")
 
     def add(self, source: Path, name: str) -> StoredImage:
-        """Copy a file into the directory as the image ``name``; a file that is there already is not copied again."""
+        """Copy a file into the directory as the image ``name``; a file that is there already is not copied again.
+
+        Raises NotFound, Invalid for a name no file can have, Conflict when another file is the image of that name.
+        """
         if not source.is_file():
             raise errors.NotFound(f"There is no image file {source}")
         if not name or "/" in name or name.startswith("."):
             raise errors.Invalid(f"{name!r} is no name for an image")
         target = self._path / f"{name}.{_disk_format(source)}"
+        for image, path in self._scan():
+            if image.name == name and path != target:
+                raise errors.Conflict(
+                    f"There is an image called {name} already, {path}; remove it, or name this another."
+                )
         with self._lock:
             self._path.mkdir(parents=True, exist_ok=True)
             if not _same_file(source, target):

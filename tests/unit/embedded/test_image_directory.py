@@ -90,3 +90,11 @@ def test_refuses_names_that_are_no_file_names(tmp_path: Path, name: str) -> None
     (tmp_path / "a.raw").write_bytes(b"x")
     with pytest.raises(errors.Invalid):
         ImageDirectory(tmp_path / "images").add(tmp_path / "a.raw", name)
+
+
+def test_a_name_is_one_image(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "tiny.raw").write_bytes(b"x")
+    (tmp_path / "guest.qcow2").write_bytes(qcow2(1 << 20))
+    with pytest.raises(errors.Conflict, match=r"tiny\.raw"):
+        ImageDirectory(tmp_path / "images").add(tmp_path / "guest.qcow2", "tiny")
