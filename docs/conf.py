@@ -1,11 +1,13 @@
 """Settings of the documentation; build it with ``tox -e docs``."""
 
 import sys
+import warnings
 from configparser import ConfigParser
 from pathlib import Path
 
 _TREE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(_TREE))  # the directives ask the code of this tree, and live in docs/_ext
+warnings.filterwarnings("ignore", "(?s).*[Ee]ventlet")  # oslo.service imports it when oslo.messaging loads
 _PACKAGE = ConfigParser()
 _PACKAGE.read(_TREE / "setup.cfg")
 

@@ -40,11 +40,12 @@ def lines(title: str, content: list[str]) -> list[str]:
     parties = list(dict.fromkeys(name for event in events for name in (event.party, event.other) if name))
     x = {name: _MARGIN + place * _LANE for place, name in enumerate(parties)}
     height = _TOP + _ROW * (len(events) + 1)
+    width = 2 * _MARGIN + _LANE * (len(parties) - 1)
     shapes = [shape for name in parties for shape in _lane(name, x[name], height)]
     for number, event in enumerate(events, 1):
         y = _TOP + _ROW * number
-        shapes.append(_note(event, x[event.party], y) if event.other is None else _arrow(event, x, y))
-    return markup.drawing(2 * _MARGIN + _LANE * (len(parties) - 1), height + 6, title, shapes)
+        shapes.append(_note(event, x[event.party], y, width) if event.other is None else _arrow(event, x, y))
+    return markup.drawing(width, height + 6, title, shapes)
 
 
 def _lane(name: str, x: float, height: float) -> list[str]:
@@ -55,10 +56,12 @@ def _lane(name: str, x: float, height: float) -> list[str]:
     ]
 
 
-def _note(event: Event, x: float, y: float) -> str:
-    width = 7.0 * len(event.words) + 14
-    box = f'<rect x="{x - 8:g}" y="{y - 14:g}" width="{width:g}" height="20" rx="3" fill="#fff7dd" stroke="#c9a227"/>'
-    return box + f'<text x="{x - 1:g}" y="{y:g}" fill="#222" font-size="11.5">{saxutils.escape(event.words)}</text>'
+def _note(event: Event, x: float, y: float, drawing_width: float) -> str:
+    """Return a note that begins at its party, or further left where it would not end in the drawing."""
+    width = 6.2 * len(event.words) + 18
+    left = max(2.0, min(x - 8, drawing_width - width - 4))
+    box = f'<rect x="{left:g}" y="{y - 14:g}" width="{width:g}" height="20" rx="3" fill="#fff7dd" stroke="#c9a227"/>'
+    return box + f'<text x="{left + 7:g}" y="{y:g}" fill="#222" font-size="11.5">{saxutils.escape(event.words)}</text>'
 
 
 def _arrow(event: Event, x: dict[str, float], y: float) -> str:

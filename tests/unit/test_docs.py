@@ -1,6 +1,7 @@
 """The directives of the documentation: each renders, and lists all that the code knows."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -247,6 +248,15 @@ def test_a_sequence_is_drawn() -> None:
     assert "wake &amp; &lt;go&gt;" in raw.astext()
     assert "a note" in raw.astext()
     assert raw.astext().count("stroke-dasharray") == 1
+
+
+def test_a_note_ends_within_the_drawing() -> None:
+    drawn = "\n".join(sequence.lines("How", ["a -> b: x", f"b: {'long ' * 12}"]))
+    width = float(re.search(r'viewBox="0 0 ([\d.]+) ', drawn)[1])  # type: ignore[index]
+    notes = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="20"', drawn)
+    assert len(notes) == 1
+    assert all(float(x) > 0 for x, _ in notes)
+    assert float(notes[0][0]) + float(notes[0][1]) <= max(width, float(notes[0][1]) + 2)
 
 
 def test_a_line_that_says_nothing_is_told() -> None:
