@@ -4,7 +4,7 @@
 longer its own, nothing is written and False comes back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ _Found = ApiWorkflowRow | CellWorkflowRow
 
 #: Seconds a new workflow is left to whoever is nudged, before scans take it up.
 _NUDGE_GRACE_S = 1.0
+#: Who holds the lease of a workflow that waits for its time; no conductor is called so.
+_PARKED = "parked"
 
 
 def add(session: Session, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
@@ -67,10 +69,15 @@ def claim(session: Session, row: Row, uuid: str, *, owner: str, lease_s: float) 
     return _workflow(found), float(seconds_left)
 
 
-def record(session: Session, row: Row, uuid: str, owner: str, **values: Any) -> bool:
-    """Write progress of a workflow whose lease ``owner`` holds; False when it was taken over or superseded."""
+def record(session: Session, row: Row, uuid: str, owner: str, *, expect_step: int, **values: Any) -> bool:
+    """Write progress of a workflow whose lease ``owner`` holds and that stands at ``expect_step``.
+
+    False when it was taken over or superseded, or when an earlier attempt to write, believed lost, had worked.
+    """
     done = session.execute(
-        sa.update(row).where(row.uuid == uuid, row.lease_owner == owner, row.status.in_(OPEN)).values(**values)
+        sa.update(row)
+        .where(row.uuid == uuid, row.lease_owner == owner, row.step == expect_step, row.status.in_(OPEN))
+        .values(**values)
     )
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
@@ -79,15 +86,17 @@ def park(session: Session, row: Row, uuid: str, owner: str, *, delay_s: float) -
     """Give a lease back and have the workflow taken up again in ``delay_s``."""
     session.execute(
         sa.update(row)
-        .where(row.uuid == uuid, row.lease_owner == owner)
-        .values(lease_owner=owner + "/parked", lease_until=epoch_now() + delay_s)
+        .where(row.uuid == uuid, row.lease_owner == owner, row.status.in_(OPEN))
+        .values(lease_owner=_PARKED, lease_until=epoch_now() + delay_s)
     )
 
 
-def renew(session: Session, row: Row, owner: str, *, lease_s: float) -> None:
-    """Prolong every lease of ``owner``."""
+def renew(session: Session, row: Row, owner: str, uuids: Collection[str], *, lease_s: float) -> None:
+    """Prolong the leases that ``owner`` holds of ``uuids``: those it runs."""
     session.execute(
-        sa.update(row).where(row.lease_owner == owner, row.status.in_(OPEN)).values(lease_until=epoch_now() + lease_s)
+        sa.update(row)
+        .where(row.uuid.in_(uuids), row.lease_owner == owner, row.status.in_(OPEN))
+        .values(lease_until=epoch_now() + lease_s)
     )
 
 
