@@ -4,12 +4,15 @@
 call ``use``: they run on the server's native threads.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
+
+LOG = logging.getLogger(__name__)
 
 Executor = Literal["threading", "eventlet"]
 
@@ -62,7 +65,8 @@ class Pool:
 class Ticker:
     """Calls a function every so many seconds on a thread of its own, until stopped.
 
-    The function must not raise; the next call begins ``interval_s`` after the last one ended.
+    The next call begins ``interval_s`` after the last one ended. What the function raises is logged and ends that call
+    only: a daemon that ticks no more would look alive and do nothing.
     """
 
     def __init__(self, interval_s: float, function: Callable[[], None], name: str, *, at_once: bool = False) -> None:
@@ -77,15 +81,21 @@ class Ticker:
 
     def _run(self) -> None:
         if self._at_once:
-            self._function()
+            self._tick()
         while not self._stopped.wait(self._interval_s):
-            self._function()
+            self._tick()
 
-    def stop(self) -> None:
-        """Stop ticking and wait for the call under way."""
+    def _tick(self) -> None:
+        try:
+            self._function()
+        except Exception:
+            LOG.exception("%s failed", self._thread.name)
+
+    def stop(self, *, wait_s: float | None = None) -> None:
+        """Stop ticking and wait for the call under way, for ``wait_s`` at most."""
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(wait_s)
 
 
 class KeyedLocks:

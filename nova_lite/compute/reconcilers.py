@@ -1,12 +1,13 @@
-"""Bring a host's guests in line with what its cell says, after its agent or hypervisor was away."""
+"""Bring a host's guests in line with what its cell says: at the agent's start, and every now and then."""
 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nova_lite.compute.virt.driver import Driver
+from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.conductor import ExpectedGuest
-from nova_lite.model.guest import Guest
+from nova_lite.model.guest import Guest, PowerState
 from nova_lite.rpc.conductor import ConductorClient
 
 LOG = logging.getLogger(__name__)
@@ -14,34 +15,67 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Repairs:
-    """What must be done: guests that belong elsewhere or nowhere, and power states to report."""
+    """What must be done: guests that belong elsewhere or nowhere, that must not run, whose power is to be reported."""
 
     destroy: list[str] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
     report: list[Guest] = field(default_factory=list)
+
+    @property
+    def guests(self) -> list[str]:
+        """The UUIDs of all of them."""
+        return [*self.destroy, *self.stop, *(guest.uuid for guest in self.report)]
 
 
 def compare(guests: Iterable[Guest], expected: Iterable[ExpectedGuest]) -> Repairs:
     """Return what sets ``guests`` (found on the host) and ``expected`` (the cell's word) at odds: pure.
 
     A guest that no instance of this host owns, or one of an older epoch, must go. One that is being worked on is left
-    to its workflow.
+    to its workflow; of the others, one whose instance is stopped must not run, and any other power state is news.
     """
     wanted = {instance.uuid: instance for instance in expected}
     repairs = Repairs()
     for guest in guests:
         instance = wanted.get(guest.uuid)
-        if instance is None or instance.epoch != guest.epoch:
+        if instance is None or guest.epoch < instance.epoch:
             repairs.destroy.append(guest.uuid)
-        elif instance.is_settled and instance.power_state != guest.power_state:
+        elif not instance.is_settled:
+            continue
+        elif instance.must_be_off and guest.power_state is PowerState.RUNNING:
+            repairs.stop.append(guest.uuid)
+        elif instance.power_state != guest.power_state:
             repairs.report.append(guest)
     return repairs
 
 
-def reconcile(host: str, driver: Driver, conductor: ConductorClient) -> None:
-    """Destroy what must not run here and report what changed."""
-    repairs = compare(driver.guests(), conductor.expected_guests(host))
-    for uuid in repairs.destroy:
-        LOG.warning("Destroying guest %s: it does not belong on this host (any more)", uuid)
-        driver.destroy(uuid)
-    if repairs.report:
-        conductor.report_guests(host, repairs.report)
+class Reconciler:
+    """Compares and repairs. ``locks`` are those under which the agent works on its guests."""
+
+    def __init__(self, host: str, driver: Driver, conductor: ConductorClient, locks: KeyedLocks) -> None:
+        self._host = host
+        self._driver = driver
+        self._conductor = conductor
+        self._locks = locks
+
+    def run(self) -> None:
+        """Destroy and stop what must not run here, and report what changed."""
+        # In this order: an instance is recorded before its guest is made, so no guest seen can be missing in the list.
+        guests = self._driver.guests()
+        for uuid in compare(guests, self._conductor.expected_guests(self._host)).guests:
+            with self._locks.hold(uuid):
+                self._repair(uuid)
+
+    def _repair(self, uuid: str) -> None:
+        """Look again, now that nobody else works on the guest, and do what it still needs."""
+        guest = self._driver.guest(uuid)
+        if guest is None:
+            return
+        repairs = compare([guest], self._conductor.expected_guests(self._host))
+        if repairs.destroy:
+            LOG.warning("Destroying guest %s: it does not belong on this host (any more)", uuid)
+            self._driver.destroy(uuid)
+        if repairs.stop:
+            LOG.warning("Powering off guest %s: its server is stopped", uuid)
+            self._driver.power_off(uuid, timeout_s=0)
+        if repairs.report:
+            self._conductor.report_guests(self._host, repairs.report)

@@ -13,11 +13,11 @@ from nova_lite.compute import identity, inventory
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.images import ImageCache
-from nova_lite.compute.reconcilers import reconcile
+from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.compute.virt.fake import FakeDriver
-from nova_lite.concurrency import Ticker
+from nova_lite.concurrency import KeyedLocks, Ticker
 from nova_lite.model.conductor import HostReport
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import TOPIC
@@ -42,13 +42,17 @@ class Agent:
         self._bus = Bus(conf)
         self._conductor = ConductorClient(self._bus)
         self._placement = PlacementClient(conf)
+        locks = KeyedLocks()
+        self._reconciler = Reconciler(conf.host, self.driver, self._conductor, locks)
         images = ImageCache(Path(conf.image_cache_path), Images(conf))
         endpoint = ComputeEndpoint(
             Spawner(conf.host, self.driver, images, self._conductor),
             Power(conf.host, self.driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
+            locks,
         )
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
+        self._repairs = Ticker(conf.conductor.reconcile_interval, self._repair, "reconcile")
         self._stopping = threading.Event()
         self.ready = threading.Event()
         self._introduction = threading.Thread(target=self._introduce, name="introduction", daemon=True)
@@ -64,6 +68,8 @@ class Agent:
         self._stopping.set()
         self._introduction.join()
         if self.ready.is_set():
+            # It may be asking a conductor that has left before: not worth waiting for.
+            self._repairs.stop(wait_s=1.0)
             self._heart.stop()
             self._server.stop()
         self._bus.close()
@@ -76,16 +82,27 @@ class Agent:
                 resources = self.driver.resources()
                 inventory.tell(self._placement, self._conf, self._node, resources)
                 self._conductor.register_host(HostReport(self._conf.host, self._node, resources))
-                reconcile(self._conf.host, self.driver, self._conductor)
+                self._reconciler.run()
             except errors.NovaLiteError as exc:
                 LOG.warning("This host cannot take work yet: %s %s", exc, exc.facts)
+                self._stopping.wait(_RETRY_S)
+            except Exception:
+                LOG.exception("This host cannot take work yet")
                 self._stopping.wait(_RETRY_S)
             else:
                 self._server.start()
                 self._heart.start()
+                self._repairs.start()
                 self.ready.set()
                 LOG.info("agent of %s (%s) takes work", self._conf.host, self._node)
                 return
+
+    def _repair(self) -> None:
+        """Put the guests in order again: one may have stopped by itself, or been deleted while the bus was cut."""
+        try:
+            self._reconciler.run()
+        except errors.NovaLiteError as exc:
+            LOG.warning("Cannot compare the guests with the cell: %s %s", exc, exc.facts)
 
 
 def make_driver(conf: cfg.ConfigOpts) -> Driver:

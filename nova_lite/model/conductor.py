@@ -19,10 +19,14 @@ class HostReport:
 @known
 @dataclass(frozen=True, slots=True)
 class ExpectedGuest:
-    """An instance that belongs on a host, as its cell knows it; not ``is_settled`` while work on it is under way."""
+    """An instance that belongs on a host, as its cell knows it; not ``is_settled`` while work on it is under way.
+
+    A guest of one that is neither ``should_run`` nor ``must_be_off`` may be either.
+    """
 
     uuid: str
     epoch: int
     power_state: PowerState
     should_run: bool
+    must_be_off: bool
     is_settled: bool
