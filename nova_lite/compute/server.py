@@ -16,10 +16,10 @@ from nova_lite.model.instance import Instance
 class ComputeEndpoint:
     """The ear of one host's agent."""
 
-    def __init__(self, spawner: Spawner, power: Power) -> None:
+    def __init__(self, spawner: Spawner, power: Power, locks: KeyedLocks) -> None:
         self._spawner = spawner
         self._power = power
-        self._locks = KeyedLocks()
+        self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
         wanted = msgspec.convert(instance, Instance)
@@ -34,9 +34,9 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             return int(self._power.on(instance_uuid, epoch))
 
-    def power_off(self, instance_uuid: str) -> int:
+    def power_off(self, instance_uuid: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):
-            return int(self._power.off(instance_uuid))
+            return int(self._power.off(instance_uuid, epoch))
 
     def reboot(self, instance_uuid: str, epoch: int, hard: bool) -> int:
         with self._locks.hold(instance_uuid):

@@ -6,6 +6,7 @@ import msgspec
 
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.repositories import hosts, instances
+from nova_lite.model import states
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.guest import Guest
 from nova_lite.storage import Database, retried
@@ -49,7 +50,11 @@ class CellEndpoint:
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:
-            return instances.belongs(session, instance_uuid, host, epoch)
+            return states.lets_guest_start(instances.task_on(session, instance_uuid, host, epoch))
+
+    def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        with self._db.reader() as session:
+            return states.lets_guest_stop(instances.task_on(session, instance_uuid, host, epoch))
 
     def expected_guests(self, host: str) -> list[Any]:
         with self._db.reader() as session:

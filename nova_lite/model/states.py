@@ -110,6 +110,20 @@ def after_power_report(vm_state: VmState, power_state: PowerState) -> VmState:
     return vm_state
 
 
+#: Tasks of which starting a guest is a part; stopping one is part of one task only.
+_STARTING = (TaskState.SPAWNING, TaskState.POWERING_ON, TaskState.REBOOTING, TaskState.REBOOTING_HARD)
+
+
+def lets_guest_start(task_state: TaskState | None) -> bool:
+    """Return whether somebody is starting the guest now: a late or doubled message must not do it on its own."""
+    return task_state in _STARTING
+
+
+def lets_guest_stop(task_state: TaskState | None) -> bool:
+    """Return whether somebody is stopping the guest now, and leaves it where it is."""
+    return task_state is TaskState.POWERING_OFF
+
+
 def states_of(shown: str) -> list[VmState]:
     """Return the states shown as ``shown`` (any case); empty when no server can show it."""
     wanted = shown.upper()

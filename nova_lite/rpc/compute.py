@@ -32,9 +32,11 @@ class ComputeClient:
         )
         return PowerState(answer)
 
-    def power_off(self, host: str, instance_uuid: str, *, timeout_s: float) -> PowerState:
+    def power_off(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
         """Shut the guest down, after the host's grace by cutting its power."""
-        answer = self._bus.call(TOPIC, "power_off", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+        answer = self._bus.call(
+            TOPIC, "power_off", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        )
         return PowerState(answer)
 
     def reboot(self, host: str, instance_uuid: str, epoch: int, *, hard: bool, timeout_s: float) -> PowerState:

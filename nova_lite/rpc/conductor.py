@@ -30,8 +30,13 @@ class ConductorClient:
         self._bus.call(TOPIC, "register_host", report=_plain(report))
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
-        """Return whether this instance, at this epoch, belongs on ``host`` now."""
+        """Return whether this instance, at this epoch, belongs on ``host`` and is being started there now."""
         answer = self._bus.call(TOPIC, "may_run", host=host, instance_uuid=instance_uuid, epoch=epoch)
+        return bool(answer)
+
+    def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` and is being stopped there now."""
+        answer = self._bus.call(TOPIC, "may_stop", host=host, instance_uuid=instance_uuid, epoch=epoch)
         return bool(answer)
 
     def expected_guests(self, host: str) -> list[ExpectedGuest]:

@@ -16,18 +16,20 @@ class Power:
         self._shutdown_timeout_s = shutdown_timeout_s
 
     def on(self, instance_uuid: str, epoch: int) -> PowerState:
-        """Start the guest; raises Conflict when it does not belong here (any more)."""
+        """Start the guest; raises Conflict when it is not being started here (any more)."""
         self._check(instance_uuid, epoch)
         self._driver.power_on(instance_uuid)
         return self._state(instance_uuid)
 
-    def off(self, instance_uuid: str) -> PowerState:
-        """Shut the guest down."""
+    def off(self, instance_uuid: str, epoch: int) -> PowerState:
+        """Shut the guest down; raises Conflict when nobody is stopping it (any more)."""
+        if not self._fence.may_stop(self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} is not being stopped on this host.")
         self._driver.power_off(instance_uuid, timeout_s=self._shutdown_timeout_s)
         return self._state(instance_uuid)
 
     def reboot(self, instance_uuid: str, epoch: int, *, hard: bool) -> PowerState:
-        """Reboot the guest; raises Conflict when it does not belong here (any more)."""
+        """Reboot the guest; raises Conflict when it is not being started here (any more)."""
         self._check(instance_uuid, epoch)
         self._driver.reboot(instance_uuid, hard=hard, timeout_s=self._shutdown_timeout_s)
         return self._state(instance_uuid)
@@ -38,7 +40,7 @@ class Power:
 
     def _check(self, instance_uuid: str, epoch: int) -> None:
         if not self._fence.may_run(self._host, instance_uuid, epoch):
-            raise errors.Conflict(f"Instance {instance_uuid} does not belong on this host.")
+            raise errors.Conflict(f"Instance {instance_uuid} is not being started on this host.")
 
     def _state(self, instance_uuid: str) -> PowerState:
         guest = self._driver.guest(instance_uuid)

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import contextlib
+from collections.abc import Iterator
 from typing import Protocol
 
 from nova_lite import errors
@@ -11,10 +13,14 @@ from nova_lite.model.instance import Instance
 
 
 class Fence(Protocol):
-    """Knows whether an instance belongs on a host now: the cell's conductor."""
+    """Knows what is being done to an instance and where: the cell's conductor. Keeps out late and doubled messages."""
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
-        """Return whether this instance, at this epoch, belongs on ``host``."""
+        """Return whether this instance, at this epoch, belongs on ``host`` and is being started."""
+        ...
+
+    def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` and is being stopped."""
         ...
 
 
@@ -38,19 +44,17 @@ class Spawner:
     def build(self, instance: Instance) -> PowerState:
         """Make and start the guest, unless it runs already; return its power state.
 
-        Raises Conflict when the instance does not belong here (any more), GuestFailed for what the user must change,
-        HostFailed for what another host might do.
+        Raises Conflict when the instance is not being built here (any more), GuestFailed for what the user must change,
+        HostFailed for what another host might do, Unavailable when the conductor cannot be asked.
         """
-        try:
+        with _host_failures():
             image = self._images.fetch(instance.image_id) if self._driver.needs_image else None
-            if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
-                raise errors.Conflict(f"Instance {instance.uuid} does not belong on this host.")
+        # Asked last, for the image may have taken minutes; that nobody answers is no failure of this host.
+        if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
+            raise errors.Conflict(f"Instance {instance.uuid} is not being built on this host.")
+        with _host_failures():
             self._driver.spawn(guest_spec(instance), image)
             guest = self._driver.guest(instance.uuid)
-        except errors.NotFound as exc:
-            raise errors.GuestFailed(exc.message) from exc
-        except errors.Unavailable as exc:
-            raise errors.HostFailed(f"The host could not start the server: {exc.message}", cause=exc.facts) from exc
         if guest is None:
             raise errors.HostFailed("The guest vanished as soon as it was started.")
         return guest.power_state
@@ -58,6 +62,17 @@ class Spawner:
     def destroy(self, instance_uuid: str) -> None:
         """Remove the guest and all it left here."""
         self._driver.destroy(instance_uuid)
+
+
+@contextlib.contextmanager
+def _host_failures() -> Iterator[None]:
+    """Tell what only this host, or only the user, can be blamed for."""
+    try:
+        yield
+    except errors.NotFound as exc:
+        raise errors.GuestFailed(exc.message) from exc
+    except errors.Unavailable as exc:
+        raise errors.HostFailed(f"The host could not start the server: {exc.message}", cause=exc.facts) from exc
 
 
 def guest_spec(instance: Instance) -> GuestSpec:

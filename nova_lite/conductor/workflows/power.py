@@ -17,7 +17,7 @@ def _start(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
 
 
 def _stop(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
-    return work.tools.agents.power_off(host, instance.uuid, timeout_s=work.seconds_left)
+    return work.tools.agents.power_off(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
 
 
 def _reboot(work: Work[CellTools], instance: Instance, host: str) -> PowerState:

@@ -112,18 +112,21 @@ def expected_on(session: Session, host: str) -> list[ExpectedGuest]:
             epoch=epoch,
             power_state=PowerState(power_state),
             should_run=vm_state in _RUNNING,
+            must_be_off=vm_state == VmState.STOPPED,
             is_settled=task_state is None and not busy,
         )
         for uuid, epoch, power_state, vm_state, task_state, busy in rows
     ]
 
 
-def belongs(session: Session, uuid: str, host: str, epoch: int) -> bool:
-    """Return whether the instance lives, belongs on ``host`` at ``epoch``, and is not being deleted."""
+def task_on(session: Session, uuid: str, host: str, epoch: int) -> TaskState | None:
+    """Return what is being done to an instance, if it lives and belongs on ``host`` at ``epoch``, else None."""
     row = session.execute(
         sa.select(InstanceRow.host, InstanceRow.epoch, InstanceRow.task_state).filter_by(uuid=uuid, deleted=False)
     ).one_or_none()
-    return row is not None and (row.host, row.epoch) == (host, epoch) and row.task_state != TaskState.DELETING
+    if row is None or (row.host, row.epoch) != (host, epoch) or row.task_state is None:
+        return None
+    return TaskState(row.task_state)
 
 
 def instance_of(row: InstanceRow) -> Instance:
