@@ -169,7 +169,7 @@ def _open_workflows(session: Session, row: type[ApiWorkflowRow] | type[CellWorkf
     found = session.execute(
         sa.select(row.kind, row.subject, row.status, row.step, row.reason).where(row.status.in_(OPEN))
     )
-    return [f"server {subject}: {kind} is {status} at step {step} ({why})" for kind, subject, status, step, why in found]
+    return [f"server {about}: {kind} is {status} at step {step} ({why})" for kind, about, status, step, why in found]
 
 
 def _build_requests(session: Session) -> list[str]:

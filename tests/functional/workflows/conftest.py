@@ -1,18 +1,17 @@
 """One cloud for all stories of this folder; each must leave it as it found it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
+from oslo_config import cfg
 
 from nova_lite.conductor import saga
 from nova_lite.conductor.service import Conductor
-from nova_lite.embedded import cloud as embedded
 from nova_lite.db.repositories import workflows
+from nova_lite.embedded import cloud as embedded
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.audit import Watch
-from oslo_config import cfg
 from tests.functional.workflows.sabotage import Saboteur
 from tests.functional.workflows.site import Site
 

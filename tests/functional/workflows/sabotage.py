@@ -48,6 +48,7 @@ class Saboteur:
     happened: list[Place] = field(default_factory=list)
     runners: list[Runner[Any]] = field(default_factory=list)
     _dead: list[tuple[Runner[Any], str]] = field(default_factory=list)
+    _under_way: int = 0
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def watch(self, conductor: Conductor) -> None:
@@ -78,6 +79,7 @@ class Saboteur:
             is_fatal = deed is None and self.anywhere(place)
             if deed is not None or is_fatal:
                 self.happened.append(place)
+            self._under_way += 1
         try:
             if is_fatal:
                 raise Killed
@@ -86,6 +88,15 @@ class Saboteur:
         except Killed:
             self._bury(runner)
             raise
+        finally:
+            with self._guard:
+                self._under_way -= 1
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether everything planned has happened."""
+        with self._guard:
+            return not self.plans and not self._under_way
 
     def _bury(self, runner: Runner[Any]) -> None:
         """Let the conductor that ``runner`` stands for be dead: it comes back as another one."""

@@ -70,9 +70,9 @@ class Site:
     def rest(self, deadline_s: float = DEADLINE_S) -> None:
         """Wait until nothing is under way, then until the three truths agree."""
         end = time.monotonic() + deadline_s
-        while work := self.watch.open_work():
+        while (work := self.watch.open_work()) or not self.saboteur.is_done:
             self.saboteur.pass_time()
-            assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work}"
+            assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work or self.saboteur.plans}"
             time.sleep(0.01)
         while findings := self.watch.audit():
             assert time.monotonic() < end, findings

@@ -49,7 +49,7 @@ def test_an_error_is_final(site: Site, place: Place, error: Exception) -> None:
     _ends_badly(site, server, place, reason)
 
 
-@pytest.mark.parametrize(("error", "death"), undo_places(), ids=lambda place: str(place))
+@pytest.mark.parametrize(("error", "death"), undo_places(), ids=str)
 def test_a_conductor_dies_while_it_undoes(site: Site, error: Place, death: Place) -> None:
     def sabotage(server: Callable[[], str]) -> None:
         site.saboteur.plan(error, errors.GuestFailed(REASON))
@@ -72,7 +72,7 @@ def test_a_step_runs_twice(site: Site, place: Place) -> None:
 @pytest.mark.parametrize(
     ("error", "undo"),
     [(error, undo) for error, undo in undo_places() if undo.moment == "before" and undo.step != "failed"],
-    ids=lambda place: str(place),
+    ids=str,
 )
 def test_an_undo_runs_twice(site: Site, error: Place, undo: Place) -> None:
     def sabotage(server: Callable[[], str]) -> None:
