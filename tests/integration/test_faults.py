@@ -231,3 +231,43 @@ def test_the_broker_restarts_amid_fifty_boots(load: Load) -> None:
     assert len(load.accepted) >= 45, load.refused
     check_settled(load, [])
     assert {status_of(load, uuid) for uuid in load.accepted} == {"ACTIVE"}
+
+
+def test_deleting_wins_over_building(load: Load) -> None:
+    """Servers are deleted at whatever step of their boot they have come to; nothing of them stays."""
+
+    def boot_and_delete(number: int) -> None:
+        body = {"name": f"brief-{number}", "imageRef": load.image_id, "flavorRef": load.flavor_id, "networks": "none"}
+        answer = load.request("POST", "/servers", {"server": body})
+        assert answer is not None
+        assert answer.status == 202, answer
+        uuid = answer.body["server"]["id"]
+        load.accepted.append(uuid)
+        time.sleep((number % 8) * 0.02)  # each at another moment of its boot
+        load.delete(uuid)
+
+    finish(begin([partial(boot_and_delete, number) for number in range(32)], clients=8))
+
+    assert len(load.accepted) == 32
+    gone = list(load.accepted)
+    wait_until(lambda: {status_of(load, uuid) for uuid in gone} == {"GONE"}, "all gone", timeout_s=SETTLED_S)
+    check_settled(load, gone)
+
+
+def test_the_database_restarts_amid_boots(load: Load) -> None:
+    """While it is away clients are told to come again; what was accepted before goes on afterwards."""
+    clients = begin([partial(load.boot, number) for number in range(40)], clients=4)
+    wait_until(lambda: len(load.accepted) >= 8, "boots accepted", timeout_s=60, interval_s=0.001)
+
+    load.deployment.neighbours.mariadb.stop()
+    wait_until(
+        lambda: bool(load.refused) or not any(thread.is_alive() for thread in clients), "a refusal", timeout_s=60
+    )
+    load.deployment.neighbours.mariadb.start()
+
+    finish(clients)
+    assert load.unanswered == 0
+    assert {answer.status for answer in load.refused} == {503}
+    # A commit whose answer was lost with the connection may have been done: then the client was told 503 all the same.
+    load.unanswered = len(load.refused)
+    check_settled(load, [])
