@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keystoneauth1 import loading as ks_loading
-from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
@@ -206,6 +205,9 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return every option by group, for ``oslo-config-generator``."""
+    # Slow to import, and wanted only here and where tokens are checked.
+    from keystonemiddleware import auth_token  # noqa: PLC0415
+
     groups = {name: list(options) for name, options in _GROUPS.items()}
     for neighbour in NEIGHBOURS:
         options = ks_loading.get_auth_common_conf_options() + ks_loading.get_session_conf_options()

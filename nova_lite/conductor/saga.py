@@ -255,6 +255,8 @@ class _Run(Generic[T]):
             if may_give_up and self._work.seconds_left <= 0:
                 raise errors.Timeout(f"Timed out while waiting for: {step.name}.")
             try:
+                if self._work.may_have_run:
+                    self._check_lease()
                 self._advance(step, is_last=is_last)
                 return
             except LeaseLost:
@@ -311,6 +313,7 @@ class _Run(Generic[T]):
         while True:
             self._work.seconds_left = self._deadline + UNDO_GRACE_S - time.monotonic()
             try:
+                self._check_lease()
                 undo(self._work)
                 return
             except LeaseLost:
@@ -369,6 +372,12 @@ class _Run(Generic[T]):
         row, owner = self._runner.row, self._runner.owner
         if not workflows.record(session, row, workflow.uuid, owner, expect_step=workflow.step, **values):
             raise LeaseLost
+
+    def _check_lease(self) -> None:
+        """Raise LeaseLost when another conductor took over, as after a long pause: what it did must not be undone."""
+        with self._runner.db.reader() as session:
+            if not workflows.holds(session, self._runner.row, self._work.workflow.uuid, self._runner.owner):
+                raise LeaseLost
 
     def _log_retry(self, step: Step[T] | Record[T], exc: BaseException) -> None:
         facts = exc.facts if isinstance(exc, errors.NovaLiteError) else {}

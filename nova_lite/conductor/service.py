@@ -114,8 +114,8 @@ class Conductor:
     def stop(self) -> None:
         """Finish what is under way and leave."""
         self._heart.stop()
+        self.runner.stop()  # first: agents at work for it may still ask whether a guest may run
         self._server.stop()
-        self.runner.stop()
         self._bus.close()
         if self._cells is not None:
             self._cells.close()

@@ -1,15 +1,19 @@
 """Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oslo_config import cfg
 
+from nova_lite import errors
 from nova_lite.cells.registry import Cells
-from nova_lite.db.repositories import hosts, zones
+from nova_lite.db.repositories import build_requests, hosts, zones
 from nova_lite.model.host import HostState
 from nova_lite.storage import Database
+
+LOG = logging.getLogger(__name__)
 
 
 class Hosts:
@@ -21,20 +25,42 @@ class Hosts:
         self._cells = cells
 
     def load(self, summaries: Mapping[str, Any]) -> dict[str, HostState]:
-        """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that live cells carry."""
+        """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that live cells carry.
+
+        A cell that does not answer is passed over: the others' hosts are as good.
+        """
         with self._api_db.reader() as session:
             zone_of = zones.of_hosts(session)
         found: dict[str, HostState] = {}
         for cell in self._cells.all(with_cell0=False):
             if cell.cell.is_disabled:
                 continue
-            with cell.db.reader() as session:
-                states = hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
+            try:
+                with cell.db.reader() as session:
+                    states = hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
+            except errors.Unavailable as exc:
+                LOG.warning("The hosts of cell %s are passed over: %s %s", cell.cell.name, exc, exc.facts)
+                continue
             for state in states:
                 if state.node in summaries:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
                     found[state.node] = _with_room(replace(state, availability_zone=zone), summaries[state.node])
         return found
+
+
+class Waiting:
+    """The servers that wait for a host."""
+
+    def __init__(self, api_db: Database) -> None:
+        self._api_db = api_db
+
+    def missing(self, instance_uuids: Sequence[str]) -> list[str]:
+        """Return those of ``instance_uuids`` that do not wait: they have a host, or are gone."""
+        if not instance_uuids:
+            return []
+        with self._api_db.reader() as session:
+            waiting = build_requests.waiting(session, instance_uuids)
+        return [uuid for uuid in instance_uuids if uuid not in waiting]
 
 
 def _with_room(state: HostState, summary: Mapping[str, Any]) -> HostState:

@@ -8,22 +8,28 @@ import msgspec
 from oslo_config import cfg
 
 from nova_lite.clients.placement import PlacementClient
-from nova_lite.errors import NoValidHost
+from nova_lite.errors import NoValidHost, Unavailable
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Placed, RequestSpec
 from nova_lite.scheduler import pick, request
-from nova_lite.scheduler.filters import sift
-from nova_lite.scheduler.hosts import Hosts
+from nova_lite.scheduler.filters import Stage, sift
+from nova_lite.scheduler.hosts import Hosts, Waiting
 from nova_lite.scheduler.weighers import weigh
 
 
 class SchedulerEndpoint:
-    """Chooses and claims."""
+    """Chooses and claims.
 
-    def __init__(self, conf: cfg.ConfigOpts, hosts: Hosts, placement: PlacementClient) -> None:
+    A request may be asked again, or twice at once, when an answer is late or lost. So a claim is only ever made for a
+    server that has none; one that is there is adopted, and what a pass claimed for a server that nobody waits for any
+    more it gives back. Everything else is the asking conductor's to let go.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, hosts: Hosts, placement: PlacementClient, waiting: Waiting) -> None:
         self._conf = conf
         self._hosts = hosts
         self._placement = placement
+        self._waiting = waiting
 
     def place(self, spec: dict[str, Any], instance_uuids: list[str]) -> list[Any]:
         placed = self._place(msgspec.convert(spec, RequestSpec), instance_uuids)
@@ -40,13 +46,27 @@ class SchedulerEndpoint:
         left, stages = sift(known, spec)
         if not left:
             raise NoValidHost(f"No valid host was found. {pick.refusal(stages)}")
+        claimed: list[str] = []
+        try:
+            return self._claim_all(spec, instance_uuids, offers, left, stages, claimed)
+        finally:
+            self._let_go_unwanted(claimed)
+
+    def _claim_all(
+        self,
+        spec: RequestSpec,
+        instance_uuids: list[str],
+        offers: dict[str, Any],
+        left: list[HostState],
+        stages: list[Stage],
+        claimed: list[str],
+    ) -> list[Placed]:
+        """Claim for each server on the best host for it, noting in ``claimed`` whom for."""
         placed: list[Placed] = []
         for uuid in instance_uuids:
             ranking = self._ranked(left)
-            chosen = self._claim_first(uuid, spec, [host for host, _ in ranking], offers)
+            chosen = self._claim_first(uuid, spec, [host for host, _ in ranking], offers, claimed)
             if chosen is None:
-                for claimed in placed:
-                    self._placement.release(claimed.instance_uuid)
                 raise NoValidHost(f"No valid host was found. {_too_few(spec, len(placed), len(instance_uuids))}")
             others = pick.alternates(
                 chosen, [host for host, _ in ranking], offers, self._conf.scheduler.max_attempts - 1
@@ -62,31 +82,38 @@ class SchedulerEndpoint:
         return placed
 
     def _ranked(self, hosts: list[HostState]) -> list[tuple[HostState, float]]:
-        """Return hosts best first; the best ``host_subset_size`` of them in random order, so that schedulers differ."""
-        ranking = weigh(hosts)
+        """Return hosts best first; equals, and the best ``host_subset_size``, in random order: schedulers differ."""
+        ranking = weigh(random.sample(hosts, len(hosts)))
         size = self._conf.scheduler.host_subset_size
         head = ranking[:size]
         random.shuffle(head)
         return head + ranking[size:]
 
     def _claim_first(
-        self, uuid: str, spec: RequestSpec, ranking: list[HostState], offers: dict[str, Any]
+        self, uuid: str, spec: RequestSpec, ranking: list[HostState], offers: dict[str, Any], claimed: list[str]
     ) -> HostState | None:
-        """Claim for ``uuid`` on the first host that still has room, and return that host."""
+        """Claim for ``uuid`` on the first host that still has room, and return that host, or the one it has already."""
         for host in ranking:
-            if self._claim(uuid, spec, offers[host.node]):
+            if self._placement.claim(uuid, offers[host.node], project_id=spec.project_id, user_id=spec.user_id):
+                claimed.append(uuid)
                 return host
+            held = self._placement.allocations(uuid)
+            if held:
+                return _adopted(held, ranking, offers)
         return None
 
-    def _claim(self, uuid: str, spec: RequestSpec, allocations: dict[str, dict[str, int]]) -> bool:
-        owner = {"project_id": spec.project_id, "user_id": spec.user_id}
-        if self._placement.claim(uuid, allocations, **owner):
-            return True
-        if not self._placement.allocations(uuid):
-            return False
-        # An earlier attempt, whose answer was lost, claimed; this one decides again.
-        self._placement.release(uuid)
-        return self._placement.claim(uuid, allocations, **owner)
+    def _let_go_unwanted(self, claimed: list[str]) -> None:
+        """Release what was just claimed for servers that wait for no host (any more): nobody else knows of it."""
+        for uuid in self._waiting.missing(claimed):
+            self._placement.release(uuid)
+
+
+def _adopted(held: dict[str, dict[str, int]], ranking: list[HostState], offers: dict[str, Any]) -> HostState:
+    """Return the host that another pass for the same server claimed; raises Unavailable when it is not to be had."""
+    for host in ranking:
+        if offers[host.node] == held:
+            return host
+    raise Unavailable("Another attempt at placing the server holds a claim on a host that is not to be had.")
 
 
 def _taken(host: HostState, spec: RequestSpec) -> HostState:

@@ -11,7 +11,7 @@ from nova_lite.concurrency import Ticker
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.rpc.scheduler import TOPIC
-from nova_lite.scheduler.hosts import Hosts
+from nova_lite.scheduler.hosts import Hosts, Waiting
 from nova_lite.scheduler.server import SchedulerEndpoint
 from nova_lite.storage import Database
 
@@ -29,7 +29,7 @@ class Scheduler:
         self._db = Database(conf.api_database.connection, pool_size=conf.api_database.max_pool_size)
         self._cells = Cells(conf, self._db)
         self._bus = Bus(conf)
-        endpoint = SchedulerEndpoint(conf, Hosts(conf, self._db, self._cells), PlacementClient(conf))
+        endpoint = SchedulerEndpoint(conf, Hosts(conf, self._db, self._cells), PlacementClient(conf), Waiting(self._db))
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         conductor = ConductorClient(self._bus)
         self._heart = Ticker(

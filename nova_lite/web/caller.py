@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import falcon
-from keystonemiddleware import auth_token
 from oslo_config import cfg
 
 from nova_lite import errors
@@ -61,6 +60,9 @@ class KeystoneAuth(Authenticator):
     """Tokens checked by keystonemiddleware, with the options of ``[keystone_authtoken]``."""
 
     def __init__(self, conf: cfg.ConfigOpts, policy: Policy) -> None:
+        # Slow to import, and not needed where nobody checks tokens.
+        from keystonemiddleware import auth_token  # noqa: PLC0415
+
         self._policy = policy
         # With a delayed decision it would take an unreachable Keystone for a bad token: 401 instead of 503.
         options = {"oslo_config_config": conf, "delay_auth_decision": False}

@@ -59,6 +59,9 @@ def choose_hosts(work: Work[SuperTools]) -> Facts:
     wanted = list(_wanted(work))
     if not wanted:
         return {"placed": []}
+    if work.may_have_run:
+        # What an attempt claimed whose answer was lost would be in the way: it may have filled the only host.
+        release_claims(work)
     with work.tools.api_db.reader() as session:
         spec = build_requests.spec(session, wanted[0].uuid)
     if spec is None:
@@ -78,12 +81,15 @@ def release_claims(work: Work[SuperTools]) -> None:
 def create_in_cells(work: Work[SuperTools]) -> Facts:
     """Insert every server still wanted in the cell of its host; users do not see it there yet."""
     wanted = {instance.uuid: instance for instance in _wanted(work)}
+    written: dict[str, object] = {}
     for cell, group in _by_cell(work):
         with cell.db.writer() as session:
             for placed in group:
                 if placed.instance_uuid in wanted:
                     instances.add(session, _on_host(wanted[placed.instance_uuid], placed))
-    return {"written": {uuid: _editable(instance) for uuid, instance in wanted.items()}}
+                    # An earlier attempt may have added it as it was then.
+                    written[placed.instance_uuid] = _editable(instances.get(session, placed.instance_uuid))
+    return {"written": written}
 
 
 def remove_from_cells(work: Work[SuperTools]) -> None:
@@ -138,6 +144,8 @@ def bury(work: Work[SuperTools]) -> None:
             if not is_settled:
                 with cell0.db.writer() as session:
                     instances.remove(session, uuid)
+    # Again, for a scheduler that was late may have claimed since; from here on it sees that nobody waits.
+    release_claims(work)
     with work.tools.api_db.reader() as session:
         unborn = mappings.unborn(session, work.inputs["instance_uuids"])
     _forget(work, unborn)

@@ -26,10 +26,7 @@ _PARKED = "parked"
 
 
 def add(session: Session, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
-    """Record a new workflow, due ``timeout_s`` from now by the database's clock; one already there is left alone."""
-    known = session.scalar(sa.select(row.id).where(row.uuid == workflow.uuid))
-    if known is not None:
-        return
+    """Record a new workflow, due ``timeout_s`` from now by the database's clock."""
     session.execute(
         sa.insert(row).values(
             uuid=workflow.uuid,
@@ -80,6 +77,16 @@ def record(session: Session, row: Row, uuid: str, owner: str, *, expect_step: in
         .values(**values)
     )
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def holds(session: Session, row: Row, uuid: str, owner: str) -> bool:
+    """Return whether ``owner`` has the lease of an open workflow."""
+    found = session.scalar(
+        sa.select(row.id).where(
+            row.uuid == uuid, row.lease_owner == owner, row.lease_until > epoch_now(), row.status.in_(OPEN)
+        )
+    )
+    return found is not None
 
 
 def park(session: Session, row: Row, uuid: str, owner: str, *, delay_s: float) -> None:
