@@ -46,6 +46,15 @@ def of(session: Session, project_id: str | None) -> list[Instance]:
     return [_instance(row) for row in session.scalars(statement)]
 
 
+def waiting(session: Session, instance_uuids: Sequence[str]) -> set[str]:
+    """Return those of ``instance_uuids`` that are in no cell yet and still wanted."""
+    return set(
+        session.scalars(
+            sa.select(BuildRequestRow.instance_uuid).where(BuildRequestRow.instance_uuid.in_(instance_uuids))
+        )
+    )
+
+
 def rename(session: Session, instance: Instance) -> bool:
     """Keep what changed on a server that is in no cell yet; False when it is in one now."""
     changed = session.execute(
