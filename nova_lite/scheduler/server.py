@@ -13,7 +13,8 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Placed, RequestSpec
 from nova_lite.scheduler import pick, request
 from nova_lite.scheduler.filters import Stage, sift
-from nova_lite.scheduler.hosts import Hosts, Waiting
+from nova_lite.scheduler.hosts import Hosts
+from nova_lite.scheduler.waiting import Waiting
 from nova_lite.scheduler.weighers import weigh
 
 
