@@ -42,6 +42,12 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
     ),
+    cfg.FloatOpt(
+        "sync_power_state_interval",
+        default=30.0,
+        min=0.1,
+        help="Seconds between two comparisons of a host's guests with what its cell says of them.",
+    ),
     cfg.IntOpt(
         "shutdown_timeout", default=60, min=0, help="Seconds a guest gets to shut down before its power is cut."
     ),
@@ -92,7 +98,6 @@ RPC_OPTS: list[cfg.Opt] = [
         min=2,
         help="Seconds without sign of life after which a process doing long work is taken for dead.",
     ),
-    cfg.IntOpt("threads", default=32, min=1, help="Messages one process works on at once."),
 ]
 
 CONDUCTOR_OPTS: list[cfg.Opt] = [
@@ -101,16 +106,12 @@ CONDUCTOR_OPTS: list[cfg.Opt] = [
         "lease", default=15.0, min=0.2, help="Seconds after which a silent conductor's workflows are taken over."
     ),
     cfg.FloatOpt("scan_interval", default=5.0, min=0.05, help="Seconds between two looks for workflows nobody runs."),
-    cfg.FloatOpt("reconcile_interval", default=30.0, min=0.1, help="Seconds between two rounds of timed repairs."),
 ]
 
 SCHEDULER_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("max_attempts", default=3, min=1, help="Hosts tried for one build: the chosen one and its alternates."),
     cfg.IntOpt("host_subset_size", default=1, min=1, help="Best hosts among which the winner is drawn."),
     cfg.IntOpt("max_placement_results", default=1000, min=1, help="Candidates asked of Placement for one request."),
-    cfg.FloatOpt(
-        "host_refresh_interval", default=5.0, min=0.0, help="Seconds host facts of a cell are used unchecked."
-    ),
 ]
 
 CELLS_OPTS: list[cfg.Opt] = [

@@ -13,9 +13,6 @@ SHARED = ", ".join(f"[{name}]" for name in config.NEIGHBOURS)
 #: Options that are declared and read by nothing yet; a test sees when that changes.
 NOT_READ_YET = frozenset(
     {
-        ("DEFAULT", "my_ip"),
-        ("rpc", "threads"),
-        ("scheduler", "host_refresh_interval"),
     }
 )
 _UNITS = (

@@ -52,7 +52,7 @@ class Agent:
         )
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
-        self._repairs = Ticker(conf.conductor.reconcile_interval, self._repair, "reconcile")
+        self._repairs = Ticker(conf.sync_power_state_interval, self._repair, "reconcile")
         self._stopping = threading.Event()
         self.ready = threading.Event()
         self._introduction = threading.Thread(target=self._introduce, name="introduction", daemon=True)
@@ -108,7 +108,7 @@ class Agent:
 def make_driver(conf: cfg.ConfigOpts) -> Driver:
     """Return the driver that ``compute_driver`` names."""
     if conf.compute_driver == "fake":
-        return FakeDriver(conf.host, Path(conf.instances_path))
+        return FakeDriver(conf.host, Path(conf.instances_path), host_ip=conf.my_ip)
     # Only hosts that run libvirt need its bindings.
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
 
@@ -117,4 +117,5 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         uri=conf.libvirt.connection_uri,
         virt_type=conf.libvirt.virt_type,
         instances_path=Path(conf.instances_path),
+        host_ip=conf.my_ip,
     )

@@ -32,6 +32,8 @@ from nova_lite.storage import Database
 LOG = logging.getLogger(__name__)
 
 BINARY = "nova-conductor"
+#: Characters of a lease owner's name that a workflow row holds, less what parking adds to it.
+_OWNER_LENGTH = 56
 SUPER_WORKFLOWS = {definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE)}
 CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, START, STOP, REBOOT, REBOOT_HARD)}
 
@@ -41,7 +43,7 @@ class Conductor:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
-        self._owner = f"{conf.host}/{uuid.uuid4()}"[-64:]
+        self._owner = f"{uuid.uuid4()}@{conf.host}"[:_OWNER_LENGTH]
         self._bus = Bus(conf)
         self._cells: Cells | None = None
         if conf.api_database.connection:

@@ -1,51 +1,47 @@
 """Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oslo_config import cfg
 
-from nova_lite import errors
-from nova_lite.cells.registry import Cells
+from nova_lite.cells.fanout import Fanout
+from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import build_requests, hosts, zones
 from nova_lite.model.host import HostState
 from nova_lite.storage import Database
 
-LOG = logging.getLogger(__name__)
-
 
 class Hosts:
-    """The hosts of all cells, read at each request: one query a cell, one for the zones."""
+    """The hosts of all cells, read at each request: one query a cell, all at once, and one for the zones."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout) -> None:
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
+        self._fanout = fanout
 
     def load(self, summaries: Mapping[str, Any]) -> dict[str, HostState]:
-        """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that live cells carry.
+        """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that may be chosen.
 
-        A cell that does not answer is passed over: the others' hosts are as good.
+        Left out are the hosts of cells that are disabled or do not answer, and those that no mapping leads to.
         """
         with self._api_db.reader() as session:
             zone_of = zones.of_hosts(session)
+        cell_of = self._cells.of_hosts()
+        enabled = [cell for cell in self._cells.all(with_cell0=False) if not cell.cell.is_disabled]
         found: dict[str, HostState] = {}
-        for cell in self._cells.all(with_cell0=False):
-            if cell.cell.is_disabled:
-                continue
-            try:
-                with cell.db.reader() as session:
-                    states = hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
-            except errors.Unavailable as exc:
-                LOG.warning("The hosts of cell %s are passed over: %s %s", cell.cell.name, exc, exc.facts)
-                continue
+        for cell_id, states in self._fanout.ask(self._states, of=enabled).found.items():
             for state in states:
-                if state.node in summaries:
+                if state.node in summaries and cell_of.get(state.host) == cell_id:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
                     found[state.node] = _with_room(replace(state, availability_zone=zone), summaries[state.node])
         return found
+
+    def _states(self, cell: OpenCell) -> list[HostState]:
+        with cell.db.reader() as session:
+            return hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
 
 
 class Waiting:

@@ -5,14 +5,16 @@ import logging
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.rpc.scheduler import TOPIC
-from nova_lite.scheduler.hosts import Hosts, Waiting
+from nova_lite.scheduler.hosts import Hosts
 from nova_lite.scheduler.server import SchedulerEndpoint
+from nova_lite.scheduler.waiting import Waiting
 from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
@@ -28,8 +30,11 @@ class Scheduler:
             raise errors.Misconfigured("The scheduler needs [api_database] connection.")
         self._db = Database(conf.api_database.connection, pool_size=conf.api_database.max_pool_size)
         self._cells = Cells(conf, self._db)
+        self._fanout = Fanout(conf, self._cells)
         self._bus = Bus(conf)
-        endpoint = SchedulerEndpoint(conf, Hosts(conf, self._db, self._cells), PlacementClient(conf), Waiting(self._db))
+        endpoint = SchedulerEndpoint(
+            conf, Hosts(conf, self._db, self._cells, self._fanout), PlacementClient(conf), Waiting(self._db)
+        )
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         conductor = ConductorClient(self._bus)
         self._heart = Ticker(
@@ -47,5 +52,6 @@ class Scheduler:
         self._heart.stop()
         self._server.stop()
         self._bus.close()
+        self._fanout.close()
         self._cells.close()
         self._db.close()

@@ -23,7 +23,6 @@ _QUICK: Mapping[str, Mapping[str, str]] = {
     "DEFAULT": {"report_interval": "1", "shutdown_timeout": "1"},
     "cells": {"refresh_interval": "0.5"},
     "conductor": {"lease": "2", "scan_interval": "0.5"},
-    "scheduler": {"host_refresh_interval": "0"},
 }
 
 

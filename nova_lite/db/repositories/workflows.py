@@ -58,7 +58,12 @@ def claim(session: Session, row: Row, uuid: str, *, owner: str, lease_s: float) 
             row.status.in_(OPEN),
             sa.or_(row.lease_owner.is_(None), row.lease_until < epoch_now()),
         )
-        .values(lease_owner=owner, lease_until=epoch_now() + lease_s, attempt=row.attempt + 1)
+        .values(
+            status=sa.case((row.status == Status.PENDING, Status.RUNNING), else_=row.status),
+            lease_owner=owner,
+            lease_until=epoch_now() + lease_s,
+            attempt=row.attempt + 1,
+        )
     )
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         return None

@@ -17,8 +17,8 @@ from tests.functional.workflows.site import Site
 
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 OPTIONS = {
-    "DEFAULT": {"report_interval": "1"},
-    "conductor": {"lease": "30", "scan_interval": "0.05", "reconcile_interval": "0.3"},
+    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "0.3"},
+    "conductor": {"lease": "30", "scan_interval": "0.05"},
     "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
     "rpc": {"call_monitor_timeout": "2"},
     "cells": {"refresh_interval": "60"},

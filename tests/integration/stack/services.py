@@ -30,17 +30,15 @@ _COMMON = """\
 report_interval = 2
 service_down_time = 20
 shutdown_timeout = 15
+sync_power_state_interval = 3
 [service]
 graceful_shutdown_timeout = 20
 [conductor]
 lease = 3
 scan_interval = 1
-reconcile_interval = 3
 [rpc]
 call_timeout = 20
 call_monitor_timeout = 5
-[scheduler]
-host_refresh_interval = 1
 [quota]
 instances = 400
 cores = 800

@@ -180,7 +180,7 @@ def test_a_long_outage_parks_the_workflow_for_the_next_scan(db: Database) -> Non
     runner = _runner(db, diary)
     runner.run(workflow)
     assert diary.entries == ["a", "b", "b", "b", "b"]
-    assert _get(db, workflow).status is Status.PENDING
+    assert _get(db, workflow).status is Status.RUNNING
     _expire_leases(db)
     runner.run(workflow)
     assert diary.entries == ["a", "b", "b", "b", "b", "b", "c"]
