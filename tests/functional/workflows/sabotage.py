@@ -5,6 +5,7 @@ effect is there, its record is not) or ``after`` its record.
 """
 
 import threading
+import uuid as uuids
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -102,7 +103,7 @@ class Saboteur:
         """Let the conductor that ``runner`` stands for be dead: it comes back as another one."""
         with self._guard:
             self._dead.append((runner, runner.owner))
-            runner.owner = f"{runner.owner.split('#')[0][-50:]}#{len(self._dead)}"
+            runner.owner = str(uuids.uuid4())
 
     def pass_time(self) -> None:
         """Have the leases of dead conductors run out."""
@@ -193,7 +194,7 @@ def undo_places() -> list[tuple[Place, Place]]:
             if step.undo is not None:
                 found += [
                     (error, Place(error.role, error.kind, f"undo {step.name}", moment))
-                    for moment in ("before", "middle", "after")
+                    for moment in ("before", "middle")
                 ]
         found += [(error, Place(error.role, error.kind, "failed", moment)) for moment in ("before", "middle", "after")]
     return found
