@@ -3,9 +3,9 @@
 
 # daemon_pid PIDFILE WORD: prints the pid if that process still runs and WORD stands in its command line.
 daemon_pid() {
-    local pid
+    local pid=
     [ -s "$1" ] || return 1
-    read -r pid <"$1" || [ -n "$pid" ] || return 1
+    { read -r pid <"$1"; } 2>/dev/null || [ -n "$pid" ] || return 1 # a daemon that ends takes its file along
     [ -r "/proc/$pid/cmdline" ] || return 1
     tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$2" || return 1
     echo "$pid"
