@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Deployment:
         )
         self._once("hosts", lambda: self.services.manage("manage", "cell_v2", "discover_hosts"))
         self._once("flavors", self._add_flavors)
-        wait_until(self._hosts_up, "every host up", timeout_s=60, interval_s=0.2, hint=self._logs())
+        wait_until(self._all_report, "every service up", timeout_s=60, interval_s=0.2, hint=self._logs())
 
     def stop(self) -> None:
         """Stop everything that runs, services before what they use."""
@@ -63,7 +64,7 @@ class Deployment:
         """Start again whatever does not run; return when every host takes work."""
         self.neighbours.start()
         side_by_side([partial(self.services.start, name) for name in self.services.names])
-        wait_until(self._hosts_up, "every host up", timeout_s=60, interval_s=0.2, hint=self._logs())
+        wait_until(self._all_report, "every service up", timeout_s=60, interval_s=0.2, hint=self._logs())
 
     def delete_all_servers(self) -> None:
         """Delete every server of every project and wait until none is left."""
@@ -136,11 +137,19 @@ class Deployment:
             database.close()
         return found
 
-    def _hosts_up(self) -> bool:
+    def _all_report(self) -> bool:
+        """Return whether every service has reported since its process was last started."""
         self.services.require()
         with self.connect(ADMIN) as admin:
-            up = {service.host for service in admin.compute.services(binary="nova-compute") if service.state == "up"}
-        return up == {host.name for host in self.services.hosts}
+            seen = {service.host: service for service in admin.compute.services()}
+        return all(
+            name in seen and seen[name].state == "up" and _epoch(seen[name].updated_at) >= self._started_at(name)
+            for name in self.services.names
+            if name not in ("api", "placement")
+        )
+
+    def _started_at(self, name: str) -> float:
+        return self.site.processes.started_at(name)
 
     def _write_clouds(self) -> None:
         clouds = {account.user: self.neighbours.keystone.cloud(account) for account in _ACCOUNTS}
@@ -149,3 +158,8 @@ class Deployment:
 
     def _logs(self) -> str:
         return f"Logs: {self.site.path('log')}, at {time.strftime('%H:%M:%S')}"
+
+
+def _epoch(shown: str | None) -> float:
+    """Return a time that the Compute API shows, which is UTC, in seconds since 1970."""
+    return datetime.fromisoformat(shown).replace(tzinfo=UTC).timestamp() if shown else 0.0

@@ -149,6 +149,13 @@ class Processes:
         self._reap(name)
         return self._exits.get(name)
 
+    def started_at(self, name: str) -> float:
+        """Return when process ``name`` was started, in seconds since 1970; 0 when it never was."""
+        try:
+            return (self._run / f"{name}.json").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def require(self, name: str) -> None:
         """Raise StackError, with the end of its log, unless ``name`` runs."""
         if self.pid(name) is None:
