@@ -1,5 +1,6 @@
 """The runner of workflows: leases, records, retries, undoing, and what is left when a conductor dies."""
 
+import contextlib
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
@@ -93,17 +94,17 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _runner(db: Database, diary: Diary, owner: str = "one", **changes: Any) -> Runner[Diary]:
-    return Runner(
-        db=db,
-        row=CellWorkflowRow,
-        definitions={"three": THREE, "forward": FORWARD_ONLY},
-        tools=diary,
-        owner=owner,
-        lease_s=60.0,
-        scan_interval_s=60.0,
-        threads=1,
-        **changes,
-    )
+    facts: dict[str, Any] = {
+        "db": db,
+        "row": CellWorkflowRow,
+        "definitions": {"three": THREE, "forward": FORWARD_ONLY},
+        "tools": diary,
+        "owner": owner,
+        "lease_s": 60.0,
+        "scan_interval_s": 60.0,
+        "threads": 1,
+    }
+    return Runner(**(facts | changes))
 
 
 def _add(db: Database, kind: str = "three", timeout_s: float = 60.0) -> str:
@@ -307,6 +308,129 @@ def test_a_woken_workflow_runs_once_however_often_it_is_woken(db: Database) -> N
     assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
     runner.stop()
     assert diary.entries == ["a", "b", "c"]
+
+
+def test_a_run_that_ends_at_a_bug_gives_its_lease_up(db: Database) -> None:
+    """The lease of what does not run here is not renewed, or nobody could ever go on."""
+    workflow = _add(db, "unknown kind")
+    runner = _runner(db, Diary(), lease_s=0.3, scan_interval_s=0.02)
+    runner.start()
+    try:
+        assert _wait_until(lambda: _get(db, workflow).attempt == 1)
+        runner.definitions = {"unknown kind": dataclasses.replace(THREE, kind="unknown kind")}
+        assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
+    finally:
+        runner.stop()
+
+
+def test_the_lease_of_a_long_step_is_renewed(db: Database) -> None:
+    workflow = _add(db)
+    diary = Diary()
+    seen: list[bool] = []
+
+    def long_step(work: DiaryWork) -> None:
+        began = _lease_until(db)
+        seen.append(_wait_until(lambda: _lease_until(db) > began))
+
+    runner = _runner(db, diary, lease_s=0.3)
+    runner.definitions = {"three": Definition("three", (Step("long", long_step),))}
+    runner.start()
+    try:
+        runner.wake(workflow)
+        assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
+    finally:
+        runner.stop()
+    assert seen == [True]
+
+
+def test_a_record_whose_commit_was_answered_by_nothing_happens_once(db: Database) -> None:
+    """The database did it and its answer was lost: doing it again must not write over it."""
+    happened: list[str] = []
+
+    def count(work: DiaryWork, session: Session) -> dict[str, object]:
+        happened.append("count")
+        return {"count": len(happened)}
+
+    workflow = _add(db)
+    told = Definition[Diary]("three", (Record("count", count, no_way_back=True), Step("a", _do("a"), no_way_back=True)))
+    runner = _runner(_Forgetful(db, forget=2), Diary())
+    runner.definitions = {"three": told}
+    with pytest.raises(saga.LeaseLost):
+        runner.run(workflow)
+    assert happened == ["count", "count"]
+    assert (_get(db, workflow).step, _get(db, workflow).facts) == (1, {"count": 1})
+    _expire_leases(db)
+    runner.run(workflow)
+    assert (_get(db, workflow).status, _get(db, workflow).facts) == (Status.DONE, {"count": 1, "a": True})
+
+
+def test_a_conductor_that_lost_its_lease_undoes_nothing(db: Database) -> None:
+    workflow = _add(db)
+    diary = Diary(raising={"b": [errors.Invalid("no")]})
+
+    def take_over(kind: str, step: str) -> None:
+        if step == "undo b":
+            _expire_leases(db)
+            with db.writer() as session:
+                assert workflows.claim(session, CellWorkflowRow, workflow, owner="two", lease_s=60) is not None
+
+    with pytest.raises(saga.LeaseLost):
+        _runner(db, diary, after_record=take_over).run(workflow)
+    assert diary.entries == ["a", "b", "undo b"]
+
+
+def test_parking_fits_the_longest_owner(db: Database) -> None:
+    workflow = _add(db)
+    owner = "o" * 64
+    with db.writer() as session:
+        assert workflows.claim(session, CellWorkflowRow, workflow, owner=owner, lease_s=60) is not None
+        workflows.park(session, CellWorkflowRow, workflow, owner, delay_s=60)
+    parked = _get(db, workflow)
+    assert parked.lease_owner is not None
+    assert parked.lease_owner != owner
+    assert len(parked.lease_owner) <= 64
+
+
+def test_a_ticker_survives_what_its_function_raises(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan that met a broken table must not leave the conductor deaf."""
+    workflow = _add(db)
+    _expire_leases(db)
+    claimable = workflows.claimable
+    failures: list[Exception] = [ValueError("no such column")]
+
+    def failing(*args: Any, **options: Any) -> list[str]:
+        if failures:
+            raise failures.pop()
+        return claimable(*args, **options)
+
+    monkeypatch.setattr(workflows, "claimable", failing)
+    runner = _runner(db, Diary(), scan_interval_s=0.02)
+    runner.start()
+    try:
+        assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
+    finally:
+        runner.stop()
+
+
+class _Forgetful(Database):
+    """The same database, whose answer to the writer number ``forget`` is lost after its commit."""
+
+    def __init__(self, db: Database, forget: int) -> None:
+        super().__init__(str(db.url))
+        self._forget = forget
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[Session]:
+        self._forget -= 1
+        with super().writer() as session:
+            yield session
+        if self._forget == 0:
+            raise errors.Unavailable("The database does not answer.")
+
+
+def _lease_until(db: Database) -> float:
+    with db.reader() as session:
+        return float(session.scalars(sa.select(CellWorkflowRow.lease_until)).one())
 
 
 def _killed_once(db: Database, workflow: str, place: str, diary: Diary) -> None:
