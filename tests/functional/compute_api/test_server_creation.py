@@ -294,12 +294,11 @@ def test_a_database_that_is_away_is_told(cloud: Cloud, client: Client) -> None:
 def test_statements_of_one_request(cloud: Cloud, client: Client, admin: Client) -> None:
     with cloud.counted() as statements:
         uuid = client.post("/servers", body()).json["server"]["id"]
-    # The flavor. Then: the lock, looked for, made and held; limits and use; mapping, request and spec; the workflow,
-    # looked for and added.
-    assert len(statements) == 1 + 3 + 2 + 3 + 2
+    # The flavor. Then: the lock, looked for, made and held; limits and use; mapping, request and spec; the workflow.
+    assert len(statements) == 1 + 3 + 2 + 3 + 1
     with cloud.counted() as statements:
         client.post("/servers", body(min_count=5))
-    assert len(statements) == 1 + 1 + 2 + 3 + 2
+    assert len(statements) == 1 + 1 + 2 + 3 + 1
     with cloud.counted() as statements:
         client.get(f"/servers/{uuid}")
     assert len(statements) == 3  # the mapping, the build request, the hints
