@@ -1,0 +1,98 @@
+"""What an agent does about guests that are not as its cell says."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from nova_lite.compute.reconcilers import Reconciler, compare
+from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.concurrency import KeyedLocks
+from nova_lite.model.conductor import ExpectedGuest
+from nova_lite.model.guest import Guest, GuestSpec, PowerState
+
+GUEST = Guest("a", 2, PowerState.RUNNING)
+ACTIVE = ExpectedGuest("a", 2, PowerState.RUNNING, should_run=True, must_be_off=False, is_settled=True)
+STOPPED = replace(ACTIVE, power_state=PowerState.SHUTDOWN, should_run=False, must_be_off=True)
+ERROR = replace(ACTIVE, power_state=PowerState.NOSTATE, should_run=False)
+OFF = replace(GUEST, power_state=PowerState.SHUTDOWN)
+
+
+@pytest.mark.parametrize(
+    ("guest", "expected", "deed"),
+    [
+        pytest.param(GUEST, ACTIVE, None, id="as it should be"),
+        pytest.param(GUEST, None, "destroy", id="nobody's"),
+        pytest.param(GUEST, replace(ACTIVE, epoch=3), "destroy", id="older epoch"),
+        pytest.param(GUEST, replace(ACTIVE, epoch=3, is_settled=False), "destroy", id="older epoch, being moved"),
+        pytest.param(GUEST, replace(ACTIVE, epoch=1), None, id="newer epoch than the cell knows"),
+        pytest.param(OFF, ACTIVE, "report", id="stopped by itself"),
+        pytest.param(OFF, replace(ACTIVE, is_settled=False), None, id="being worked on"),
+        pytest.param(OFF, STOPPED, None, id="stopped as it should be"),
+        pytest.param(GUEST, STOPPED, "stop", id="runs though stopped"),
+        pytest.param(GUEST, replace(STOPPED, is_settled=False), None, id="runs, being worked on"),
+        pytest.param(GUEST, ERROR, "report", id="runs, its server in error"),
+    ],
+)
+def test_compare(guest: Guest, expected: ExpectedGuest | None, deed: str | None) -> None:
+    repairs = compare([guest], [] if expected is None else [expected])
+    done = {"destroy": repairs.destroy, "stop": repairs.stop, "report": [found.uuid for found in repairs.report]}
+    assert {name for name, uuids in done.items() if uuids} == ({deed} if deed else set())
+    assert repairs.guests == (["a"] if deed else [])
+
+
+def test_an_expected_guest_that_is_not_there_is_left_to_its_server() -> None:
+    assert compare([], [ACTIVE]).guests == []
+
+
+@dataclass
+class Cell:
+    """What a conductor would say; each question takes the next answer, the last one again and again."""
+
+    answers: list[list[ExpectedGuest]]
+    reported: list[Guest] = field(default_factory=list)
+
+    def expected_guests(self, host: str) -> list[ExpectedGuest]:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def report_guests(self, host: str, guests: list[Guest]) -> None:
+        self.reported += guests
+
+
+def _driver(*uuids: str) -> FakeDriver:
+    driver = FakeDriver("host1")
+    for uuid in uuids:
+        driver.spawn(GuestSpec(uuid, uuid, epoch=2, vcpus=1, ram_mib=64, root_gib=1), None)
+    return driver
+
+
+def _run(driver: FakeDriver, cell: Cell) -> None:
+    Reconciler("host1", driver, cell, KeyedLocks()).run()  # type: ignore[arg-type]
+
+
+def test_repairs_are_made() -> None:
+    driver = _driver("a", "b", "c")
+    driver.power_off("c", timeout_s=0)
+    cell = Cell([[STOPPED, replace(ACTIVE, uuid="c")]])
+    _run(driver, cell)
+    assert {guest.uuid: guest.power_state for guest in driver.guests()} == {
+        "a": PowerState.SHUTDOWN,
+        "c": PowerState.SHUTDOWN,
+    }
+    assert [guest.uuid for guest in cell.reported] == ["c"]
+
+
+def test_a_guest_is_looked_at_again_before_it_is_destroyed() -> None:
+    """The first answer was of a moment ago; what counts is what holds while nobody else works on the guest."""
+    driver = _driver("a")
+    _run(driver, Cell([[], [ACTIVE]]))
+    assert [guest.uuid for guest in driver.guests()] == ["a"]
+
+
+def test_a_guest_gone_meanwhile_is_no_trouble() -> None:
+    driver = _driver("a")
+    cell = Cell([[], []])
+    listed = driver.guests()
+    driver.destroy("a")
+    driver.guests = lambda: listed  # type: ignore[method-assign]
+    _run(driver, cell)
+    assert cell.reported == []

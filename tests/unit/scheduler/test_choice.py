@@ -1,0 +1,127 @@
+"""Weighing, picking and asking: pure decisions on values."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler import pick, request
+from nova_lite.scheduler.filters import Stage
+from nova_lite.scheduler.weighers import WEIGHERS, weigh
+
+HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
+SPEC = RequestSpec("project", "user", Flavor("1", "tiny", 2, 512, 1), "image")
+OFFERS = {f"node-{number}": {f"node-{number}": {"VCPU": 2}} for number in range(1, 6)}
+
+
+def _hosts() -> st.SearchStrategy[list[HostState]]:
+    amounts = st.floats(min_value=-1e6, max_value=1e9, allow_nan=False)
+    host = st.builds(
+        HostState,
+        cell_id=st.just("cell"),
+        host=st.text(min_size=1),
+        node=st.uuids().map(str),
+        node_name=st.text(),
+        is_up=st.booleans(),
+        is_disabled=st.booleans(),
+        free_vcpus=amounts,
+        free_ram_mib=amounts,
+        free_disk_gib=amounts,
+        building=st.integers(0, 1000),
+    )
+    return st.lists(host, max_size=20)
+
+
+@given(_hosts())
+def test_weighing_keeps_every_host_and_orders_them(hosts: list[HostState]) -> None:
+    ranking = weigh(hosts)
+    assert sorted(host.node for host, _ in ranking) == sorted(host.node for host in hosts)
+    weights = [weight for _, weight in ranking]
+    assert weights == sorted(weights, reverse=True)
+    most = sum(multiplier for _, multiplier in WEIGHERS.values())
+    assert all(-1e-9 <= weight <= most + 1e-9 for weight in weights)
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        pytest.param({"free_ram_mib": 200}, id="more memory"),
+        pytest.param({"free_vcpus": 8}, id="more CPUs"),
+        pytest.param({"free_disk_gib": 8}, id="more disk"),
+        pytest.param({"building": -1}, id="fewer builds"),
+    ],
+)
+def test_the_better_host_wins(better: dict[str, float]) -> None:
+    winner = replace(HOST, host="winner", **better)  # type: ignore[arg-type]
+    for hosts in ([HOST, winner], [winner, HOST]):
+        assert weigh(hosts)[0][0] == winner
+
+
+def test_equal_hosts_keep_their_order() -> None:
+    hosts = [replace(HOST, host=name) for name in "cab"]
+    assert [host.host for host, _ in weigh(hosts)] == ["c", "a", "b"]
+
+
+def test_alternates_are_of_the_same_cell_and_other_nodes() -> None:
+    ranking = [
+        replace(HOST, node="node-1"),
+        replace(HOST, node="node-2", cell_id="other"),
+        *(replace(HOST, node=f"node-{number}", host=f"host{number}") for number in (3, 4, 5)),
+    ]
+    found = pick.alternates(ranking[0], ranking, OFFERS, 2)
+    assert [one.node for one in found] == ["node-3", "node-4"]
+    assert found[0].allocations == {"node-3": {"VCPU": 2}}
+    assert pick.alternates(ranking[0], ranking, OFFERS, 0) == []
+
+
+def test_offers_are_the_first_of_each_root() -> None:
+    requests = [
+        {"allocations": {"child": {"resources": {"VCPU": 1}}, "root": {"resources": {"DISK_GB": 1}}}},
+        {"allocations": {"root": {"resources": {"VCPU": 9}}}},
+        {"allocations": {"other": {"resources": {"VCPU": 1}}}},
+    ]
+    summaries = {
+        "child": {"root_provider_uuid": "root"},
+        "root": {"root_provider_uuid": "root"},
+        "other": {"root_provider_uuid": "other"},
+    }
+    assert pick.offers_by_root(requests, summaries) == {
+        "root": {"child": {"VCPU": 1}, "root": {"DISK_GB": 1}},
+        "other": {"other": {"VCPU": 1}},
+    }
+
+
+def test_an_explanation_stays_small() -> None:
+    stage = Stage("Up", 1000, 0, {f"host{number}": "its agent does not report" for number in range(1000)})
+    ranking = [(replace(HOST, host=f"host{number}"), 1 / 3) for number in range(1000)]
+    told = pick.explanation(1000, [stage], ranking)
+    assert (told["placement"], told["filters"][0]["entered"]) == ({"hosts": 1000}, 1000)
+    assert len(told["filters"][0]["refused"]) == len(told["ranking"]) == 20
+    assert told["ranking"][0] == {"host": "host0", "weight": 0.333}
+
+
+@pytest.mark.parametrize(
+    ("flavor", "resources", "shortage"),
+    [
+        pytest.param(
+            Flavor("1", "tiny", 1, 512, 1),
+            "DISK_GB:1,MEMORY_MB:512,VCPU:1",
+            "No host has 1 VCPU, 512 MiB of memory, 1 GiB of disk free.",
+            id="plain",
+        ),
+        pytest.param(
+            Flavor("1", "diskless", 1, 512, 0),
+            "MEMORY_MB:512,VCPU:1",
+            "No host has 1 VCPU, 512 MiB of memory free.",
+            id="no disk",
+        ),
+    ],
+)
+def test_what_is_asked_of_placement(flavor: Flavor, resources: str, shortage: str) -> None:
+    spec = replace(SPEC, flavor=flavor)
+    assert request.candidates_query(spec, limit=7) == {"resources": resources, "limit": 7}
+    assert request.shortage(spec) == shortage

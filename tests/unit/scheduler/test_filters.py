@@ -1,0 +1,80 @@
+"""Filters: each case names a host, a request and the refusal expected."""
+
+from dataclasses import replace
+
+import pytest
+
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler import pick
+from nova_lite.scheduler.filters import FILTERS, sift
+
+HOST = HostState("cell", "host1", "node-1", "host1.example", is_up=True, is_disabled=False)
+SPEC = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")
+NAMED = replace(SPEC, wanted_host="host1", skips_filters=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "spec", "refusal"),
+    [
+        pytest.param("Up", HOST, SPEC, None, id="up"),
+        pytest.param("Up", replace(HOST, is_up=False), SPEC, "its agent does not report", id="silent"),
+        pytest.param("Enabled", HOST, SPEC, None, id="enabled"),
+        pytest.param("Enabled", replace(HOST, is_disabled=True), SPEC, "disabled: no reason given", id="disabled"),
+        pytest.param(
+            "Enabled",
+            replace(HOST, is_disabled=True, disabled_reason="new disk"),
+            SPEC,
+            "disabled: new disk",
+            id="disabled with a reason",
+        ),
+        pytest.param("AvailabilityZone", HOST, SPEC, None, id="any zone"),
+        pytest.param("AvailabilityZone", HOST, replace(SPEC, availability_zone="nova"), None, id="its zone"),
+        pytest.param(
+            "AvailabilityZone", HOST, replace(SPEC, availability_zone="a"), "in zone nova, a asked", id="another zone"
+        ),
+        pytest.param("WantedHost", HOST, SPEC, None, id="any host"),
+        pytest.param("WantedHost", HOST, replace(SPEC, wanted_host="host1"), None, id="the host asked for"),
+        pytest.param("WantedHost", HOST, replace(SPEC, wanted_host="host2"), "host2 asked", id="another host"),
+        pytest.param("WantedHost", HOST, replace(SPEC, wanted_node="node-1"), None, id="its node by UUID"),
+        pytest.param("WantedHost", HOST, replace(SPEC, wanted_node="host1.example"), None, id="its node by name"),
+        pytest.param("WantedHost", HOST, replace(SPEC, wanted_node="x"), "node x asked", id="another node"),
+    ],
+)
+def test_a_filter(name: str, host: HostState, spec: RequestSpec, refusal: str | None) -> None:
+    assert FILTERS[name][0](host, spec) == refusal
+
+
+def test_what_each_filter_did_is_told() -> None:
+    hosts = [
+        HOST,
+        replace(HOST, host="host2", is_up=False),
+        replace(HOST, host="host3", is_disabled=True),
+        replace(HOST, host="host4", is_up=False, is_disabled=True),
+    ]
+    left, stages = sift(hosts, SPEC)
+    assert left == [HOST]
+    told = {stage.name: (stage.entered, stage.left, sorted(stage.refused)) for stage in stages}
+    assert told["Up"] == (4, 2, ["host2", "host4"])
+    assert told["Enabled"] == (2, 1, ["host3"])
+    assert all(stage.entered - len(stage.refused) == stage.left for stage in stages)
+    assert pick.refusal(stages) == "Of 4 hosts with room: 2 not reporting, 1 disabled."
+
+
+@pytest.mark.parametrize("change", [{"is_up": False}, {"is_disabled": True}, {"availability_zone": "other"}])
+def test_a_host_named_with_its_zone_is_taken_as_it_is(change: dict[str, object]) -> None:
+    left, _ = sift([replace(HOST, **change), replace(HOST, host="host2")], NAMED)  # type: ignore[arg-type]
+    assert [host.host for host in left] == ["host1"]
+
+
+def test_a_host_asked_for_must_pass_the_other_filters() -> None:
+    left, stages = sift([replace(HOST, is_disabled=True)], replace(SPEC, wanted_host="host1"))
+    assert left == []
+    assert pick.refusal(stages) == "Of 1 hosts with room: 1 disabled."
+
+
+def test_no_hosts_are_no_trouble() -> None:
+    left, stages = sift([], SPEC)
+    assert left == []
+    assert pick.refusal(stages) == "The hosts with room are in no cell that is known and enabled."
