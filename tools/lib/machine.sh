@@ -10,7 +10,7 @@ UNIT_PACKAGES=(genisoimage openssh-client qemu-utils)
 GUEST_PACKAGES=(busybox-static cpio dosfstools e2fsprogs fdisk kmod mtools qemu-utils syslinux syslinux-common)
 LIBVIRT_PACKAGES=(libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 genisoimage)
 BUILD_PACKAGES=(gcc libc6-dev libvirt-dev pkg-config python3-dev)
-SERVER_PACKAGES=(rabbitmq-server mariadb-server postgresql iproute2)
+SERVER_PACKAGES=(rabbitmq-server mariadb-server postgresql iproute2 apache2 libapache2-mod-wsgi-py3 systemd)
 
 # missing_packages NAME...: prints the Debian packages that are not installed.
 missing_packages() {
