@@ -1,0 +1,227 @@
+"""What an agent does when told: building, removing, power; with the fence that keeps out late messages."""
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import msgspec
+import pytest
+
+from nova_lite import errors
+from nova_lite.compute.actions.power import Power
+from nova_lite.compute.actions.spawn import Spawner, guest_spec
+from nova_lite.compute.server import ComputeEndpoint
+from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.concurrency import KeyedLocks
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.guest import BaseImage, PowerState
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState, VmState
+
+NOON = datetime.fromisoformat("2026-01-02T12:00:00")
+INSTANCE = Instance(
+    uuid="0341c77c-0072-4b7c-9507-6e0086d49a3b",
+    project_id="demo",
+    user_id="alice",
+    display_name="vm",
+    hostname="vm",
+    vm_state=VmState.BUILDING,
+    task_state=TaskState.SPAWNING,
+    flavor=Flavor("1", "tiny", 1, 64, 1),
+    image_id="image",
+    created_at=NOON,
+    updated_at=NOON,
+    host="host1",
+    epoch=1,
+)
+UUID = INSTANCE.uuid
+
+
+@dataclass
+class Fence:
+    """A conductor's word on what may happen; raises what it is given."""
+
+    may: bool = True
+    error: Exception | None = None
+    asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+
+    def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        return self._answer("run", host, instance_uuid, epoch)
+
+    def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        return self._answer("stop", host, instance_uuid, epoch)
+
+    def _answer(self, what: str, host: str, instance_uuid: str, epoch: int) -> bool:
+        self.asked.append((what, host, instance_uuid, epoch))
+        if self.error is not None:
+            raise self.error
+        return self.may
+
+
+@dataclass
+class Images:
+    """One image, or an error."""
+
+    error: Exception | None = None
+    virtual_size: int = 1 << 20
+
+    def fetch(self, image_id: str) -> BaseImage:
+        if self.error is not None:
+            raise self.error
+        return BaseImage(image_id, "/images/image", "raw", self.virtual_size)
+
+
+class Host:
+    """An agent's ear on a fake driver."""
+
+    def __init__(self, *, needs_image: bool = False) -> None:
+        self.driver = FakeDriver("host1", needs_image=needs_image)
+        self.fence = Fence()
+        self.images = Images()
+        self.ear = ComputeEndpoint(
+            Spawner("host1", self.driver, self.images, self.fence),
+            Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
+            KeyedLocks(),
+        )
+
+    def build(self, instance: Instance = INSTANCE) -> int:
+        return self.ear.build(msgspec.to_builtins(instance))
+
+    def state(self) -> PowerState | None:
+        guest = self.driver.guest(UUID)
+        return None if guest is None else guest.power_state
+
+
+def test_a_life() -> None:
+    host = Host()
+    assert host.build() == PowerState.RUNNING
+    assert host.build() == PowerState.RUNNING
+    assert host.ear.power_off(UUID, 1) == PowerState.SHUTDOWN
+    assert host.ear.power_off(UUID, 1) == PowerState.SHUTDOWN
+    assert host.ear.power_on(UUID, 1) == PowerState.RUNNING
+    assert host.ear.reboot(UUID, 1, hard=False) == PowerState.RUNNING
+    assert host.ear.reboot(UUID, 1, hard=True) == PowerState.RUNNING
+    assert "login" in host.ear.console_output(UUID, None)
+    host.ear.destroy(UUID)
+    host.ear.destroy(UUID)
+    assert host.state() is None
+    assert set(host.fence.asked) == {("run", "host1", UUID, 1), ("stop", "host1", UUID, 1)}
+
+
+def test_the_fence_keeps_late_messages_out() -> None:
+    host = Host()
+    host.build()
+    host.ear.power_off(UUID, 1)
+    host.fence.may = False
+    with pytest.raises(errors.Conflict):
+        host.ear.power_on(UUID, 1)
+    with pytest.raises(errors.Conflict):
+        host.ear.reboot(UUID, 1, hard=True)
+    with pytest.raises(errors.Conflict):
+        host.build()
+    assert host.state() is PowerState.SHUTDOWN
+    host.fence.may = True
+    host.ear.power_on(UUID, 1)
+    host.fence.may = False
+    with pytest.raises(errors.Conflict):
+        host.ear.power_off(UUID, 1)
+    assert host.state() is PowerState.RUNNING
+
+
+def test_a_fenced_build_makes_nothing() -> None:
+    host = Host()
+    host.fence.may = False
+    with pytest.raises(errors.Conflict, match="not being built"):
+        host.build()
+    assert host.state() is None
+
+
+def test_a_conductor_that_does_not_answer_is_no_failure_of_the_host() -> None:
+    """The workflow asks again; taken for the host's failure it ended servers in ERROR."""
+    host = Host()
+    host.fence.error = errors.Timeout("No answer from conductor in time.")
+    with pytest.raises(errors.Timeout):
+        host.build()
+    assert host.state() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        pytest.param(errors.Unavailable("libvirt is away"), errors.HostFailed, id="another host might"),
+        pytest.param(errors.GuestFailed("the disk is too small"), errors.GuestFailed, id="nobody could"),
+        pytest.param(errors.Conflict("a newer epoch is here"), errors.Conflict, id="it belongs elsewhere"),
+        pytest.param(errors.NotFound("no such image"), errors.GuestFailed, id="something named is not there"),
+    ],
+)
+def test_failures_of_the_hypervisor(error: errors.NovaLiteError, kind: type[Exception]) -> None:
+    host = Host()
+    host.driver.fail("spawn", error)
+    with pytest.raises(kind, match=error.message):
+        host.build()
+    assert host.state() is None
+
+
+@pytest.mark.parametrize(
+    ("images", "kind"),
+    [
+        pytest.param(Images(errors.NotFound("Image image is gone")), errors.GuestFailed, id="gone"),
+        pytest.param(Images(errors.GuestFailed("hostile")), errors.GuestFailed, id="hostile"),
+        pytest.param(Images(errors.Unavailable("no room for the image")), errors.HostFailed, id="no room"),
+        pytest.param(Images(virtual_size=2 << 30), errors.GuestFailed, id="too big for the disk"),
+    ],
+)
+def test_failures_of_images(images: Images, kind: type[Exception]) -> None:
+    host = Host(needs_image=True)
+    host.images.error, host.images.virtual_size = images.error, images.virtual_size
+    with pytest.raises(kind):
+        host.build()
+    assert host.state() is None
+
+
+def test_a_guest_that_vanishes_at_once_is_a_failure() -> None:
+    host = Host()
+    host.driver.guest = lambda uuid: None  # type: ignore[method-assign]
+    with pytest.raises(errors.HostFailed, match="vanished"):
+        host.build()
+
+
+@pytest.mark.parametrize("deed", ["power_on", "power_off", "reboot"])
+def test_what_is_not_here_cannot_be_powered(deed: str) -> None:
+    host = Host()
+    options = {"hard": True} if deed == "reboot" else {}
+    with pytest.raises(errors.NotFound):
+        getattr(host.ear, deed)(UUID, 1, **options)
+
+
+def test_one_guest_has_one_caller_at_a_time() -> None:
+    """A delete that overtakes a build waits for it: whatever the build made is destroyed."""
+    host = Host()
+    gate = host.driver.hold("spawn")
+    builder = threading.Thread(target=host.build)
+    builder.start()
+    assert gate.reached.wait(10)
+    destroyer = threading.Thread(target=host.ear.destroy, args=(UUID,))
+    destroyer.start()
+    other = replace(INSTANCE, uuid="1341c77c-0072-4b7c-9507-6e0086d49a3b")
+    host.ear.destroy(other.uuid)  # another guest's lock is free
+    assert destroyer.is_alive()
+    assert host.driver.faults.calls("destroy") == 1
+    gate.open()
+    builder.join(10)
+    destroyer.join(10)
+    assert host.state() is None
+
+
+def test_what_the_hypervisor_is_told() -> None:
+    keyed = replace(INSTANCE, key_name="k", key_data="ssh-rsa x", user_data="aGk=", metadata={"a": "b"}, launch_index=2)
+    spec = guest_spec(keyed)
+    assert (spec.uuid, spec.name, spec.epoch, spec.user_data) == (UUID, "vm", 1, b"hi")
+    assert spec.metadata["public_keys"] == {"k": "ssh-rsa x"}
+    assert (spec.metadata["meta"], spec.metadata["launch_index"]) == ({"a": "b"}, 2)
+    assert "public_keys" not in guest_spec(INSTANCE).metadata
+
+
+def test_user_data_that_is_no_base64_is_the_users_mistake() -> None:
+    with pytest.raises(errors.GuestFailed, match="user_data"):
+        guest_spec(replace(INSTANCE, user_data="a"))

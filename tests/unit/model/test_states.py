@@ -1,0 +1,96 @@
+"""The table of states: every action in every state."""
+
+import itertools
+
+import pytest
+
+from nova_lite.model import states
+from nova_lite.model.guest import PowerState
+from nova_lite.model.states import ACTIONS, TaskState, VmState
+
+TASKS = (None, *TaskState)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_refusal_says_what_forbids_it(action: str) -> None:
+    rule = ACTIONS[action]
+    for vm_state, task_state in itertools.product(VmState, TASKS):
+        refused = states.refusal(action, vm_state, task_state)
+        if vm_state not in rule.starts_in:
+            assert refused == "vm_state"
+        elif task_state is not None and task_state not in rule.interrupts:
+            assert refused == "task_state"
+        else:
+            assert refused is None
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_table_is_whole(action: str) -> None:
+    rule = ACTIONS[action]
+    assert rule.starts_in
+    assert VmState.DELETED not in rule.starts_in
+    assert rule.interrupts <= frozenset(TaskState)
+    assert rule.fails_in in (None, VmState.ERROR)
+
+
+@pytest.mark.parametrize("action", [name for name in ACTIONS if name != "create"])
+def test_busy_servers_refuse_what_may_not_interrupt(action: str) -> None:
+    """Also itself, unless the table says it may be asked again."""
+    rule = ACTIONS[action]
+    for vm_state in rule.starts_in:
+        refused = states.refusal(action, vm_state, rule.while_busy)
+        assert refused == (None if rule.while_busy in rule.interrupts else "task_state")
+
+
+def test_deleting_wins_over_everything() -> None:
+    for vm_state, task_state in itertools.product(frozenset(VmState) - {VmState.DELETED}, TASKS):
+        assert states.refusal("delete", vm_state, task_state) is None
+
+
+def test_no_two_actions_are_busy_alike() -> None:
+    """What is being done can be told from the task, so a workflow knows its own."""
+    busy = [rule.while_busy for rule in ACTIONS.values()]
+    assert len(set(busy)) == len(busy)
+
+
+@pytest.mark.parametrize("vm_state", VmState)
+def test_every_state_is_shown_and_found_by_what_it_shows(vm_state: VmState) -> None:
+    shown = states.status(vm_state, None)
+    assert vm_state in states.states_of(shown)
+    assert vm_state in states.states_of(shown.lower())
+
+
+@pytest.mark.parametrize("task_state", TaskState)
+def test_every_status_shown_can_be_filtered_by(task_state: TaskState) -> None:
+    for vm_state in VmState:
+        assert vm_state in states.states_of(states.status(vm_state, task_state))
+
+
+def test_what_nothing_shows_is_no_state() -> None:
+    assert states.states_of("NO_SUCH_STATUS") == []
+
+
+@pytest.mark.parametrize("power_state", PowerState)
+def test_only_a_running_server_is_stopped_by_a_power_report(power_state: PowerState) -> None:
+    for vm_state in VmState:
+        found = states.after_power_report(vm_state, power_state)
+        stops = vm_state is VmState.ACTIVE and power_state in (PowerState.SHUTDOWN, PowerState.CRASHED)
+        assert found is (VmState.STOPPED if stops else vm_state)
+
+
+@pytest.mark.parametrize("task_state", TASKS)
+def test_guests_start_and_stop_only_while_somebody_does_it(task_state: TaskState | None) -> None:
+    starts, stops = states.lets_guest_start(task_state), states.lets_guest_stop(task_state)
+    assert not (starts and stops)
+    if task_state in (None, TaskState.DELETING, TaskState.SCHEDULING):
+        assert not starts
+        assert not stops
+
+
+@pytest.mark.parametrize("action", ["create", "start", "reboot", "reboot-hard"])
+def test_actions_that_end_in_a_running_guest_may_start_it(action: str) -> None:
+    assert states.lets_guest_start(ACTIONS[action].while_busy)
+
+
+def test_stopping_may_stop_it() -> None:
+    assert states.lets_guest_stop(ACTIONS["stop"].while_busy)

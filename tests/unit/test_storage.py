@@ -1,0 +1,186 @@
+"""Databases: transactions, the errors that pass, the clock, forks. Real servers: ``tests/integration``."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from nova_lite import errors, storage
+from nova_lite.storage import Database, checked_url, is_retryable, retried
+
+TABLE = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.String(9)))
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'notes.sqlite'}")
+    TABLE.metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+def _texts(db: Database) -> list[str]:
+    with db.reader() as session:
+        return list(session.scalars(sa.select(TABLE.c.text).order_by(TABLE.c.id)))
+
+
+def _add(db: Database, text: str) -> None:
+    with db.writer() as session:
+        session.execute(sa.insert(TABLE).values(text=text))
+
+
+def test_a_writer_keeps_all_or_nothing(db: Database) -> None:
+    _add(db, "kept")
+
+    def fail() -> None:
+        with db.writer() as session:
+            session.execute(sa.insert(TABLE).values(text="lost"))
+            raise ValueError("oops")
+
+    with pytest.raises(ValueError, match="oops"):
+        fail()
+    assert _texts(db) == ["kept"]
+
+
+def test_a_reader_keeps_nothing_and_sees_one_moment(db: Database) -> None:
+    with db.reader() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(TABLE)) == 0
+        _add(db, "later")
+        assert session.scalar(sa.select(sa.func.count()).select_from(TABLE)) == 0
+    assert _texts(db) == ["later"]
+
+
+def test_writers_wait_for_each_other(db: Database) -> None:
+    """Each counts and inserts: without the lock in hand from the beginning two would count the same."""
+
+    def count_and_add() -> None:
+        with db.writer() as session:
+            count = session.scalar(sa.select(sa.func.count()).select_from(TABLE))
+            time.sleep(0.001)
+            session.execute(sa.insert(TABLE).values(text=str(count)))
+
+    threads = [threading.Thread(target=count_and_add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert _texts(db) == [str(number) for number in range(8)]
+
+
+def test_a_table_that_is_not_there_is_a_database_that_does_not_answer(db: Database) -> None:
+    with pytest.raises(errors.Unavailable), db.reader() as session:
+        session.execute(sa.text("SELECT * FROM nowhere"))
+
+
+def test_a_broken_rule_is_our_own_bug_and_no_outage(db: Database) -> None:
+    def add_twice() -> None:
+        with db.writer() as session:
+            session.execute(sa.insert(TABLE).values([{"id": 1, "text": "a"}, {"id": 1, "text": "b"}]))
+
+    with pytest.raises(sa.exc.IntegrityError):
+        add_twice()
+
+
+def test_the_clock_has_fractions_and_runs(db: Database) -> None:
+    readings = [db.ping() for _ in range(20)]
+    assert readings == sorted(readings)
+    assert abs(readings[-1] - time.time()) < 5
+    assert any(reading != int(reading) for reading in readings)
+
+
+def test_a_closed_database_opens_again(db: Database) -> None:
+    _add(db, "a")
+    db.close()
+    assert _texts(db) == ["a"]
+
+
+def test_a_forked_child_gets_connections_of_its_own(db: Database, tmp_path: Path) -> None:
+    _add(db, "parent")
+    before = db.engine
+    child = os.fork()
+    if child == 0:  # pragma: no cover - the child
+        try:
+            assert db.engine is not before
+            _add(db, "child")
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert db.engine is before
+    assert _texts(db) == ["parent", "child"]
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "no-such-dialect://host/db", "mysql+nosuchdriver://host/db"])
+def test_bad_urls_are_told_without_repeating_them(url: str) -> None:
+    with pytest.raises(errors.Misconfigured) as told:
+        checked_url(url)
+    assert "host/db" not in told.value.message
+
+
+class _Driver(Exception):
+    """A driver's own error, with what we look at."""
+
+    def __init__(self, *args: object, sqlstate: str | None = None) -> None:
+        super().__init__(*args)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("orig", "may_retry"),
+    [
+        pytest.param(_Driver(1213, "Deadlock found"), True, id="MySQL deadlock"),
+        pytest.param(_Driver(1205, "Lock wait timeout"), True, id="MySQL lock wait"),
+        pytest.param(_Driver(1062, "Duplicate entry"), False, id="MySQL duplicate"),
+        pytest.param(_Driver("x", sqlstate="40P01"), True, id="PostgreSQL deadlock"),
+        pytest.param(_Driver("x", sqlstate="40001"), True, id="PostgreSQL serialization"),
+        pytest.param(_Driver("x", sqlstate="23505"), False, id="PostgreSQL duplicate"),
+        pytest.param(_Driver("database is locked"), True, id="SQLite busy"),
+        pytest.param(_Driver(2006, "server has gone away"), False, id="MySQL gone"),
+    ],
+)
+def test_what_is_tried_again_at_once(orig: Exception, may_retry: bool) -> None:
+    assert is_retryable(DBAPIError("statement", None, orig)) is may_retry
+    outer = errors.Unavailable("The database does not answer.")
+    outer.__cause__ = DBAPIError("statement", None, orig)
+    assert is_retryable(outer) is may_retry
+
+
+def _victim(times: int, orig: Exception) -> tuple[list[int], object]:
+    """Return the list of calls, and a retried function that fails ``times`` times."""
+    calls: list[int] = []
+
+    @retried
+    def run() -> str:
+        calls.append(len(calls))
+        if len(calls) <= times:
+            with storage._translated():
+                raise OperationalError("statement", None, orig)
+        return "done"
+
+    return calls, run
+
+
+def test_a_victim_of_a_deadlock_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    calls, run = _victim(3, _Driver(1213, "Deadlock found"))
+    assert run() == "done"  # type: ignore[operator]
+    assert len(calls) == 4
+
+
+def test_retries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    calls, run = _victim(1000, _Driver(1213, "Deadlock found"))
+    with pytest.raises(errors.Unavailable):
+        run()  # type: ignore[operator]
+    assert len(calls) == 12
+
+
+def test_an_outage_is_not_tried_again_here() -> None:
+    calls, run = _victim(1000, _Driver(2006, "server has gone away"))
+    with pytest.raises(errors.Unavailable):
+        run()  # type: ignore[operator]
+    assert len(calls) == 1
