@@ -310,7 +310,9 @@ def test_one_conductor_gets_a_workflow_and_another_takes_it_over(cell_db: Databa
 
     with cell_db.writer() as session:
         assert not workflows.record(session, CellWorkflowRow, workflow.uuid, winner, expect_step=0, step=5)
-        assert workflows.record(session, CellWorkflowRow, workflow.uuid, "c99", expect_step=0, status=Status.DONE, step=1)
+        assert workflows.record(
+            session, CellWorkflowRow, workflow.uuid, "c99", expect_step=0, status=Status.DONE, step=1
+        )
     with cell_db.reader() as session:
         found = workflows.get(session, CellWorkflowRow, workflow.uuid)
     assert found is not None

@@ -53,8 +53,10 @@ class Deployment:
 
     def stop(self) -> None:
         """Stop everything that runs, services before what they use."""
-        self.stop_services()
-        self.neighbours.stop()
+        try:
+            self.stop_services()
+        finally:
+            self.neighbours.stop()
 
     def stop_services(self) -> None:
         """Stop nova_lite's own processes."""

@@ -1,5 +1,6 @@
 """The servers of other projects that a deployment needs, side by side in one place."""
 
+import contextlib
 from functools import cached_property
 
 from tests.integration.stack.glance import Glance
@@ -52,7 +53,8 @@ class Neighbours:
         side_by_side([self.rabbitmq.start, identity_and_images, self.libvirt.start])
 
     def stop(self) -> None:
-        """Stop whatever runs, users before what they use."""
-        self.libvirt.stop()
-        side_by_side([self.glance.stop, self.keystone.stop])
-        side_by_side([self.rabbitmq.stop, self.mariadb.stop, self.postgresql.stop])
+        """Stop whatever runs, users before what they use; one that fails to stop does not keep the others running."""
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(side_by_side, [self.rabbitmq.stop, self.mariadb.stop, self.postgresql.stop])
+            last_first.callback(side_by_side, [self.glance.stop, self.keystone.stop])
+            last_first.callback(self.libvirt.stop)
