@@ -4,7 +4,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import falcon
@@ -36,6 +36,8 @@ STATUSES: Mapping[type[errors.NovaLiteError], int] = {
     errors.Misconfigured: 500,
 }
 
+#: The longest message a fault carries, whatever a request made it repeat.
+_MAX_MESSAGE = 1000
 
 #: What to say where falcon says nothing but the status.
 _PLAIN_WORDS = {
@@ -113,6 +115,9 @@ class _Frame:
         if not self._api.is_public(req.path):
             context.caller = self._authenticator.caller(req, context.request_id, context.global_request_id)
         context.version = self._api.negotiation.choose(req.get_header)
+        if "\x00" in req.path:
+            # Nothing has such a name, and not every database can be asked for one.
+            raise falcon.HTTPNotFound(title="Not Found")
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
         resp.set_header(_REQUEST_ID_HEADER, req.context.request_id)
@@ -129,6 +134,8 @@ class _FaultWriter:
 
     def write(self, req: falcon.Request, resp: falcon.Response, exc: BaseException, params: object) -> None:
         fault = self._fault(exc, req.context.request_id)
+        if len(fault.message) > _MAX_MESSAGE:
+            fault = replace(fault, message=f"{fault.message[:_MAX_MESSAGE]}…")
         resp.set_headers(dict(fault.headers))
         send_json(resp, self._api.render_fault(fault, req), fault.status)
 

@@ -141,7 +141,8 @@ def _bounded(body: bytes, max_bytes: int) -> bytes:
 def parse_json(body: bytes, content_type: str | None) -> Any:
     """Return what the JSON ``body`` says.
 
-    Raises: 415 for another content type, Invalid for a missing one, for malformed or far too deep JSON.
+    Raises: 415 for another content type, Invalid for a missing one, for malformed or far too deep JSON, and for NUL
+    characters, which not every database can keep.
     """
     if not content_type:
         raise errors.Invalid("Content-Type: required when there is a body")
@@ -151,6 +152,23 @@ def parse_json(body: bytes, content_type: str | None) -> Any:
             description=f"The media type {content_type[:64]} is not supported, use application/json",
         )
     try:
-        return orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise errors.Invalid(f"body: malformed JSON: {exc}") from None
+    # In JSON a NUL can only be written as this escape; a backslash before it may still make it plain text.
+    if b"\\u0000" in body and _holds_nul(document):
+        raise errors.Invalid("body: holds a NUL character")
+    return document
+
+
+def _holds_nul(document: object) -> bool:
+    waiting = [document]
+    while waiting:
+        match waiting.pop():
+            case str() as text if "\x00" in text:
+                return True
+            case list() as items:
+                waiting += items
+            case dict() as pairs:
+                waiting += [*pairs, *pairs.values()]
+    return False

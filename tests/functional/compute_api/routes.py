@@ -1,0 +1,153 @@
+"""Every route of the Compute API with a request that is good for it, for stories that go through them all."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nova_lite.api import app
+from nova_lite.api.policies import servers as server_rules
+from nova_lite.cells.fanout import Fanout
+from nova_lite.web.endpoint import Endpoint, declared_endpoint
+from tests.functional.compute_api.cloud import IMAGE_ID, Cloud
+
+NEWEST = "2.104"
+_PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOY0H+Lq7kMIY/gfuyvmQbIEG16qI4jJ/qNBdDXVTCC/ me@here"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A good request: ``rule`` is the one that opens its door, ``path`` has the names of its parts in braces."""
+
+    method: str
+    path: str
+    rule: str
+    body: Any = None
+    version: str = NEWEST
+    endpoint: Endpoint = field(compare=False, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """Return what tells this request from the others."""
+        action = f" {next(iter(self.body))}" if self.path.endswith("/action") else ""
+        return f"{self.method} {self.path}{action}"
+
+
+#: Route → good bodies: one of each kind, with the rule that opens the door where the route declares several.
+_BODIES: dict[str, list[tuple[Any, str | None]]] = {
+    "POST /servers": [
+        (
+            {
+                "server": {
+                    "name": "vm",
+                    "flavorRef": "1",
+                    "imageRef": IMAGE_ID,
+                    "networks": "none",
+                    "metadata": {"a": "b"},
+                    "tags": ["x"],
+                    "min_count": 1,
+                    "max_count": "1",
+                    "availability_zone": "nova",
+                    "description": "text",
+                    "accessIPv4": "192.0.2.1",
+                    "accessIPv6": "2001:db8::1",
+                    "config_drive": True,
+                    "user_data": "Zm9v",
+                    "hostname": "vm",
+                    "OS-DCF:diskConfig": "AUTO",
+                    "adminPass": "secret",
+                    "block_device_mapping_v2": [
+                        {
+                            "uuid": IMAGE_ID,
+                            "source_type": "image",
+                            "destination_type": "local",
+                            "boot_index": 0,
+                            "delete_on_termination": True,
+                        }
+                    ],
+                    "security_groups": [{"name": "default"}],
+                },
+                "os:scheduler_hints": {"query": "x"},
+            },
+            None,
+        )
+    ],
+    "PUT /servers/{server_id}": [
+        (
+            {
+                "server": {
+                    "name": "new",
+                    "description": "text",
+                    "hostname": "new",
+                    "accessIPv4": "192.0.2.1",
+                    "accessIPv6": "",
+                    "OS-DCF:diskConfig": "AUTO",
+                    "pinned_availability_zone": None,
+                }
+            },
+            None,
+        )
+    ],
+    "POST /servers/{server_id}/action": [
+        ({"os-start": None}, server_rules.START),
+        ({"os-stop": None}, server_rules.STOP),
+        ({"reboot": {"type": "SOFT"}}, server_rules.REBOOT),
+        ({"os-getConsoleOutput": {"length": 10}}, server_rules.CONSOLE_OUTPUT),
+    ],
+    "POST /servers/{server_id}/metadata": [({"metadata": {"a": "b"}}, None)],
+    "PUT /servers/{server_id}/metadata": [({"metadata": {"key": "b"}}, None)],
+    "PUT /servers/{server_id}/metadata/{key}": [({"meta": {"key": "b"}}, None)],
+    "POST /flavors": [
+        (
+            {
+                "flavor": {
+                    "name": "f",
+                    "id": "f",
+                    "ram": 64,
+                    "vcpus": "1",
+                    "disk": 1,
+                    "swap": 0,
+                    "OS-FLV-EXT-DATA:ephemeral": 0,
+                    "os-flavor-access:is_public": True,
+                    "description": "text",
+                }
+            },
+            None,
+        )
+    ],
+    "PUT /flavors/{flavor_id}": [({"flavor": {"description": "text"}}, None)],
+    "POST /flavors/{flavor_id}/action": [
+        ({"addTenantAccess": {"tenant": "demo"}}, "os_compute_api:os-flavor-access:add_tenant_access"),
+        ({"removeTenantAccess": {"tenant": "guest"}}, "os_compute_api:os-flavor-access:remove_tenant_access"),
+    ],
+    "POST /flavors/{flavor_id}/os-extra_specs": [({"extra_specs": {"hw:cpu_policy": "shared"}}, None)],
+    "PUT /flavors/{flavor_id}/os-extra_specs/{key}": [({"key": "b"}, None)],
+    "POST /os-keypairs": [({"keypair": {"name": "k", "type": "ssh", "public_key": _PUBLIC_KEY}}, None)],
+    "PUT /os-services/{service_id}": [({"status": "disabled", "disabled_reason": "text", "forced_down": False}, None)],
+}
+
+#: Flavors' extra specs are checked against known names from 2.86 on.
+_VERSIONS = {"PUT /flavors/{flavor_id}/os-extra_specs/{key}": "2.85"}
+
+
+def table(cloud: Cloud) -> dict[str, object]:
+    """Return the URL table of the application."""
+    backing = app.Backing(
+        cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, Fanout(cloud.conf, cloud.cells)
+    )
+    return dict(app.routes(backing))
+
+
+def every_request(cloud: Cloud) -> Iterator[Request]:
+    """Yield a good request for every route and, where its body can be of several kinds, for each kind."""
+    for path, handler in table(cloud).items():
+        for name, responder in inspect.getmembers(handler, callable):
+            endpoint = declared_endpoint(responder)
+            if not name.startswith("on_") or endpoint is None:
+                continue
+            method = name.removeprefix("on_").upper()
+            route = f"{method} {path}"
+            assert (endpoint.body is None) == (route not in _BODIES), f"{route}: give it a good body here"
+            for body, rule in _BODIES.get(route, [(None, None)]):
+                version = str(endpoint.until or _VERSIONS.get(route, NEWEST))
+                yield Request(method, path, rule or endpoint.policy[0], body, version, endpoint=endpoint)
