@@ -112,6 +112,16 @@ def test_bad_json(body: bytes) -> None:
         validation.parse_json(body, "application/json")
 
 
+@pytest.mark.parametrize("body", [rb'"\u0000"', rb'{"a\u0000": 1}', rb'{"a": [1, {"b": "c\u0000"}]}'])
+def test_a_nul_anywhere_in_a_body_is_refused(body: bytes) -> None:
+    with pytest.raises(errors.Invalid, match="body: holds a NUL character"):
+        validation.parse_json(body, "application/json")
+
+
+def test_a_backslash_before_an_escape_makes_it_text() -> None:
+    assert validation.parse_json(rb'["\\u0000"]', "application/json") == [r"\u0000"]
+
+
 def test_content_types() -> None:
     assert validation.parse_json(b"{}", "application/json; charset=UTF-8") == {}
     with pytest.raises(falcon.HTTPUnsupportedMediaType):
