@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from nova_lite import errors
 from nova_lite.db import migrate
-from nova_lite.db.api_tables import ApiBase, ApiWorkflowRow
+from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.cell_tables import CellBase, CellWorkflowRow
 from nova_lite.db.repositories import hosts, instances, mappings, quotas, workflows
 from nova_lite.model.flavor import Flavor
@@ -27,6 +27,9 @@ from nova_lite.placement.repositories import claims, providers
 from nova_lite.placement.repositories.sync import standard_names
 from nova_lite.placement.tables import Base as PlacementBase
 from nova_lite.storage import Database, retried
+from tests.contract.db.api import BuildRequestSuite, MappingSuite, QuotaSuite
+from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
+from tests.contract.db.workflows import WorkflowSuite
 
 BASES: dict[migrate.History, type[DeclarativeBase]] = {"api": ApiBase, "cell": CellBase, "placement": PlacementBase}
 PROJECT = "p" * 32
@@ -319,22 +322,35 @@ def test_one_conductor_gets_a_workflow_and_another_takes_it_over(cell_db: Databa
     assert (found.status, found.step, found.attempt, found.inputs) == (Status.DONE, 1, 2, {"alternates": ["h1", "h2"]})
 
 
-def test_a_workflow_is_recorded_once_in_either_database(api_db: Database) -> None:
-    workflow = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind="schedule",
-        subject=str(uuids.uuid4()),
-        project_id=PROJECT,
-        user_id="u",
-        request_id="req-1",
-        inputs={},
-        deadline=0.0,
-    )
-    for _ in range(2):
-        with api_db.writer() as session:
-            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=60)
-    with api_db.reader() as session:
-        assert len(workflows.about(session, ApiWorkflowRow, workflow.subject)) == 1
+# -- repositories: what ``tests/unit/db`` proves on files --------------------------------------------------------------
+
+
+class TestWorkflows(WorkflowSuite):
+    pass
+
+
+class TestInstances(InstanceSuite):
+    pass
+
+
+class TestActions(ActionSuite):
+    pass
+
+
+class TestHosts(HostSuite):
+    pass
+
+
+class TestMappings(MappingSuite):
+    pass
+
+
+class TestBuildRequests(BuildRequestSuite):
+    pass
+
+
+class TestQuotas(QuotaSuite):
+    pass
 
 
 # -- Placement --------------------------------------------------------------------------------------------------------
