@@ -38,7 +38,7 @@ class RabbitMQ:
         argv = (epmd, "-port", str(self._epmd_port), "-address", ADDRESS)
         self._site.processes.start(Program("epmd", argv, env={"PATH": os.environ["PATH"]}))
         wait_listening(self._site, "epmd", self._epmd_port)
-        self._site.processes.start(Program("rabbitmq", (server,), env=self._environment()))
+        self._site.processes.start(Program("rabbitmq", (server,), env=self._environment(), cwd=str(self._home)))
         wait_listening(self._site, "rabbitmq", self.port, timeout_s=60)
         wait_until(self._has_booted, "RabbitMQ booted", timeout_s=30, hint=self._site.processes.tail("rabbitmq"))
 
