@@ -1,14 +1,22 @@
 """One embedded cloud for all stories of faults: its user, its conductors under sabotage, and how each story ends."""
 
+import contextlib
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pytest
+import requests
 from falcon.testing import TestClient
+from oslo_config import cfg
 
-from nova_lite.db.repositories import actions
+from nova_lite.conductor import saga
+from nova_lite.conductor.service import Conductor
+from nova_lite.db.repositories import actions, workflows
+from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.storage import Database
 from nova_lite.testing import cloud as clouds
@@ -18,6 +26,14 @@ from tests.functional.workflows.sabotage import Role, Saboteur
 #: Seconds a story may take to come to rest.
 DEADLINE_S = 30.0
 _names = itertools.count(1)
+#: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
+_OPTIONS = {
+    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "0.3"},
+    "conductor": {"lease": "30", "scan_interval": "0.05"},
+    "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
+    "rpc": {"call_monitor_timeout": "2"},
+    "cells": {"refresh_interval": "60"},
+}
 
 
 @dataclass
@@ -111,6 +127,25 @@ class Site:
         self.rest()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         self.used.clear()
+
+
+@contextlib.contextmanager
+def opened(directory: Path) -> Iterator[Site]:
+    """Run a cloud whose conductors are under sabotage."""
+    saboteur = Saboteur()
+
+    class WatchedConductor(Conductor):
+        def __init__(self, conf: cfg.ConfigOpts) -> None:
+            super().__init__(conf)
+            saboteur.watch(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "Conductor", WatchedConductor)
+        patch.setattr(saga, "_BACKOFF_S", (0.01, 0.02, 0.05))
+        patch.setattr(workflows, "_NUDGE_GRACE_S", 0.2)
+        with clouds.running(directory, options=_OPTIONS) as cloud, Watch(cloud) as watch:
+            images = requests.get(f"{cloud.image_url}/v2/images", timeout=10).json()["images"]
+            yield Site(cloud, saboteur, watch, image=str(images[0]["id"]))
 
 
 @dataclass(frozen=True)
