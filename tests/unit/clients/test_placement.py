@@ -1,0 +1,123 @@
+"""The Placement client against the real Placement application, over HTTP."""
+
+import uuid as uuids
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nova_lite import config, errors
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.embedded.http import HttpServer
+from nova_lite.placement import app
+from nova_lite.placement.tables import Base
+from nova_lite.storage import Database
+
+OWNER = {"project_id": "demo", "user_id": "alice"}
+
+
+def _client(url: str) -> PlacementClient:
+    conf = config.load(files=[])
+    conf.set_override("noauth_token", "admin", group="placement")
+    conf.set_override("endpoint_override", url, group="placement")
+    return PlacementClient(conf)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[PlacementClient]:
+    conf = config.load(files=[])
+    conf.set_override("auth_strategy", "noauth2", group="api")
+    conf.set_override("connection", f"sqlite:///{tmp_path / 'placement.sqlite'}", group="placement_database")
+    database = Database(conf.placement_database.connection)
+    Base.metadata.create_all(database.engine)
+    server = HttpServer(0, "placement")
+    server.start(app.build(conf, database))
+    yield _client(server.url)
+    server.stop()
+    database.close()
+
+
+def _inventory(total: int) -> dict[str, Any]:
+    return {"total": total, "reserved": 0, "min_unit": 1, "max_unit": total, "step_size": 1, "allocation_ratio": 1.0}
+
+
+def _host(client: PlacementClient, name: str, vcpus: int) -> str:
+    uuid = _uuid()
+    generation = client.ensure_provider(uuid, name)
+    client.set_inventories(uuid, {"VCPU": _inventory(vcpus)}, generation)
+    return uuid
+
+
+def _uuid() -> str:
+    return str(uuids.uuid4())
+
+
+def test_a_provider_is_made_once(client: PlacementClient) -> None:
+    uuid = _uuid()
+    assert client.ensure_provider(uuid, "host1") == client.ensure_provider(uuid, "host1")
+    with pytest.raises(errors.Conflict, match="host1"):
+        client.ensure_provider(_uuid(), "host1")
+
+
+def test_inventories_and_traits_are_replaced_from_a_known_generation(client: PlacementClient) -> None:
+    host = _host(client, "host1", 4)
+    held, generation = client.inventories(host)
+    assert held["VCPU"]["total"] == 4
+    client.set_traits(host, {"COMPUTE_NODE"}, generation)
+    with pytest.raises(errors.Conflict):
+        client.set_traits(host, set(), generation)
+    with pytest.raises(errors.Conflict):
+        client.set_inventories(host, {"VCPU": _inventory(8)}, generation)
+    traits, generation = client.traits(host)
+    assert traits == {"COMPUTE_NODE"}
+    client.set_inventories(host, {"VCPU": _inventory(8)}, generation)
+    assert client.inventories(host)[0]["VCPU"]["total"] == 8
+
+
+def test_a_claim_is_made_for_who_has_none_where_there_is_room(client: PlacementClient) -> None:
+    host = _host(client, "host1", 4)
+    first, second = _uuid(), _uuid()
+    assert client.claim(first, {host: {"VCPU": 3}}, **OWNER)
+    assert not client.claim(first, {host: {"VCPU": 1}}, **OWNER)
+    assert not client.claim(second, {host: {"VCPU": 2}}, **OWNER)
+    assert client.allocations(first) == {host: {"VCPU": 3}}
+    assert client.allocations(second) == {}
+    client.release(first)
+    client.release(first)
+    assert client.claim(second, {host: {"VCPU": 2}}, **OWNER)
+
+
+def test_candidates_have_room(client: PlacementClient) -> None:
+    small, big = _host(client, "small", 1), _host(client, "big", 8)
+    requests, summaries = client.candidates({"resources": "VCPU:4", "limit": 10})
+    assert [list(request["allocations"]) for request in requests] == [[big]]
+    assert summaries[big]["resources"]["VCPU"] == {"capacity": 8, "used": 0}
+    assert small not in summaries
+    assert client.candidates({"resources": "VCPU:400"}) == ([], {})
+
+
+def test_what_placement_does_not_understand_is_our_bug(client: PlacementClient) -> None:
+    with pytest.raises(errors.NovaLiteError) as told:
+        client.candidates({"resources": "nonsense"})
+    assert not told.value.will_pass
+    assert told.value.facts["status"] == 400
+
+
+def test_nobody_there_is_unavailable() -> None:
+    with pytest.raises(errors.Unavailable):
+        _client("http://127.0.0.1:1").allocations(_uuid())
+
+
+def test_a_broken_placement_is_unavailable() -> None:
+    def broken(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+        return [b"oops"]
+
+    server = HttpServer(0, "broken")
+    server.start(broken)
+    try:
+        with pytest.raises(errors.Unavailable):
+            _client(server.url).release(_uuid())
+    finally:
+        server.stop()
