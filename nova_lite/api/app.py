@@ -159,6 +159,8 @@ def build(conf: cfg.ConfigOpts, *, api_db: Database, cells: Cells, api_bus: Bus,
         render_fault=faults.render,
         statuses=faults.STATUS_OF,
         is_public=versions.is_public,
+        unversioned=versions.UNVERSIONED,
+        taken_as_json=frozenset({None, "text/plain"}),
         max_body_bytes=conf.api.max_request_body_size,
         request_id_headers=("X-Compute-Request-Id",),
     )

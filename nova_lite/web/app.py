@@ -68,6 +68,10 @@ class Api:
     statuses: Mapping[type[errors.NovaLiteError], int] = field(default_factory=lambda: STATUSES)
     #: Whether a path is shown to anyone, without a token.
     is_public: Callable[[str], bool] = lambda path: path in ("", "/")
+    #: Paths that are the same in every version, so that a version out of range does not matter there.
+    unversioned: frozenset[str] = frozenset()
+    #: Content types that bodies may have beside JSON's own; None is none at all. They are read as JSON.
+    taken_as_json: frozenset[str | None] = frozenset()
     max_body_bytes: int = 1 << 20
     #: Further headers that carry our request id.
     request_id_headers: tuple[str, ...] = ()
@@ -108,13 +112,15 @@ class _Frame:
         context.request_id = f"req-{uuid.uuid4()}"
         context.version = self._api.negotiation.minimum
         context.max_body_bytes = self._api.max_body_bytes
+        context.taken_as_json = self._api.taken_as_json
         for name, component in self._components.items():
             setattr(context, name, component)
         sent_id = req.get_header(_REQUEST_ID_HEADER)
         context.global_request_id = sent_id if sent_id and _REQUEST_ID.fullmatch(sent_id) else None
         if not self._api.is_public(req.path):
             context.caller = self._authenticator.caller(req, context.request_id, context.global_request_id)
-        context.version = self._api.negotiation.choose(req.get_header)
+        if req.path not in self._api.unversioned:
+            context.version = self._api.negotiation.choose(req.get_header)
         if "\x00" in req.path:
             # Nothing has such a name, and not every database can be asked for one.
             raise falcon.HTTPNotFound(title="Not Found")
@@ -123,7 +129,8 @@ class _Frame:
         resp.set_header(_REQUEST_ID_HEADER, req.context.request_id)
         for header in self._api.request_id_headers:
             resp.set_header(header, req.context.request_id)
-        self._api.negotiation.announce(resp, req.context.version)
+        if req.path not in self._api.unversioned:
+            self._api.negotiation.announce(resp, req.context.version)
 
 
 class _FaultWriter:

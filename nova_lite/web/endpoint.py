@@ -92,5 +92,5 @@ def _check(declared: Endpoint, req: falcon.Request) -> None:
     req.context.query = query
     if declared.body is not None:
         content = validation.read_body(req, req.context.max_body_bytes)
-        req.context.body = validation.parse_json(content, req.content_type)
+        req.context.body = validation.parse_json(content, req.content_type, req.context.taken_as_json)
         declared.body.check(req.context.body, version)

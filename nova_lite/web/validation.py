@@ -3,7 +3,7 @@
 Schemas are compiled once, when the module that names them is imported.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -138,37 +138,39 @@ def _bounded(body: bytes, max_bytes: int) -> bytes:
     return body
 
 
-def parse_json(body: bytes, content_type: str | None) -> Any:
-    """Return what the JSON ``body`` says.
+def parse_json(body: bytes, content_type: str | None, taken_as_json: Collection[str | None] = ()) -> Any:
+    """Return what the JSON ``body`` says; ``taken_as_json`` are content types that do as well.
 
     Raises: 415 for another content type, Invalid for a missing one, for malformed or far too deep JSON, and for NUL
     characters, which not every database can keep.
     """
-    if not content_type:
+    kind = (content_type or "").partition(";")[0].strip().lower() or None
+    if kind is None and None not in taken_as_json:
         raise errors.Invalid("Content-Type: required when there is a body")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if kind != "application/json" and kind not in taken_as_json:
         raise falcon.HTTPUnsupportedMediaType(
             title="Unsupported Media Type",
-            description=f"The media type {content_type[:64]} is not supported, use application/json",
+            description=f"The media type {str(content_type)[:64]} is not supported, use application/json",
         )
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise errors.Invalid(f"body: malformed JSON: {exc}") from None
     # In JSON a NUL can only be written as this escape; a backslash before it may still make it plain text.
-    if b"\\u0000" in body and _holds_nul(document):
-        raise errors.Invalid("body: holds a NUL character")
+    if b"\\u0000" in body:
+        _refuse_nul(document)
     return document
 
 
-def _holds_nul(document: object) -> bool:
-    waiting = [document]
+def _refuse_nul(document: object) -> None:
+    """Raise Invalid, naming the field, when any text in ``document`` holds a NUL."""
+    waiting: list[tuple[str, object]] = [("", document)]
     while waiting:
-        match waiting.pop():
-            case str() as text if "\x00" in text:
-                return True
-            case list() as items:
-                waiting += items
-            case dict() as pairs:
-                waiting += [*pairs, *pairs.values()]
-    return False
+        field, value = waiting.pop()
+        if isinstance(value, str) and "\x00" in value:
+            raise errors.Invalid(f"{field.lstrip('.')[:200] or 'body'}: holds a NUL character")
+        if isinstance(value, list):
+            waiting += [(f"{field}[{index}]", item) for index, item in enumerate(value)]
+        elif isinstance(value, dict):
+            waiting += [(field, name) for name in value]
+            waiting += [(f"{field}.{name}", item) for name, item in value.items()]

@@ -52,6 +52,7 @@ class Servers:
         server: Mapping[str, Any] = body["server"]
         _refuse_unsupported(server)
         hints = body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints") or {}
+        _refuse_group(hints)
         accepted = self._creation.create(req.context.caller, _new_servers(server, hints, req.context.version))
         resp.status = falcon.HTTP_202
         if read_boolean(server.get("return_reservation_id", False)):
@@ -232,6 +233,12 @@ def _refuse_unsupported(server: Mapping[str, Any]) -> None:
         raise errors.Invalid("personality: file injection is not supported; use user_data")
     if server.get("trusted_image_certificates"):
         raise errors.Invalid("trusted_image_certificates: image signatures are not supported")
+
+
+def _refuse_group(hints: Mapping[str, object]) -> None:
+    """Raise Invalid for a server group: there is none, and a server must not look as if it were in one."""
+    if "group" in hints:
+        raise errors.Invalid(f"os:scheduler_hints.group: server group {str(hints['group'])[:64]} could not be found")
 
 
 def _changes(server: Mapping[str, Any]) -> dict[str, object]:

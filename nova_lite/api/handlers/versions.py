@@ -8,6 +8,9 @@ from nova_lite.api.views import versions as views
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import endpoint
 
+#: What tells which versions there are cannot depend on one.
+UNVERSIONED = frozenset({"", "/", urls.CHOICES})
+
 
 def is_public(path: str) -> bool:
     """Return whether ``path`` is shown without a token."""

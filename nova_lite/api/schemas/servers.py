@@ -3,7 +3,17 @@
 import copy
 from typing import Any
 
-from nova_lite.api.schemas.values import BOOLEAN, DESCRIPTION, LIMIT, MARKER, NAME, SORT_DIR, TEXT, whole_number
+from nova_lite.api.schemas.values import (
+    BOOLEAN,
+    DESCRIPTION,
+    HOST_NAME,
+    LIMIT,
+    MARKER,
+    NAME,
+    SORT_DIR,
+    TEXT,
+    whole_number,
+)
 from nova_lite.web.validation import JsonSchema, Query, Schemas, query_schema
 from nova_lite.web.versions import Version
 
@@ -21,7 +31,7 @@ _IP_V4 = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "ma
 _IP_V6 = {"anyOf": [{"type": "string", "format": "ipv6"}, {"type": "string", "maxLength": 0}]}
 _DISK_CONFIG = {"enum": ["AUTO", "MANUAL"]}
 _HOST_LABEL = {"type": "string", "minLength": 2, "maxLength": 63, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]$"}
-_DOMAIN_NAME = {**_HOST_LABEL, "maxLength": 255, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9.-]*[a-zA-Z0-9]$"}
+_DOMAIN_NAME = HOST_NAME
 _COUNT = whole_number(1)
 
 _DEVICE: dict[str, Any] = {
@@ -218,7 +228,7 @@ def _list_query(*more: str, sort_keys: list[str], strict: bool = False, has_end:
     repeated |= {"sort_key": {"enum": sort_keys}, "sort_dir": SORT_DIR, "changes-since": _MOMENT}
     if has_end:
         repeated["changes-before"] = _MOMENT
-    return query_schema({"limit": LIMIT, "marker": MARKER}, repeated, strict=strict)
+    return query_schema(repeated=repeated | {"limit": LIMIT, "marker": MARKER}, strict=strict)
 
 
 _ALL_KEYS = [*SORT_KEYS, *IGNORED_SORT_KEYS, "locked"]

@@ -299,8 +299,10 @@ def _refuse_bad_counts(new: NewServers) -> None:
 
 
 def _refuse_bad_user_data(user_data: str | None) -> None:
+    # Encoders break long lines.
+    text = re.sub(r"\s+", "", user_data or "", flags=re.ASCII)
     try:
-        base64.b64decode((user_data or "").encode(), validate=True)
+        base64.b64decode(text.encode(), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise errors.Invalid("user_data: not base64") from exc
 

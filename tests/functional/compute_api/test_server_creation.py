@@ -71,7 +71,7 @@ def waiting(cloud: Cloud) -> list[dict[str, Any]]:
         pytest.param({"max_count": 10**12}, id="count beyond all bounds"),
         pytest.param({"max_count": "9" * 5000}, id="count of many digits"),
         pytest.param({"hostname": "two", "max_count": 2}, id="one host name for two"),
-        pytest.param({"hostname": "-bad-"}, id="bad host name"),
+        pytest.param({"hostname": "a b"}, id="bad host name"),
         pytest.param({"tags": ["a,b"]}, id="comma in a tag"),
         pytest.param({"tags": [f"t{number}" for number in range(51)]}, id="too many tags"),
         pytest.param({"accessIPv4": "300.1.1.1"}, id="bad address"),
@@ -102,7 +102,7 @@ def test_what_cannot_work_is_refused(cloud: Cloud, client: Client, values: dict[
         pytest.param(b"{}", {}, 400, id="no server"),
         pytest.param(b'{"server": {"name": "\xff"}}', {}, 400, id="not UTF-8"),
         pytest.param(b"[" * 5000, {}, 400, id="far too deep"),
-        pytest.param(json.dumps(body()).encode(), {"Content-Type": "text/plain"}, 415, id="another content type"),
+        pytest.param(json.dumps(body()).encode(), {"Content-Type": "application/xml"}, 415, id="another content type"),
         pytest.param(b" " * 200_000, {}, 413, id="oversized"),
     ],
 )
@@ -309,3 +309,31 @@ def test_statements_of_one_request(cloud: Cloud, client: Client, admin: Client) 
     with cloud.counted() as statements:
         admin.get(f"/servers/{server.uuid}")
     assert len(statements) == 4  # and the host
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}], ids=["no type", "text"])
+def test_a_body_of_no_particular_type_is_read_as_json(cloud: Cloud, headers: dict[str, str]) -> None:
+    answer = cloud.client().request("POST", "/servers", body=json.dumps(body()).encode(), headers=headers)
+    assert answer.status_code == 202, answer.text
+
+
+def test_user_data_may_be_wrapped_at_76_characters(client: Client) -> None:
+    """As ``base64 FILE`` writes it."""
+    wrapped = base64.encodebytes(b"#!/bin/sh\n" * 40).decode()
+    assert "\n" in wrapped.strip()
+    assert client.post("/servers", body(user_data=wrapped)).status_code == 202
+
+
+def test_hosts_and_names_of_guests_may_have_underscores(client: Client, admin: Client) -> None:
+    assert client.post("/servers", body(hostname="a_b.example")).status_code == 202
+    answer = admin.post("/servers", body(host="rack_1"))
+    assert answer.status_code == 400
+    assert "rack_1 could not be found" in answer.json["badRequest"]["message"]
+
+
+def test_a_server_group_that_is_not_there_is_refused(cloud: Cloud, client: Client) -> None:
+    for hints in ("os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"):
+        answer = client.post("/servers", {**body(), hints: {"group": "12345678-1234-4234-8234-123456789abc"}})
+        assert answer.status_code == 400
+        assert "group" in answer.json["badRequest"]["message"]
+    assert nothing_is_written(cloud)

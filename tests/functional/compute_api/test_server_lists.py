@@ -255,3 +255,13 @@ def test_a_server_deleted_on_its_way_into_a_cell_is_not_listed(cloud: Cloud, cli
     assert ids(client.get("/servers")) == [ghost.uuid]
     assert client.delete(f"/servers/{ghost.uuid}").status_code == 204
     assert ids(client.get("/servers")) == []
+
+
+def test_pages_take_what_clients_send(cloud: Cloud, client: Client) -> None:
+    """An empty marker, a limit said twice or past any number of servers."""
+    for _ in range(2):
+        cloud.add_server(CELL1)
+    for query, count in (("marker=", 2), ("limit=2&limit=1", 1), ("limit=" + "9" * 30, 2), ("limit=" + "9" * 5000, 2)):
+        answer = client.request("GET", "/servers", query_string=query)
+        assert answer.status_code == 200, query
+        assert len(answer.json["servers"]) == count, query

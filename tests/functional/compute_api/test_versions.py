@@ -65,3 +65,12 @@ def test_request_ids_come_back(client: Client) -> None:
     answer = client.get("/nothing")
     assert answer.headers["x-compute-request-id"].startswith("req-")
     assert answer.headers["x-compute-request-id"] == answer.headers["x-openstack-request-id"]
+
+
+@pytest.mark.parametrize("version", ["2.105", "1.0", "nonsense"])
+def test_which_versions_there_are_is_told_in_every_version(cloud: Cloud, version: str) -> None:
+    """Whoever asks for a version we lack has to be able to find out which we have."""
+    client = cloud.client(version=version, root="")
+    for path, status in (("/", 200), ("/nowhere", 300)):
+        assert client.get(path).status_code == status
+    assert client.get("/v2.1/").status_code in (400, 406)

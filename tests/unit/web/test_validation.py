@@ -112,10 +112,14 @@ def test_bad_json(body: bytes) -> None:
         validation.parse_json(body, "application/json")
 
 
-@pytest.mark.parametrize("body", [rb'"\u0000"', rb'{"a\u0000": 1}', rb'{"a": [1, {"b": "c\u0000"}]}'])
-def test_a_nul_anywhere_in_a_body_is_refused(body: bytes) -> None:
-    with pytest.raises(errors.Invalid, match="body: holds a NUL character"):
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [(rb'"\u0000"', "body"), (rb'{"a\u0000": 1}', "body"), (rb'{"a": [1, {"b": "c\u0000"}]}', "a[1].b")],
+)
+def test_a_nul_anywhere_in_a_body_is_refused(body: bytes, field: str) -> None:
+    with pytest.raises(errors.Invalid, match="holds a NUL character") as refused:
         validation.parse_json(body, "application/json")
+    assert refused.value.message.startswith(f"{field}: ")
 
 
 def test_a_backslash_before_an_escape_makes_it_text() -> None:
@@ -128,6 +132,11 @@ def test_content_types() -> None:
         validation.parse_json(b"{}", "text/plain")
     with pytest.raises(errors.Invalid, match="Content-Type"):
         validation.parse_json(b"{}", None)
+    taken = frozenset({None, "text/plain"})
+    for kind in (None, "text/plain; charset=utf-8", "application/json"):
+        assert validation.parse_json(b"{}", kind, taken) == {}
+    with pytest.raises(falcon.HTTPUnsupportedMediaType):
+        validation.parse_json(b"{}", "application/xml", taken)
 
 
 def test_queries() -> None:
