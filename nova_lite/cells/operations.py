@@ -56,6 +56,7 @@ def begin(
     rule = ACTIONS[action]
     if instance.task_state is not None:
         workflows.supersede(session, CellWorkflowRow, uuid)
+        actions.interrupt(session, uuid, by=action)
     instances.change(session, uuid, task_state=rule.while_busy)
     return _record(session, instance, action, requester, timeout_s=timeout_s, inputs=inputs)
 
@@ -69,6 +70,7 @@ def begin_delete(session: Session, uuid: str, requester: Requester, *, timeout_s
     if instance.task_state is TaskState.DELETING:
         return None
     workflows.supersede(session, CellWorkflowRow, uuid)
+    actions.interrupt(session, uuid, by="delete")
     instances.change(session, uuid, task_state=TaskState.DELETING)
     return _record(session, instance, "delete", requester, timeout_s=timeout_s, inputs=None)
 

@@ -79,6 +79,27 @@ def finish(session: Session, *, instance_uuid: str, request_id: str, error: str 
     )
 
 
+def interrupt(session: Session, instance_uuid: str, by: str) -> None:
+    """Record that whatever was being done to an instance ended because action ``by`` took over."""
+    now = utcnow()
+    unfinished = sa.select(InstanceActionRow.id).where(
+        InstanceActionRow.instance_uuid == instance_uuid, InstanceActionRow.finish_time.is_(None)
+    )
+    ids = list(session.scalars(unfinished))
+    if not ids:
+        return
+    session.execute(
+        sa.update(InstanceActionEventRow)
+        .where(InstanceActionEventRow.action_id.in_(ids), InstanceActionEventRow.finish_time.is_(None))
+        .values(finish_time=now, result="Error", details=f"Interrupted by {by}.")
+    )
+    session.execute(
+        sa.update(InstanceActionRow)
+        .where(InstanceActionRow.id.in_(ids))
+        .values(finish_time=now, updated_at=now, message="Error")
+    )
+
+
 def of_instance(session: Session, instance_uuid: str) -> list[InstanceAction]:
     """Return an instance's actions, newest first, without their events."""
     rows = session.scalars(

@@ -80,6 +80,14 @@ def test_what_is_interrupted_is_superseded(cell_db: Database) -> None:
         soft.uuid: Status.SUPERSEDED,
         hard.uuid: Status.PENDING,
     }
+    with cell_db.reader() as session:
+        interrupted = actions.of_request(session, instance.uuid, "req-1")
+        going_on = actions.of_request(session, instance.uuid, "req-2")
+    assert interrupted is not None
+    assert going_on is not None
+    assert (interrupted.message, interrupted.events[0].result) == ("Error", "Error")
+    assert interrupted.events[0].details == "Interrupted by reboot-hard."
+    assert (going_on.finish_time, going_on.message) == (None, None)
 
 
 @pytest.mark.parametrize("task_state", [None, *(task for task in TaskState if task is not TaskState.DELETING)])
