@@ -15,7 +15,7 @@ class SchedulerClient:
         self._bus = bus
 
     def place(self, spec: RequestSpec, instance_uuids: list[str], *, timeout_s: float) -> list[Placed]:
-        """Choose and claim a host for each instance, all or none; what a lost attempt claimed is let go first.
+        """Choose and claim a host for each instance, all or none; a claim that another attempt made is kept.
 
         Raises NoValidHost with the reason, Unavailable when Placement or the scheduler does not answer.
         """
