@@ -11,10 +11,7 @@ from nova_lite import config
 #: Heading of the options that are the same in the group of every neighbour.
 SHARED = ", ".join(f"[{name}]" for name in config.NEIGHBOURS)
 #: Options that are declared and read by nothing yet; a test sees when that changes.
-NOT_READ_YET = frozenset(
-    {
-    }
-)
+NOT_READ_YET: frozenset[tuple[str, str]] = frozenset()
 _UNITS = (
     (r"^Seconds\b", "seconds"),
     (r"^MiB\b", "MiB"),

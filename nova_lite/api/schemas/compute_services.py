@@ -6,7 +6,6 @@ from nova_lite.web.validation import JsonSchema, Schemas, query_schema
 _BINARY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9_-]+$"}
 
 
-
 def _by_host(**more: JsonSchema) -> JsonSchema:
     return {
         "type": "object",

@@ -178,9 +178,7 @@ CREATE = Schemas(
     ("2.94", _CREATE_294),
 )
 
-_UPDATE = _server(
-    {"name": NAME, "OS-DCF:diskConfig": _DISK_CONFIG, "accessIPv4": _IP_V4, "accessIPv6": _IP_V6}, []
-)
+_UPDATE = _server({"name": NAME, "OS-DCF:diskConfig": _DISK_CONFIG, "accessIPv4": _IP_V4, "accessIPv6": _IP_V6}, [])
 _UPDATE_219 = _since(_UPDATE, description=DESCRIPTION)
 _UPDATE_290 = _since(_UPDATE_219, hostname=_HOST_LABEL)
 _UPDATE_294 = _since(_UPDATE_290, hostname=_DOMAIN_NAME)
@@ -259,9 +257,7 @@ PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir"})
 
 def filters(query: Query, version: Version, *, all_of_them: bool) -> dict[str, list[str]]:
     """Return the filters in ``query`` that count: those anyone may use in ``version``, or all; others are ignored."""
-    counting = {
-        name for since, names in _OPEN_FILTERS if version >= Version.parse(since) for name in names.split()
-    }
+    counting = {name for since, names in _OPEN_FILTERS if version >= Version.parse(since) for name in names.split()}
     known = {*FILTERS, *_TAG_FILTERS, "status", "deleted", "all_tenants", "changes-since", "changes-before", "locked"}
     return {
         name: values

@@ -65,9 +65,7 @@ class HypervisorService:
             cell, behind = self._marked(marker)
             cells = cells[[other.cell.uuid for other in cells].index(cell.cell.uuid) :]
             after = behind.node.number
-        reading = _Reading(
-            limit=None if limit is None else limit + 1, with_usage=with_usage, with_servers=with_servers
-        )
+        reading = _Reading(limit=None if limit is None else limit + 1, with_usage=with_usage, with_servers=with_servers)
         begins_in = cells[0].cell.uuid if cells else ""
         answers = self._fanout.ask(
             lambda cell: self._read(cell, reading, after if cell.cell.uuid == begins_in else 0), of=cells
@@ -115,9 +113,7 @@ class HypervisorService:
     def _find(self, reading: _Reading) -> tuple[OpenCell, Hypervisor]:
         found, is_complete = self._ask(reading)
         if len(found) > 1:
-            raise Invalid(
-                f"Hypervisor {reading.ref} is in several cells. Use microversion 2.53 or later and its UUID."
-            )
+            raise Invalid(f"Hypervisor {reading.ref} is in several cells. Use microversion 2.53 or later and its UUID.")
         if found:
             return found[0]
         if not is_complete:
@@ -158,9 +154,7 @@ class HypervisorService:
         ]
 
 
-def _in_order(
-    cells: Sequence[OpenCell], answers: Answers[list[Hypervisor]]
-) -> list[tuple[OpenCell, Hypervisor]]:
+def _in_order(cells: Sequence[OpenCell], answers: Answers[list[Hypervisor]]) -> list[tuple[OpenCell, Hypervisor]]:
     return [(cell, hypervisor) for cell in cells for hypervisor in answers.found.get(cell.cell.uuid, ())]
 
 

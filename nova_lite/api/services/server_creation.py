@@ -239,9 +239,7 @@ class ServerCreationService:
             workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
         return Accepted(made, template.reservation_id), workflow
 
-    def _allowed(
-        self, new: NewServers, flavor: Flavor, limits: Mapping[str, int], used: tuple[int, int, int]
-    ) -> int:
+    def _allowed(self, new: NewServers, flavor: Flavor, limits: Mapping[str, int], used: tuple[int, int, int]) -> int:
         """Return how many of the servers asked for the project may have; raises OverQuota below the least wanted."""
         allowed = new.max_count
         needs = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram_mib}

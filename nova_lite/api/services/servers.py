@@ -28,6 +28,7 @@ from nova_lite.storage import Database, retried
 
 LOG = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, slots=True)
 class Details:
     """A server with what its view may need from elsewhere; what was not asked for is None."""
@@ -197,9 +198,7 @@ class ServerService:
         if located.cell is None or host is None:
             return ""
         with located.cell.db.reader() as session:
-            found = hosts.services(
-                session, down_after_s=self._conf.service_down_time, host=host, binary=hosts.AGENT
-            )
+            found = hosts.services(session, down_after_s=self._conf.service_down_time, host=host, binary=hosts.AGENT)
         return host_status(found[0] if found else None)
 
 

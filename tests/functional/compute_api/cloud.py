@@ -74,9 +74,7 @@ class Cloud:
         self.api_bus = Bus(self.conf, f"kombu+memory:///{name}-api")
         self.images = FakeImages()
         self._add_flavors()
-        self.app = app.build(
-            self.conf, api_db=self.api_db, cells=self.cells, api_bus=self.api_bus, images=self.images
-        )
+        self.app = app.build(self.conf, api_db=self.api_db, cells=self.cells, api_bus=self.api_bus, images=self.images)
 
     def close(self) -> None:
         self.cells.close()

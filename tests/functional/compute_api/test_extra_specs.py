@@ -54,7 +54,8 @@ def test_bad_bodies_change_nothing(client: Client, admin: Client, body: object) 
 
 
 def test_bad_updates_change_nothing(client: Client, admin: Client) -> None:
-    for body in ({"b": "c"}, {"a": "c", "d": "e"}, {}, {"a": {}}, "a"):
+    bodies: list[object] = [{"b": "c"}, {"a": "c", "d": "e"}, {}, {"a": {}}, "a"]
+    for body in bodies:
         assert admin.put(f"{URL}/a", body).status_code == 400, body
     assert client.get(URL).json == {"extra_specs": {"a": "b"}}
 

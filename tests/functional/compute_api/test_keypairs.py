@@ -44,9 +44,7 @@ def test_a_keypair_from_import_to_death(client: Client) -> None:
         "deleted_at": None,
     }
     assert client.get("/os-keypairs").json == {
-        "keypairs": [
-            {"keypair": {"name": "me@home.lan", "public_key": KEY, "fingerprint": FINGERPRINT, "type": "ssh"}}
-        ]
+        "keypairs": [{"keypair": {"name": "me@home.lan", "public_key": KEY, "fingerprint": FINGERPRINT, "type": "ssh"}}]
     }
     assert client.delete("/os-keypairs/me@home.lan").status_code == 204
     for gone in (client.get("/os-keypairs/me@home.lan"), client.delete("/os-keypairs/me@home.lan")):

@@ -141,9 +141,7 @@ FILTERED = [
 
 @pytest.mark.parametrize("place", [None, CELL1], ids=["waiting", "in a cell"])
 @pytest.mark.parametrize(("query", "expected"), FILTERED)
-def test_filters(
-    cloud: Cloud, client: Client, query: dict[str, Any], expected: list[str], place: str | None
-) -> None:
+def test_filters(cloud: Cloud, client: Client, query: dict[str, Any], expected: list[str], place: str | None) -> None:
     def add(name: str, **values: Any) -> None:
         cloud.add_server(place, display_name=name, **values)
 

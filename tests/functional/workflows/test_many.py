@@ -37,9 +37,7 @@ def test_all_of_a_request_fail_or_none(site: Site, place: Place) -> None:
     assert [site.reason(server) for server in servers] == [REASON] * COUNT
 
 
-@pytest.mark.parametrize(
-    ("error", "death"), [pair for pair in undo_places() if pair[0].kind == "schedule"], ids=str
-)
+@pytest.mark.parametrize(("error", "death"), [pair for pair in undo_places() if pair[0].kind == "schedule"], ids=str)
 def test_a_conductor_dies_giving_three_up(site: Site, error: Place, death: Place) -> None:
     def sabotage(server: Callable[[], str]) -> None:
         site.saboteur.plan(error, errors.NoValidHost(REASON))
