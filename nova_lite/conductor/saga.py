@@ -216,36 +216,35 @@ class _Run(Generic[T]):
     def go(self) -> None:
         """Run forward, and back when that fails; returns early when the workflow was parked."""
         work = self._work
-        if work.workflow.status is not Status.UNDOING:
-            try:
-                if self._forward():
-                    return
-            except _Parked:
-                return
-            except LeaseLost:
-                raise
-            except errors.NovaLiteError as exc:
-                reason = exc.message
-                LOG.warning("%s of %s failed: %s %s", self._definition.kind, work.subject, exc, exc.facts)
-            except Exception:
-                LOG.exception("%s of %s failed", self._definition.kind, work.subject)
-                reason = "An internal error happened."
-            self._save("undo", status=Status.UNDOING, reason=reason)
-            work.workflow = replace(work.workflow, status=Status.UNDOING, reason=reason)
-            work.may_have_run = True
         try:
+            if work.workflow.status is not Status.UNDOING:
+                reason = self._forward()
+                if reason is None:
+                    return
+                self._save(status=Status.UNDOING, reason=reason)
+                work.workflow = replace(work.workflow, status=Status.UNDOING, reason=reason)
+                work.may_have_run = True
             self._backward()
         except _Parked:
             return
 
-    def _forward(self) -> bool:
-        """Run every step not yet done; True when the workflow ended well."""
+    def _forward(self) -> str | None:
+        """Run every step not yet done; returns None when the workflow ended well, else the reason, for users."""
         steps = self._definition.steps
-        for index in range(self._work.workflow.step, len(steps)):
-            is_last = index + 1 == len(steps)
-            may_undo = not any(step.no_way_back for step in steps[: index + 1])
-            self._tried(steps[index], is_last=is_last, may_give_up=may_undo)
-        return True
+        try:
+            for index in range(self._work.workflow.step, len(steps)):
+                is_last = index + 1 == len(steps)
+                may_give_up = not any(step.no_way_back for step in steps[: index + 1])
+                self._tried(steps[index], is_last=is_last, may_give_up=may_give_up)
+        except (LeaseLost, _Parked):
+            raise
+        except errors.NovaLiteError as exc:
+            LOG.warning("%s of %s failed: %s %s", self._definition.kind, self._work.subject, exc, exc.facts)
+            return exc.message
+        except Exception:
+            LOG.exception("%s of %s failed", self._definition.kind, self._work.subject)
+            return "An internal error happened."
+        return None
 
     def _tried(self, step: Step[T] | Record[T], *, is_last: bool, may_give_up: bool) -> None:
         """Run one step, again while its errors pass; raises what ends the workflow."""
@@ -283,7 +282,7 @@ class _Run(Generic[T]):
         else:
             found = step.do(self._work)
             facts = {**self._work.facts, **(found or {})}
-            self._save(step.name, facts=facts, **values)
+            self._save(facts=facts, **values)
         self._work.workflow = replace(self._work.workflow, step=values["step"], facts=dict(facts))
         self._work.may_have_run = False
         self._runner.after_record(self._definition.kind, step.name)
@@ -303,7 +302,7 @@ class _Run(Generic[T]):
             step = self._definition.steps[index]
             if step.undo is not None:
                 self._undone(step.name, step.undo)
-            self._save(f"undo {step.name}", step=index, attempt=1)
+            self._save(step=index, attempt=1)
             work.workflow = replace(work.workflow, step=index)
             self._runner.after_record(self._definition.kind, f"undo {step.name}")
         self._end_failed()
@@ -323,7 +322,7 @@ class _Run(Generic[T]):
                     LOG.error("Left behind, for the reconcilers: undo of %s of %s: %s", name, self._work.subject, exc)
                     left = [*self._work.facts.get("left_behind", []), name]
                     self._work.workflow = replace(self._work.workflow, facts={**self._work.facts, "left_behind": left})
-                    self._save(name, facts=self._work.facts)
+                    self._save(facts=self._work.facts)
                     return
                 LOG.warning("Undo of %s of %s will be tried again: %s", name, self._work.subject, exc)
             self._wait(tries)
@@ -340,7 +339,7 @@ class _Run(Generic[T]):
                 else:
                     if last is not None:
                         last.do(self._work)
-                    self._save("failed", **values)
+                    self._save(**values)
                 break
             except LeaseLost:
                 raise
@@ -363,7 +362,7 @@ class _Run(Generic[T]):
         raise _Parked
 
     @retried
-    def _save(self, at: str, **values: Any) -> None:
+    def _save(self, **values: Any) -> None:
         with self._runner.db.writer() as session:
             self._save_in(session, **values)
 
