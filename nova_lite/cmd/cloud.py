@@ -175,8 +175,13 @@ def _port(text: str) -> int:
 
 
 def _log_to(path: Path, *, is_verbose: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=path, level=logging.DEBUG if is_verbose else logging.INFO, format=_LOG_FORMAT)
+    level = logging.DEBUG if is_verbose else logging.INFO
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        logging.basicConfig(filename=path, level=level, format=_LOG_FORMAT)
+    except OSError as exc:
+        message = f"The state directory {path.parent} cannot be written: {exc.strerror}. Choose another: --state-dir."
+        raise errors.Misconfigured(message) from exc
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.INFO if is_verbose else logging.ERROR)
     logging.captureWarnings(True)

@@ -61,6 +61,14 @@ def test_a_state_directory_in_use_is_4(tmp_path: Path) -> None:
     assert "is in use by the cloud with pid" in done.stderr
 
 
+def test_a_state_directory_that_cannot_be_written_is_2(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = up("--driver", "fake", "--port-base", "0", "--state-dir", str(tmp_path / "file" / "cloud"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot be written: Not a directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_missing_libvirt_is_5(tmp_path: Path) -> None:
     nowhere = f"qemu+unix:///system?socket={tmp_path}/no"
     done = up(
