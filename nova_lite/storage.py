@@ -110,6 +110,7 @@ class Database:
         if self.is_sqlite:
             engine = sa.create_engine(
                 self.url,
+                hide_parameters=True,  # rows hold secrets, and errors are logged
                 connect_args={"timeout": 30, "check_same_thread": False},
                 pool_size=self._pool_size,
                 max_overflow=40,
@@ -125,6 +126,7 @@ class Database:
             options["isolation_level"] = "READ COMMITTED"
         return sa.create_engine(
             self.url,
+            hide_parameters=True,
             connect_args=args,
             pool_size=self._pool_size,
             max_overflow=40,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nova_lite import errors
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.conductor import ExpectedGuest
@@ -62,8 +63,13 @@ class Reconciler:
         # In this order: an instance is recorded before its guest is made, so no guest seen can be missing in the list.
         guests = self._driver.guests()
         for uuid in compare(guests, self._conductor.expected_guests(self._host)).guests:
-            with self._locks.hold(uuid):
-                self._repair(uuid)
+            try:
+                with self._locks.hold(uuid):
+                    self._repair(uuid)
+            except errors.NovaLiteError as exc:
+                LOG.warning(
+                    "Guest %s could not be put in order and is left for the next time: %s %s", uuid, exc, exc.facts
+                )
 
     def _repair(self, uuid: str) -> None:
         """Look again, now that nobody else works on the guest, and do what it still needs."""

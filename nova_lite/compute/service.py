@@ -66,7 +66,8 @@ class Agent:
     def stop(self) -> None:
         """Finish what is under way and leave; guests go on running."""
         self._stopping.set()
-        self._introduction.join()
+        if self._introduction.ident is not None:
+            self._introduction.join()
         if self.ready.is_set():
             # It may be asking a conductor that has left before: not worth waiting for.
             self._repairs.stop(wait_s=1.0)

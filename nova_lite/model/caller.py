@@ -44,7 +44,8 @@ class Caller:
         """What policy rules can look at."""
         credentials: dict[str, object] = {
             "user_id": self.user_id,
-            "project_id": self.project_id,
+            # None for a token without a project: no project is its own, not even the one without a name.
+            "project_id": self.project_id or None,
             "roles": sorted(self.roles),
             "service_roles": sorted(self.service_roles),
             "user_domain_id": self.user_domain_id,

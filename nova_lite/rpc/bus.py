@@ -6,6 +6,7 @@ other side arrives as one error, without its stack. Payloads are plain JSON; dat
 
 import logging
 import queue
+import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +33,9 @@ _FAILURES = (
 )
 #: Nudges waiting to be sent; more are dropped, for whoever is nudged also looks by itself.
 _MAX_NUDGES = 10_000
+#: Where a broker listens when its URL does not say, and seconds it gets to take a connection.
+_AMQP_PORT = 5672
+_PROBE_S = 3.0
 
 
 class Bus:
@@ -44,6 +48,7 @@ class Bus:
         self._conf = conf
         self._url = transport_url
         self._lock = threading.Lock()
+        self._has_answered = False
         self._transport: Any = None
         self._clients: dict[str, Any] = {}
         self._nudger: _Nudger | None = None
@@ -61,8 +66,9 @@ class Bus:
                     memory.install()
                 try:
                     self._transport = oslo_messaging.get_rpc_transport(self._conf, url=self._url)
-                except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure) as exc:
-                    raise errors.Misconfigured("transport_url is not a usable message bus URL") from exc
+                except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure):
+                    # Without its cause, which holds the URL and so a password.
+                    raise errors.Misconfigured("transport_url is not a usable message bus URL") from None
             return self._transport
 
     @property
@@ -94,13 +100,15 @@ class Bus:
         ``long_s`` allows that many seconds, as long as the other side shows signs of life. Raises what the other side
         raised, Timeout when no answer came, Unavailable when the bus does not take the question.
         """
+        client = self._client(topic)
+        self._require_reachable()
         options: dict[str, Any] = {"retry": 2}
         if server is not None:
             options["server"] = server
         if long_s is not None:
             options |= {"timeout": long_s, "call_monitor_timeout": int(self.monitor_s)}
         try:
-            answer = self._client(topic).prepare(**options).call({}, method, **payload)
+            answer = client.prepare(**options).call({}, method, **payload)
         except bus_errors.MessagingTimeout as exc:
             where = f"{topic} on {server}" if server else topic
             raise errors.Timeout(f"No answer from {where} in time.", method=method) from exc
@@ -108,7 +116,26 @@ class Bus:
             raise errors.NovaLiteError("An internal error happened.", method=method, cause=str(exc)) from exc
         except _FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
+        self._has_answered = True
         return _opened(answer)
+
+    def _require_reachable(self) -> None:
+        """Raise Unavailable when no broker takes connections, until the first answer came.
+
+        The connection for answers, opened with the first call, is tried for ever, whatever limits the call has.
+        """
+        if self._has_answered:
+            return
+        hosts = oslo_messaging.TransportURL.parse(self._conf, self._url).hosts
+        for host in hosts:
+            try:
+                socket.create_connection((host.hostname, host.port or _AMQP_PORT), timeout=_PROBE_S).close()
+            except OSError as exc:
+                LOG.debug("%s takes no connection: %s", host.hostname, exc)
+            else:
+                return
+        if hosts:
+            raise errors.Unavailable("The message bus does not answer.", hosts=[host.hostname for host in hosts])
 
     def cast(self, topic: str, method: str, *, server: str | None = None, **payload: Any) -> None:
         """Send without waiting for an answer; raises Unavailable when the bus does not take it."""

@@ -36,5 +36,6 @@ def masked(url: str) -> str:
 def _parsed(url: str) -> oslo_messaging.TransportURL:
     try:
         return oslo_messaging.TransportURL.parse(cfg.ConfigOpts(), url)
-    except (oslo_messaging.InvalidTransportURL, ValueError) as exc:
-        raise errors.Misconfigured(f"The transport URL cannot be read; it should look like {_EXAMPLE}") from exc
+    except (oslo_messaging.InvalidTransportURL, ValueError):
+        # Without its cause, which holds the URL and so a password.
+        raise errors.Misconfigured(f"The transport URL cannot be read; it should look like {_EXAMPLE}") from None

@@ -1,6 +1,6 @@
 """Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from oslo_config import cfg
 
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.db.repositories import build_requests, hosts, zones
+from nova_lite.db.repositories import hosts, zones
 from nova_lite.model.host import HostState
 from nova_lite.storage import Database
 
@@ -42,21 +42,6 @@ class Hosts:
     def _states(self, cell: OpenCell) -> list[HostState]:
         with cell.db.reader() as session:
             return hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
-
-
-class Waiting:
-    """The servers that wait for a host."""
-
-    def __init__(self, api_db: Database) -> None:
-        self._api_db = api_db
-
-    def missing(self, instance_uuids: Sequence[str]) -> list[str]:
-        """Return those of ``instance_uuids`` that do not wait: they have a host, or are gone."""
-        if not instance_uuids:
-            return []
-        with self._api_db.reader() as session:
-            waiting = build_requests.waiting(session, instance_uuids)
-        return [uuid for uuid in instance_uuids if uuid not in waiting]
 
 
 def _with_room(state: HostState, summary: Mapping[str, Any]) -> HostState:

@@ -184,3 +184,11 @@ def test_an_outage_is_not_tried_again_here() -> None:
     with pytest.raises(errors.Unavailable):
         run()  # type: ignore[operator]
     assert len(calls) == 1
+
+
+def test_values_of_a_failed_statement_are_not_in_its_error(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(sa.exc.OperationalError) as caught, database.engine.connect() as connection:
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (:value)"), {"value": "a secret"})
+    database.close()
+    assert "a secret" not in str(caught.value)

@@ -93,6 +93,8 @@ class ServerCreationService:
         Raises Invalid for what can never work, Forbidden, OverQuota, Unavailable; then nothing was written.
         """
         caller.require(rules.CREATE)
+        if not caller.project_id:
+            raise errors.Forbidden("The token is for no project, and a server must belong to one.")
         _refuse_bad_counts(new)
         _refuse_bad_user_data(new.user_data)
         flavor, key_data, destination = self._look_up(caller, new)

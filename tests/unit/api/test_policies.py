@@ -41,3 +41,11 @@ def test_roles_in_their_own_project(who: Caller, allowed: set[str]) -> None:
 def test_another_project_is_for_administrators(rule: str) -> None:
     assert not caller("reader", "member").may(rule, project_id="other", user_id="u")
     assert caller("admin").may(rule, project_id="other", user_id="u")
+
+
+def test_a_token_for_no_project_owns_nothing() -> None:
+    def caller(project_id: str) -> Caller:
+        return Caller("user", project_id, frozenset({"member", "reader"}), "req-1", POLICY)
+
+    assert caller("project").may("os_compute_api:servers:create")
+    assert not caller("").may("os_compute_api:servers:create")

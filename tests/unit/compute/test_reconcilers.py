@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from nova_lite import errors
 from nova_lite.compute.reconcilers import Reconciler, compare
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
@@ -96,3 +97,12 @@ def test_a_guest_gone_meanwhile_is_no_trouble() -> None:
     driver.guests = lambda: listed  # type: ignore[method-assign]
     _run(driver, cell)
     assert cell.reported == []
+
+
+def test_a_guest_that_cannot_be_removed_does_not_hinder_the_others() -> None:
+    driver = _driver("a", "b")
+    driver.fail("destroy", errors.Unavailable("busy"), times=1)
+    _run(driver, Cell([[]]))
+    assert len(driver.guests()) == 1
+    _run(driver, Cell([[]]))
+    assert driver.guests() == []

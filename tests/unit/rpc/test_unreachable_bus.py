@@ -1,0 +1,34 @@
+"""A bus that cannot be reached is said to be so, soon; and its password is never said."""
+
+import socket
+
+import pytest
+
+from nova_lite import config, errors
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.compute import ComputeClient
+
+
+def _closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
+
+
+def test_a_call_that_hung_for_ever_while_the_broker_was_away() -> None:
+    bus = Bus(config.load([], []), f"rabbit://user:hidden@127.0.0.1:{_closed_port()}/")
+    try:
+        with pytest.raises(errors.Unavailable) as caught:
+            ComputeClient(bus).console_output("host", "uuid", None)
+    finally:
+        bus.close()
+    assert "hidden" not in f"{caught.value} {caught.value.facts}"
+
+
+def test_a_url_that_cannot_be_used_is_not_repeated() -> None:
+    bus = Bus(config.load([], []), "nosuch://user:hidden@127.0.0.1/")
+    with pytest.raises(errors.Misconfigured) as caught:
+        bus.call("topic", "method")
+    assert caught.value.__cause__ is None
+    assert "hidden" not in str(caught.value)
