@@ -1,11 +1,14 @@
 """The life of servers in an embedded cloud, end to end over HTTP."""
 
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nova_lite import errors
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser
 
@@ -85,6 +88,33 @@ def test_a_failing_guest_ends_in_error_with_its_reason(cloud: Cloud, user: Compu
     for host in cloud.agents:
         clouds.fake_driver(cloud, host).faults.clear()
     assert "The image is damaged" in server["fault"]["message"]
+    assert allocations(cloud, server_id) == {}
+    user.ask("DELETE", f"/servers/{server_id}")
+    user.wait_gone(server_id)
+
+
+@pytest.fixture
+def hostile_image(cloud: Cloud) -> Iterator[str]:
+    """A qcow2 file that names a file of the host as its backing file."""
+    name = b"/etc/passwd"
+    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 104, len(name), 16, 1 << 20, 0, 1, 65536,
+                         131072, 1, 0, 0, 0, 0, 0, 4, 104)  # fmt: skip
+    file = cloud.settings.image_dir / "hostile.qcow2"
+    file.write_bytes((header + name).ljust(1 << 20, b"\0"))
+    yield next(found.id for found in ImageDirectory(cloud.settings.image_dir).images() if found.name == "hostile")
+    file.unlink()
+
+
+def test_a_hostile_image_starts_nothing_and_says_why(
+    cloud: Cloud, user: ComputeUser, hostile_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host in cloud.agents:
+        monkeypatch.setattr(clouds.fake_driver(cloud, host), "needs_image", True)
+    server_id = user.boot("victim", hostile_image)
+    server = user.wait(server_id, "ERROR")
+    assert "backing file" in server["fault"]["message"]
+    assert "/etc/passwd" not in server["fault"]["message"]
+    assert not any(clouds.fake_driver(cloud, host).guests() for host in cloud.agents)
     assert allocations(cloud, server_id) == {}
     user.ask("DELETE", f"/servers/{server_id}")
     user.wait_gone(server_id)
