@@ -1,4 +1,4 @@
-"""The virtual environment of the neighbours that are Python programs: made once, kept between runs.
+"""The virtual environments of the neighbours that are Python programs: made once, kept between runs.
 
 They live apart from nova_lite's own environment, whose packages theirs must not decide.
 """
@@ -22,23 +22,28 @@ def cache_folder() -> Path:
 
 
 def neighbours_venv() -> Path:
-    """Return the neighbours' environment, made or brought up to date first; raises Missing when that fails."""
+    """Return Keystone's and Glance's environment, made or brought up to date first; raises Missing when that fails."""
+    return cached_venv("neighbours-venv", REQUIREMENTS, "Keystone and Glance")
+
+
+def cached_venv(name: str, requirements: tuple[str, ...], what: str) -> Path:
+    """Return the environment ``name`` with ``requirements`` in it; raises Missing, naming ``what``, when that fails."""
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    venv = cache / "neighbours-venv"
+    venv = cache / name
     marker = venv / "requirements.txt"
-    wanted = "\n".join((f"python {sys.version_info[0]}.{sys.version_info[1]}", *REQUIREMENTS))
-    with (cache / "neighbours-venv.lock").open("w") as lock:
+    wanted = "\n".join((f"python {sys.version_info[0]}.{sys.version_info[1]}", *requirements))
+    with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if marker.exists() and marker.read_text() == wanted:
             return venv
-        log = cache / "neighbours-venv.log"
+        log = cache / f"{name}.log"
         log.unlink(missing_ok=True)
         try:
             run([sys.executable, "-m", "venv", "--clear", str(venv)], log=log)
-            pip = [str(venv / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS]
+            pip = [str(venv / "bin" / "pip"), "install", "--quiet", *requirements]
             run(pip, log=log, timeout_s=900)
         except StackError as exc:
-            raise Missing(f"Keystone and Glance cannot be installed. {exc}") from exc
+            raise Missing(f"{what} cannot be installed. {exc}") from exc
         marker.write_text(wanted)
     return venv
