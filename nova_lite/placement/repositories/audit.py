@@ -1,0 +1,283 @@
+"""Where the rows of the Placement database contradict each other: found by the database, a range of ids at a time.
+
+Each question that compares rows is one statement, which sees one moment on every database: writers that commit
+meanwhile cannot make it see half of what they did. Counters and consumers are mended here too, under the lock of what
+they count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from nova_lite.placement.repositories import changes
+from nova_lite.placement.repositories.changes import Kind
+from nova_lite.placement.tables import AllocationRow, ConsumerRow, InventoryRow, ProviderRow, ResourceClassRow
+
+IdColumn = sa.orm.InstrumentedAttribute[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Ids above ``after`` up to ``upto``; None has no end."""
+
+    after: int
+    upto: int | None
+
+    def holds(self, column: IdColumn) -> sa.ColumnElement[bool]:
+        """Return the condition that ``column`` is in the range."""
+        above = column > self.after
+        return above if self.upto is None else sa.and_(above, column <= self.upto)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One inventory: what it says is used, what its allocations sum up to, and what it may hold."""
+
+    provider_id: int
+    class_id: int
+    provider: str
+    resource_class: str
+    used: int
+    held: int
+    capacity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Allocations of one class of one provider; names are None where the row they name is gone."""
+
+    provider_id: int
+    class_id: int
+    provider: str | None
+    resource_class: str | None
+    consumer: str | None
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A provider's place in its tree, by ids."""
+
+    id: int
+    uuid: str
+    parent_id: int | None
+    root_id: int | None
+
+
+def provider_id(session: Session, uuid: str) -> int | None:
+    """Return a provider's id, or None when there is none of that UUID."""
+    return session.scalar(sa.select(ProviderRow.id).where(ProviderRow.uuid == uuid))
+
+
+def count_providers(session: Session) -> int:
+    """Return how many providers there are."""
+    return session.scalar(sa.select(sa.func.count()).select_from(ProviderRow)) or 0
+
+
+def next_providers(session: Session, after: int, limit: int) -> Range:
+    """Return the range of the next ``limit`` providers behind id ``after``, open when they are the last."""
+    return _next(session, ProviderRow.id, after, limit)
+
+
+def next_consumers(session: Session, after: int, limit: int) -> Range:
+    """Return the range of the next ``limit`` consumers behind id ``after``, open when they are the last."""
+    return _next(session, ConsumerRow.id, after, limit)
+
+
+def _next(session: Session, column: IdColumn, after: int, limit: int) -> Range:
+    last = session.scalar(sa.select(column).where(column > after).order_by(column).offset(limit - 1).limit(1))
+    return Range(after, last)
+
+
+def wrong_counts(session: Session, providers: Range) -> list[Count]:
+    """Return the inventories whose counter is not the sum of their allocations, or is above what they may hold."""
+    held = (
+        sa.select(AllocationRow.provider_id, AllocationRow.class_id, sa.func.sum(AllocationRow.used).label("held"))
+        .where(providers.holds(AllocationRow.provider_id))
+        .group_by(AllocationRow.provider_id, AllocationRow.class_id)
+        .subquery()
+    )
+    capacity = (InventoryRow.total - InventoryRow.reserved) * InventoryRow.allocation_ratio
+    total = sa.func.coalesce(held.c.held, 0)
+    rows = session.execute(
+        sa.select(
+            InventoryRow.provider_id,
+            InventoryRow.class_id,
+            ProviderRow.uuid,
+            ResourceClassRow.name,
+            InventoryRow.used,
+            total,
+            capacity,
+        )
+        .join(ProviderRow, ProviderRow.id == InventoryRow.provider_id)
+        .join(ResourceClassRow, ResourceClassRow.id == InventoryRow.class_id)
+        .outerjoin(
+            held, sa.and_(held.c.provider_id == InventoryRow.provider_id, held.c.class_id == InventoryRow.class_id)
+        )
+        .where(
+            providers.holds(InventoryRow.provider_id),
+            sa.or_(InventoryRow.used != total, sa.and_(InventoryRow.used > capacity, InventoryRow.used > 0)),
+        )
+        .order_by(InventoryRow.provider_id, InventoryRow.class_id)
+    )
+    return [
+        Count(row[0], row[1], row[2], row[3], used=row[4], held=int(row[5]), capacity=float(row[6])) for row in rows
+    ]
+
+
+def without_inventory(session: Session, providers: Range) -> list[Piece]:
+    """Return what is allocated of classes that a provider has no inventory of, summed up by class."""
+    rows = session.execute(
+        sa.select(
+            AllocationRow.provider_id,
+            AllocationRow.class_id,
+            ProviderRow.uuid,
+            ResourceClassRow.name,
+            sa.func.sum(AllocationRow.used),
+        )
+        .outerjoin(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
+        .outerjoin(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
+        .outerjoin(
+            InventoryRow,
+            sa.and_(
+                InventoryRow.provider_id == AllocationRow.provider_id, InventoryRow.class_id == AllocationRow.class_id
+            ),
+        )
+        .where(providers.holds(AllocationRow.provider_id), InventoryRow.provider_id.is_(None))
+        .group_by(AllocationRow.provider_id, AllocationRow.class_id, ProviderRow.uuid, ResourceClassRow.name)
+        .order_by(AllocationRow.provider_id, AllocationRow.class_id)
+    )
+    return [Piece(row[0], row[1], row[2], row[3], None, int(row[4])) for row in rows]
+
+
+def broken_allocations(session: Session, providers: Range, limit: int) -> list[Piece]:
+    """Return up to ``limit`` allocations of less than one, or that name a consumer, provider or class there is not."""
+    rows = session.execute(
+        sa.select(
+            AllocationRow.provider_id,
+            AllocationRow.class_id,
+            ProviderRow.uuid,
+            ResourceClassRow.name,
+            ConsumerRow.uuid,
+            AllocationRow.used,
+        )
+        .outerjoin(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
+        .outerjoin(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
+        .outerjoin(ConsumerRow, ConsumerRow.id == AllocationRow.consumer_id)
+        .where(
+            providers.holds(AllocationRow.provider_id),
+            sa.or_(
+                AllocationRow.used < 1,
+                ProviderRow.id.is_(None),
+                ResourceClassRow.id.is_(None),
+                ConsumerRow.id.is_(None),
+            ),
+        )
+        .order_by(AllocationRow.provider_id, AllocationRow.class_id, AllocationRow.consumer_id)
+        .limit(limit)
+    )
+    return [Piece(*row) for row in rows]
+
+
+def empty_consumers(session: Session, consumers: Range) -> list[tuple[int, str]]:
+    """Return id and UUID of consumers that hold nothing."""
+    holds = sa.select(AllocationRow.class_id).where(AllocationRow.consumer_id == ConsumerRow.id).exists()
+    rows = session.execute(
+        sa.select(ConsumerRow.id, ConsumerRow.uuid)
+        .where(consumers.holds(ConsumerRow.id), sa.not_(holds))
+        .order_by(ConsumerRow.id)
+    )
+    return [(row_id, uuid) for row_id, uuid in rows]
+
+
+def misplaced(session: Session, providers: Range) -> list[tuple[str, str]]:
+    """Return UUID of providers whose root is not the one their parent has, and what is wrong, in words."""
+    parent = aliased(ProviderRow)
+    rows = session.execute(
+        sa.select(ProviderRow.uuid, ProviderRow.parent_id, parent.id)
+        .outerjoin(parent, parent.id == ProviderRow.parent_id)
+        .where(
+            providers.holds(ProviderRow.id),
+            sa.or_(
+                ProviderRow.root_id.is_(None),
+                sa.and_(ProviderRow.parent_id.is_(None), ProviderRow.root_id != ProviderRow.id),
+                sa.and_(ProviderRow.parent_id.is_not(None), parent.id.is_(None)),
+                ProviderRow.root_id != parent.root_id,
+            ),
+        )
+        .order_by(ProviderRow.id)
+    )
+    return [(uuid, _misplacement(parent_id, found)) for uuid, parent_id, found in rows]
+
+
+def _misplacement(parent_id: int | None, found: int | None) -> str:
+    if parent_id is None:
+        return "has no parent, yet is not its own root"
+    return "has a parent that does not exist" if found is None else "has another root than its parent"
+
+
+def nested_roots(session: Session, after: int, limit: int) -> list[int]:
+    """Return the next ``limit`` ids, behind ``after``, that providers with a parent name as their root."""
+    rows = session.scalars(
+        sa.select(ProviderRow.root_id)
+        .where(ProviderRow.parent_id.is_not(None), ProviderRow.root_id > after)
+        .group_by(ProviderRow.root_id)
+        .order_by(ProviderRow.root_id)
+        .limit(limit)
+    )
+    return [root_id for root_id in rows if root_id is not None]
+
+
+def links(session: Session, roots: Sequence[int]) -> list[Link]:
+    """Return every provider that names one of ``roots`` as its root."""
+    rows = session.execute(
+        sa.select(ProviderRow.id, ProviderRow.uuid, ProviderRow.parent_id, ProviderRow.root_id)
+        .where(ProviderRow.root_id.in_(roots))
+        .order_by(ProviderRow.id)
+    )
+    return [Link(*row) for row in rows]
+
+
+def root_of(session: Session, row_id: int) -> int | None:
+    """Return the id of the root that a provider names."""
+    return session.scalar(sa.select(ProviderRow.root_id).where(ProviderRow.id == row_id))
+
+
+def recount(session: Session, row_id: int, class_id: int) -> bool:
+    """Set an inventory's counter to the sum of its allocations; False when it is that, or gone.
+
+    Whoever changes allocations holds the inventory's row, so with that row in hand the sum stands still.
+    """
+    key = (InventoryRow.provider_id == row_id, InventoryRow.class_id == class_id)
+    used = session.scalar(sa.select(InventoryRow.used).where(*key).with_for_update())
+    if used is None:
+        return False
+    held = int(
+        session.scalar(
+            sa.select(sa.func.coalesce(sa.func.sum(AllocationRow.used), 0)).where(
+                AllocationRow.provider_id == row_id, AllocationRow.class_id == class_id
+            )
+        )
+        or 0
+    )
+    if used == held:
+        return False
+    session.execute(
+        sa.update(InventoryRow).where(*key).values(used=held), execution_options={"synchronize_session": False}
+    )
+    changes.note(session, [row_id], Kind.USAGE)
+    return True
+
+
+def drop_empty_consumer(session: Session, row_id: int) -> bool:
+    """Remove a consumer that holds nothing; False when it holds something now, or is gone."""
+    locked = session.scalar(sa.select(ConsumerRow.id).where(ConsumerRow.id == row_id).with_for_update())
+    if locked is None:
+        return False
+    holds = session.scalar(sa.select(AllocationRow.class_id).where(AllocationRow.consumer_id == row_id).limit(1))
+    if holds is not None:
+        return False
+    session.execute(sa.delete(ConsumerRow).where(ConsumerRow.id == row_id))
+    return True
