@@ -63,3 +63,22 @@ def verdicts(results: Sequence[Result]) -> list[str]:
         for result in results
         if result.goal is not None
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The cases of one benchmark, ready to be shown."""
+
+    cases: Sequence[Result]
+
+    def rendered(self) -> str:
+        """Return a table."""
+        return rendered(self.cases)
+
+    def verdicts(self) -> list[str]:
+        """Return one line for each case with a goal."""
+        return verdicts(self.cases)
+
+    def plain(self) -> object:
+        """Return the cases for JSON."""
+        return [case.plain() for case in self.cases]
