@@ -4,6 +4,7 @@ Answers are plain dictionaries, as Placement sends them. Every call has a timeou
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from keystoneauth1 import exceptions as ks_errors
@@ -16,12 +17,25 @@ from nova_lite import errors
 
 #: The microversion every call is made at; each call's body is that of this version.
 _VERSION = "1.36"
+#: The first microversion that tells of which type a consumer is.
+_TYPES_VERSION = "1.38"
 #: Seconds one answer may take, where the configuration says nothing.
 _TIMEOUT_S = 15.0
 #: Tries at a call that the network broke; each call may safely arrive twice.
 _CONNECT_RETRIES = 2
 
 Allocations = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a consumer holds (provider UUID → class → amount), whose it is, and the generation to change it by."""
+
+    allocations: dict[str, dict[str, int]]
+    project_id: str
+    user_id: str
+    generation: int
+    consumer_type: str
 
 
 class PlacementClient:
@@ -50,9 +64,65 @@ class PlacementClient:
         answer = self._send("GET", f"/allocations/{consumer}", allow=(200,))
         return {provider: entry["resources"] for provider, entry in answer["allocations"].items()}
 
+    def holding(self, consumer: str) -> Holding | None:
+        """Return what a consumer holds, whole; None when it has nothing."""
+        answer = self._send("GET", f"/allocations/{consumer}", allow=(200,), version=_TYPES_VERSION)
+        if not answer["allocations"]:
+            return None
+        return Holding(
+            allocations={provider: entry["resources"] for provider, entry in answer["allocations"].items()},
+            project_id=answer["project_id"],
+            user_id=answer["user_id"],
+            generation=int(answer["consumer_generation"]),
+            consumer_type=answer["consumer_type"],
+        )
+
+    def hold(
+        self, consumer: str, allocations: Allocations, generation: int | None, *, project_id: str, user_id: str
+    ) -> None:
+        """Make a consumer hold exactly ``allocations``; ``generation`` is the one seen, None: it has nothing yet.
+
+        Raises Conflict with Placement's words: code ``placement.concurrent_update`` when ``generation`` is stale, else
+        there is no room. Raises Invalid when there is no such provider or class.
+        """
+        body = {
+            "allocations": {provider: {"resources": dict(amounts)} for provider, amounts in allocations.items()},
+            "project_id": project_id,
+            "user_id": user_id,
+            "consumer_generation": generation,
+        }
+        response = self._request("PUT", f"/allocations/{consumer}", json=body, allow=(204, 400, 409))
+        if response.status_code != 204:
+            refused = response.json()["errors"][0]
+            kind = errors.Conflict if response.status_code == 409 else errors.Invalid
+            raise kind(" ".join(refused["detail"].split()), code=refused.get("code"))
+
     def release(self, consumer: str) -> None:
         """Take from a consumer all it has."""
         self._status("DELETE", f"/allocations/{consumer}", allow=(204, 404))
+
+    def providers(self) -> list[str]:
+        """Return the UUID of every provider; Placement knows no pages."""
+        answer = self._send("GET", "/resource_providers", allow=(200,))
+        return [provider["uuid"] for provider in answer["resource_providers"]]
+
+    def consumers(self, provider: str) -> list[str] | None:
+        """Return who holds something of a provider; None when there is no such provider."""
+        response = self._request("GET", f"/resource_providers/{provider}/allocations", allow=(200, 404))
+        return None if response.status_code == 404 else list(response.json()["allocations"])
+
+    def aggregates(self, provider: str) -> tuple[set[str], int] | None:
+        """Return the aggregates a provider is in and its generation; None when there is no such provider."""
+        response = self._request("GET", f"/resource_providers/{provider}/aggregates", allow=(200, 404))
+        if response.status_code == 404:
+            return None
+        answer = response.json()
+        return set(answer["aggregates"]), int(answer["resource_provider_generation"])
+
+    def set_aggregates(self, provider: str, aggregates: Iterable[str], generation: int) -> None:
+        """Write the aggregates a provider is in; raises Conflict when ``generation`` is stale."""
+        body = {"aggregates": sorted(aggregates), "resource_provider_generation": generation}
+        self._expect("PUT", f"/resource_providers/{provider}/aggregates", json=body)
 
     def ensure_provider(self, uuid: str, name: str) -> int:
         """Make a root provider if it is missing, return its generation; raises Conflict when the name is another's."""
@@ -98,8 +168,10 @@ class PlacementClient:
         params: Mapping[str, object] | None = None,
         json: object = None,
         allow: tuple[int, ...],
+        version: str = _VERSION,
     ) -> dict[str, Any]:
-        answer: dict[str, Any] = self._request(method, path, params=params, json=json, allow=allow).json()
+        response = self._request(method, path, params=params, json=json, allow=allow, version=version)
+        answer: dict[str, Any] = response.json()
         return answer
 
     def _request(
@@ -110,8 +182,11 @@ class PlacementClient:
         params: Mapping[str, object] | None = None,
         json: object = None,
         allow: tuple[int, ...],
+        version: str = _VERSION,
     ) -> Any:
         options: dict[str, Any] = {} if json is None else {"json": json}
+        if version != _VERSION:
+            options["headers"] = {"OpenStack-API-Version": f"placement {version}"}
         if params is not None:
             options["params"] = params
         try:

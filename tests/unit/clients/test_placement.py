@@ -88,6 +88,44 @@ def test_a_claim_is_made_for_who_has_none_where_there_is_room(client: PlacementC
     assert client.claim(second, {host: {"VCPU": 2}}, **OWNER)
 
 
+def test_what_a_consumer_holds_changes_from_a_known_generation(client: PlacementClient) -> None:
+    host, consumer = _host(client, "host1", 4), _uuid()
+    assert client.holding(consumer) is None
+    client.hold(consumer, {host: {"VCPU": 1}}, None, **OWNER)
+    held = client.holding(consumer)
+    assert held is not None
+    assert (held.allocations, held.project_id, held.user_id) == ({host: {"VCPU": 1}}, "demo", "alice")
+    assert held.consumer_type == "unknown"
+
+    client.hold(consumer, {host: {"VCPU": 2}}, held.generation, **OWNER)
+    with pytest.raises(errors.Conflict) as stale:
+        client.hold(consumer, {}, held.generation, **OWNER)
+    assert stale.value.code == "placement.concurrent_update"
+    with pytest.raises(errors.Conflict) as full:
+        client.hold(consumer, {host: {"VCPU": 5}}, held.generation + 1, **OWNER)
+    assert full.value.code != "placement.concurrent_update"
+    with pytest.raises(errors.Invalid):
+        client.hold(consumer, {_uuid(): {"VCPU": 1}}, held.generation + 1, **OWNER)
+    assert client.consumers(host) == [consumer]
+    client.hold(consumer, {}, held.generation + 1, **OWNER)
+    assert client.holding(consumer) is None
+    assert client.consumers(host) == []
+
+
+def test_providers_are_listed_with_their_aggregates(client: PlacementClient) -> None:
+    hosts = {_host(client, name, 4) for name in ("host1", "host2")}
+    assert set(client.providers()) == hosts
+    one, wanted = min(hosts), {_uuid(), _uuid()}
+    known = client.aggregates(one)
+    assert known is not None
+    client.set_aggregates(one, wanted, known[1])
+    assert client.aggregates(one) == (wanted, known[1] + 1)
+    with pytest.raises(errors.Conflict):
+        client.set_aggregates(one, set(), known[1])
+    assert client.aggregates(_uuid()) is None
+    assert client.consumers(_uuid()) is None
+
+
 def test_candidates_have_room(client: PlacementClient) -> None:
     small, big = _host(client, "small", 1), _host(client, "big", 8)
     requests, summaries = client.candidates({"resources": "VCPU:4", "limit": 10})
