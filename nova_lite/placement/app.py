@@ -37,7 +37,8 @@ _MAX_BODY_BYTES = 32 << 20
 def build(conf: cfg.ConfigOpts, database: Database) -> web.App:
     """Return the application; ``database`` is first opened by the first request."""
     api = web.Api(negotiation=NEGOTIATION, render_fault=faults.render, max_body_bytes=_MAX_BODY_BYTES)
-    app = web.build(api, authenticator(conf, RulePolicy(conf, policies.RULES)))
+    policy = RulePolicy(conf, (*policies.BLOCKS, *policies.RULES))
+    app = web.build(api, authenticator(conf, policy, roles_header=True))
     reader = Reader(database, prepare=sync.standard_names)
     app.add_middleware(_Ready(reader))
     for url, handler in routes(database, reader).items():

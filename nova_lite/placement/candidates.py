@@ -1,261 +1,270 @@
 """Where can a request go? Pure: a snapshot of the providers and a request in, candidates out, one at a time.
 
-A request becomes *points*: places where one provider must be chosen. A suffixed group is one point, the unsuffixed
-group one point per class. Trees are first thinned out by columns, all at once; what is left is searched tree by tree,
-lazily and breadth first, so that a limit is reached with many hosts and without making what nobody will see.
+A request becomes points: places where one provider must be chosen. A suffixed group is one point, the unsuffixed
+group one point per class. Trees are first thinned out by columns, all at once. What is left is searched lazily, and
+only once for all trees that look alike (``search.py``), so that a limit is reached without making what nobody will see.
 """
 
+import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
-from nova_lite.placement.model import Candidate, Group, Request
-from nova_lite.placement.snapshot import Ints, Mask, Snapshot
+from nova_lite.placement.forest import MAX_PLACES_IN_PATTERN, Mask, Tree
+from nova_lite.placement.model import Candidate, Group, Request, Way
+from nova_lite.placement.search import Point, Problem, ways
+from nova_lite.placement.snapshot import Snapshot
+
+#: Trees whose patterns are read from the columns at a time.
+_BLOCK = 256
 
 
-@dataclass(frozen=True)
-class _Point:
-    """One provider to choose: who may be (``mask``), and what it will be asked for."""
+def candidates(
+    request: Request, snapshot: Snapshot, *, breadth_first: bool = True, shuffled: random.Random | None = None
+) -> Iterator[Candidate]:
+    """Yield ways to place ``request`` on the providers of ``snapshot``, at most ``request.limit`` of them.
+
+    Every way comes once; two ways differ in who gives what, or in which group is served by whom.
+    Without a limit all ways come. With ``breadth_first`` trees take turns, so that the first ways are of as many trees
+    as possible; else each tree is used up before the next. ``shuffled`` visits trees and providers in random order.
+    Source: Placement API reference, GET /allocation_candidates, 1.10 to 1.39.
+    """
+    found = _Finder(request, snapshot, shuffled).walks()
+    flat = _in_turns(found) if breadth_first else chain.from_iterable(found)
+    return islice(flat, request.limit) if request.limit is not None else flat
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A point before it is seen from one tree: ``mask`` says which slots may be chosen."""
 
     suffix: str
     resources: Mapping[str, int]
     mask: Mask
 
 
-def candidates(request: Request, snapshot: Snapshot) -> Iterator[Candidate]:
-    """Yield ways to place ``request`` on the providers of ``snapshot``, at most ``request.limit`` of them.
-
-    Every way comes once; two ways differ in who gives what, or in which group is served by whom.
-    Without a limit all ways come. Trees take turns, so the first ways are of as many trees as possible.
-    Source: Placement API reference, GET /allocation_candidates, 1.10 to 1.39.
-    """
-    points = [point for group in request.groups for point in _points(group, snapshot)]
-    shared = _shared_by_root(points, snapshot)
-    roots = _possible_roots(request, points, shared, snapshot)
-    searches = (_Search(request, points, int(root), shared.get(int(root), ()), snapshot).run for root in roots)
-    found = _once(_in_turns(searches))
-    return islice(found, request.limit) if request.limit is not None else found
-
-
-def _points(group: Group, snapshot: Snapshot) -> list[_Point]:
+def _choices(group: Group, snapshot: Snapshot) -> list[_Choice]:
     if group.suffix:
         mask = snapshot.matching(group.where)
         for name, amount in group.resources.items():
             mask &= snapshot.fits(name, amount)
-        return [_Point(group.suffix, group.resources, mask)]
+        return [_Choice(group.suffix, group.resources, mask)]
     # Required traits of the unsuffixed group may come together from all its providers; the search looks at those.
-    own = _without_required(group)
-    mask = snapshot.matching(own.where, whole_tree_aggregates=True)
-    return [_Point("", {name: amount}, mask & snapshot.fits(name, amount)) for name, amount in group.resources.items()]
+    mask = snapshot.matching(replace(group.where, required=()), whole_tree_aggregates=True)
+    return [_Choice("", {name: amount}, mask & snapshot.fits(name, amount)) for name, amount in group.resources.items()]
 
 
-def _without_required(group: Group) -> Group:
-    return replace(group, where=replace(group.where, required=()))
+class _Sharing:
+    """Providers that share with other trees through aggregates, as far as they could be chosen."""
 
-
-def _shared_by_root(points: Sequence[_Point], snapshot: Snapshot) -> dict[int, tuple[int, ...]]:
-    """Return root id → slots of providers of other trees that share with that tree and could be chosen."""
-    wanted = snapshot.nobody()
-    for point in points:
-        wanted |= point.mask
-    shared: dict[int, list[int]] = {}
-    for slot in snapshot.slots(snapshot.sharing() & wanted):
-        home = snapshot.at(slot).root_id
-        for root in snapshot.roots_sharing_with(slot):
-            if int(root) != home:
-                shared.setdefault(int(root), []).append(slot)
-    return {root: tuple(slots) for root, slots in shared.items()}
-
-
-def _possible_roots(
-    request: Request, points: Sequence[_Point], shared: Mapping[int, Sequence[int]], snapshot: Snapshot
-) -> Ints:
-    """Return the ids of the roots where no point is without anybody to choose, oldest first."""
-    possible: Ints | None = None
-    for point in points:
-        roots = snapshot.root_ids(point.mask)
-        if shared:
-            reached = [root for root, slots in shared.items() if any(point.mask[slot] for slot in slots)]
-            roots = np.union1d(roots, np.array(reached, dtype=np.int64))
-        possible = roots if possible is None else np.intersect1d(possible, roots, assume_unique=True)
-    if possible is None:
-        return np.zeros(0, dtype=np.int64)
-    if request.root_required or request.root_forbidden:
-        good = [
-            root
-            for root in possible
-            if request.root_required <= (traits := snapshot.by_id(int(root)).traits)
-            and not request.root_forbidden & traits
-        ]
-        possible = np.array(good, dtype=np.int64)
-    return possible
-
-
-class _Search:
-    """Depth-first search through one tree; a state that led nowhere is never entered twice."""
-
-    def __init__(
-        self, request: Request, points: Sequence[_Point], root: int, shared: Sequence[int], snapshot: Snapshot
-    ) -> None:
-        self._request = request
-        self._points = points
-        self._root = root
+    def __init__(self, choices: Sequence[_Choice], snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        tree = snapshot.slots_of_tree(root)
-        self._options = [[slot for slot in (*tree, *shared) if point.mask[slot]] for point in points]
-        self._crowded = len({point.suffix for point in points}) > 1
-        self._in_subtrees = frozenset().union(*request.same_subtrees) if request.same_subtrees else frozenset()
-        self._dead: set[object] = set()
-        self._chosen: list[int] = []
-        self._load: dict[tuple[int, str], int] = {}
-        unsuffixed = next((group for group in request.groups if not group.suffix), None)
-        self._required = unsuffixed.where.required if unsuffixed else ()
+        self.mask = snapshot.sharing()
+        if self.mask.any():
+            wanted = snapshot.nobody()
+            for choice in choices:
+                wanted |= choice.mask
+            self.mask &= wanted
+        self._by_aggregate: dict[str, list[int]] = {}
+        for slot in snapshot.slots(self.mask):
+            for aggregate in snapshot.at(slot).aggregates:
+                self._by_aggregate.setdefault(aggregate, []).append(slot)
 
-    def run(self) -> Iterator[Candidate]:
-        """Yield this tree's candidates."""
-        yield from self._descend(0)
+    def __bool__(self) -> bool:
+        return bool(self._by_aggregate)
 
-    def _descend(self, depth: int) -> Iterator[Candidate]:
-        if depth == len(self._points):
-            if self._acceptable():
-                yield self._candidate()
-            return
-        state = self._state(depth)
-        if state in self._dead:
-            return
-        fruitful = False
-        point = self._points[depth]
-        for slot in self._options[depth]:
-            if not self._may_take(point, slot):
-                continue
-            self._take(point, slot)
-            for candidate in self._descend(depth + 1):
-                fruitful = True
-                yield candidate
-            self._give_back(point, slot)
-        if not fruitful:
-            self._dead.add(state)
+    def reaches(self, mask: Mask) -> Mask:
+        """Return a mask of the trees that somebody in ``mask`` shares with."""
+        shared = [name for name, slots in self._by_aggregate.items() if any(mask[slot] for slot in slots)]
+        return self._snapshot.forest.touched(self._snapshot.in_any_aggregate(shared))
 
-    def _state(self, depth: int) -> object:
-        """Return all that the rest of the search can depend on."""
-        places = tuple(
+    def with_tree(self, tree: Tree) -> tuple[int, ...]:
+        """Return the slots of providers of other trees that share with ``tree``."""
+        near = {
             slot
-            for point, slot in zip(self._points, self._chosen, strict=False)
-            if point.suffix in self._in_subtrees or (self._required and not point.suffix)
-        )
-        return depth, frozenset(self._load.items()), frozenset(self._isolated()), places
+            for member in tree.slots
+            for aggregate in self._snapshot.at(member).aggregates
+            for slot in self._by_aggregate.get(aggregate, ())
+        }
+        return tuple(sorted(near.difference(tree.slots)))
 
-    def _isolated(self) -> list[int]:
-        if not self._request.isolate:
-            return []
+
+class _Finder:
+    """Turns one request into walks: for each possible tree, the candidates it offers."""
+
+    def __init__(self, request: Request, snapshot: Snapshot, shuffled: random.Random | None) -> None:
+        self._request = request
+        self._snapshot = snapshot
+        self._shuffled = shuffled
+        self._choices = [choice for group in request.groups for choice in _choices(group, snapshot)]
+        self._sharing = _Sharing(self._choices, snapshot)
+        unsuffixed = next((group for group in request.groups if not group.suffix), None)
+        required = unsuffixed.where.required if unsuffixed else ()
+        self._conditions = [snapshot.with_any_trait(any_of) for any_of in required]
+        self._room = {name: snapshot.room(name, asked) for name, asked in self._crowded().items()}
+        self._plans: dict[object, _Plan] = {}
+        self._seen: set[object] = set()
+
+    def _crowded(self) -> dict[str, int]:
+        """Return the classes that several groups ask for, with how much in all."""
+        asked: dict[str, list[int]] = {}
+        for choice in self._choices:
+            for name, amount in choice.resources.items():
+                asked.setdefault(name, []).append(amount)
+        return {name: sum(amounts) for name, amounts in asked.items() if len(amounts) > 1}
+
+    def walks(self) -> Iterator[Iterator[Candidate]]:
+        """Yield one iterator of candidates per tree that could offer any, oldest tree first unless shuffled."""
+        forest = self._snapshot.forest
+        masks = [choice.mask for choice in self._choices]
+        numbers = np.flatnonzero(self._possible_trees())
+        if self._shuffled is not None:
+            order = numbers.tolist()
+            self._shuffled.shuffle(order)
+            numbers = np.array(order, dtype=np.int64)
+        columns = [forest.patterns(mask) for mask in (*masks, *self._conditions)]
+        if self._sharing:
+            columns.append(forest.patterns(self._sharing.mask))
+        for start in range(0, len(numbers), _BLOCK):
+            block = numbers[start : start + _BLOCK]
+            patterns = zip(*(column[block].tolist() for column in columns), strict=True)
+            for number, pattern in zip(block.tolist(), patterns, strict=True):
+                yield self._walk(forest.tree(number), pattern)
+
+    def _possible_trees(self) -> Mask:
+        """Return a mask of the trees where no point is without anybody to choose, and whose root is right."""
+        forest, request = self._snapshot.forest, self._request
+        possible = forest.everywhere()
+        for choice in self._choices:
+            reached = forest.touched(choice.mask)
+            if self._sharing:
+                reached |= self._sharing.reaches(choice.mask)
+            possible &= reached
+        if not self._choices:
+            possible[:] = False
+        for trait in request.root_required:
+            possible &= forest.with_root_in(self._snapshot.with_any_trait([trait]))
+        if request.root_forbidden:
+            possible &= ~forest.with_root_in(self._snapshot.with_any_trait(request.root_forbidden))
+        return possible
+
+    def _walk(self, tree: Tree, pattern: tuple[float, ...]) -> Iterator[Candidate]:
+        shared = self._sharing.with_tree(tree) if self._sharing else ()
+        slots = tree.slots + shared
+        room = {name: [int(column[slot]) for slot in slots] for name, column in self._room.items()}
+        key: object = tree.root_id
+        if len(tree.slots) <= MAX_PLACES_IN_PATTERN:
+            key = (tree.shape, pattern, shared, *map(tuple, room.values()))
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = _Plan(self._problem(tree, slots, room))
+        uuids = [self._snapshot.at(slot).uuid for slot in slots]
+        if not self._sharing:
+            return (Candidate(uuids, way) for way in plan)
+        return self._once(plan, slots, uuids)
+
+    def _once(self, plan: "_Plan", slots: Sequence[int], uuids: Sequence[str]) -> Iterator[Candidate]:
+        """Drop repetitions: what is wholly taken from sharing providers shows up at every tree they share with."""
+        for way in plan:
+            candidate = Candidate(uuids, way)
+            if all(self._sharing.mask[slots[place]] for _, places in way.mappings for place in places):
+                key = (
+                    frozenset((uuid, frozenset(amounts.items())) for uuid, amounts in candidate.allocations.items()),
+                    frozenset((suffix, frozenset(served_by)) for suffix, served_by in candidate.mappings.items()),
+                )
+                if key in self._seen:
+                    continue
+                self._seen.add(key)
+            yield candidate
+
+    def _problem(self, tree: Tree, slots: Sequence[int], room: Mapping[str, Sequence[int]]) -> Problem:
+        points = []
+        for choice in self._choices:
+            places = [place for place, slot in enumerate(slots) if choice.mask[slot]]
+            if self._shuffled is not None:
+                self._shuffled.shuffle(places)
+            points.append(Point(choice.suffix, choice.resources, tuple(places)))
+        meets = [
+            sum(1 << number for number, mask in enumerate(self._conditions) if mask[slot])
+            for slot in (slots if self._conditions else ())
+        ]
+        return Problem(
+            points=tuple(points),
+            above=self._above(tree, slots),
+            rivals=None if self._request.nested else self._rivals(slots),
+            room=room,
+            meets=meets or None,
+            conditions=(1 << len(self._conditions)) - 1,
+            isolate=self._request.isolate,
+            same_subtrees=self._request.same_subtrees,
+        )
+
+    def _above(self, tree: Tree, slots: Sequence[int]) -> Sequence[int]:
+        """Return ``tree.above``, and the same of what is shared with the tree."""
+        above = list(tree.above)
+        place_of = {self._snapshot.at(slot).id: place for place, slot in enumerate(slots)}
+        for slot in slots[len(tree.slots) :]:
+            line = 0
+            current: int | None = self._snapshot.at(slot).id
+            while current is not None:
+                line |= 1 << place_of[current] if current in place_of else 0
+                current = self._snapshot.by_id(current).parent_id
+            above.append(line)
+        return above
+
+    def _rivals(self, slots: Sequence[int]) -> list[int]:
+        """Return for each place the other places of the same tree."""
+        roots = [self._snapshot.at(slot).root_id for slot in slots]
         return [
-            slot for point, slot in zip(self._points, self._chosen, strict=False) if point.suffix and point.resources
+            sum(1 << other for other, theirs in enumerate(roots) if theirs == root and other != place)
+            for place, root in enumerate(roots)
         ]
 
-    def _may_take(self, point: _Point, slot: int) -> bool:
-        if self._request.isolate and point.suffix and point.resources and slot in self._isolated():
-            return False
-        if not self._request.nested and self._chosen:
-            home = self._snapshot.at(slot).root_id
-            if any(other != slot and self._snapshot.at(other).root_id == home for other in self._chosen):
-                return False
-        if not self._crowded:
-            return True
-        inventories = self._snapshot.at(slot).inventories
-        for name, amount in point.resources.items():
-            before = self._load.get((slot, name), 0)
-            if before:
-                inventory = inventories[name]
-                free = (inventory.total - inventory.reserved) * inventory.allocation_ratio - inventory.used
-                if before + amount > free or before + amount > inventory.max_unit:
-                    return False
-        return True
 
-    def _take(self, point: _Point, slot: int) -> None:
-        self._chosen.append(slot)
-        for name, amount in point.resources.items():
-            self._load[slot, name] = self._load.get((slot, name), 0) + amount
+class _Plan:
+    """The ways of trees that look alike: found by the first that asks, and kept for the others."""
 
-    def _give_back(self, point: _Point, slot: int) -> None:
-        self._chosen.pop()
-        for name, amount in point.resources.items():
-            rest = self._load[slot, name] - amount
-            if rest:
-                self._load[slot, name] = rest
-            else:
-                del self._load[slot, name]
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._more = ways(problem)
+        self._found: list[Way] = []
 
-    def _acceptable(self) -> bool:
-        """Judge what only shows when everything is chosen."""
-        if self._required:
-            traits: set[str] = set()
-            for point, slot in zip(self._points, self._chosen, strict=True):
-                if not point.suffix:
-                    traits |= self._snapshot.at(slot).traits
-            if any(traits.isdisjoint(any_of) for any_of in self._required):
-                return False
-        return all(self._within_subtree(suffixes) for suffixes in self._request.same_subtrees)
+    def __iter__(self) -> Iterator[Way]:
+        number = 0
+        while True:
+            if number == len(self._found):
+                chosen = next(self._more, None)
+                if chosen is None:
+                    return
+                self._found.append(self._way(chosen))
+            yield self._found[number]
+            number += 1
 
-    def _within_subtree(self, suffixes: frozenset[str]) -> bool:
-        """Return whether one of the providers chosen for ``suffixes`` is above (or is) all the others."""
-        chosen = {
-            self._snapshot.at(slot).id
-            for point, slot in zip(self._points, self._chosen, strict=True)
-            if point.suffix in suffixes
-        }
-        return any(all(top in self._line(provider_id) for provider_id in chosen) for top in chosen)
-
-    def _line(self, provider_id: int) -> set[int]:
-        """Return a provider and all above it."""
-        line = set()
-        current: int | None = provider_id
-        while current is not None and current not in line:
-            line.add(current)
-            current = self._snapshot.by_id(current).parent_id
-        return line
-
-    def _candidate(self) -> Candidate:
-        allocations: dict[str, dict[str, int]] = {}
-        mappings: dict[str, list[str]] = {}
-        for (slot, name), amount in self._load.items():
-            allocations.setdefault(self._snapshot.at(slot).uuid, {})[name] = amount
-        for point, slot in zip(self._points, self._chosen, strict=True):
-            uuid = self._snapshot.at(slot).uuid
-            served_by = mappings.setdefault(point.suffix, [])
-            if uuid not in served_by:
-                served_by.append(uuid)
-        root = self._snapshot.by_id(self._root).uuid
-        return Candidate(root, allocations, {suffix: tuple(uuids) for suffix, uuids in mappings.items()})
+    def _way(self, chosen: Sequence[int]) -> Way:
+        allocations: dict[int, dict[str, int]] = {}
+        mappings: dict[str, dict[int, None]] = {}
+        for point, place in zip(self._problem.points, chosen, strict=True):
+            mappings.setdefault(point.suffix, {})[place] = None
+            for name, amount in point.resources.items():
+                amounts = allocations.setdefault(place, {})
+                amounts[name] = amounts.get(name, 0) + amount
+        return Way(tuple(allocations.items()), tuple((suffix, tuple(places)) for suffix, places in mappings.items()))
 
 
-def _in_turns(searches: Iterator[Callable[[], Iterator[Candidate]]]) -> Iterator[Candidate]:
-    """Yield the first of each search, then the second of each, and so on."""
+def _in_turns(walks: Iterator[Iterator[Candidate]]) -> Iterator[Candidate]:
+    """Yield the first candidate of each walk, then the second of each, and so on."""
     waiting: deque[Iterator[Candidate]] = deque()
-    for search in searches:
-        results = search()
-        first = next(results, None)
+    for walk in walks:
+        first = next(walk, None)
         if first is not None:
             yield first
-            waiting.append(results)
+            waiting.append(walk)
     while waiting:
-        results = waiting.popleft()
-        following = next(results, None)
+        walk = waiting.popleft()
+        following = next(walk, None)
         if following is not None:
             yield following
-            waiting.append(results)
-
-
-def _once(found: Iterator[Candidate]) -> Iterator[Candidate]:
-    """Drop repetitions: what is wholly taken from sharing providers shows up at every tree they share with."""
-    seen: set[object] = set()
-    for candidate in found:
-        key = (
-            frozenset((uuid, frozenset(amounts.items())) for uuid, amounts in candidate.allocations.items()),
-            frozenset((suffix, frozenset(uuids)) for suffix, uuids in candidate.mappings.items()),
-        )
-        if key not in seen:
-            seen.add(key)
-            yield candidate
+            waiting.append(walk)

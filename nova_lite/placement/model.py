@@ -1,7 +1,8 @@
 """What Placement talks about inside: values without I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"
 #: Largest amount the wire and every database can carry.
@@ -74,13 +75,30 @@ class Request:
     nested: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to place a request: provider UUID → class → amount, and suffix → the providers that serve it."""
+class Way(NamedTuple):
+    """One way to place a request in trees that look alike; places are indexes of a tree's providers."""
 
-    root: str
-    allocations: Mapping[str, Mapping[str, int]]
-    mappings: Mapping[str, tuple[str, ...]]
+    #: Place → class → amount
+    allocations: tuple[tuple[int, Mapping[str, int]], ...]
+    #: Suffix → the places that serve it
+    mappings: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Candidate(NamedTuple):
+    """One way to place a request on real providers: ``uuids`` goes by place."""
+
+    uuids: Sequence[str]
+    way: Way
+
+    @property
+    def allocations(self) -> dict[str, Mapping[str, int]]:
+        """Provider UUID → class → amount."""
+        return {self.uuids[place]: amounts for place, amounts in self.way.allocations}
+
+    @property
+    def mappings(self) -> dict[str, list[str]]:
+        """Suffix → UUIDs of the providers that serve it."""
+        return {suffix: [self.uuids[place] for place in places] for suffix, places in self.way.mappings}
 
 
 @dataclass(frozen=True, slots=True)

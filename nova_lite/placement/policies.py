@@ -1,32 +1,95 @@
-"""Default policy of the Placement API: administrators and services may do everything, usages are for readers too."""
+"""Default policy of the Placement API: administrators and services do almost everything, usages are for readers too.
+
+Names and defaults are those operators know, so that a policy file written for another Placement keeps its meaning.
+"""
+
+from collections.abc import Mapping
 
 from oslo_policy import policy as oslo_policy
 
-_ADMIN_OR_SERVICE = "rule:context_is_admin or role:service"
+#: A token of a project; one of the whole system or of a domain is refused.
+_SCOPES = ["project"]
 
-_ACTIONS = {
-    "resource_providers": ("list", "create", "show", "update", "delete"),
-    "resource_classes": ("list", "create", "show", "update", "delete"),
-    "resource_providers:inventories": ("list", "create", "show", "update", "delete"),
-    "resource_providers:aggregates": ("list", "update"),
-    "resource_providers:usages": ("list",),
-    "resource_providers:allocations": ("list",),
-    "resource_providers:traits": ("list", "update", "delete"),
-    "traits": ("list", "show", "update", "delete"),
-    "allocations": ("list", "manage", "update", "delete"),
-    "allocation_candidates": ("list",),
-    "reshaper": ("reshape",),
-}
+ADMIN_OR_SERVICE = "rule:admin_or_service_api"
+SERVICE = "rule:service_api"
+READERS_TOO = "rule:admin_or_project_reader_or_service_api"
 
-RULES = (
-    *(
-        oslo_policy.RuleDefault(f"placement:{noun}:{verb}", _ADMIN_OR_SERVICE, f"{verb} on {noun}")
-        for noun, verbs in _ACTIONS.items()
-        for verb in verbs
+#: Building blocks of the rules, which a policy file may change as well.
+BLOCKS = (
+    oslo_policy.RuleDefault("service_api", "role:service", "Another service.", scope_types=_SCOPES),
+    oslo_policy.RuleDefault(
+        "admin_or_service_api",
+        "role:admin or role:service",
+        "Default rule of almost everything.",
+        scope_types=_SCOPES,
     ),
     oslo_policy.RuleDefault(
-        "placement:usages",
-        f"rule:project_reader_api or {_ADMIN_OR_SERVICE}",
-        "Total usages of a project or user.",
+        "admin_or_project_reader_or_service_api",
+        "role:admin or rule:project_reader_api or role:service",
+        "Default rule of what a project may read of itself.",
+        scope_types=_SCOPES,
     ),
+)
+
+_PROVIDER = "/resource_providers/{uuid}"
+#: Rule, without its prefix → the operations it guards.
+_OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "resource_providers:list": ("GET /resource_providers",),
+    "resource_providers:create": ("POST /resource_providers",),
+    "resource_providers:show": (f"GET {_PROVIDER}",),
+    "resource_providers:update": (f"PUT {_PROVIDER}",),
+    "resource_providers:delete": (f"DELETE {_PROVIDER}",),
+    "resource_classes:list": ("GET /resource_classes",),
+    "resource_classes:create": ("POST /resource_classes",),
+    "resource_classes:show": ("GET /resource_classes/{name}",),
+    "resource_classes:update": ("PUT /resource_classes/{name}",),
+    "resource_classes:delete": ("DELETE /resource_classes/{name}",),
+    "resource_providers:inventories:list": (f"GET {_PROVIDER}/inventories",),
+    "resource_providers:inventories:create": (f"POST {_PROVIDER}/inventories",),
+    "resource_providers:inventories:show": (f"GET {_PROVIDER}/inventories/{{resource_class}}",),
+    "resource_providers:inventories:update": (
+        f"PUT {_PROVIDER}/inventories",
+        f"PUT {_PROVIDER}/inventories/{{resource_class}}",
+    ),
+    "resource_providers:inventories:delete": (
+        f"DELETE {_PROVIDER}/inventories",
+        f"DELETE {_PROVIDER}/inventories/{{resource_class}}",
+    ),
+    "resource_providers:aggregates:list": (f"GET {_PROVIDER}/aggregates",),
+    "resource_providers:aggregates:update": (f"PUT {_PROVIDER}/aggregates",),
+    "resource_providers:usages": (f"GET {_PROVIDER}/usages",),
+    "resource_providers:allocations:list": (f"GET {_PROVIDER}/allocations",),
+    "resource_providers:traits:list": (f"GET {_PROVIDER}/traits",),
+    "resource_providers:traits:update": (f"PUT {_PROVIDER}/traits",),
+    "resource_providers:traits:delete": (f"DELETE {_PROVIDER}/traits",),
+    "traits:list": ("GET /traits",),
+    "traits:show": ("GET /traits/{name}",),
+    "traits:update": ("PUT /traits/{name}",),
+    "traits:delete": ("DELETE /traits/{name}",),
+    "allocations:list": ("GET /allocations/{uuid}",),
+    "allocations:manage": ("POST /allocations",),
+    "allocations:update": ("PUT /allocations/{uuid}",),
+    "allocations:delete": ("DELETE /allocations/{uuid}",),
+    "allocation_candidates:list": ("GET /allocation_candidates",),
+    "usages": ("GET /usages",),
+    "reshaper:reshape": ("POST /reshaper",),
+}
+#: The rules whose default is not ``ADMIN_OR_SERVICE``.
+_OTHER_DEFAULTS = {"usages": READERS_TOO, "reshaper:reshape": SERVICE}
+
+
+def _operation(text: str) -> dict[str, str]:
+    method, path = text.split()
+    return {"method": method, "path": path}
+
+
+RULES = tuple(
+    oslo_policy.DocumentedRuleDefault(
+        name=f"placement:{rule}",
+        check_str=_OTHER_DEFAULTS.get(rule, ADMIN_OR_SERVICE),
+        description=", ".join(operations),
+        operations=[_operation(text) for text in operations],
+        scope_types=_SCOPES,
+    )
+    for rule, operations in _OPERATIONS.items()
 )

@@ -3,17 +3,17 @@
 No I/O here: ``reader.py`` keeps a snapshot up to date. A slot is the row of one provider in every column.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from nova_lite.placement.forest import Forest, Ints, Mask
 from nova_lite.placement.model import SHARES, Inventory, Provider, ProviderFilter
 
-Mask = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-
 _FIRST_SIZE = 64
+#: Providers that notes are kept of: about a kilobyte each.
+_MAX_NOTES = 20_000
 
 
 class _ClassColumns:
@@ -26,9 +26,12 @@ class _ClassColumns:
         self.min_unit: Ints = np.zeros(size, dtype=np.int64)
         self.max_unit: Ints = np.zeros(size, dtype=np.int64)
         self.step_size: Ints = np.ones(size, dtype=np.int64)
+        #: The largest step there ever was: remainders are slow to find, and seldom asked for.
+        self.most_steps = 1
 
     def grow(self, size: int) -> None:
-        for name, column in list(vars(self).items()):
+        for name in ("has", "capacity", "used", "min_unit", "max_unit", "step_size"):
+            column = getattr(self, name)
             fresh = np.ones(size, dtype=column.dtype) if name == "step_size" else np.zeros(size, dtype=column.dtype)
             fresh[: len(column)] = column
             setattr(self, name, fresh)
@@ -40,16 +43,21 @@ class _ClassColumns:
         self.min_unit[slot] = inventory.min_unit
         self.max_unit[slot] = inventory.max_unit
         self.step_size[slot] = inventory.step_size
+        self.most_steps = max(self.most_steps, inventory.step_size)
 
     def fits(self, amount: int) -> Mask:
-        fits: Mask = (
-            self.has
-            & (self.capacity - self.used >= amount)
-            & (self.min_unit <= amount)
-            & (self.max_unit >= amount)
-            & (amount % self.step_size == 0)
-        )
+        fits: Mask = self.has & (self.capacity - self.used >= amount)
+        fits &= self.min_unit <= amount
+        fits &= self.max_unit >= amount
+        if self.most_steps > 1:
+            fits &= amount % self.step_size == 0
         return fits
+
+    def room(self, most: int) -> Ints:
+        """Return what one claim may take of each, at most ``most``."""
+        free = np.minimum(np.floor(self.capacity - self.used), self.max_unit)
+        room: Ints = np.where(self.has, np.clip(free, 0, most), 0).astype(np.int64)
+        return room
 
 
 class Snapshot:
@@ -64,11 +72,12 @@ class Snapshot:
         self._id_by_uuid: dict[str, int] = {}
         self._id_by_name: dict[str, int] = {}
         self._alive: Mask = np.zeros(self._size, dtype=np.bool_)
-        self._root: Ints = np.full(self._size, -1, dtype=np.int64)
+        self._forest = Forest(self._size)
         self._classes: dict[str, _ClassColumns] = {}
         self._traits: dict[str, Mask] = {}
         self._aggregates: dict[str, set[int]] = {}
-        self._trees: dict[int, set[int]] = {}
+        #: Provider id → what somebody made of it alone; forgotten as soon as it changes.
+        self.notes: dict[int, object] = {}
         for provider in providers:
             self.put(provider)
 
@@ -76,17 +85,17 @@ class Snapshot:
 
     def put(self, provider: Provider) -> None:
         """Add ``provider``, or replace what was known of it."""
-        known = self._slot_by_id.get(provider.id)
-        if known is not None:
-            self._clear(known)
-        slot = known if known is not None else self._take_slot()
+        slot = self._slot_by_id.get(provider.id)
+        if slot is not None:
+            self._clear(slot, self.at(slot))
+        else:
+            slot = self._take_slot()
         self._providers[slot] = provider
         self._slot_by_id[provider.id] = slot
         self._id_by_uuid[provider.uuid] = provider.id
         self._id_by_name[provider.name] = provider.id
         self._alive[slot] = True
-        self._root[slot] = provider.root_id
-        self._trees.setdefault(provider.root_id, set()).add(provider.id)
+        self._forest.put(slot, provider)
         for name, inventory in provider.inventories.items():
             self._columns(name).put(slot, inventory)
         for trait in provider.traits:
@@ -94,23 +103,40 @@ class Snapshot:
         for aggregate in provider.aggregates:
             self._aggregates.setdefault(aggregate, set()).add(slot)
 
+    def set_use(self, provider_id: int, generation: int, used: Mapping[str, int]) -> bool:
+        """Note what is used of a provider; False when what is known of it has not these classes."""
+        slot = self._slot_by_id.get(provider_id)
+        if slot is None or (known := self.at(slot)).inventories.keys() != used.keys():
+            return False
+        inventories = dict(known.inventories)
+        for name, amount in used.items():
+            if inventories[name].used != amount:
+                inventories[name] = replace(inventories[name], used=amount)
+                self._classes[name].used[slot] = amount
+        self._providers[slot] = replace(known, generation=generation, inventories=inventories)
+        self.notes.pop(provider_id, None)
+        return True
+
+    def note(self, provider_id: int, note: object) -> None:
+        """Keep ``note`` until that provider changes, or room is needed for others."""
+        if len(self.notes) >= _MAX_NOTES:
+            self.notes.clear()
+        self.notes[provider_id] = note
+
     def drop(self, provider_id: int) -> None:
         """Forget a provider; one that is not known is no error."""
         slot = self._slot_by_id.pop(provider_id, None)
         if slot is not None:
-            self._clear(slot)
+            self._clear(slot, self.at(slot))
             self._free.append(slot)
 
-    def _clear(self, slot: int) -> None:
-        provider = self.at(slot)
+    def _clear(self, slot: int, provider: Provider) -> None:
         if self._id_by_uuid.get(provider.uuid) == provider.id:
             del self._id_by_uuid[provider.uuid]
         if self._id_by_name.get(provider.name) == provider.id:
             del self._id_by_name[provider.name]
-        members = self._trees[provider.root_id]
-        members.discard(provider.id)
-        if not members:
-            del self._trees[provider.root_id]
+        self._forest.drop(provider)
+        self.notes.pop(provider.id, None)
         for name in provider.inventories:
             self._classes[name].has[slot] = False
         for trait in provider.traits:
@@ -135,7 +161,7 @@ class Snapshot:
     def _grow(self, size: int) -> None:
         extra = size - self._size
         self._alive = np.concatenate([self._alive, np.zeros(extra, dtype=np.bool_)])
-        self._root = np.concatenate([self._root, np.full(extra, -1, dtype=np.int64)])
+        self._forest.grow(size)
         for columns in self._classes.values():
             columns.grow(size)
         for name, mask in self._traits.items():
@@ -178,13 +204,15 @@ class Snapshot:
             raise KeyError(slot)
         return provider
 
+    @property
+    def forest(self) -> Forest:
+        """The trees, as they are now."""
+        self._forest.settle()
+        return self._forest
+
     def tree(self, root_id: int) -> list[Provider]:
         """Return the providers of a tree, oldest first."""
-        return [self.by_id(provider_id) for provider_id in sorted(self._trees.get(root_id, ()))]
-
-    def slots_of_tree(self, root_id: int) -> list[int]:
-        """Return the slots of a tree's providers, oldest provider first."""
-        return [self._slot_by_id[provider_id] for provider_id in sorted(self._trees.get(root_id, ()))]
+        return [self.at(slot) for slot in self.forest.slots_of(root_id)]
 
     # -- questions about all of them at once
 
@@ -204,14 +232,15 @@ class Snapshot:
         """Yield the providers in ``mask``, oldest first."""
         return iter(sorted((self.at(slot) for slot in self.slots(mask)), key=lambda provider: provider.id))
 
-    def root_ids(self, mask: Mask) -> Ints:
-        """Return the ids of the roots of the trees that ``mask`` touches, sorted."""
-        return np.unique(self._root[mask])
-
     def fits(self, class_name: str, amount: int) -> Mask:
         """Return who can take ``amount`` more of a class."""
         columns = self._classes.get(class_name)
         return self.nobody() if columns is None else columns.fits(amount)
+
+    def room(self, class_name: str, most: int) -> Ints:
+        """Return for each slot how much of a class one claim may take there, at most ``most``."""
+        columns = self._classes.get(class_name)
+        return np.zeros(self._size, dtype=np.int64) if columns is None else columns.room(most)
 
     def with_any_trait(self, traits: Iterable[str]) -> Mask:
         """Return who has at least one of ``traits``."""
@@ -236,13 +265,15 @@ class Snapshot:
 
     def in_tree_of(self, uuid: str) -> Mask:
         """Return who is in the tree of the provider ``uuid``: nobody, when there is no such provider."""
+        mask = self.nobody()
         provider = self.by_uuid(uuid)
-        return self.nobody() if provider is None else self._alive & (self._root == provider.root_id)
+        if provider is not None:
+            mask[list(self.forest.slots_of(provider.root_id))] = True
+        return mask
 
     def whole_trees(self, mask: Mask) -> Mask:
         """Return everybody whose root is in ``mask``."""
-        roots = [provider.id for slot in self.slots(mask) if (provider := self.at(slot)).id == provider.root_id]
-        return self._alive & np.isin(self._root, roots)
+        return self.forest.slots_in(self.forest.with_root_in(mask))
 
     def matching(self, where: ProviderFilter, *, whole_tree_aggregates: bool = False) -> Mask:
         """Return who meets every condition of ``where`` by itself.
@@ -269,7 +300,3 @@ class Snapshot:
     def sharing(self) -> Mask:
         """Return who shares its inventories through its aggregates."""
         return self.with_any_trait((SHARES,))
-
-    def roots_sharing_with(self, slot: int) -> Ints:
-        """Return the ids of the roots of all trees with a member in an aggregate of the provider in ``slot``."""
-        return self.root_ids(self.in_any_aggregate(self.at(slot).aggregates))

@@ -21,7 +21,7 @@ class ProviderUsages:
     def __init__(self, service: ResourceProviderService) -> None:
         self._service = service
 
-    @endpoint(policy="placement:resource_providers:usages:list", enforce=True)
+    @endpoint(policy="placement:resource_providers:usages", enforce=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
         """Answer it, class by class."""
         with self._service.shown(provider_uuid(uuid)) as (provider, _):

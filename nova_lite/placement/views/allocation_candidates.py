@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from nova_lite.placement import capacity
+import orjson
+
 from nova_lite.placement.model import Candidate, Provider
 from nova_lite.placement.snapshot import Snapshot
 from nova_lite.placement.views.resource_providers import parent_uuid
@@ -21,53 +22,95 @@ def show(
     """Return candidates as the API shows them."""
     classes = None if version >= _ALL_CLASSES_SINCE else frozenset(asked_classes)
     return {
-        "allocation_requests": [_request(candidate, version) for candidate in found],
-        "provider_summaries": {
-            provider.uuid: _summary(provider, classes, snapshot, version)
-            for provider in _in_play(found, snapshot, version)
-        },
+        "allocation_requests": _requests(found, version),
+        "provider_summaries": _summaries(found, classes, snapshot, version),
     }
 
 
-def _request(candidate: Candidate, version: Version) -> dict[str, object]:
+def _requests(found: Sequence[Candidate], version: Version) -> list[dict[str, object]]:
     if version < _DICTS_SINCE:
-        return {
-            "allocations": [
-                {"resource_provider": {"uuid": uuid}, "resources": amounts}
-                for uuid, amounts in candidate.allocations.items()
-            ]
-        }
-    shown: dict[str, object] = {
-        "allocations": {uuid: {"resources": amounts} for uuid, amounts in candidate.allocations.items()}
-    }
-    if version >= _MAPPINGS_SINCE:
-        shown["mappings"] = candidate.mappings
-    return shown
+        return [
+            {
+                "allocations": [
+                    {"resource_provider": {"uuid": uuid}, "resources": amounts}
+                    for uuid, amounts in candidate.allocations.items()
+                ]
+            }
+            for candidate in found
+        ]
+    if version < _MAPPINGS_SINCE:
+        return [{"allocations": _allocations(candidate)} for candidate in found]
+    return [{"allocations": _allocations(candidate), "mappings": candidate.mappings} for candidate in found]
 
 
-def _in_play(found: Sequence[Candidate], snapshot: Snapshot, version: Version) -> Iterable[Provider]:
-    """Return the providers to sum up: those that give something and, from 1.29, everybody in their trees."""
-    uuids = dict.fromkeys(uuid for candidate in found for uuid in candidate.allocations)
-    givers = [provider for uuid in uuids if (provider := snapshot.by_uuid(uuid)) is not None]
-    if version < _TREES_SINCE:
-        return givers
-    roots = dict.fromkeys(provider.root_id for provider in givers)
-    return [provider for root in roots for provider in snapshot.tree(root)]
+def _allocations(candidate: Candidate) -> dict[str, object]:
+    uuids = candidate.uuids
+    return {uuids[place]: {"resources": amounts} for place, amounts in candidate.way.allocations}
 
 
-def _summary(
-    provider: Provider, classes: frozenset[str] | None, snapshot: Snapshot, version: Version
+def _summaries(
+    found: Sequence[Candidate], classes: frozenset[str] | None, snapshot: Snapshot, version: Version
 ) -> dict[str, object]:
-    shown: dict[str, object] = {
+    """Return a summary of every provider that gives something and, from 1.29, of everybody in their trees."""
+    traits = _TraitLists()
+    givers = {uuid for candidate in found for uuid in candidate.allocations}
+    if version >= _TREES_SINCE:
+        return _whole_trees(givers, snapshot, traits)
+    return {
+        uuid: _summary(provider, classes, traits if version >= _TRAITS_SINCE else None)
+        for uuid in givers
+        if (provider := snapshot.by_uuid(uuid)) is not None
+    }
+
+
+def _whole_trees(givers: Iterable[str], snapshot: Snapshot, traits: "_TraitLists") -> dict[str, object]:
+    """Return the summaries of everybody in the trees of ``givers``, each written once until the provider changes."""
+    shown: dict[str, object] = {}
+    seen: set[int] = set()
+    for uuid in givers:
+        provider = snapshot.by_uuid(uuid)
+        if provider is None or provider.root_id in seen:
+            continue
+        seen.add(provider.root_id)
+        for member in snapshot.tree(provider.root_id):
+            written = snapshot.notes.get(member.id)
+            if written is None:
+                summary = _summary(member, None, traits)
+                summary["parent_provider_uuid"] = parent_uuid(member, snapshot)
+                summary["root_provider_uuid"] = snapshot.by_id(member.root_id).uuid
+                written = orjson.Fragment(orjson.dumps(summary))
+                snapshot.note(member.id, written)
+            shown[member.uuid] = written
+    return shown
+
+
+class _TraitLists:
+    """Sorted traits, written once for all providers that have the same."""
+
+    def __init__(self) -> None:
+        self._written: dict[frozenset[str], orjson.Fragment] = {}
+
+    def of(self, traits: frozenset[str]) -> orjson.Fragment:
+        """Return the JSON of ``traits``."""
+        written = self._written.get(traits)
+        if written is None:
+            written = self._written[traits] = orjson.Fragment(orjson.dumps(sorted(traits)))
+        return written
+
+
+def _summary(provider: Provider, classes: frozenset[str] | None, traits: _TraitLists | None) -> dict[str, object]:
+    inventories = provider.inventories
+    if classes is not None:
+        inventories = {name: inventory for name, inventory in inventories.items() if name in classes}
+    summary: dict[str, object] = {
         "resources": {
-            name: {"capacity": int(capacity.capacity(inventory)), "used": inventory.used}
-            for name, inventory in provider.inventories.items()
-            if classes is None or name in classes
+            name: {
+                "capacity": int((inventory.total - inventory.reserved) * inventory.allocation_ratio),
+                "used": inventory.used,
+            }
+            for name, inventory in inventories.items()
         }
     }
-    if version >= _TRAITS_SINCE:
-        shown["traits"] = sorted(provider.traits)
-    if version >= _TREES_SINCE:
-        shown["parent_provider_uuid"] = parent_uuid(provider, snapshot)
-        shown["root_provider_uuid"] = snapshot.by_id(provider.root_id).uuid
-    return shown
+    if traits is not None:
+        summary["traits"] = traits.of(provider.traits)
+    return summary

@@ -269,4 +269,4 @@ def test_limit_is_reached_with_many_trees() -> None:
             for n in range(1, 5)
         ]
     request = Request((Group("", {"VCPU": 1}), Group("1", {"VF": 1})), limit=10)
-    assert len({candidate.root for candidate in candidates(request, Snapshot(providers))}) == 10
+    assert len({candidate.uuids[0] for candidate in candidates(request, Snapshot(providers))}) == 10

@@ -1,0 +1,181 @@
+"""All ways to place a request within one tree (and what is shared with it). Pure, and blind to who the providers are.
+
+A provider is a *place*, a number from 0; a set of places is an int, one bit each. Trees that look alike through these
+numbers have the same ways, so that ``candidates.py`` searches once for all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One provider to choose: for which group, asked for what, out of which places (tried in this order)."""
+
+    suffix: str
+    resources: Mapping[str, int]
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A request as one tree sees it. Every sequence goes by place."""
+
+    points: tuple[Point, ...]
+    #: The place itself and those above it in its tree.
+    above: Sequence[int]
+    #: The other places it may not be chosen together with.
+    rivals: Sequence[int] | None
+    #: Class → what is left there; only of classes that several groups ask for.
+    room: Mapping[str, Sequence[int]]
+    #: Which of the trait conditions of the unsuffixed group it meets, a bit each; in the end all must be met.
+    meets: Sequence[int] | None
+    conditions: int
+    isolate: bool
+    same_subtrees: tuple[frozenset[str], ...]
+
+
+class _State(NamedTuple):
+    """All that the rest of a search depends on."""
+
+    #: Places taken by groups that tolerate nobody beside them.
+    isolated: int
+    #: Places chosen; 0 where no rivals are to be watched.
+    chosen: int
+    #: Trait conditions met.
+    met: int
+    #: What is left, class by class, place by place.
+    left: tuple[int, ...]
+    #: Of each subtree condition: the places above everything chosen for it (-1: all), and which of them are chosen.
+    subtrees: tuple[tuple[int, int], ...]
+
+
+def ways(problem: Problem) -> Iterator[tuple[int, ...]]:
+    """Yield every choice of one place per point that meets the problem's conditions, lazily, each once.
+
+    Depth first without recursion; a state that led nowhere is never entered twice.
+    """
+    if not problem.points:
+        return
+    step = _Stepper(problem)
+    last = len(problem.points) - 1
+    dead: set[tuple[int, _State]] = set()
+    chosen: list[int] = []
+    states = [step.first]
+    tries = [iter(problem.points[0].places)]
+    fruitful = [False]
+    while tries:
+        depth = len(tries) - 1
+        place = next(tries[-1], None)
+        if place is None:
+            found = fruitful.pop()
+            if not found:
+                dead.add((depth, states[-1]))
+            states.pop()
+            tries.pop()
+            if chosen:
+                chosen.pop()
+                fruitful[-1] |= found
+            continue
+        state = step(states[-1], depth, place)
+        if state is None:
+            continue
+        if depth == last:
+            fruitful[-1] = True
+            yield (*chosen, place)
+        elif (depth + 1, state) not in dead:
+            chosen.append(place)
+            states.append(state)
+            tries.append(iter(problem.points[depth + 1].places))
+            fruitful.append(False)
+
+
+class _Stepper:
+    """Says what comes of choosing a place, and refuses a choice from which no way can follow."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._offsets = {name: n * len(problem.above) for n, name in enumerate(problem.room)}
+        left = tuple(amount for room in problem.room.values() for amount in room)
+        self.first = _State(0, 0, 0, left, ((-1, 0),) * len(problem.same_subtrees))
+        self._memberships = [
+            [n for n, suffixes in enumerate(problem.same_subtrees) if point.suffix in suffixes]
+            for point in problem.points
+        ]
+        self._still_met = self._met_by_the_rest()
+        self._still_wanted = self._subtrees_after()
+
+    def _met_by_the_rest(self) -> list[int]:
+        """Return for each depth which trait conditions the points after it could meet."""
+        rest = [0] * len(self._problem.points)
+        if self._problem.meets is not None:
+            for depth in range(len(rest) - 1, 0, -1):
+                point = self._problem.points[depth]
+                here = 0
+                if not point.suffix:
+                    for place in point.places:
+                        here |= self._problem.meets[place]
+                rest[depth - 1] = rest[depth] | here
+        return rest
+
+    def _subtrees_after(self) -> list[list[bool]]:
+        """Return for each depth and each subtree condition whether points after it belong to it."""
+        count = len(self._problem.same_subtrees)
+        after = [[False] * count for _ in self._problem.points]
+        for depth in range(len(after) - 1, 0, -1):
+            after[depth - 1] = [later or n in self._memberships[depth] for n, later in enumerate(after[depth])]
+        return after
+
+    def __call__(self, state: _State, depth: int, place: int) -> _State | None:
+        problem, point = self._problem, self._problem.points[depth]
+        isolated, chosen, met, left, subtrees = state
+        bit = 1 << place
+        if problem.isolate and point.suffix and point.resources:
+            if isolated & bit:
+                return None
+            isolated |= bit
+        if problem.rivals is not None:
+            if chosen & problem.rivals[place]:
+                return None
+            chosen |= bit
+        if problem.conditions:
+            if problem.meets is not None and not point.suffix:
+                met |= problem.meets[place]
+            if (met | self._still_met[depth]) != problem.conditions:
+                return None
+        if self._offsets:
+            taken = self._take(left, point, place)
+            if taken is None:
+                return None
+            left = taken
+        if self._memberships[depth]:
+            narrowed = self._narrow(subtrees, depth, place)
+            if narrowed is None:
+                return None
+            subtrees = narrowed
+        return _State(isolated, chosen, met, left, subtrees)
+
+    def _take(self, left: tuple[int, ...], point: Point, place: int) -> tuple[int, ...] | None:
+        for name, amount in point.resources.items():
+            offset = self._offsets.get(name)
+            if offset is not None:
+                at = offset + place
+                if left[at] < amount:
+                    return None
+                left = (*left[:at], left[at] - amount, *left[at + 1 :])
+        return left
+
+    def _narrow(
+        self, subtrees: tuple[tuple[int, int], ...], depth: int, place: int
+    ) -> tuple[tuple[int, int], ...] | None:
+        """One of the providers chosen for a subtree condition must be above all the others of it (or be them)."""
+        narrowed = list(subtrees)
+        for n in self._memberships[depth]:
+            above, tops = subtrees[n]
+            above &= self._problem.above[place]
+            tops = (tops | 1 << place) & above
+            if not above or not (tops or self._still_wanted[depth][n]):
+                return None
+            narrowed[n] = (above, tops)
+        return tuple(narrowed)
