@@ -1,0 +1,164 @@
+"""Sends stories to two Placements at once and collects in what their answers differ."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.integration.differential.answers import Answer, normal
+from tests.integration.differential.comparing import Problem, differences, without_limit
+from tests.integration.differential.deliberate import is_deliberate
+from tests.integration.differential.names import Names
+from tests.integration.differential.requests import ConsumerGeneration, ProviderGeneration, Request
+from tests.integration.differential.stories import Story
+
+_TIMEOUT_S = 60
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Server:
+    """One Placement, reached at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self._address = urlsplit(url).netloc
+
+    def send(self, request: Request) -> Answer:
+        """Send one request on a connection of its own."""
+        connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)
+        try:
+            connection.request(request.method, request.path, request.content(), request.all_headers())
+            response = connection.getresponse()
+            body = response.read()
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        finally:
+            connection.close()
+
+    def read(self, path: str, version: str = "1.39") -> Any:
+        """Return the document at ``path``, None when there is none."""
+        answer = self.send(Request("GET", path, version))
+        return answer.document() if answer.status == 200 else None
+
+    def generation(self, wanted: ProviderGeneration | ConsumerGeneration) -> int | None:
+        """Return a generation as it is now."""
+        if isinstance(wanted, ProviderGeneration):
+            provider = self.read(f"/resource_providers/{wanted.provider}")
+            return int(provider["generation"]) if provider else 0
+        held = self.read(f"/allocations/{wanted.consumer}")
+        return None if held is None else held.get("consumer_generation")
+
+    def state(self, names: Names) -> dict[str, Any]:
+        """Return everything there is to read: URL → document."""
+        urls = ["/resource_providers", "/resource_classes"]
+        urls += ["/traits?name=startswith:CUSTOM_", "/traits?associated=true"]
+        urls += [f"/allocations/{consumer}" for consumer in names.consumers]
+        urls += [f"/usages?project_id={project}" for project in names.projects]
+        state = {url: normal(self.read(url)) for url in urls}
+        for provider in state["/resource_providers"]["resource_providers"]:
+            for tail in ("inventories", "usages", "aggregates", "traits", "allocations"):
+                url = f"/resource_providers/{provider['uuid']}/{tail}"
+                state[url] = normal(self.read(url))
+        return state
+
+    def clear(self, names: Names) -> None:
+        """Remove everything a story may have left; raises RuntimeError when something stays."""
+        for consumer in names.consumers:
+            self.send(Request("DELETE", f"/allocations/{consumer}"))
+        for _ in range(20):
+            providers = self.read("/resource_providers")["resource_providers"]
+            parents = {provider["parent_provider_uuid"] for provider in providers}
+            for provider in providers:
+                for consumer in self.read(f"/resource_providers/{provider['uuid']}/allocations")["allocations"]:
+                    self.send(Request("DELETE", f"/allocations/{consumer}"))
+                if provider["uuid"] not in parents:
+                    self.send(Request("DELETE", f"/resource_providers/{provider['uuid']}"))
+            if not providers:
+                break
+        for trait in self.read("/traits?name=startswith:CUSTOM_")["traits"]:
+            self.send(Request("DELETE", f"/traits/{trait}"))
+        for entry in self.read("/resource_classes")["resource_classes"]:
+            if entry["name"].startswith("CUSTOM_"):
+                self.send(Request("DELETE", f"/resource_classes/{entry['name']}"))
+        left = self.state(names)
+        if left["/resource_providers"]["resource_providers"] or left["/traits?name=startswith:CUSTOM_"]["traits"]:
+            raise RuntimeError(f"a story left something on {self._address}: {left}")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """In what two answers to one request of a story differ; ``index`` None is the state at its end."""
+
+    story: Story
+    index: int | None
+    problems: list[Problem]
+    request: Request | None = None
+    ours: Answer | None = None
+    real: Answer | None = None
+
+    def __str__(self) -> str:
+        upto = "" if self.index is None else f" --upto {self.index}"
+        lines = [
+            f"seed {self.story.seed} ({self.story.plot}), request {self.index}: {'; '.join(map(str, self.problems))}"
+        ]
+        if self.request is not None:
+            lines += [f"  sent  {self.request}", f"  ours  {self.ours}", f"  real  {self.real}"]
+        lines.append(f"  again  python -m tests.integration.differential --seeds {self.story.seed}{upto}")
+        return "\n".join(lines)
+
+
+class Pair:
+    """Ours and the real one, to which the same is sent."""
+
+    def __init__(self, ours: Server, real: Server) -> None:
+        self.ours = ours
+        self.real = real
+        self._beside = ThreadPoolExecutor(max_workers=1)
+        self.sent = 0
+
+    def close(self) -> None:
+        """End the thread that sends beside."""
+        self._beside.shutdown()
+
+    def play(self, story: Story, upto: int | None = None) -> Iterator[Difference]:
+        """Send a story, up to and with request ``upto``, and yield the differences; leave both as empty as before.
+
+        After a write that only one of them took the rest is not sent: it would differ by that alone.
+        """
+        try:
+            for index, unresolved in enumerate(story.requests[: None if upto is None else upto + 1]):
+                request = unresolved.resolved(self.real.generation)
+                ours, real = self._send(request)
+                problems = differences(ours, real, full=self._full(request, real))
+                problems = [one for one in problems if not is_deliberate(request, ours, real, one)]
+                if problems:
+                    yield Difference(story, index, problems, request, ours, real)
+                if request.method not in _READING and (ours.status < 300) != (real.status < 300):
+                    return
+            yield from self._compare_states(story)
+        finally:
+            list(self._beside.map(lambda server: server.clear(story.names), [self.ours]))
+            self.real.clear(story.names)
+
+    def _send(self, request: Request) -> tuple[Answer, Answer]:
+        self.sent += 1
+        beside = self._beside.submit(self.ours.send, request)
+        real = self.real.send(request)
+        return beside.result(), real
+
+    def _full(self, request: Request, real: Answer) -> Answer | None:
+        unlimited = without_limit(request)
+        return None if unlimited is None or real.status != 200 else self.real.send(unlimited)
+
+    def _compare_states(self, story: Story) -> Iterator[Difference]:
+        beside = self._beside.submit(self.ours.state, story.names)
+        real = self.real.state(story.names)
+        ours = beside.result()
+        for url in sorted(set(ours) | set(real)):
+            if ours.get(url) != real.get(url):
+                yield Difference(story, None, [Problem(url, _shown(ours.get(url)), _shown(real.get(url)))])
+
+
+def _shown(document: Any) -> str:
+    return json.dumps(document, sort_keys=True)[:2000]
