@@ -221,9 +221,8 @@ class Parts:
             for peer in peers:
                 loading.load(peer, clouds.small(hosts, cpus))
                 claims = Claims(f"fill-{peer.kind}")
-                steps = _until_full(
-                    claims, [clouds.uuid_of(f"small-{number}") for number in range(hosts)], hosts * cpus
-                )
+                uuids = [clouds.uuid_of(f"small-{number}") for number in range(hosts)]
+                steps = _until_full(claims, uuids, hosts * cpus)
                 block = peer.block(steps, clients=32, budget_s=120.0)
                 self._judge(peer, hosts, cpus, claims, block)
 

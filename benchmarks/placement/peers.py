@@ -18,7 +18,7 @@ from benchmarks.placement.wire import Client, Step
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Missing, Program
 from tests.integration.stack.real_placement import RealPlacement
-from tests.integration.stack.site import ADDRESS, Site, environment, run, wait_listening
+from tests.integration.stack.site import ADDRESS, Site, environment, run, tool, wait_listening
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 #: Both servers get as many.
@@ -195,12 +195,13 @@ def stage() -> Iterator[Stage]:
 
 def machine() -> dict[str, str]:
     """Return what the figures were measured on, plainly."""
-    version = subprocess.run(["mariadbd", "--version"], capture_output=True, text=True, check=False).stdout
+    server = tool("mariadbd", package="mariadb-server")
+    version = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cpus": str(os.cpu_count()),
         "memory": f"{memory:.0f} GiB",
         "python": platform.python_version(),
-        "database": version.strip(),
+        "database": version.partition("Ver ")[2].split(" for ")[0],
         "workers": f"{PROCESSES} processes of {THREADS} threads",
     }

@@ -9,21 +9,7 @@ from benchmarks.placement.cases import Goal
 from benchmarks.placement.figures import Measure
 from benchmarks.results import Result
 
-_COLUMNS = (
-    "case",
-    "clients",
-    "server",
-    "n",
-    "p50 ms",
-    "p95",
-    "p99",
-    "per s",
-    "app ms",
-    "db ms",
-    "ratio",
-    "of",
-    "notes",
-)
+_COLUMNS = ("case", "clients", "server", "n", "p50", "p95", "p99", "per s", "app", "db", "ratio", "of", "notes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +75,10 @@ class Report:
 
     def rendered(self) -> str:
         """Return the table, and below it what does not fit into it."""
-        parts = ["  ".join(f"{name}: {value};" for name, value in self.machine.items()), table(self.rows)]
+        parts = [
+            "  ".join(f"{name}: {value};" for name, value in self.machine.items()),
+            "Waits, and CPU a request of application and database, in ms.\n" + table(self.rows),
+        ]
         if self.ratios:
             parts.append("\n".join(_told(ratio) for ratio in self.ratios))
         if self.others:

@@ -1,4 +1,4 @@
-"""The load generator: requests as bytes made beforehand, plain sockets, answers not looked into while the clock runs."""
+"""The load generator: requests made beforehand, plain sockets, answers not looked into while the clock runs."""
 
 import json
 import socket
