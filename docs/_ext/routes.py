@@ -36,8 +36,9 @@ _WHO = {
     base.OWNER_OR_ADMIN: "the user, admins",
     base.ANYONE: "anyone with a token",
     base.NOBODY: "nobody",
-    placement_policies._ADMIN_OR_SERVICE: "admins, services",
-    f"rule:project_reader_api or {placement_policies._ADMIN_OR_SERVICE}": "readers of the project, admins, services",
+    placement_policies.ADMIN_OR_SERVICE: "admins, services",
+    placement_policies.SERVICE: "services",
+    placement_policies.READERS_TOO: "readers of the project, admins, services",
 }
 
 

@@ -14,4 +14,4 @@ def compute_rules() -> list[oslo_policy.RuleDefault]:
 
 def placement_rules() -> list[oslo_policy.RuleDefault]:
     """Return the rules of the Placement API."""
-    return [*BASE_RULES, *placement_policies.RULES]
+    return [*BASE_RULES, *placement_policies.BLOCKS, *placement_policies.RULES]

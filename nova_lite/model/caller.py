@@ -31,6 +31,7 @@ class Caller:
     token: str | None = field(default=None, repr=False)
     service_roles: frozenset[str] = frozenset()
     system_scope: str | None = None
+    domain_id: str | None = None
     user_domain_id: str | None = None
     project_domain_id: str | None = None
 
@@ -53,6 +54,8 @@ class Caller:
         }
         if self.system_scope:
             credentials["system_scope"] = self.system_scope
+        if self.domain_id:
+            credentials["domain_id"] = self.domain_id
         return credentials
 
     def may(self, action: str, **target: object) -> bool:

@@ -78,12 +78,12 @@ _OPERATIONS: Mapping[str, tuple[str, ...]] = {
 _OTHER_DEFAULTS = {"usages": READERS_TOO, "reshaper:reshape": SERVICE}
 
 
-def _operation(text: str) -> dict[str, str]:
+def _operation(text: str) -> oslo_policy.Operation:
     method, path = text.split()
     return {"method": method, "path": path}
 
 
-RULES = tuple(
+RULES: tuple[oslo_policy.RuleDefault, ...] = tuple(
     oslo_policy.DocumentedRuleDefault(
         name=f"placement:{rule}",
         check_str=_OTHER_DEFAULTS.get(rule, ADMIN_OR_SERVICE),

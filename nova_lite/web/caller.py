@@ -13,6 +13,11 @@ from nova_lite.model.caller import Caller, Policy
 
 _NOAUTH_TOKEN = re.compile(r"[^\s:\x00-\x1f\x7f]{1,255}(?::[^\s:\x00-\x1f\x7f]{0,255})?")
 
+_NO_ROLES: frozenset[str] = frozenset()
+_ROLES = frozenset({"reader", "member"})
+_ADMIN_ROLES = frozenset({"reader", "member", "admin"})
+_SERVICE_ROLES = frozenset({"service"})
+
 
 class Authenticator(abc.ABC):
     """Finds the caller of a request, or answers 401."""
@@ -32,10 +37,14 @@ def unauthorized(challenge: str | None = None) -> falcon.HTTPUnauthorized:
 
 
 class NoAuth(Authenticator):
-    """``noauth2``: the token says who calls, ``user`` or ``user:project``. For trying and testing only."""
+    """``noauth2``: the token says who calls, ``user`` or ``user:project``. For trying and testing only.
 
-    def __init__(self, policy: Policy) -> None:
+    With ``roles_header`` a request may name its roles, too: ``X-Roles: reader,service``.
+    """
+
+    def __init__(self, policy: Policy, *, roles_header: bool = False) -> None:
         self._policy = policy
+        self._roles_header = roles_header
 
     def caller(self, req: falcon.Request, request_id: str, global_request_id: str | None) -> Caller:
         """Return the caller the token names; user ``admin`` is the administrator."""
@@ -43,15 +52,15 @@ class NoAuth(Authenticator):
         if token is None or _NOAUTH_TOKEN.fullmatch(token) is None:
             raise unauthorized()
         user_id, _, project_id = token.partition(":")
-        roles = {"reader", "member"} | ({"admin"} if user_id == "admin" else set())
+        named = req.env.get("HTTP_X_ROLES") if self._roles_header else None
         return Caller(
             user_id=user_id,
             project_id=project_id or user_id,
-            roles=frozenset(roles),
+            roles=(_ADMIN_ROLES if user_id == "admin" else _ROLES) if named is None else _names(named),
             request_id=request_id,
             global_request_id=global_request_id,
             token=token,
-            service_roles=frozenset({"service"}) if user_id == "admin" else frozenset(),
+            service_roles=_SERVICE_ROLES if user_id == "admin" else _NO_ROLES,
             policy=self._policy,
         )
 
@@ -84,9 +93,10 @@ class KeystoneAuth(Authenticator):
             service_roles=(
                 _names(env.get("HTTP_X_SERVICE_ROLES"))
                 if env.get("HTTP_X_SERVICE_IDENTITY_STATUS") == "Confirmed"
-                else frozenset()
+                else _NO_ROLES
             ),
             system_scope=env.get("HTTP_OPENSTACK_SYSTEM_SCOPE"),
+            domain_id=env.get("HTTP_X_DOMAIN_ID"),
             user_domain_id=env.get("HTTP_X_USER_DOMAIN_ID"),
             project_domain_id=env.get("HTTP_X_PROJECT_DOMAIN_ID"),
             policy=self._policy,
@@ -118,11 +128,11 @@ def _names(header: str | None) -> frozenset[str]:
     return frozenset(name.strip() for name in (header or "").split(",") if name.strip())
 
 
-def authenticator(conf: cfg.ConfigOpts, policy: Policy) -> Authenticator:
-    """Return the authenticator ``[api] auth_strategy`` names."""
+def authenticator(conf: cfg.ConfigOpts, policy: Policy, *, roles_header: bool = False) -> Authenticator:
+    """Return the authenticator ``[api] auth_strategy`` names; ``roles_header`` is for ``noauth2``, see there."""
     strategy = conf.api.auth_strategy
     if strategy == "noauth2":
-        return NoAuth(policy)
+        return NoAuth(policy, roles_header=roles_header)
     if strategy == "keystone":
         return KeystoneAuth(conf, policy)
     raise errors.Misconfigured(f"[api] auth_strategy: {strategy!r} is neither keystone nor noauth2")

@@ -18,24 +18,37 @@ from nova_lite.storage import Database
 class Client:
     """Speaks to Placement as an administrator, at one microversion unless told otherwise."""
 
-    def __init__(self, client: testing.TestClient, version: str = "1.39", token: str | None = "admin") -> None:
+    def __init__(
+        self,
+        client: testing.TestClient,
+        version: str = "1.39",
+        token: str | None = "admin",
+        roles: str | None = None,
+    ) -> None:
         self._client = client
         self._version = version
         self._token = token
+        self._roles = roles
 
     def at(self, version: str) -> "Client":
         """Return a client that speaks another version."""
-        return Client(self._client, version, self._token)
+        return Client(self._client, version, self._token, self._roles)
 
-    def as_user(self, token: str | None) -> "Client":
-        """Return a client with another token."""
-        return Client(self._client, self._version, token)
+    def as_user(self, token: str | None, roles: str | None = None) -> "Client":
+        """Return a client with another token, and with ``roles`` instead of those it stands for."""
+        return Client(self._client, self._version, token, roles)
+
+    def as_service(self) -> "Client":
+        """Return a client with the roles that services have."""
+        return self.as_user("nova:service", "admin,service")
 
     def call(self, method: str, url: str, body: Any = None, **options: Any) -> testing.Result:
         """Send one request."""
         headers = {"OpenStack-API-Version": f"placement {self._version}"}
         if self._token is not None:
             headers["X-Auth-Token"] = self._token
+        if self._roles is not None:
+            headers["X-Roles"] = self._roles
         headers |= options.pop("headers", {})
         path, _, query = url.partition("?")
         if "raw" in options:

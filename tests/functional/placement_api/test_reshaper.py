@@ -6,6 +6,7 @@ from tests.functional.placement_api.conftest import Client, claim_body
 
 
 def test_story(placement: Client) -> None:
+    placement = placement.as_service()
     root = placement.provider("root", {"VCPU": 4, "VGPU": 2})
     child = placement.provider("child", parent=root)
     consumer = str(uuid.uuid4())
