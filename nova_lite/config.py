@@ -153,6 +153,24 @@ PLACEMENT_OPTS: list[cfg.Opt] = [
         secret=True,
         help="Token sent to a Placement that runs with auth_strategy = noauth2, instead of credentials.",
     ),
+    cfg.IntOpt(
+        "max_allocation_candidates",
+        default=100_000,
+        min=-1,
+        help="Allocation candidates in one answer, whatever its limit; -1 is any number, and any amount of memory.",
+    ),
+    cfg.StrOpt(
+        "allocation_candidates_generation_strategy",
+        default="breadth-first",
+        choices=["breadth-first", "depth-first"],
+        help="Whether trees of providers take turns in giving allocation candidates, so that a limited answer is of as "
+        "many hosts as possible, or give all of theirs before the next tree is looked at.",
+    ),
+    cfg.BoolOpt(
+        "randomize_allocation_candidates",
+        default=False,
+        help="Give allocation candidates in random order instead of oldest hosts first.",
+    ),
 ]
 
 _GROUPS: dict[str, list[cfg.Opt]] = {

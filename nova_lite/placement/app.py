@@ -18,6 +18,7 @@ from nova_lite.placement.handlers import (
     traits,
     usages,
 )
+from nova_lite.placement.handlers.allocation_candidates import Generation
 from nova_lite.placement.microversions import NEGOTIATION
 from nova_lite.placement.reader import Reader
 from nova_lite.placement.repositories import sync
@@ -41,7 +42,7 @@ def build(conf: cfg.ConfigOpts, database: Database) -> web.App:
     app = web.build(api, authenticator(conf, policy, roles_header=True))
     reader = Reader(database, prepare=sync.standard_names)
     app.add_middleware(_Ready(reader))
-    for url, handler in routes(database, reader).items():
+    for url, handler in routes(database, reader, Generation.of(conf)).items():
         app.add_route(url, handler)
     return app
 
@@ -57,7 +58,7 @@ class _Ready:
             self._reader.ready()
 
 
-def routes(database: Database, reader: Reader) -> dict[str, Any]:
+def routes(database: Database, reader: Reader, generation: Generation | None = None) -> dict[str, Any]:
     """Return URL → handler, all there are."""
     providers = ResourceProviderService(database, reader)
     holdings = AllocationService(database, reader)
@@ -77,7 +78,7 @@ def routes(database: Database, reader: Reader) -> dict[str, Any]:
         "/resource_providers/{uuid}/traits": traits.ProviderTraits(providers),
         "/allocations": allocations.ManyAllocations(holdings),
         "/allocations/{uuid}": allocations.ConsumerAllocations(holdings),
-        "/allocation_candidates": allocation_candidates.AllocationCandidates(reader),
+        "/allocation_candidates": allocation_candidates.AllocationCandidates(reader, generation or Generation()),
         "/traits": traits.Traits(providers),
         "/traits/{name}": traits.Trait(providers, trait_names),
         "/usages": usages.TotalUsages(holdings),

@@ -1,6 +1,8 @@
 """Candidates against an oracle that tries everything, on small random forests."""
 
 import itertools
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -196,19 +198,22 @@ def requests(draw: st.DrawFn) -> Request:
     amounts = st.sampled_from([("VCPU",), ("DISK_GB",), CLASSES]).flatmap(
         lambda names: st.fixed_dictionaries({name: st.integers(1, 2) for name in names})
     )
-    suffixes = draw(st.sampled_from([("",), ("", "1"), ("1",), ("1", "2"), ("", "1", "2"), ("", "_X")]))
+    suffixes = draw(
+        st.sampled_from([("",), ("", "1"), ("1",), ("1", "2"), ("", "1", "2"), ("", "_X"), ("1", "2", "3")])
+    )
     groups = [Group(suffix, draw(amounts), draw(filters())) for suffix in suffixes]
     named = [suffix for suffix in suffixes if suffix]
     if named and len(groups) > 1 and draw(st.booleans()):
         # A group without resources: a place for the others to be near to.
         bare = groups[-1]
         groups[-1] = Group(bare.suffix, {}, bare.where)
+    subtrees = draw(st.sampled_from([(), (), (frozenset(named),), (frozenset(named[:2]), frozenset(named[-2:]))]))
     return Request(
         groups=tuple(groups),
         isolate=isolate,
         root_required=draw(st.sampled_from([frozenset[str](), frozenset[str](), frozenset(["CUSTOM_A"])])),
         root_forbidden=draw(st.sampled_from([frozenset[str](), frozenset(["CUSTOM_B"])])),
-        same_subtrees=(frozenset(named),) if bool(named) and draw(st.booleans()) else (),
+        same_subtrees=subtrees if named else (),
         nested=draw(st.sampled_from([True, True, True, False])),
     )
 
@@ -224,6 +229,12 @@ def test_same_ways_as_trying_everything(providers: list[Provider], request: Requ
     limited = [way_of(candidate) for candidate in candidates(replace(request, limit=limit), snapshot)]
     assert len(limited) == min(limit, len(found))
     assert set(limited) <= set(found)
+
+    for other in (
+        candidates(request, snapshot, breadth_first=False),
+        candidates(request, snapshot, shuffled=random.Random(limit)),
+    ):
+        assert Counter(map(way_of, other)) == Counter(found)
 
 
 def test_oracle_examples_are_not_empty() -> None:
