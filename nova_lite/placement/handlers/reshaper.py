@@ -2,10 +2,13 @@
 
 import falcon
 
+from nova_lite import errors
 from nova_lite.placement.handlers.inventories import read_inventory
 from nova_lite.placement.schemas import reshaper as schemas
 from nova_lite.placement.services.allocations import AllocationService, claim
 from nova_lite.web.endpoint import endpoint
+
+_NOT_FOUND = "placement.resource_provider.not_found"
 
 
 class Reshaper:
@@ -25,5 +28,9 @@ class Reshaper:
             )
             for uuid, entry in body["inventories"].items()
         }
-        self._service.reshape(inventories, [claim(uuid, entry) for uuid, entry in body["allocations"].items()])
+        try:
+            self._service.reshape(inventories, [claim(uuid, entry) for uuid, entry in body["allocations"].items()])
+        except errors.NotFound as exc:
+            # The URL is there; what is not is named in the body.
+            raise errors.Invalid(f"inventories: {exc.message}", code=_NOT_FOUND) from exc
         resp.status = falcon.HTTP_204

@@ -13,6 +13,7 @@ _INVENTORIES = keyed(
         {"resource_provider_generation": GENERATION, "inventories": INVENTORIES},
         ("resource_provider_generation", "inventories"),
     ),
+    minimum=1,
 )
 
 

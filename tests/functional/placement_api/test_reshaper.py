@@ -30,4 +30,25 @@ def test_story(placement: Client) -> None:
     assert placement.used(root) == {"VCPU": 1}
     assert placement.used(child) == {"VGPU": 1}
     assert placement.at("1.29").post("/reshaper", {}).status_code == 404
+
+
+def test_what_cannot_be_reshaped(placement: Client) -> None:
+    placement = placement.as_service()
+    root = placement.provider("root", {"VCPU": 4})
+
+    def refused(inventories: dict[str, object]) -> tuple[int, str]:
+        answer = placement.post("/reshaper", {"inventories": inventories, "allocations": {}})
+        return answer.status_code, answer.json["errors"][0]["code"]
+
+    def told(generation: int, **inventories: int) -> dict[str, object]:
+        return {
+            "resource_provider_generation": generation,
+            "inventories": {name: {"total": total} for name, total in inventories.items()},
+        }
+
     assert placement.post("/reshaper", {"inventories": {}}).status_code == 400
+    assert refused({}) == (400, "placement.undefined_code")
+    assert refused({str(uuid.uuid4()): told(0, VCPU=1)}) == (400, "placement.resource_provider.not_found")
+    assert refused({root: told(0, VCPU=1)}) == (409, "placement.concurrent_update")
+    assert refused({root: told(1, NOPE=1)}) == (400, "placement.undefined_code")
+    assert placement.generation(root) == 1

@@ -40,7 +40,7 @@ def differences(ours: Answer, real: Answer, *, full: Answer | None = None) -> li
     elif ours.status >= 400 and (codes(ours), codes(real)) != ([], []) and codes(ours) != codes(real):
         found.append(Problem("code", codes(ours), codes(real)))
     elif (here := normal(ours.document())) != (there := normal(real.document())):
-        found.append(_first("body", here, there))
+        found.append(first_difference("body", here, there))
     return found
 
 
@@ -78,7 +78,7 @@ def _limited(ours: Any, real: Any, full: Any) -> list[Problem]:
         possible.remove(candidate)
     wanted = _summaries(ours, full["provider_summaries"])
     if normal(ours["provider_summaries"]) != normal(wanted):
-        found.append(_first("summaries of limited candidates", ours["provider_summaries"], wanted))
+        found.append(first_difference("summaries of limited candidates", ours["provider_summaries"], wanted))
     return found
 
 
@@ -96,14 +96,14 @@ def _summaries(ours: Any, summaries: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _first(where: str, here: Any, there: Any) -> Problem:
+def first_difference(where: str, here: Any, there: Any) -> Problem:
     """Return the first place in which two documents differ."""
     if isinstance(here, dict) and isinstance(there, dict):
         for name in sorted(set(here) | set(there)):
             if name not in here or name not in there:
                 return Problem(f"{where}.{name}", here.get(name, "absent"), there.get(name, "absent"))
             if here[name] != there[name]:
-                return _first(f"{where}.{name}", here[name], there[name])
+                return first_difference(f"{where}.{name}", here[name], there[name])
     if isinstance(here, list) and isinstance(there, list):
         more = [entry for entry in here if entry not in there]
         less = [entry for entry in there if entry not in here]

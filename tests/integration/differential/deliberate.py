@@ -56,6 +56,27 @@ def _wrong_twice(case: Case) -> bool:
     return case.statuses == (400, 404) and case.request.body is not NOTHING and case.path.count("/") >= 2
 
 
+def _empty_consumer_there(case: Case) -> bool:
+    return case.real.status == 409 and b"expected 0 but got None" in case.real.body
+
+
+def _loose_versions_there(case: Case) -> bool:
+    return case.ours.status == 400 and b"is not a version" in case.ours.body
+
+
+def _version_of_refused(case: Case) -> bool:
+    refused_early = case.real.status in (400, 401, 406) and "openstack-api-version" not in case.real.headers
+    return refused_early and case.problem.what in ("openstack-api-version", "vary")
+
+
+def _other_media_there(case: Case) -> bool:
+    return case.real.status >= 400 and "json" not in case.real.headers.get("content-type", "json")
+
+
+def _strict_tokens(case: Case) -> bool:
+    return case.statuses == (401, 403)
+
+
 DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         "Odd input that the real service answers with 500 is refused with 4xx: the mistake is the client's.",
@@ -70,6 +91,15 @@ DELIBERATE: tuple[Deliberate, ...] = (
         "A malformed body for what does not exist is 400: the body is checked before anything is looked up.",
         _wrong_twice,
     ),
+    Deliberate(
+        "A consumer that holds nothing does not exist. The real service keeps an empty one after a claim it refused or "
+        "a claim of nothing, and then refuses the first real claim.",
+        _empty_consumer_there,
+    ),
+    Deliberate("A version is written in one way: 01.5, 1.05 or nothing at all is 400.", _loose_versions_there),
+    Deliberate("Refusals of a version or a token carry the lowest version, as every answer does.", _version_of_refused),
+    Deliberate("Errors are JSON, whatever Accept says.", _other_media_there),
+    Deliberate("Without Keystone a token is USER or USER:PROJECT; anything else is 401.", _strict_tokens),
 )
 
 

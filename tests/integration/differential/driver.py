@@ -1,7 +1,6 @@
 """Sends stories to two Placements at once and collects in what their answers differ."""
 
 import http.client
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.integration.differential.answers import Answer, normal
-from tests.integration.differential.comparing import Problem, differences, without_limit
+from tests.integration.differential.comparing import Problem, differences, first_difference, without_limit
 from tests.integration.differential.deliberate import is_deliberate
 from tests.integration.differential.names import Names
 from tests.integration.differential.requests import ConsumerGeneration, ProviderGeneration, Request
@@ -157,8 +156,4 @@ class Pair:
         ours = beside.result()
         for url in sorted(set(ours) | set(real)):
             if ours.get(url) != real.get(url):
-                yield Difference(story, None, [Problem(url, _shown(ours.get(url)), _shown(real.get(url)))])
-
-
-def _shown(document: Any) -> str:
-    return json.dumps(document, sort_keys=True)[:2000]
+                yield Difference(story, None, [first_difference(url, ours.get(url), real.get(url))])

@@ -19,6 +19,8 @@ class Names:
     aggregates: tuple[str, ...]
     #: A UUID that nothing has.
     nobody: str
+    #: The providers that the world begins with; the others may come later.
+    made: tuple[str, ...] = ()
     custom_classes: tuple[str, ...] = ("CUSTOM_GPU", "CUSTOM_BW_1")
     custom_traits: tuple[str, ...] = ("CUSTOM_RED", "CUSTOM_BLUE", "CUSTOM_0")
     projects: tuple[str, ...] = ("project-1", "project-2")

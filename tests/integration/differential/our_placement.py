@@ -15,10 +15,9 @@ class OurPlacement:
     name = "our-placement"
     database = "our_placement"
 
-    def __init__(self, site: Site, mariadb: MariaDB, *, options: str = "") -> None:
+    def __init__(self, site: Site, mariadb: MariaDB) -> None:
         self._site = site
         self._mariadb = mariadb
-        self._options = options
         self.port = site.port(self.name)
         self.url = f"http://{ADDRESS}:{self.port}"
 
@@ -56,6 +55,5 @@ state_path = {self._site.folder("data", self.name)}
 auth_strategy = noauth2
 [placement_database]
 connection = {self._mariadb.url(self.database)}
-{self._options}
 """
         return self._site.write(text, "etc", f"{self.name}.conf")

@@ -30,7 +30,10 @@ Known = Callable[[ProviderGeneration | ConsumerGeneration], int | None]
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent to both. A ``body`` of bytes goes out as it is, anything else as JSON."""
+    """What is sent to both. A ``body`` of bytes goes out as it is, anything else as JSON.
+
+    The token ``admin`` has the role of services too, as reshapes want it.
+    """
 
     method: str
     path: str
@@ -54,6 +57,7 @@ class Request:
         headers = {} if self.version is None else {"OpenStack-API-Version": f"placement {self.version}"}
         if self.token is not None:
             headers["X-Auth-Token"] = self.token
+            headers["X-Roles"] = "admin,service" if self.token == "admin" else ""
         if self.body is not NOTHING:
             headers["Content-Type"] = "application/json"
         headers |= self.headers

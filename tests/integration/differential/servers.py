@@ -7,18 +7,13 @@ from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.real_placement import RealPlacement
 from tests.integration.stack.site import Site
 
-#: A reshape is for services alone, and without Keystone nobody is one. So the administrator may, in both.
-_POLICY = '"placement:reshaper:reshape": "role:admin"\n'
-
 
 class Servers:
     """The two servers and the pair that speaks to them."""
 
     def __init__(self, site: Site, mariadb: MariaDB) -> None:
-        policy = site.write(_POLICY, "etc", "differential-policy.yaml")
-        options = f"[oslo_policy]\npolicy_file = {policy}"
-        self._ours = OurPlacement(site, mariadb, options=options)
-        self._real = RealPlacement(site, mariadb, options=options)
+        self._ours = OurPlacement(site, mariadb)
+        self._real = RealPlacement(site, mariadb)
         self.pair = Pair(Server(self._ours.url), Server(self._real.url))
 
     def start(self) -> None:

@@ -52,7 +52,7 @@ def tell(seed: int) -> Story:
     plot = list(_PLOTS)[seed % len(_PLOTS)]
     shape = worlds.SHAPES[seed // len(_PLOTS) % len(worlds.SHAPES)]
     names = draw(rng)
-    requests = worlds.build(rng, names, shape)
+    names, requests = worlds.build(rng, names, shape)
     chosen, length, badness = _PLOTS[plot]
     for _ in range(length):
         request = rng.choice(chosen)(rng, names)

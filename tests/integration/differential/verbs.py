@@ -151,9 +151,9 @@ def delete_allocations(rng: random.Random, names: Names) -> Request:
 
 def holding(rng: random.Random, names: Names, consumer: str, minor: int) -> dict[str, Any]:
     """Return what a consumer is to hold, as the body of 1.``minor`` tells it."""
-    count = rng.choice((0, 1, 1, 1, 1, 2, 2, 3)) if minor >= 13 else rng.choice((1, 1, 2))
-    wanted = {provider: amounts(rng, names.classes) for provider in rng.sample(names.providers, count)}
-    if rng.random() < 0.03:
+    count = 0 if minor >= 13 and rng.random() < 0.06 else min(rng.choice((1, 1, 1, 2, 2, 3)), len(names.made))
+    wanted = {provider: amounts(rng, names.classes) for provider in rng.sample(names.made, count)}
+    if rng.random() < 0.02:
         wanted[names.nobody] = amounts(rng, names.classes)
     if minor < 12:
         body: dict[str, Any] = {
@@ -186,7 +186,7 @@ def reshape(rng: random.Random, names: Names) -> Request:
             "resource_provider_generation": _generation(rng, provider),
             "inventories": {name: inventory(rng) for name in rng.sample(names.classes, rng.choice((0, 1, 2, 3)))},
         }
-        for provider in rng.sample(names.providers[:5], rng.choice((1, 1, 2, 2, 3)))
+        for provider in rng.sample(names.made, min(len(names.made), rng.choice((1, 1, 2, 2, 3))))
     }
     if rng.random() < 0.05:
         inventories[names.nobody] = {"resource_provider_generation": 0, "inventories": {}}

@@ -1,6 +1,7 @@
 """Small random clouds, as the requests that make them: flat, nested, sharing, and all of it at once. Pure."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from tests.integration.differential.names import SHARING, Names
@@ -25,8 +26,8 @@ def inventory(rng: random.Random) -> dict[str, Any]:
     return fields
 
 
-def build(rng: random.Random, names: Names, shape: str) -> list[Request]:
-    """Return the requests that make a cloud of one ``shape``, at versions at which they are good."""
+def build(rng: random.Random, names: Names, shape: str) -> tuple[Names, list[Request]]:
+    """Return the requests that make a cloud of one ``shape``, all of them good, and the names with what is made."""
     requests = [Request("PUT", f"/resource_classes/{name}") for name in names.custom_classes]
     requests += [Request("PUT", f"/traits/{name}") for name in names.custom_traits]
     parents = _tree(rng, names, shape)
@@ -39,7 +40,7 @@ def build(rng: random.Random, names: Names, shape: str) -> list[Request]:
         requests += _furnished(rng, names, provider, shares=provider in sharers)
     for consumer in names.consumers[: rng.randint(0, 4)]:
         requests.append(claim(rng, names, consumer, list(parents)))
-    return requests
+    return replace(names, made=tuple(parents)), requests
 
 
 def _tree(rng: random.Random, names: Names, shape: str) -> dict[str, str | None]:
