@@ -192,10 +192,10 @@ class PlacementClient:
         try:
             response = self._http.request(path, method, raise_exc=False, **options)
         except ks_errors.ClientException as exc:
-            raise errors.Unavailable("Placement does not answer.", cause=str(exc)) from exc
+            raise errors.Unavailable("Placement does not answer.", cause=str(exc), is_named=True) from exc
         if response.status_code >= 500:
             raise errors.Unavailable(
-                "Placement does not answer.", status=response.status_code, body=response.text[:500]
+                "Placement does not answer.", status=response.status_code, body=response.text[:500], is_named=True
             )
         if response.status_code not in allow:
             raise errors.NovaLiteError(

@@ -1,12 +1,15 @@
 """The installation a command works on: its configuration, and the databases and bus that it names."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import oslo_messaging
+from keystoneauth1 import exceptions as ks_errors
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.clients.placement import PlacementClient
 from nova_lite.cmd.output import masked_connection, one_line
 from nova_lite.storage import Database
 
@@ -26,6 +29,10 @@ class Installation:
             )
         return connection
 
+    def has(self, group: str) -> bool:
+        """Return whether ``[group] connection`` is set."""
+        return bool(self._conf[group].connection)
+
     @property
     def transport_url(self) -> str | None:
         """Return ``[DEFAULT] transport_url``, or None when it is not set."""
@@ -39,6 +46,15 @@ class Installation:
         """Yield the API database."""
         with opened("API database", self.connection("api_database")) as database:
             yield database
+
+    def placement(self) -> PlacementClient:
+        """Return a client of the Placement API that ``[placement]`` describes."""
+        # That it tries again is nothing operators need to read; that it failed is told once.
+        logging.getLogger("keystoneauth").setLevel(logging.ERROR)
+        try:
+            return PlacementClient(self._conf)
+        except ks_errors.ClientException as exc:
+            raise errors.Misconfigured(f"The credentials in [placement] cannot be used: {exc}") from exc
 
 
 @contextlib.contextmanager

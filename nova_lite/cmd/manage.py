@@ -1,7 +1,7 @@
 """``nova-lite-manage``: what operators do to an installation by hand.
 
-One module a command group: ``manage_databases`` and ``manage_cells``. Exit codes are an interface that automation
-depends on: 0 done, 1 failed; what else a command returns is in its help. 255 is a bug.
+One module a command group: ``manage_databases``, ``manage_cells``, ``manage_placement``. Exit codes are an
+interface that automation depends on: 0 done, 1 failed; what else a command returns is in its help. 255 is a bug.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 
 from nova_lite import config, errors
-from nova_lite.cmd import manage_cells, manage_databases
+from nova_lite.cmd import manage_cells, manage_databases, manage_placement
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import one_line
 
@@ -21,12 +21,16 @@ PROG = "nova-lite-manage"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    arguments = parser().parse_args(argv)
+    top = parser()
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:
+        # Each command's own parser knows with which code it refuses.
+        getattr(arguments, "parser", top).error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         conf = config.load(_config_arguments(arguments), prog=PROG)
         return int(arguments.run(Installation(conf), arguments))
     except errors.NovaLiteError as exc:
-        return _failed(exc.message, exc.facts.get("cause"))
+        return _failed(exc.message, exc.facts.get("cause") or exc.facts.get("body"))
     except cfg.Error as exc:
         return _failed(f"The configuration cannot be used: {exc}")
     except KeyboardInterrupt:
@@ -52,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     categories = top.add_subparsers(title="categories", metavar="CATEGORY", required=True)
     manage_databases.add_commands(categories)
     manage_cells.add_commands(categories)
+    manage_placement.add_commands(categories)
     return top
 
 

@@ -1,0 +1,94 @@
+"""``placement``: what the databases and Placement must agree on. The rules: ``cells/``, ``scheduler/healing.py``, …
+
+These commands return 127 for a wrong command line: 2 means something of its own here.
+"""
+
+import argparse
+import uuid as uuids
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from nova_lite.cmd import manage_audit
+from nova_lite.cmd.installation import Installation
+from nova_lite.cmd.output import FORMATS
+
+BAD_USAGE = 127
+
+Run = Callable[[Installation, argparse.Namespace], int]
+
+
+class _Paragraphs(argparse.HelpFormatter):
+    """Keeps the paragraphs of a description apart."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(_Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses with the code these commands are known to refuse with."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage()
+        self.exit(BAD_USAGE, f"{self.prog}: error: {message}\n")
+
+
+def add_commands(categories: Any) -> None:
+    """Add the category."""
+    commands = categories.add_parser("placement", help="allocations, and the books of Placement").add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    _add_audit(commands)
+
+
+def _add_audit(commands: Any) -> None:
+    command = _command(
+        commands,
+        "audit",
+        manage_audit.run,
+        "find allocations that belong to nobody, and contradictions in Placement's database",
+        description="Looks for orphaned allocations: their consumer is no live server of any cell, and none that is "
+        "being made or worked on. Asks Placement over HTTP; needs [api_database] and [placement]. Every orphan is "
+        "looked at twice, and one whose cell does not answer is not judged.\n\n"
+        "Looks for books that contradict themselves: counters, inventories, consumers, trees. Needs "
+        "[placement_database]. 'over' in the result is no contradiction: inventory was shrunk below what is in use.\n\n"
+        "What is not configured here is left out, and said. May run beside any load, twice at once, and again.\n\n"
+        "Example: nova-lite-manage placement audit --delete --repair",
+        epilog="Exit codes: 0 nothing is wrong; 1 failed, or some allocations could not be judged; 3 orphaned "
+        "allocations were found, and are still there; 4 all that was found was deleted or repaired; 5 the books of "
+        "Placement contradict themselves, and still do; 127 the command line is wrong, or there is no such provider.",
+    )
+    command.add_argument("--delete", action="store_true", help="delete the orphaned allocations, of each consumer all")
+    command.add_argument(
+        "--repair",
+        action="store_true",
+        help="recount wrong counters and drop consumers that hold nothing; other contradictions are only told",
+    )
+    command.add_argument(
+        "--resource_provider",
+        "--resource-provider",
+        metavar="UUID",
+        type=uuid,
+        help="look at this resource provider only",
+    )
+    _add_verbose(command, "name the allocations that could not be judged, and those of others")
+    add_format(command)
+
+
+def _command(commands: Any, name: str, run: Run, about: str, *, description: str, epilog: str) -> Any:
+    command = commands.add_parser(name, help=about, description=description, epilog=epilog, formatter_class=_Paragraphs)
+    command.set_defaults(run=run, parser=command)
+    return command
+
+
+def _add_verbose(command: argparse.ArgumentParser, help_text: str) -> None:
+    command.add_argument("--verbose", action="store_true", help=help_text)
+
+
+def add_format(command: argparse.ArgumentParser) -> None:
+    """Let the user choose how the result is printed."""
+    command.add_argument("-f", "--format", choices=FORMATS, default="table", help="output format, by default table")
+
+
+def uuid(text: str) -> str:
+    """Return a UUID in its canonical form; argparse tells the user when it is none."""
+    return str(uuids.UUID(text))
