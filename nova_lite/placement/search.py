@@ -105,6 +105,8 @@ class _Stepper:
         ]
         self._still_met = self._met_by_the_rest()
         self._still_wanted = self._subtrees_after()
+        self._still_alone = self._alone_after()
+        self._still_asked = self._asked_after()
 
     def _met_by_the_rest(self) -> list[int]:
         """Return for each depth which trait conditions the points after it could meet."""
@@ -127,14 +129,44 @@ class _Stepper:
             after[depth - 1] = [later or n in self._memberships[depth] for n, later in enumerate(after[depth])]
         return after
 
+    def _alone_after(self) -> list[tuple[int, int]]:
+        """Return for each depth how many points after it tolerate nobody beside them, and all their places."""
+        after = [(0, 0)] * len(self._problem.points)
+        for depth in range(len(after) - 1, 0, -1):
+            count, places = after[depth]
+            point = self._problem.points[depth]
+            if self._is_alone(point):
+                count += 1
+                for place in point.places:
+                    places |= 1 << place
+            after[depth - 1] = (count, places)
+        return after
+
+    def _asked_after(self) -> list[dict[str, int]]:
+        """Return for each depth how much of each crowded class the points after it ask for."""
+        after: list[dict[str, int]] = [{} for _ in self._problem.points]
+        for depth in range(len(after) - 1, 0, -1):
+            asked = dict(after[depth])
+            for name, amount in self._problem.points[depth].resources.items():
+                if name in self._offsets:
+                    asked[name] = asked.get(name, 0) + amount
+            after[depth - 1] = asked
+        return after
+
+    def _is_alone(self, point: Point) -> bool:
+        return self._problem.isolate and bool(point.suffix) and bool(point.resources)
+
     def __call__(self, state: _State, depth: int, place: int) -> _State | None:
         problem, point = self._problem, self._problem.points[depth]
         isolated, chosen, met, left, subtrees = state
         bit = 1 << place
-        if problem.isolate and point.suffix and point.resources:
+        if problem.isolate and self._is_alone(point):
             if isolated & bit:
                 return None
             isolated |= bit
+            count, places = self._still_alone[depth]
+            if (places & ~isolated).bit_count() < count:
+                return None
         if problem.rivals is not None:
             if chosen & problem.rivals[place]:
                 return None
@@ -146,7 +178,7 @@ class _Stepper:
                 return None
         if self._offsets:
             taken = self._take(left, point, place)
-            if taken is None:
+            if taken is None or not self._enough(taken, depth):
                 return None
             left = taken
         if self._memberships[depth]:
@@ -165,6 +197,13 @@ class _Stepper:
                     return None
                 left = (*left[:at], left[at] - amount, *left[at + 1 :])
         return left
+
+    def _enough(self, left: tuple[int, ...], depth: int) -> bool:
+        """Return whether all that is left could do for the points after ``depth``, wherever it is."""
+        return all(
+            sum(left[self._offsets[name] : self._offsets[name] + len(self._problem.above)]) >= asked
+            for name, asked in self._still_asked[depth].items()
+        )
 
     def _narrow(
         self, subtrees: tuple[tuple[int, int], ...], depth: int, place: int

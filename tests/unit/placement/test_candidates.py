@@ -262,11 +262,19 @@ def wide_tree(children: int, units: int) -> Snapshot:
 
 
 def test_wide_tree_with_no_way_ends_soon() -> None:
-    """Nine isolated groups over eight children: a plain search would go through half a million dead ends."""
-    groups = tuple(Group(str(number), {"VF": 1}) for number in range(9))
-    snapshot = wide_tree(children=8, units=1)
+    """Thirty-one groups over thirty children: a plain search would never come back from the dead ends."""
+    groups = tuple(Group(str(number), {"VF": 1}) for number in range(31))
+    snapshot = wide_tree(children=30, units=1)
     assert list(candidates(Request(groups, isolate=True), snapshot)) == []
     assert list(candidates(Request(groups, isolate=False), snapshot)) == []
+
+
+def test_as_many_groups_as_a_query_can_name() -> None:
+    """The search does not recurse: a thousand groups are no deeper than one."""
+    groups = tuple(Group(str(number), {"VF": 1}) for number in range(1000))
+    [candidate] = candidates(Request(groups, limit=1), wide_tree(children=1, units=1000))
+    assert candidate.allocations == {"child-2": {"VF": 1000}}
+    assert len(candidate.mappings) == 1000
 
 
 def test_limit_is_reached_with_many_trees() -> None:
