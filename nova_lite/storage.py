@@ -2,12 +2,16 @@
 
 What the rows mean lives in ``db/`` and ``placement/``. An engine is made on first use, never at import,
 so that a WSGI server may fork after loading the application.
+
+Connections are in the driver's autocommit mode: whoever writes begins a transaction, whoever only reads needs none,
+and so a read costs one message there and back.
 """
 
 import contextlib
 import functools
 import os
 import random
+import select
 import sqlite3
 import threading
 import time
@@ -27,13 +31,35 @@ from nova_lite import errors
 
 P = ParamSpec("P")
 T = TypeVar("T")
+#: What repositories execute their statements on.
+Handle = sa.Connection | Session
 
-#: Driver error numbers that mean "run the transaction again": MySQL deadlock and lock wait timeout.
+#: Driver error numbers that mean "run the transaction again": MySQL deadlock, lock wait timeout, row changed since.
 _MYSQL_RETRY = {1205, 1213, 1020}
-#: PostgreSQL SQLSTATEs: serialization failure, deadlock detected.
-_POSTGRESQL_RETRY = {"40001", "40P01"}
+#: PostgreSQL SQLSTATEs: serialization failure, deadlock detected, lock wait timeout.
+_POSTGRESQL_RETRY = {"40001", "40P01", "55P03"}
 #: Attempts at one transaction before the conflict is reported.
 _MAX_ATTEMPTS = 12
+#: No attempt begins later than this after the first.
+_PATIENCE_S = 30.0
+#: How long a statement waits for a row that another transaction has locked.
+_LOCK_WAIT_S = 10
+#: A pooled connection that was used this short a time ago is not asked whether it still lives.
+_TRUSTED_S = 5.0
+#: The server's word, in each of its answers to PyMySQL, that a transaction is open.
+_MYSQL_IN_TRANSACTION = 1
+#: Execution option: what a connection is for. READ and GLANCE read by single statements (SQLite: READ at one moment),
+#: STILL reads at one moment everywhere; ANY is whatever its user begins.
+_PURPOSE = "nova_lite_purpose"
+_READ, _GLANCE, _STILL, _WRITE, _ANY = "read", "glance", "still", "write", ""
+#: How a transaction that sees one moment begins on each server.
+_BEGIN_STILL = {
+    "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
+    "mysql": (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    ),
+}
 #: Attempts at switching a new SQLite file to its write-ahead log, a hundredth of a second apart.
 _MAX_SWITCHES = 500
 
@@ -78,11 +104,20 @@ def checked_url(connection: str) -> URL:
     return url
 
 
+class TryAgain(errors.Unavailable):
+    """What a transaction had found was changed under its feet: it is undone, and may well succeed when run again."""
+
+
+class LostCommit(errors.Unavailable):
+    """The connection died while committing: the transaction may have happened or not."""
+
+
 class Database:
     """One database: opens its engine on first use, again after a fork, and hands out transactions.
 
-    ``reader()`` and ``writer()`` yield a Session whose block is one transaction. A lost connection, a deadlock or
-    a refused connect surfaces as Unavailable; ``retried`` runs a whole function again for those that pass at once.
+    ``reader()`` and ``writer()`` yield a Session, ``reading()`` and ``writing()`` a plain Connection, which is cheaper.
+    A block that writes is one transaction. A lost connection, a deadlock or a refused connect surfaces as Unavailable;
+    ``retried`` runs a whole function again for those that pass at once.
     """
 
     def __init__(self, connection: str, *, pool_size: int = 10, connect_timeout_s: float = 5.0) -> None:
@@ -90,7 +125,8 @@ class Database:
         self._pool_size = pool_size
         self._connect_timeout_s = connect_timeout_s
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
+        #: Purpose → engine; all share one pool, and differ in how their connections begin.
+        self._engines: dict[str, Engine] = {}
         self._pid = 0
 
     @property
@@ -99,56 +135,77 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        if self._engine is None or self._pid != os.getpid():
+        return self._engine_to(_ANY)
+
+    def _engine_to(self, purpose: str) -> Engine:
+        if not self._engines or self._pid != os.getpid():
             with self._lock:
-                if self._engine is None or self._pid != os.getpid():
-                    self._engine = self._new_engine()
+                if not self._engines or self._pid != os.getpid():
+                    engine = self._new_engine()
+                    chosen = (_READ, _GLANCE, _STILL, _WRITE)
+                    purposes = {name: engine.execution_options(**{_PURPOSE: name}) for name in chosen}
+                    self._engines = {_ANY: engine, **purposes}
                     self._pid = os.getpid()
-        return self._engine
+        return self._engines[purpose]
 
     def _new_engine(self) -> Engine:
+        options: dict[str, Any] = {
+            "hide_parameters": True,  # rows hold secrets, and errors are logged
+            "pool_size": self._pool_size,
+            "max_overflow": 40,
+        }
         if self.is_sqlite:
-            engine = sa.create_engine(
-                self.url,
-                hide_parameters=True,  # rows hold secrets, and errors are logged
-                connect_args={"timeout": 30, "check_same_thread": False},
-                pool_size=self._pool_size,
-                max_overflow=40,
-            )
+            args: dict[str, object] = {"timeout": 30, "check_same_thread": False}
+            engine = sa.create_engine(self.url, connect_args=args, **options)
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        args: dict[str, object] = {"connect_timeout": max(1, int(self._connect_timeout_s))}
-        options: dict[str, Any] = {}
+        args = {"autocommit": True, "connect_timeout": max(1, int(self._connect_timeout_s))}
         if self.url.get_backend_name() in ("mysql", "mariadb"):
             args |= {"charset": "utf8mb4", "read_timeout": 60, "write_timeout": 60}
-            # Writers lock the rows they count on; under REPEATABLE READ each would see its first snapshot instead.
-            options["isolation_level"] = "READ COMMITTED"
-        return sa.create_engine(
-            self.url,
-            hide_parameters=True,
-            connect_args=args,
-            pool_size=self._pool_size,
-            max_overflow=40,
-            pool_timeout=10,
-            pool_recycle=1800,
-            pool_pre_ping=True,
-            **options,
-        )
+        engine = sa.create_engine(self.url, connect_args=args, pool_timeout=10, pool_recycle=1800, **options)
+        event.listen(engine, "connect", _tune_mysql if "read_timeout" in args else _tune_postgresql)
+        event.listen(engine, "begin", _begin_on_server)
+        event.listen(engine, "checkout", _PulseCheck(engine))
+        event.listen(engine, "checkin", _note_return)
+        _roll_back_only_what_is_open(engine)
+        return engine
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[Session]:
         """Yield a Session for reads; nothing it does is kept."""
-        with _translated(), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+        with _translated(), Session(self._engine_to(_READ), expire_on_commit=False, autoflush=False) as session:
             yield session
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Yield a Connection for reads of which each sees its own moment."""
+        with _translated(), self._engine_to(_GLANCE).connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """Yield a Connection for reads that all see one moment: that of the first."""
+        with _translated(), self._engine_to(_STILL).connect() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[Session]:
         """Yield a Session inside one transaction, committed when the block ends well, else rolled back."""
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={"nova_lite_write": True})
+        with _translated(), Session(self._engine_to(_WRITE), expire_on_commit=False) as session:
+            session.connection()
             yield session
-            session.commit()
+            with _told_when_lost():
+                session.commit()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Yield a Connection inside one transaction, committed when the block ends well, else rolled back."""
+        with _translated(), self._engine_to(_WRITE).connect() as connection:
+            connection.begin()
+            yield connection
+            with _told_when_lost():
+                connection.commit()
 
     def ping(self) -> float:
         """Return the database's clock in seconds since 1970; raises Unavailable when it does not answer."""
@@ -158,9 +215,12 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         with self._lock:
-            if self._engine is not None and self._pid == os.getpid():
-                self._engine.dispose()
-            self._engine = None
+            if self._engines and self._pid == os.getpid():
+                self._engines[_ANY].dispose()
+            self._engines = {}
+
+
+# -- connections
 
 
 def _tune_sqlite(connection: Any, record: object) -> None:
@@ -189,8 +249,85 @@ def _write_ahead(cursor: Any) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     """Begin writers with the write lock in hand: SQLite cannot upgrade a read transaction safely."""
-    is_writer = connection.get_execution_options().get("nova_lite_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+    purpose = connection.get_execution_options().get(_PURPOSE)
+    if purpose != _GLANCE:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if purpose == _WRITE else "BEGIN")
+
+
+def _tune_mysql(connection: Any, record: object) -> None:
+    """Prepare a fresh MySQL or MariaDB connection.
+
+    Writers lock the rows they count on; under REPEATABLE READ each would see its first snapshot instead.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        # MySQL would cut collected strings (sa.aggregate_strings) at 1024 bytes.
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT_S}, group_concat_max_len = 16777216")
+
+
+def _tune_postgresql(connection: Any, record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION lock_timeout = '{_LOCK_WAIT_S}s'")
+
+
+def _begin_on_server(connection: sa.Connection) -> None:
+    """Begin a transaction, unless the connection is to read: then each statement is one by itself."""
+    purpose = connection.get_execution_options().get(_PURPOSE)
+    if purpose == _STILL:
+        for statement in _BEGIN_STILL["postgresql" if connection.dialect.name == "postgresql" else "mysql"]:
+            connection.exec_driver_sql(statement)
+    elif purpose not in (_READ, _GLANCE):
+        connection.exec_driver_sql("BEGIN")
+
+
+def _roll_back_only_what_is_open(engine: Engine) -> None:
+    """Save the ROLLBACK that PyMySQL would send on each return to the pool, even when no transaction is open."""
+    roll_back = engine.dialect.do_rollback
+
+    def when_open(connection: Any) -> None:
+        if getattr(connection, "server_status", _MYSQL_IN_TRANSACTION) & _MYSQL_IN_TRANSACTION:
+            roll_back(connection)
+
+    engine.dialect.do_rollback = when_open  # type: ignore[assignment, method-assign]
+
+
+class _PulseCheck:
+    """Sees to it that a pooled connection lives before it is used again, without a message where that can be told.
+
+    A server that was stopped or killed has closed its side, which the kernel knows; it also says so where a server
+    has sent a last word. Only then, or after a longer rest, is the server asked.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._dialect = engine.dialect
+
+    def __call__(self, connection: Any, record: Any, proxy: object) -> None:
+        returned_at = record.info.get("returned_at")
+        if returned_at is None or (time.monotonic() - returned_at < _TRUSTED_S and not _has_news(connection)):
+            return
+        try:
+            self._dialect.do_ping(connection)
+        except self._dialect.loaded_dbapi.Error as exc:
+            raise sa.exc.InvalidatePoolError from exc
+
+
+def _note_return(connection: object, record: Any) -> None:
+    record.info["returned_at"] = time.monotonic()
+
+
+def _has_news(connection: Any) -> bool:
+    """Return whether the server has closed an idle connection or sent something on it; True where nobody can tell."""
+    if not hasattr(select, "poll"):  # eventlet takes it away
+        return True
+    channel = getattr(connection, "_sock", connection)
+    if not hasattr(channel, "fileno"):
+        return True
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+# -- errors
 
 
 @contextlib.contextmanager
@@ -208,10 +345,23 @@ def _translated() -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def _told_when_lost() -> Iterator[None]:
+    """Turn a connection that dies while it commits into LostCommit."""
+    try:
+        yield
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise LostCommit("The database does not answer.", cause=str(exc.orig)) from exc
+        raise
+
+
 def is_retryable(exc: BaseException) -> bool:
-    """Return whether ``exc`` is a deadlock, a serialization failure or a busy SQLite file."""
+    """Return whether ``exc`` is a deadlock, a serialization failure, a busy SQLite file, or TryAgain."""
     cause: BaseException | None = exc
     while cause is not None:
+        if isinstance(cause, TryAgain):
+            return True
         if isinstance(cause, DBAPIError):
             orig: Any = cause.orig
             if getattr(orig, "sqlstate", None) in _POSTGRESQL_RETRY:
@@ -233,11 +383,12 @@ def retried(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        began = time.monotonic()
         for attempt in range(1, _MAX_ATTEMPTS):
             try:
                 return function(*args, **kwargs)
             except errors.Unavailable as exc:
-                if not is_retryable(exc):
+                if not is_retryable(exc) or time.monotonic() - began > _PATIENCE_S:
                     raise
                 time.sleep(random.uniform(0, 0.004 * 2 ** min(attempt, 6)))
         return function(*args, **kwargs)

@@ -3,6 +3,8 @@
 Types are chosen to be the same thing on SQLite, MariaDB and PostgreSQL. Times are seconds since 1970.
 """
 
+from typing import cast
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -124,3 +126,15 @@ class ChangeRow(Base):
     seq: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     provider_id: Mapped[int] = mapped_column(BigId)
     kind: Mapped[int] = mapped_column(sa.SmallInteger)
+
+
+# The same as plain tables, for statements that neither need nor make objects.
+CLASSES = cast(sa.Table, ResourceClassRow.__table__)
+TRAITS = cast(sa.Table, TraitRow.__table__)
+PROVIDERS = cast(sa.Table, ProviderRow.__table__)
+INVENTORIES = cast(sa.Table, InventoryRow.__table__)
+PROVIDER_TRAITS = cast(sa.Table, ProviderTraitRow.__table__)
+PROVIDER_AGGREGATES = cast(sa.Table, ProviderAggregateRow.__table__)
+CONSUMERS = cast(sa.Table, ConsumerRow.__table__)
+ALLOCATIONS = cast(sa.Table, AllocationRow.__table__)
+CHANGES = cast(sa.Table, ChangeRow.__table__)
