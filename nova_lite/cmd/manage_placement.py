@@ -8,7 +8,7 @@ import uuid as uuids
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from nova_lite.cmd import manage_audit
+from nova_lite.cmd import manage_audit, manage_healing
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import FORMATS
 
@@ -38,6 +38,7 @@ def add_commands(categories: Any) -> None:
         title="commands", metavar="COMMAND", required=True, parser_class=_Parser
     )
     _add_audit(commands)
+    _add_healing(commands)
 
 
 def _add_audit(commands: Any) -> None:
@@ -71,6 +72,47 @@ def _add_audit(commands: Any) -> None:
         help="look at this resource provider only",
     )
     _add_verbose(command, "name the allocations that could not be judged, and those of others")
+    add_format(command)
+
+
+def _add_healing(commands: Any) -> None:
+    command = _command(
+        commands,
+        "heal_allocations",
+        manage_healing.run,
+        "make the allocations that servers lack",
+        description="Looks at every live server that is on a host, in each cell but cell0, and makes the allocations "
+        "it lacks, as the scheduler would have made them for its flavor; allocations in the name of another project or "
+        "user are put into its own. Needs [api_database] and [placement].\n\n"
+        "Servers that something is being done to are skipped, and said. One that fails does not keep the others from "
+        "being healed. May run beside any load, twice at once, and again after it was stopped: who is healed needs "
+        "nothing any more.\n\n"
+        "Left out, because servers have none of it yet: ports that take bandwidth (so codes 5, 6 and 7 are never "
+        "returned), and migrations.\n\n"
+        "Example: nova-lite-manage placement heal_allocations --dry-run --verbose",
+        epilog="Exit codes: 0 all were healed that needed it; 1 --max-count was reached, there may be more; 2 the "
+        "compute node of a server is not known in its cell; 3 Placement refused the allocations of a server, and the table "
+        "says why; 4 nothing was written, for nothing needed it or --dry-run was given; 127 the command line is wrong, or there "
+        "is no such server or cell; 255 a database or Placement does not answer.",
+    )
+    command.add_argument(
+        "--max-count", "--max_count", metavar="N", type=int, help="stop after N servers that needed healing"
+    )
+    command.add_argument("--dry-run", "--dry_run", action="store_true", help="tell what would be done, and do nothing")
+    command.add_argument("--instance", metavar="UUID", type=uuid, help="look at this server only")
+    command.add_argument("--cell", metavar="UUID", type=uuid, help="look at the servers of this cell only")
+    command.add_argument(
+        "--skip-port-allocations",
+        "--skip_port_allocations",
+        action="store_true",
+        help="leave ports out; they are never looked at yet, so this changes nothing",
+    )
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="with --instance: overwrite what the server holds where that is not what its flavor takes",
+    )
+    _add_verbose(command, "list the servers that needed nothing, too")
     add_format(command)
 
 

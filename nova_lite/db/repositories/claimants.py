@@ -1,12 +1,14 @@
 """Who may hold something in Placement: what the API database and a cell's say of consumers' UUIDs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import ApiWorkflowRow, InstanceMappingRow
-from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
+from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow
+from nova_lite.model.flavor import Flavor
 from nova_lite.model.workflow import OPEN
 
 
@@ -30,3 +32,59 @@ def living(session: Session, uuids: Sequence[str]) -> set[str]:
     return set(
         session.scalars(sa.select(InstanceRow.uuid).where(InstanceRow.uuid.in_(uuids), InstanceRow.deleted.is_(False)))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """What decides on the claim of a live instance that is on a host; ``row_id`` is where the next page begins.
+
+    ``busy_with`` is what is being done to it; ``has_node`` says whether the cell knows its compute node.
+    """
+
+    row_id: int
+    uuid: str
+    project_id: str
+    user_id: str
+    node: str
+    flavor: Flavor
+    busy_with: str | None
+    has_node: bool
+
+
+def page(session: Session, *, after: int, limit: int) -> list[Claimant]:
+    """Return this cell's next ``limit`` live instances on hosts, behind row ``after``."""
+    return _claimants(session, InstanceRow.id > after, limit=limit)
+
+
+def one(session: Session, uuid: str) -> Claimant | None:
+    """Return an instance, or None when it does not live here or is on no host."""
+    found = _claimants(session, InstanceRow.uuid == uuid, limit=1)
+    return found[0] if found else None
+
+
+def _claimants(session: Session, condition: sa.ColumnElement[bool], *, limit: int) -> list[Claimant]:
+    work = (
+        sa.select(sa.func.min(CellWorkflowRow.kind))
+        .where(CellWorkflowRow.subject == InstanceRow.uuid, CellWorkflowRow.status.in_(OPEN))
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        sa.select(
+            InstanceRow.id,
+            InstanceRow.uuid,
+            InstanceRow.project_id,
+            InstanceRow.user_id,
+            InstanceRow.node,
+            InstanceRow.flavor,
+            sa.func.coalesce(InstanceRow.task_state, work),
+            ComputeNodeRow.id,
+        )
+        .outerjoin(ComputeNodeRow, ComputeNodeRow.uuid == InstanceRow.node)
+        .where(condition, InstanceRow.deleted.is_(False), InstanceRow.host.is_not(None))
+        .order_by(InstanceRow.id)
+        .limit(limit)
+    )
+    return [
+        Claimant(row_id, uuid, project, user, node or "", Flavor(**flavor), busy_with, number is not None)
+        for row_id, uuid, project, user, node, flavor, busy_with, number in rows
+    ]
