@@ -55,6 +55,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0", help="one seed, or the first and the last with a dash between")
     parser.add_argument("--seconds", type=float, help="stop after the story that ends later than this")
     parser.add_argument("--upto", type=int, help="send no more of a story than up to this request")
+    parser.add_argument("--plot", help="only stories of this kind, as the differences name it")
+    parser.add_argument("--watch", action="store_true", help="compare what they hold after every write")
     parser.add_argument("--each", type=int, default=2, help="how many differences of one kind to print")
     parser.add_argument("--tell", action="store_true", help="print the stories instead of sending them")
     return parser.parse_args()
@@ -66,7 +68,9 @@ def _play(servers: Servers, seeds: range, options: argparse.Namespace) -> int:
     began = time.monotonic()
     played = 0
     for seed in seeds:
-        for difference in servers.pair.play(tell(seed), options.upto):
+        if options.plot not in (None, tell(seed).plot):
+            continue
+        for difference in servers.pair.play(tell(seed), upto=options.upto, watch=options.watch):
             for kind in _kinds(difference):
                 kinds[kind] += 1
             if any(kinds[kind] <= options.each for kind in _kinds(difference)):

@@ -19,7 +19,7 @@ class Problem:
     there: Any
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.here} here, {self.there} there"
+        return f"{self.what}: {str(self.here)[:500]} here, {str(self.there)[:500]} there"
 
 
 def differences(ours: Answer, real: Answer, *, full: Answer | None = None) -> list[Problem]:
@@ -107,5 +107,7 @@ def first_difference(where: str, here: Any, there: Any) -> Problem:
     if isinstance(here, list) and isinstance(there, list):
         more = [entry for entry in here if entry not in there]
         less = [entry for entry in there if entry not in here]
+        if len(more) == len(less) == 1:
+            return first_difference(f"{where}[]", more[0], less[0])
         return Problem(where, f"{len(here)}, alone {more[:2]}", f"{len(there)}, alone {less[:2]}")
     return Problem(where, here, there)

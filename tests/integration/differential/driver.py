@@ -120,22 +120,28 @@ class Pair:
         """End the thread that sends beside."""
         self._beside.shutdown()
 
-    def play(self, story: Story, upto: int | None = None) -> Iterator[Difference]:
+    def play(self, story: Story, *, upto: int | None = None, watch: bool = False) -> Iterator[Difference]:
         """Send a story, up to and with request ``upto``, and yield the differences; leave both as empty as before.
 
-        After a write that only one of them took the rest is not sent: it would differ by that alone.
+        After a write that only one of them took the rest is not sent: it would differ by that alone. With ``watch``
+        what they hold is compared after every write, and the first difference in it ends the story.
         """
         try:
             for index, unresolved in enumerate(story.requests[: None if upto is None else upto + 1]):
                 request = unresolved.resolved(self.real.generation)
                 ours, real = self._send(request)
                 problems = differences(ours, real, full=self._full(request, real))
-                problems = [one for one in problems if not is_deliberate(request, ours, real, one)]
-                if problems:
-                    yield Difference(story, index, problems, request, ours, real)
-                if request.method not in _READING and (ours.status < 300) != (real.status < 300):
+                if left := [one for one in problems if not is_deliberate(request, ours, real, one)]:
+                    yield Difference(story, index, left, request, ours, real)
+                if request.method in _READING:
+                    continue
+                if (ours.status < 300) != (real.status < 300):
                     return
-            yield from self._compare_states(story)
+                if watch and (left := self._compare_states(story)):
+                    yield Difference(story, index, left, request, ours, real)
+                    return
+            if left := self._compare_states(story):
+                yield Difference(story, None, left)
         finally:
             list(self._beside.map(lambda server: server.clear(story.names), [self.ours]))
             self.real.clear(story.names)
@@ -150,10 +156,9 @@ class Pair:
         unlimited = without_limit(request)
         return None if unlimited is None or real.status != 200 else self.real.send(unlimited)
 
-    def _compare_states(self, story: Story) -> Iterator[Difference]:
+    def _compare_states(self, story: Story) -> list[Problem]:
         beside = self._beside.submit(self.ours.state, story.names)
         real = self.real.state(story.names)
         ours = beside.result()
-        for url in sorted(set(ours) | set(real)):
-            if ours.get(url) != real.get(url):
-                yield Difference(story, None, [first_difference(url, ours.get(url), real.get(url))])
+        urls = sorted(set(ours) | set(real))
+        return [first_difference(url, ours.get(url), real.get(url)) for url in urls if ours.get(url) != real.get(url)]

@@ -32,7 +32,7 @@ Known = Callable[[ProviderGeneration | ConsumerGeneration], int | None]
 class Request:
     """What is sent to both. A ``body`` of bytes goes out as it is, anything else as JSON.
 
-    The token ``admin`` has the role of services too, as reshapes want it.
+    The token ``admin`` has the role of services too, as reshapes want it; any other has that of readers.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Request:
         headers = {} if self.version is None else {"OpenStack-API-Version": f"placement {self.version}"}
         if self.token is not None:
             headers["X-Auth-Token"] = self.token
-            headers["X-Roles"] = "admin,service" if self.token == "admin" else ""
+            headers["X-Roles"] = "admin,service" if self.token == "admin" else "reader"
         if self.body is not NOTHING:
             headers["Content-Type"] = "application/json"
         headers |= self.headers
