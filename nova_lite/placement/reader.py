@@ -9,9 +9,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.placement.repositories import changes, names, providers
@@ -39,6 +40,16 @@ class World:
         self.traits: Mapping[str, tuple[int, float]] = {}
 
 
+@dataclass
+class Counts:
+    """What a reader has done so far; numbers only grow."""
+
+    polls: int = 0
+    refreshes: int = 0
+    reloads: int = 0
+    changes: int = 0
+
+
 class Reader:
     """Hands out the world as it is now. One per process; safe for threads and across forks of an unused one."""
 
@@ -50,19 +61,34 @@ class Reader:
         self._world = World()
         self._last = -1
         self._gaps: dict[int, float] = {}
+        #: Looks at the log begun, and the number of the last that ended well.
+        self._begun = 0
+        self._ended = 0
+        self.counts = Counts()
 
     @contextlib.contextmanager
     def current(self) -> Iterator[World]:
         """Yield the world with every write committed before this call, unchanging until the block ends."""
+        arrived = self._begun
         with self._lock:
             self._ready()
-            self._refresh()
+            # A look that began after this call did has seen what was committed before it: one does for all who wait.
+            if self._ended <= arrived:
+                self._begun += 1
+                self._refresh()
+                self._ended = self._begun
             yield self._world
+
+    @property
+    def gaps(self) -> int:
+        """How many change numbers are being waited for."""
+        return len(self._gaps)
 
     def ready(self) -> None:
         """Make sure that ``prepare`` has run: writers need the standard names, too."""
-        with self._lock:
-            self._ready()
+        if self._prepare is not None:
+            with self._lock:
+                self._ready()
 
     def _ready(self) -> None:
         if self._prepare is not None:
@@ -71,42 +97,58 @@ class Reader:
 
     def _refresh(self) -> None:
         self._settle_old_gaps()
-        with self._database.reader() as session:
-            if self._last < 0:
-                self._load(session)
+        self.counts.polls += 1
+        if self._last >= 0:
+            with self._database.reading() as connection:
+                entries = changes.since(connection, self._last, self._gaps, 2)
+            if [seq for seq, _, _ in entries] == ([self._last] if self._last else []):
                 return
-            entries = changes.since(session, self._last, self._gaps, _MAX_STEP)
+        # Something changed. Log and rows must be of one moment, or half of what was written at once would show.
+        with self._database.snapshot() as connection:
+            if self._last < 0:
+                self._load(connection)
+                return
+            entries = changes.since(connection, self._last, self._gaps, _MAX_STEP)
             # Our own last entry is gone: the log was pruned past us, or the database is another one now.
             lost = self._last > 0 and all(seq != self._last for seq, _, _ in entries)
             if lost or len(entries) == _MAX_STEP or (entries and entries[-1][0] - self._last > len(entries) + _WINDOW):
-                self._load(session)
-                return
-            self._apply(session, [entry for entry in entries if entry[0] != self._last])
+                self._load(connection)
+            else:
+                self._apply(connection, [entry for entry in entries if entry[0] != self._last])
 
-    def _load(self, session: Session) -> None:
-        """Read everything; the log first, so that what is committed meanwhile is seen again, not missed."""
-        numbers = changes.recent(session, _WINDOW)
+    def _load(self, connection: sa.Connection) -> None:
+        """Read everything."""
+        self.counts.reloads += 1
+        numbers = changes.recent(connection, _WINDOW)
         world = World()
-        world.classes = names.load(session, ResourceClassRow)
-        world.traits = names.load(session, TraitRow)
-        world.snapshot = Snapshot(providers.load(session))
+        world.classes = names.load(connection, ResourceClassRow)
+        world.traits = names.load(connection, TraitRow)
+        world.snapshot = Snapshot(providers.load(connection))
         self._world = world
         self._last = numbers[-1] if numbers else 0
         self._gaps = {}
         if numbers:
             self._remember_gaps(numbers[0], numbers)
 
-    def _apply(self, session: Session, entries: list[tuple[int, int, int]]) -> None:
-        changed = {provider_id for _, provider_id, kind in entries if kind in (Kind.USAGE, Kind.PROVIDER)}
+    def _apply(self, connection: sa.Connection, entries: list[tuple[int, int, int]]) -> None:
+        self.counts.refreshes += 1
+        self.counts.changes += len(entries)
         if any(kind == Kind.NAMES for _, _, kind in entries):
-            self._world.classes = names.load(session, ResourceClassRow)
-            self._world.traits = names.load(session, TraitRow)
-        found = {provider.id: provider for provider in providers.load(session, changed)} if changed else {}
-        for provider_id in sorted(changed):
-            if provider_id in found:
-                self._world.snapshot.put(found[provider_id])
-            else:
-                self._world.snapshot.drop(provider_id)
+            self._world.classes = names.load(connection, ResourceClassRow)
+            self._world.traits = names.load(connection, TraitRow)
+        snapshot = self._world.snapshot
+        changed = {provider_id for _, provider_id, kind in entries if kind == Kind.PROVIDER}
+        used = {provider_id for _, provider_id, kind in entries if kind == Kind.USAGE} - changed
+        if used:
+            use = providers.load_use(connection, used)
+            changed |= {row for row in used if row not in use or not snapshot.set_use(row, *use[row])}
+        if changed:
+            found = {provider.id: provider for provider in providers.load(connection, changed)}
+            for provider_id in sorted(changed):
+                if provider_id in found:
+                    snapshot.put(found[provider_id])
+                else:
+                    snapshot.drop(provider_id)
         # Only now: had reading failed above, the same entries would be asked for again.
         numbers = [seq for seq, _, _ in entries]
         for seq in numbers:

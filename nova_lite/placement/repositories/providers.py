@@ -1,6 +1,8 @@
 """Resource providers, their trees, inventories, traits and aggregates: the rows, written under generations."""
 
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -24,52 +26,80 @@ from nova_lite.storage import epoch_now
 _CHUNK = 500
 
 
-def load(session: Session, provider_ids: Collection[int] | None = None) -> list[Provider]:
-    """Return providers whole: those of ``provider_ids`` that exist, or all of them."""
+Reads = Session | sa.Connection
+
+
+def load(connection: Reads, provider_ids: Collection[int] | None = None) -> list[Provider]:
+    """Return providers whole: those of ``provider_ids`` that exist, or all of them.
+
+    Equal sets of traits or aggregates are one object, so that many alike providers take little memory.
+    """
     if provider_ids is None:
-        return _load(session, sa.true(), sa.true(), sa.true(), sa.true())
+        return _load(connection, lambda column: sa.true())
     found: list[Provider] = []
-    ordered = sorted(provider_ids)
-    for start in range(0, len(ordered), _CHUNK):
-        chunk = ordered[start : start + _CHUNK]
-        found += _load(
-            session,
-            ProviderRow.id.in_(chunk),
-            InventoryRow.provider_id.in_(chunk),
-            ProviderTraitRow.provider_id.in_(chunk),
-            ProviderAggregateRow.provider_id.in_(chunk),
-        )
+    for chunk in _chunks(provider_ids):
+        found += _load(connection, lambda column, chunk=chunk: column.in_(chunk))  # type: ignore[misc]
     return found
 
 
-Condition = sa.ColumnElement[bool]
+def load_use(connection: Reads, provider_ids: Collection[int]) -> dict[int, tuple[int, dict[str, int]]]:
+    """Return provider id → (generation, class name → used) of those of ``provider_ids`` that exist."""
+    use: dict[int, tuple[int, dict[str, int]]] = {}
+    for chunk in _chunks(provider_ids):
+        rows = connection.execute(
+            sa.select(ProviderRow.id, ProviderRow.generation, ResourceClassRow.name, InventoryRow.used)
+            .outerjoin(InventoryRow, InventoryRow.provider_id == ProviderRow.id)
+            .outerjoin(ResourceClassRow, ResourceClassRow.id == InventoryRow.class_id)
+            .where(ProviderRow.id.in_(chunk))
+        )
+        for provider_id, generation, name, used in rows:
+            amounts = use.setdefault(provider_id, (generation, {}))[1]
+            if name is not None:
+                amounts[name] = used
+    return use
 
 
-def _load(
-    session: Session, on_provider: Condition, on_inventory: Condition, on_trait: Condition, on_aggregate: Condition
-) -> list[Provider]:
+def _chunks(provider_ids: Collection[int]) -> Iterator[list[int]]:
+    ordered = sorted(provider_ids)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+def _load(connection: Reads, chosen: Callable[[Any], sa.ColumnElement[bool]]) -> list[Provider]:
+    """Return the providers whose id column is ``chosen``."""
     inventories: dict[int, dict[str, Inventory]] = {}
-    for provider_id, class_name, row in session.execute(
-        sa.select(InventoryRow.provider_id, ResourceClassRow.name, InventoryRow)
+    for provider_id, name, *fields in connection.execute(
+        sa.select(
+            InventoryRow.provider_id,
+            ResourceClassRow.name,
+            InventoryRow.total,
+            InventoryRow.reserved,
+            InventoryRow.min_unit,
+            InventoryRow.max_unit,
+            InventoryRow.step_size,
+            InventoryRow.allocation_ratio,
+            InventoryRow.used,
+        )
         .join(ResourceClassRow, ResourceClassRow.id == InventoryRow.class_id)
-        .where(on_inventory)
-        .order_by(InventoryRow.class_id)
-        .execution_options(populate_existing=True)
+        .where(chosen(InventoryRow.provider_id))
+        .order_by(InventoryRow.provider_id, InventoryRow.class_id)
     ):
-        inventories.setdefault(provider_id, {})[class_name] = inventory_from(row)
-    traits: dict[int, list[str]] = {}
-    for provider_id, trait in session.execute(
-        sa.select(ProviderTraitRow.provider_id, TraitRow.name)
-        .join(TraitRow, TraitRow.id == ProviderTraitRow.trait_id)
-        .where(on_trait)
-    ):
-        traits.setdefault(provider_id, []).append(trait)
-    aggregates: dict[int, list[str]] = {}
-    for provider_id, aggregate in session.execute(
-        sa.select(ProviderAggregateRow.provider_id, ProviderAggregateRow.aggregate_uuid).where(on_aggregate)
-    ):
-        aggregates.setdefault(provider_id, []).append(aggregate)
-    rows = session.execute(
+        inventories.setdefault(provider_id, {})[sys.intern(name)] = Inventory(*fields)
+    traits = _sets(
+        connection.execute(
+            sa.select(ProviderTraitRow.provider_id, TraitRow.name)
+            .join(TraitRow, TraitRow.id == ProviderTraitRow.trait_id)
+            .where(chosen(ProviderTraitRow.provider_id))
+        )
+    )
+    aggregates = _sets(
+        connection.execute(
+            sa.select(ProviderAggregateRow.provider_id, ProviderAggregateRow.aggregate_uuid).where(
+                chosen(ProviderAggregateRow.provider_id)
+            )
+        )
+    )
+    rows = connection.execute(
         sa.select(
             ProviderRow.id,
             ProviderRow.uuid,
@@ -79,24 +109,38 @@ def _load(
             ProviderRow.root_id,
             ProviderRow.updated_at,
         )
-        .where(on_provider)
+        .where(chosen(ProviderRow.id))
         .order_by(ProviderRow.id)
     )
+    nothing: dict[str, Inventory] = {}
     return [
         Provider(
-            id=row.id,
-            uuid=row.uuid,
-            name=row.name,
-            generation=row.generation,
-            parent_id=row.parent_id,
-            root_id=row.root_id if row.root_id is not None else row.id,
-            updated_at=row.updated_at,
-            inventories=inventories.get(row.id, {}),
-            traits=frozenset(traits.get(row.id, ())),
-            aggregates=frozenset(aggregates.get(row.id, ())),
+            provider_id,
+            uuid,
+            name,
+            generation,
+            parent_id,
+            root_id if root_id is not None else provider_id,
+            updated_at,
+            inventories.get(provider_id, nothing),
+            traits.get(provider_id, frozenset()),
+            aggregates.get(provider_id, frozenset()),
         )
-        for row in rows
+        for provider_id, uuid, name, generation, parent_id, root_id, updated_at in rows
     ]
+
+
+def _sets(rows: Iterable[sa.Row[tuple[int, str]]]) -> dict[int, frozenset[str]]:
+    """Return provider id → its words, each word and each set of them one object."""
+    words: dict[int, list[str]] = {}
+    for provider_id, word in rows:
+        words.setdefault(provider_id, []).append(sys.intern(word))
+    known: dict[frozenset[str], frozenset[str]] = {}
+    sets: dict[int, frozenset[str]] = {}
+    for provider_id, listed in words.items():
+        fresh = frozenset(listed)
+        sets[provider_id] = known.setdefault(fresh, fresh)
+    return sets
 
 
 def inventory_from(row: InventoryRow) -> Inventory:
