@@ -10,6 +10,7 @@ from nova_lite.web.versions import Version
 
 BAD_VALUE = "placement.query.bad_value"
 MISSING = "placement.query.missing_value"
+DUPLICATE = "placement.query.duplicate_key"
 _AMOUNT = re.compile(r"[0-9]{1,10}", re.ASCII)
 _ANY_TRAITS_SINCE = Version(1, 39)
 _FORBIDDEN_TRAITS_SINCE = Version(1, 22)
@@ -63,11 +64,13 @@ def traits(
     return tuple(dict.fromkeys(required)), frozenset(forbidden)
 
 
-def check_contradiction(field: str, required: Iterable[frozenset[str]], forbidden: frozenset[str]) -> None:
+def check_contradiction(
+    field: str, required: Iterable[frozenset[str]], forbidden: frozenset[str], *, code: str | None
+) -> None:
     """Raise Invalid where a trait is both required and forbidden."""
     both = sorted(trait for any_of in required if len(any_of) == 1 for trait in any_of & forbidden)
     if both:
-        raise errors.Invalid(f"{field}: {', '.join(both)} both required and forbidden", code=BAD_VALUE)
+        raise errors.Invalid(f"{field}: {', '.join(both)} both required and forbidden", code=code)
 
 
 def _check_traits(field: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -12,10 +12,15 @@ from nova_lite.web.versions import Version
 _PARAMETER = re.compile(r"(resources|required|member_of|in_tree)(.*)", re.DOTALL)
 _NESTED_SINCE = Version(1, 29)
 _SUBTREES_SINCE = Version(1, 36)
+#: Before this version the last of several values counts.
+_GROUPS_SINCE = Version(1, 25)
+#: Parameter (with any suffix) → the version from which it may repeat.
+_REPEATED_SINCE = {"member_of": Version(1, 24), "same_subtree": _SUBTREES_SINCE, "required": Version(1, 39)}
 
 
 def read(query: Query, version: Version, classes: Collection[str], traits: Collection[str]) -> Request:
     """Return what ``query`` asks for; raises Invalid, naming the parameter."""
+    _check_repetition(query, version)
     suffixes: dict[str, set[str]] = {}
     for name in query:
         match = _PARAMETER.fullmatch(name)
@@ -32,20 +37,20 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
         resources = query.one(f"resources{suffix}")
         where = queries.provider_filter(
             suffix,
-            query.all(f"required{suffix}"),
-            query.all(f"member_of{suffix}"),
+            _values(query, f"required{suffix}", version >= _REPEATED_SINCE["required"]),
+            _values(query, f"member_of{suffix}", version >= _REPEATED_SINCE["member_of"]),
             query.one(f"in_tree{suffix}"),
             traits,
             version,
         )
-        queries.check_contradiction(f"required{suffix}", where.required, where.forbidden)
+        queries.check_contradiction(f"required{suffix}", where.required, where.forbidden, code=None)
         asked = {} if resources is None else queries.resources(f"resources{suffix}", resources, classes)
         groups.append(Group(suffix, asked, where))
     policy = query.one("group_policy")
     if sum(1 for group in groups if group.suffix) > 1 and policy is None:
         raise errors.Invalid("group_policy: required with several suffixed groups")
     required, forbidden = queries.traits("root_required", query.all("root_required"), traits, Version(1, 36))
-    queries.check_contradiction("root_required", required, forbidden)
+    queries.check_contradiction("root_required", required, forbidden, code=queries.BAD_VALUE)
     limit = query.one("limit")
     return Request(
         groups=tuple(groups),
@@ -56,6 +61,22 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
         limit=None if limit is None else int(limit),
         nested=version >= _NESTED_SINCE,
     )
+
+
+def _check_repetition(query: Query, version: Version) -> None:
+    if version < _GROUPS_SINCE:
+        return
+    for name, values in query.items():
+        if len(values) > 1:
+            match = _PARAMETER.fullmatch(name)
+            since = _REPEATED_SINCE.get(match[1] if match else name)
+            if since is None or version < since:
+                raise errors.Invalid(f"{name}: given {len(values)} times", code=queries.DUPLICATE)
+
+
+def _values(query: Query, name: str, all_count: bool) -> list[str]:
+    values = query.all(name)
+    return values if all_count else values[-1:]
 
 
 def _check_group(suffix: str, parameters: set[str], grouped: frozenset[str], version: Version) -> None:
