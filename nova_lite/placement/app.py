@@ -26,6 +26,7 @@ from nova_lite.placement.services.allocations import AllocationService
 from nova_lite.placement.services.names import NameService
 from nova_lite.placement.services.resource_providers import ResourceProviderService
 from nova_lite.placement.tables import ResourceClassRow, TraitRow
+from nova_lite.placement.wire import WireRules
 from nova_lite.storage import Database
 from nova_lite.web import app as web
 from nova_lite.web.caller import authenticator
@@ -37,11 +38,16 @@ _MAX_BODY_BYTES = 32 << 20
 
 def build(conf: cfg.ConfigOpts, database: Database) -> web.App:
     """Return the application; ``database`` is first opened by the first request."""
-    api = web.Api(negotiation=NEGOTIATION, render_fault=faults.render, max_body_bytes=_MAX_BODY_BYTES)
+    api = web.Api(
+        negotiation=NEGOTIATION,
+        render_fault=faults.render,
+        max_body_bytes=_MAX_BODY_BYTES,
+        refuses_stray_queries=False,
+    )
     policy = RulePolicy(conf, (*policies.BLOCKS, *policies.RULES))
     app = web.build(api, authenticator(conf, policy, roles_header=True))
     reader = Reader(database, prepare=sync.standard_names)
-    app.add_middleware(_Ready(reader))
+    app.add_middleware([WireRules(any_accept=(root.Root, traits.Trait)), _Ready(reader)])
     for url, handler in routes(database, reader, Generation.of(conf)).items():
         app.add_route(url, handler)
     return app

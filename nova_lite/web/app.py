@@ -72,6 +72,8 @@ class Api:
     unversioned: frozenset[str] = frozenset()
     #: Content types that bodies may have beside JSON's own; None is none at all. They are read as JSON.
     taken_as_json: frozenset[str | None] = frozenset()
+    #: Whether a URL that takes no query parameter refuses one, or ignores it.
+    refuses_stray_queries: bool = True
     max_body_bytes: int = 1 << 20
     #: Further headers that carry our request id.
     request_id_headers: tuple[str, ...] = ()
@@ -111,6 +113,8 @@ class _Frame:
         context = req.context
         context.request_id = f"req-{uuid.uuid4()}"
         context.version = self._api.negotiation.minimum
+        context.announced = False
+        context.refuses_stray_queries = self._api.refuses_stray_queries
         context.max_body_bytes = self._api.max_body_bytes
         context.taken_as_json = self._api.taken_as_json
         for name, component in self._components.items():
@@ -121,6 +125,7 @@ class _Frame:
             context.caller = self._authenticator.caller(req, context.request_id, context.global_request_id)
         if req.path not in self._api.unversioned:
             context.version = self._api.negotiation.choose(req.get_header)
+            context.announced = True
         if "\x00" in req.path:
             # Nothing has such a name, and not every database can be asked for one.
             raise falcon.HTTPNotFound(title="Not Found")
@@ -129,7 +134,7 @@ class _Frame:
         resp.set_header(_REQUEST_ID_HEADER, req.context.request_id)
         for header in self._api.request_id_headers:
             resp.set_header(header, req.context.request_id)
-        if req.path not in self._api.unversioned:
+        if req.context.announced:
             self._api.negotiation.announce(resp, req.context.version)
 
 

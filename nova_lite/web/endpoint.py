@@ -17,7 +17,7 @@ from nova_lite.web.versions import Version
 P = ParamSpec("P")
 Responder = Callable[Concatenate[Any, falcon.Request, falcon.Response, P], None]
 
-#: For URLs that take no query parameter, and for those of old APIs that ignore what they do not know.
+#: For URLs that take no query parameter (whether one is refused says the API), and for those that ignore any.
 NO_QUERY = Schemas(("1.0", query_schema()))
 ANY_QUERY = Schemas(("1.0", query_schema(strict=False)))
 _FIRST = Version(1, 0)
@@ -51,7 +51,8 @@ def endpoint(
 ) -> Callable[[Responder[P]], Responder[P]]:
     """Declare a responder's policy and schemas, and check them before it runs.
 
-    The responder finds ``req.context.query`` (a ``Query``) and ``req.context.body`` (the parsed JSON) filled in.
+    The responder finds ``req.context.query`` (a ``Query``) and ``req.context.body`` (the parsed JSON) filled in,
+    where it takes them.
     """
     declared = Endpoint(
         policy=(policy,) if isinstance(policy, str) else policy,
@@ -87,9 +88,10 @@ def _check(declared: Endpoint, req: falcon.Request) -> None:
     if declared.enforce:
         for rule in declared.policy:
             req.context.caller.require(rule)
-    query: Query = validation.parse_query(req)
-    declared.query.check(query, version, "query string")
-    req.context.query = query
+    if declared.query is not NO_QUERY or req.context.refuses_stray_queries:
+        query: Query = validation.parse_query(req)
+        declared.query.check(query, version, "query string")
+        req.context.query = query
     if declared.body is not None:
         content = validation.read_body(req, req.context.max_body_bytes)
         req.context.body = validation.parse_json(content, req.content_type, req.context.taken_as_json)

@@ -127,7 +127,8 @@ def read_body(req: falcon.Request, max_bytes: int) -> bytes:
         return b""
     if not (raw_length.isascii() and raw_length.isdigit()):
         raise errors.Invalid("Content-Length: not a whole number")
-    if int(raw_length) > max_bytes:
+    # Python refuses to read numbers of thousands of digits.
+    if len(raw_length) > 18 or int(raw_length) > max_bytes:
         raise errors.TooLarge(f"The request body is larger than {max_bytes} bytes.")
     return _bounded(req.bounded_stream.read(max_bytes + 1), max_bytes)
 
@@ -141,11 +142,11 @@ def _bounded(body: bytes, max_bytes: int) -> bytes:
 def parse_json(body: bytes, content_type: str | None, taken_as_json: Collection[str | None] = ()) -> Any:
     """Return what the JSON ``body`` says; ``taken_as_json`` are content types that do as well.
 
-    Raises: 415 for another content type, Invalid for a missing one, for malformed or far too deep JSON, and for NUL
-    characters, which not every database can keep.
+    Raises: 415 for another content type or none, Invalid for a body that does not say its, for malformed or far too
+    deep JSON, and for NUL characters, which not every database can keep.
     """
     kind = (content_type or "").partition(";")[0].strip().lower() or None
-    if kind is None and None not in taken_as_json:
+    if kind is None and body and None not in taken_as_json:
         raise errors.Invalid("Content-Type: required when there is a body")
     if kind != "application/json" and kind not in taken_as_json:
         raise falcon.HTTPUnsupportedMediaType(

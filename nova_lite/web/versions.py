@@ -11,6 +11,7 @@ from typing import NamedTuple
 import falcon
 
 _PATTERN = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})", re.ASCII)
+_PADDED = re.compile(r"0*([0-9]{1,5})\.0*([0-9]{1,5})", re.ASCII)
 HEADER = "OpenStack-API-Version"
 
 
@@ -21,9 +22,9 @@ class Version(NamedTuple):
     minor: int
 
     @classmethod
-    def parse(cls, text: str) -> "Version":
-        """Return the version ``text`` spells; raises ValueError."""
-        match = _PATTERN.fullmatch(text)
+    def parse(cls, text: str, *, padded: bool = False) -> "Version":
+        """Return the version ``text`` spells, numbers led by zeros if ``padded``; raises ValueError."""
+        match = (_PADDED if padded else _PATTERN).fullmatch(text)
         if match is None:
             raise ValueError(f"not a microversion: {text!r}")
         return cls(int(match[1]), int(match[2]))
@@ -43,12 +44,16 @@ class VersionNotSupported(falcon.HTTPNotAcceptable):
 
 @dataclass(frozen=True)
 class Negotiation:
-    """How one API negotiates: its service type, its range, and the older header it still listens to, if any."""
+    """How one API negotiates: its service type, its range, and the older header it still listens to, if any.
+
+    With ``padded`` 1.07 is 1.7.
+    """
 
     service: str
     minimum: Version
     maximum: Version
     legacy_header: str | None = None
+    padded: bool = False
 
     def choose(self, header: Callable[[str], str | None]) -> Version:
         """Return the version the request headers ask for, the minimum when they ask for none.
@@ -61,10 +66,10 @@ class Negotiation:
         if asked is None:
             return self.minimum
         asked = asked.strip()
-        if asked.lower() == "latest":
+        if asked == "latest":
             return self.maximum
         try:
-            version = Version.parse(asked)
+            version = Version.parse(asked, padded=self.padded)
         except ValueError:
             raise falcon.HTTPBadRequest(
                 title="Bad Request",
@@ -84,7 +89,7 @@ class Negotiation:
         found = None
         for entry in (value or "").split(","):
             service, _, version = entry.strip().partition(" ")
-            if service.lower() == self.service:
+            if version and service.lower() == self.service:
                 found = version
         return found
 

@@ -3,6 +3,7 @@
 import falcon
 
 from nova_lite.placement.microversions import NEGOTIATION
+from nova_lite.placement.views import dates
 from nova_lite.web.app import send_json
 
 
@@ -18,4 +19,5 @@ class Root:
             "status": "CURRENT",
             "links": [{"rel": "self", "href": ""}],
         }
+        dates.stamp(req, resp)
         send_json(resp, {"versions": [document]})
