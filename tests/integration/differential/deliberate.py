@@ -3,10 +3,11 @@
 Nothing else may differ. What is added here is added to the documentation of the API as well.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.integration.differential.answers import Answer
 from tests.integration.differential.comparing import Problem
@@ -94,6 +95,31 @@ def _nul(case: Case) -> bool:
     return case.ours.status == 400 and b"NUL character" in case.ours.body
 
 
+def _wrong_sums_there(case: Case) -> bool:
+    """Return whether the real candidates give other amounts than were asked for, and ours the right ones."""
+    if case.statuses != (200, 200) or not case.problem.what.startswith("body.allocation_requests"):
+        return False
+    asked = Counter[str]()
+    for name, value in parse_qsl(urlsplit(case.request.path).query):
+        if name.startswith("resources"):
+            for piece in value.split(","):
+                asked[piece.partition(":")[0]] += int(piece.partition(":")[2])
+    return all(_given(one) == asked for one in _candidates(case.ours)) and any(
+        _given(one) != asked for one in _candidates(case.real)
+    )
+
+
+def _candidates(answer: Answer) -> list[Any]:
+    return [candidate["allocations"] for candidate in answer.document()["allocation_requests"]]
+
+
+def _given(allocations: Any) -> Counter[str]:
+    given = Counter[str]()
+    for entry in allocations if isinstance(allocations, list) else allocations.values():
+        given.update(entry["resources"])
+    return given
+
+
 DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         "Odd input that the real service answers with 500 is refused with 4xx: the mistake is the client's.",
@@ -120,6 +146,10 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate("Errors are JSON, whatever Accept says.", _other_media_there),
     Deliberate("Without Keystone a token is USER or USER:PROJECT; anything else is 401.", _strict_tokens),
     Deliberate("A number too large to be kept is 400, where the real service says that it conflicts.", _huge_number),
+    Deliberate(
+        "A candidate gives what was asked for. The real one may add up twice where two groups share a provider.",
+        _wrong_sums_there,
+    ),
     Deliberate("A NUL character is 400 wherever it stands; not every database can keep one.", _nul),
 )
 
