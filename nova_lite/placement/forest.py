@@ -157,8 +157,8 @@ class Forest:
 
         Exact for trees of up to ``MAX_PLACES_IN_PATTERN`` places; for others no more than "none" (0) or "some".
         """
-        patterns: Floats = np.bincount(self._tree_of[mask], weights=self._weight[mask], minlength=len(self._trees))
-        return patterns
+        counted = np.bincount(self._tree_of[mask], weights=self._weight[mask], minlength=len(self._trees))
+        return counted.astype(np.float64, copy=False)
 
 
 def _lines(parents: Sequence[int]) -> list[int]:

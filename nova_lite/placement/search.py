@@ -159,44 +159,35 @@ class _Stepper:
     def __call__(self, state: _State, depth: int, place: int) -> _State | None:
         problem, point = self._problem, self._problem.points[depth]
         isolated, chosen, met, left, subtrees = state
-        bit = 1 << place
         if problem.isolate and self._is_alone(point):
-            if isolated & bit:
-                return None
-            isolated |= bit
             count, places = self._still_alone[depth]
-            if (places & ~isolated).bit_count() < count:
+            if isolated >> place & 1 or (places & ~(isolated | 1 << place)).bit_count() < count:
                 return None
+            isolated |= 1 << place
         if problem.rivals is not None:
             if chosen & problem.rivals[place]:
                 return None
-            chosen |= bit
+            chosen |= 1 << place
         if problem.conditions:
             if problem.meets is not None and not point.suffix:
                 met |= problem.meets[place]
             if (met | self._still_met[depth]) != problem.conditions:
                 return None
-        if self._offsets:
-            taken = self._take(left, point, place)
-            if taken is None or not self._enough(taken, depth):
-                return None
-            left = taken
-        if self._memberships[depth]:
-            narrowed = self._narrow(subtrees, depth, place)
-            if narrowed is None:
-                return None
-            subtrees = narrowed
-        return _State(isolated, chosen, met, left, subtrees)
+        left_then = self._take(left, depth, place) if self._offsets else left
+        subtrees_then = self._narrow(subtrees, depth, place) if self._memberships[depth] else subtrees
+        if left_then is None or subtrees_then is None:
+            return None
+        return _State(isolated, chosen, met, left_then, subtrees_then)
 
-    def _take(self, left: tuple[int, ...], point: Point, place: int) -> tuple[int, ...] | None:
-        for name, amount in point.resources.items():
+    def _take(self, left: tuple[int, ...], depth: int, place: int) -> tuple[int, ...] | None:
+        for name, amount in self._problem.points[depth].resources.items():
             offset = self._offsets.get(name)
             if offset is not None:
                 at = offset + place
                 if left[at] < amount:
                     return None
                 left = (*left[:at], left[at] - amount, *left[at + 1 :])
-        return left
+        return left if self._enough(left, depth) else None
 
     def _enough(self, left: tuple[int, ...], depth: int) -> bool:
         """Return whether all that is left could do for the points after ``depth``, wherever it is."""

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.placement.tables import ChangeRow
+from nova_lite.storage import Reads
 
 #: Entries kept; a reader that slept through more reads everything again.
 KEPT = 100_000
@@ -37,23 +38,30 @@ def note_names(session: Session) -> None:
     note(session, (0,), Kind.NAMES)
 
 
-def since(session: Session, last: int, gaps: Collection[int], limit: int) -> list[tuple[int, int, int]]:
+_LOG = ChangeRow.__table__.c
+_SINCE = sa.select(_LOG.seq, _LOG.provider_id, _LOG.kind).where(_LOG.seq >= sa.bindparam("last"))
+_SINCE_AND_GAPS = sa.select(_LOG.seq, _LOG.provider_id, _LOG.kind).where(
+    sa.or_(_LOG.seq >= sa.bindparam("last"), _LOG.seq.in_(sa.bindparam("gaps", expanding=True)))
+)
+_IN_ORDER = {
+    gaps: statement.order_by(_LOG.seq).limit(sa.bindparam("most"))
+    for gaps, statement in ((False, _SINCE), (True, _SINCE_AND_GAPS))
+}
+
+
+def since(connection: Reads, last: int, gaps: Collection[int], limit: int) -> list[tuple[int, int, int]]:
     """Return (number, provider id, kind) of entry ``last``, of those after it, and of those in ``gaps`` there now."""
-    wanted = ChangeRow.seq >= last
-    condition = sa.or_(wanted, ChangeRow.seq.in_(sorted(gaps))) if gaps else wanted
-    rows = session.execute(
-        sa.select(ChangeRow.seq, ChangeRow.provider_id, ChangeRow.kind)
-        .where(condition)
-        .order_by(ChangeRow.seq)
-        .limit(limit)
-    )
+    values: dict[str, object] = {"last": last, "most": limit}
+    if gaps:
+        values["gaps"] = sorted(gaps)
+    rows = connection.execute(_IN_ORDER[bool(gaps)], values)
     return [(seq, provider_id, kind) for seq, provider_id, kind in rows]
 
 
-def recent(session: Session, window: int) -> list[int]:
+def recent(connection: Reads, window: int) -> list[int]:
     """Return the numbers of the youngest entries, at most ``window`` of them, oldest first."""
-    rows = session.scalars(sa.select(ChangeRow.seq).order_by(ChangeRow.seq.desc()).limit(window))
-    return sorted(rows)
+    rows = connection.execute(sa.select(_LOG.seq).order_by(_LOG.seq.desc()).limit(window))
+    return sorted(seq for (seq,) in rows)
 
 
 def settle(session: Session, seq: int) -> None:

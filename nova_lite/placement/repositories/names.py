@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.placement.repositories import changes
 from nova_lite.placement.tables import InventoryRow, ProviderTraitRow, ResourceClassRow, TraitRow
-from nova_lite.storage import epoch_now
+from nova_lite.storage import Reads, epoch_now
 
 NameTable = type[ResourceClassRow] | type[TraitRow]
 
 
-def load(session: Session, table: NameTable) -> dict[str, tuple[int, float]]:
+def load(connection: Reads, table: NameTable) -> dict[str, tuple[int, float]]:
     """Return every name → (id, time of its last change)."""
-    rows = session.execute(sa.select(table.name, table.id, table.updated_at).order_by(table.id))
+    rows = connection.execute(sa.select(table.name, table.id, table.updated_at).order_by(table.id))
     return {name: (row_id, updated_at) for name, row_id, updated_at in rows}
 
 

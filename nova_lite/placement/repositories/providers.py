@@ -21,12 +21,9 @@ from nova_lite.placement.tables import (
     ResourceClassRow,
     TraitRow,
 )
-from nova_lite.storage import epoch_now
+from nova_lite.storage import Reads, epoch_now
 
 _CHUNK = 500
-
-
-Reads = Session | sa.Connection
 
 
 def load(connection: Reads, provider_ids: Collection[int] | None = None) -> list[Provider]:
@@ -68,7 +65,7 @@ def _chunks(provider_ids: Collection[int]) -> Iterator[list[int]]:
 def _load(connection: Reads, chosen: Callable[[Any], sa.ColumnElement[bool]]) -> list[Provider]:
     """Return the providers whose id column is ``chosen``."""
     inventories: dict[int, dict[str, Inventory]] = {}
-    for provider_id, name, *fields in connection.execute(
+    for provider_id, name, total, reserved, min_unit, max_unit, step_size, ratio, used in connection.execute(
         sa.select(
             InventoryRow.provider_id,
             ResourceClassRow.name,
@@ -84,7 +81,8 @@ def _load(connection: Reads, chosen: Callable[[Any], sa.ColumnElement[bool]]) ->
         .where(chosen(InventoryRow.provider_id))
         .order_by(InventoryRow.provider_id, InventoryRow.class_id)
     ):
-        inventories.setdefault(provider_id, {})[sys.intern(name)] = Inventory(*fields)
+        inventory = Inventory(total, reserved, min_unit, max_unit, step_size, ratio, used)
+        inventories.setdefault(provider_id, {})[sys.intern(name)] = inventory
     traits = _sets(
         connection.execute(
             sa.select(ProviderTraitRow.provider_id, TraitRow.name)
@@ -130,7 +128,7 @@ def _load(connection: Reads, chosen: Callable[[Any], sa.ColumnElement[bool]]) ->
     ]
 
 
-def _sets(rows: Iterable[sa.Row[tuple[int, str]]]) -> dict[int, frozenset[str]]:
+def _sets(rows: Iterable[Any]) -> dict[int, frozenset[str]]:
     """Return provider id → its words, each word and each set of them one object."""
     words: dict[int, list[str]] = {}
     for provider_id, word in rows:

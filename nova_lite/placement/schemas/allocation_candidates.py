@@ -5,8 +5,8 @@ from typing import Any
 from nova_lite.placement.schemas.names import TEXT, UUID
 from nova_lite.web.validation import Schemas, query_schema
 
-_LIMIT = {"limit": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}}
-_POLICY = {"group_policy": {"type": "string", "enum": ["none", "isolate"]}}
+_LIMIT: dict[str, Any] = {"limit": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}}
+_POLICY: dict[str, Any] = {"group_policy": {"type": "string", "enum": ["none", "isolate"]}}
 _NUMBERED = "([1-9][0-9]*)?$"
 _NAMED = "([a-zA-Z0-9_-]{1,64})?$"
 
