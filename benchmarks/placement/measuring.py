@@ -63,7 +63,7 @@ class Measuring:
                 wanted = max(_WARM_UP, clients) if number == 0 else effort.requests
                 budget_s = effort.block_s / 2 if number == 0 else effort.block_s
                 some = itertools.islice(steps(peer), wanted)
-                least = 1 if number == 0 else clients * 2
+                least = 1 if number == 0 else max(3, clients)
                 block = peer.block(some, clients=clients, budget_s=budget_s, at_least=least)
                 after(peer)
                 if number > 0:

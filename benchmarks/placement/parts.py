@@ -54,7 +54,7 @@ class Parts:
             for size in cases.SIZES[:2]:
                 self._grow(peers, size)
                 for case in cases.flat_candidates(size):
-                    self._measuring.reads(peers, case)
+                    self._measuring.reads(peers, case, CLIENTS if size == cases.SIZES[1] else (1,))
             for case in cases.single_reads(size):
                 self._measuring.reads(peers, case)
             self._claims(peers, size)
@@ -137,12 +137,13 @@ class Parts:
     # -- clouds with a shape
 
     def nested(self) -> None:
-        """500 trees of five."""
-        self._shaped(clouds.nested(500), cases.nested(500))
+        """Trees of five."""
+        trees = 100 if self._quick else 500
+        self._shaped(clouds.nested(trees), cases.nested(trees))
 
     def sharing(self) -> None:
         """Hosts and pools of disks."""
-        hosts = 200 if self._quick else 1000
+        hosts = 100 if self._quick else 1000
         self._shaped(clouds.sharing(hosts), cases.sharing(hosts))
 
     def _shaped(self, cloud: Cloud, some: Sequence[Case]) -> None:

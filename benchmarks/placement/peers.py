@@ -183,6 +183,11 @@ def stage() -> Iterator[Stage]:
             try:
                 found.mariadb.start()
                 yield found
+            except Exception:
+                # The directory with the logs is about to go.
+                for name in found.site.processes.names():
+                    print(found.site.processes.tail(name), file=sys.stderr)
+                raise
             finally:
                 # A second Ctrl-C must not stop the stopping.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -59,9 +59,9 @@ class Client:
         reused = self._socket is not None
         try:
             head, body = self._exchange(data)
-        except (ConnectionError, BadAnswer):
+        except (ConnectionError, BadAnswer) as exc:
             self.close()
-            if not reused:
+            if not reused or isinstance(exc, BadAnswer):
                 raise
             # The server closed a connection that it had not said it would.
             head, body = self._exchange(data)
@@ -81,7 +81,9 @@ class Client:
             self._socket = socket.create_connection(("127.0.0.1", self._port), self._timeout_s)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(data)
-        received = b""
+        received = self._socket.recv(_PIECE)
+        if not received:
+            raise ConnectionResetError
         while b"\r\n\r\n" not in received:
             received += self._receive()
         head, _, first = received.partition(b"\r\n\r\n")
