@@ -41,10 +41,17 @@ def test_who_may_ask(placement: Client) -> None:
     assert member.get("/usages?project_id=project-2").status_code == 403
 
 
+def test_of_a_repeated_parameter_the_last_counts(placement: Client) -> None:
+    host = placement.provider("host", {"VCPU": 20})
+    assert placement.claim(str(uuid.uuid4()), {host: {"VCPU": 2}}).status_code == 204
+    asked = placement.at("1.9").get("/usages?project_id=nobody&project_id=project-1")
+    assert asked.json == {"usages": {"VCPU": 2}}
+
+
 def test_bad_queries(placement: Client) -> None:
     missing = placement.get("/usages")
     assert missing.status_code == 400
     assert "project_id" in missing.json["errors"][0]["detail"]
-    assert placement.get("/usages?project_id=a&project_id=b").status_code == 400
+    assert placement.get("/usages?project_id=a&project_id=").status_code == 400
     assert placement.get("/usages?project_id=a&consumer_type=small").status_code == 400
     assert placement.at("1.37").get("/usages?project_id=a&consumer_type=ALL").status_code == 400
