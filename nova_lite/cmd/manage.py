@@ -14,7 +14,7 @@ from oslo_config import cfg
 from nova_lite import config, errors
 from nova_lite.cmd import manage_cells, manage_databases, manage_placement
 from nova_lite.cmd.installation import Installation
-from nova_lite.cmd.output import one_line
+from nova_lite.cmd.output import complain, reason
 
 PROG = "nova-lite-manage"
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         conf = config.load(_config_arguments(arguments), prog=PROG)
         return int(arguments.run(Installation(conf), arguments))
     except errors.NovaLiteError as exc:
-        return _failed(exc.message, exc.facts.get("cause") or exc.facts.get("body"))
+        return _failed(reason(exc))
     except cfg.Error as exc:
         return _failed(f"The configuration cannot be used: {exc}")
     except KeyboardInterrupt:
@@ -66,8 +66,8 @@ def _config_arguments(arguments: argparse.Namespace) -> list[str]:
     return files + folders
 
 
-def _failed(message: str, cause: object = None) -> int:
-    print(f"{PROG}: {one_line(message)}" + (f" ({one_line(cause)})" if cause else ""), file=sys.stderr)
+def _failed(message: str) -> int:
+    complain(message)
     return 1
 
 

@@ -1,7 +1,6 @@
 """``placement audit``: orphaned allocations, and the books of Placement itself."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from nova_lite.cells import orphans
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.cells.orphans import Orphan, Survey
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import one_line, rendered
+from nova_lite.cmd.output import complain, rendered
 from nova_lite.cmd.progress import Progress
 from nova_lite.db import migrate
 from nova_lite.placement import audit
@@ -56,13 +55,13 @@ def run(installation: Installation, arguments: argparse.Namespace) -> int:
         if installation.has("placement_database"):
             _look_at_books(installation, arguments, result)
         else:
-            _say("Placement's books were not checked: connection in [placement_database] is not set here.")
+            complain("Placement's books were not checked: connection in [placement_database] is not set here.")
         if installation.has("api_database"):
             _look_for_orphans(installation, arguments, result)
         else:
-            _say("Orphaned allocations were not looked for: connection in [api_database] is not set here.")
+            complain("Orphaned allocations were not looked for: connection in [api_database] is not set here.")
     except errors.NotFound as exc:
-        _say(exc.message)
+        complain(exc.message)
         return _BAD_USAGE
     if result.rows or arguments.format != "table":
         print(rendered(_COLUMNS, result.rows, arguments.format))
@@ -96,7 +95,7 @@ def _look_for_orphans(installation: Installation, arguments: argparse.Namespace,
                 api_db, cells, placement, provider=arguments.resource_provider, tell=Progress(_TITLE)
             )
             for uuid, why in cells.down.items():
-                _say(f"Cell {uuid} does not answer: {why}")
+                complain(f"Cell {uuid} does not answer: {why}")
     for orphan in survey.orphans:
         outcome = ""
         if arguments.delete and orphans.free(placement, orphan):
@@ -120,11 +119,11 @@ def _say_others(survey: Survey, *, verbose: bool) -> None:
     """Tell what was left out of the judgement; ``verbose`` names each."""
     if verbose:
         for consumer, why in survey.unjudged.items():
-            _say(f"Not judged: consumer {consumer}, for {why}.")
+            complain(f"Not judged: consumer {consumer}, for {why}.")
         for consumer in survey.foreign:
-            _say(f"Left alone: consumer {consumer}, which is of another service's type.")
+            complain(f"Left alone: consumer {consumer}, which is of another service's type.")
     elif survey.unjudged:
-        _say(f"{len(survey.unjudged)} consumers were not judged; --verbose names them.")
+        complain(f"{len(survey.unjudged)} consumers were not judged; --verbose names them.")
 
 
 def _summary(result: _Result) -> str:
@@ -139,7 +138,3 @@ def _summary(result: _Result) -> str:
     if result.over:
         said.append(f"{result.over} inventories are smaller than what is in use of them.")
     return " ".join(said)
-
-
-def _say(message: str) -> None:
-    print(f"nova-lite-manage: {one_line(message)}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """``cell_v2``: map cell0, add cells, find their hosts. The rules are in ``cells/setup.py``."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from nova_lite import errors
 from nova_lite.cells import setup
 from nova_lite.cells.setup import Discovery
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import FORMATS, masked_connection, one_line, rendered
+from nova_lite.cmd.output import FORMATS, complain, masked_connection, rendered
 from nova_lite.db import migrate
 from nova_lite.model.host import Cell
 from nova_lite.rpc import transport_url as transport_urls
@@ -141,7 +140,7 @@ def _create_cell(installation: Installation, arguments: argparse.Namespace) -> i
                 is_disabled=arguments.disabled,
             )
         except errors.Conflict as exc:
-            _complain(exc.message)
+            complain(exc.message)
             return _TAKEN
     if arguments.verbose:
         print(cell.uuid)
@@ -196,7 +195,7 @@ def _discover_hosts(installation: Installation, arguments: argparse.Namespace) -
     if any(discovery.failure for discovery in found):
         return _FAILED
     if lost:
-        _complain(f"{lost} hosts were mapped by somebody else at the same time; run it again to be sure of all.")
+        complain(f"{lost} hosts were mapped by somebody else at the same time; run it again to be sure of all.")
         return _LOST_RACE
     if mapped == 0 and arguments.strict:
         print("No unmapped host was found.")
@@ -207,10 +206,10 @@ def _discover_hosts(installation: Installation, arguments: argparse.Namespace) -
 def _say_discovery(discovery: Discovery, *, verbose: bool) -> None:
     title = discovery.cell.name or discovery.cell.uuid
     if discovery.failure:
-        _complain(f"Cell {title} could not be looked at: {discovery.failure}")
+        complain(f"Cell {title} could not be looked at: {discovery.failure}")
         return
     for host, cell_uuid in discovery.elsewhere.items():
-        _complain(f"Host {host} reports to cell {title} but is mapped to cell {cell_uuid}; host names must be unique.")
+        complain(f"Host {host} reports to cell {title} but is mapped to cell {cell_uuid}; host names must be unique.")
     if verbose:
         for host in discovery.mapped:
             print(f"Host {host} is mapped to cell {title} now.")
@@ -232,10 +231,6 @@ def _simple_cell_setup(installation: Installation, arguments: argparse.Namespace
         _say_discovery(discovery, verbose=True)
         print(f"{setup.map_instances(api_db, cell, cell_db)} servers mapped.")
     if not reporting:
-        _complain("No host reports to the cell yet: start its conductor and agents, then run this again.")
+        complain("No host reports to the cell yet: start its conductor and agents, then run this again.")
         return _FAILED
     return 0
-
-
-def _complain(message: str) -> None:
-    print(f"nova-lite-manage: {one_line(message)}", file=sys.stderr)

@@ -1,14 +1,13 @@
 """``placement heal_allocations``: claims for servers that lack theirs. The rules are in ``scheduler/healing.py``."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nova_lite import errors
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.cmd.installation import Installation
-from nova_lite.cmd.output import one_line, rendered
+from nova_lite.cmd.output import complain, reason, rendered
 from nova_lite.cmd.progress import Progress
 from nova_lite.db import migrate
 from nova_lite.db.repositories import claimants
@@ -60,8 +59,7 @@ def run(installation: Installation, arguments: argparse.Namespace) -> int:
     except errors.Invalid as exc:
         return _refuse(exc.message)
     except errors.NovaLiteError as exc:
-        cause = exc.facts.get("cause") or exc.facts.get("body")
-        _say(f"{exc.message} ({cause})" if cause else exc.message)
+        complain(reason(exc))
         result.broken = True
     _print(result, arguments)
     return result.code(is_dry=arguments.dry_run)
@@ -83,7 +81,7 @@ def _heal(installation: Installation, arguments: argparse.Namespace, result: _Re
                         break
             finally:
                 for uuid, why in cells.down.items():
-                    _say(f"Cell {uuid} does not answer: {why}")
+                    complain(f"Cell {uuid} does not answer: {why}")
                     result.broken = True
 
 
@@ -125,9 +123,5 @@ def _print(result: _Result, arguments: argparse.Namespace) -> None:
 
 
 def _refuse(message: str) -> int:
-    _say(message)
+    complain(message)
     return _BAD_USAGE
-
-
-def _say(message: str) -> None:
-    print(f"nova-lite-manage: {one_line(message)}", file=sys.stderr)

@@ -8,7 +8,7 @@ import uuid as uuids
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from nova_lite.cmd import manage_audit, manage_healing
+from nova_lite.cmd import manage_aggregates, manage_audit, manage_healing
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import FORMATS
 
@@ -39,6 +39,7 @@ def add_commands(categories: Any) -> None:
     )
     _add_audit(commands)
     _add_healing(commands)
+    _add_aggregates(commands)
 
 
 def _add_audit(commands: Any) -> None:
@@ -91,9 +92,9 @@ def _add_healing(commands: Any) -> None:
         "returned), and migrations.\n\n"
         "Example: nova-lite-manage placement heal_allocations --dry-run --verbose",
         epilog="Exit codes: 0 all were healed that needed it; 1 --max-count was reached, there may be more; 2 the "
-        "compute node of a server is not known in its cell; 3 Placement refused the allocations of a server, and the table "
-        "says why; 4 nothing was written, for nothing needed it or --dry-run was given; 127 the command line is wrong, or there "
-        "is no such server or cell; 255 a database or Placement does not answer.",
+        "compute node of a server is not known in its cell; 3 Placement refused the allocations of a server, and the "
+        "table says why; 4 nothing was written, for nothing needed it or --dry-run was given; 127 the command line is "
+        "wrong, or there is no such server or cell; 255 a database or Placement does not answer.",
     )
     command.add_argument(
         "--max-count", "--max_count", metavar="N", type=int, help="stop after N servers that needed healing"
@@ -113,6 +114,26 @@ def _add_healing(commands: Any) -> None:
         help="with --instance: overwrite what the server holds where that is not what its flavor takes",
     )
     _add_verbose(command, "list the servers that needed nothing, too")
+    add_format(command)
+
+
+def _add_aggregates(commands: Any) -> None:
+    command = _command(
+        commands,
+        "sync_aggregates",
+        manage_aggregates.run,
+        "mirror host aggregates to Placement",
+        description="Puts the resource provider of each host into the aggregates that the host is in, as the API "
+        "database has them. Takes no provider out of an aggregate. Needs [api_database] and [placement]. May run twice "
+        "at once, and again.\n\n"
+        "One host that cannot be told does not keep the others from being told.\n\n"
+        "Example: nova-lite-manage placement sync_aggregates --verbose",
+        epilog="Exit codes: 0 all is mirrored; 1 a host has several compute nodes; 2 Placement does not answer, or "
+        "refuses; 3 a provider changed again and again while it was told; 4 a host is mapped to no cell; 5 a host has no "
+        "compute node; 6 a host has no resource provider; 127 the command line is wrong; 255 a database does not "
+        "answer. Of several the lowest is returned.",
+    )
+    _add_verbose(command, "list the hosts that needed nothing, too")
     add_format(command)
 
 

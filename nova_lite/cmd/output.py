@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 
 from nova_lite import errors
@@ -43,6 +44,17 @@ def masked_connection(connection: str) -> str:
     secrets = {name: _STARS for name in url.query if any(word in name.lower() for word in _SECRET_WORDS)}
     shown = url.update_query_dict(secrets).render_as_string(hide_password=False)
     return shown.replace("%2A%2A%2A%2A", _STARS)
+
+
+def reason(exc: errors.NovaLiteError) -> str:
+    """Return what an error says, with what caused it."""
+    cause = exc.facts.get("cause") or exc.facts.get("body")
+    return exc.message + (f" ({one_line(cause)})" if cause else "")
+
+
+def complain(message: str) -> None:
+    """Print one line to standard error."""
+    print(f"nova-lite-manage: {one_line(message)}", file=sys.stderr)
 
 
 def one_line(text: object) -> str:
