@@ -58,10 +58,12 @@ class _Ready:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._done = False
 
     def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
-        if not isinstance(resource, root.Root):
+        if not self._done and not isinstance(resource, root.Root):
             self._reader.ready()
+            self._done = True
 
 
 def routes(database: Database, reader: Reader, generation: Generation | None = None) -> dict[str, Any]:

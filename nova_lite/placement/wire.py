@@ -1,6 +1,6 @@
 """What Placement's protocol asks of every request, whatever its URL: methods, Accept, Content-Type, Location."""
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import falcon
 
@@ -12,9 +12,13 @@ class WireRules:
 
     def __init__(self, any_accept: tuple[type, ...]) -> None:
         self._any_accept = any_accept
+        self._allowed: dict[type, tuple[str, ...]] = {}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raise 400 for a body that does not say what it is, even where none is read."""
+        if req.method not in falcon.COMBINED_METHODS:
+            # No URL takes it; where there is one, the answer tells what it does take.
+            req.method = "TRACE"
         length = req.env.get("CONTENT_LENGTH")
         if length and length != "0":
             if not (length.isascii() and length.isdigit()):
@@ -23,8 +27,11 @@ class WireRules:
                 raise errors.Invalid("Content-Type: required when there is a body")
 
     def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
-        """Raise 405, naming the methods there are, or 406 for who takes no JSON."""
-        allowed = _methods(type(resource))
+        """Raise 404 for a slash at the end, 405 naming the methods there are, or 406 for who takes no JSON."""
+        if req.path.endswith("/") and req.path != "/":
+            raise falcon.HTTPNotFound(title="Not Found")
+        kind = type(resource)
+        allowed = self._allowed.get(kind) or self._allowed.setdefault(kind, _methods(kind))
         if req.method not in allowed:
             raise falcon.HTTPMethodNotAllowed(allowed)
         accept = req.env.get("HTTP_ACCEPT")
@@ -38,7 +45,6 @@ class WireRules:
             resp.set_header("location", f"{req.scheme}://{req.netloc}{location}")
 
 
-@cache
 def _methods(resource: type) -> tuple[str, ...]:
     return tuple(name[3:].upper() for name in sorted(dir(resource)) if name.startswith("on_"))
 
