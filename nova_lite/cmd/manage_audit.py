@@ -8,13 +8,14 @@ from nova_lite import errors
 from nova_lite.cells import orphans
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.cells.orphans import Orphan, Survey
+from nova_lite.cmd.arguments import BAD_USAGE
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import complain, rendered
 from nova_lite.cmd.progress import Progress
 from nova_lite.db import migrate
 from nova_lite.placement import audit
 
-_CLEAN, _INCOMPLETE, _ORPHANS, _DONE, _CONTRADICTIONS, _BAD_USAGE = 0, 1, 3, 4, 5, 127
+_CLEAN, _INCOMPLETE, _ORPHANS, _DONE, _CONTRADICTIONS = 0, 1, 3, 4, 5
 _COLUMNS = ("Finding", "Resource Provider UUID", "Consumer UUID", "Details", "Outcome")
 _TITLE = "nova-lite-manage placement audit"
 
@@ -62,7 +63,7 @@ def run(installation: Installation, arguments: argparse.Namespace) -> int:
             complain("Orphaned allocations were not looked for: connection in [api_database] is not set here.")
     except errors.NotFound as exc:
         complain(exc.message)
-        return _BAD_USAGE
+        return BAD_USAGE
     if result.rows or arguments.format != "table":
         print(rendered(_COLUMNS, result.rows, arguments.format))
     if arguments.format == "table":

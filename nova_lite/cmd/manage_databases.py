@@ -2,16 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nova_lite import errors
 from nova_lite.cells import setup
+from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, count
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import masked_connection, one_line
-from nova_lite.db import migrate
+from nova_lite.cmd.output import masked_connection, one_line, rendered
+from nova_lite.cmd.progress import Progress
+from nova_lite.db import migrate, online_migrations
 from nova_lite.db.migrate import History
+from nova_lite.db.online_migrations import Step
 from nova_lite.model.host import CELL0_UUID
+from nova_lite.placement.online_migrations import STEPS as PLACEMENT_STEPS
 
 #: Category → the option group that names its database, the history it follows, what to do after a sync.
 _CATEGORIES: dict[str, tuple[str, History, str]] = {
@@ -21,12 +25,17 @@ _CATEGORIES: dict[str, tuple[str, History, str]] = {
 }
 
 
+#: Category → what ``online_data_migrations`` runs.
+_STEPS: dict[str, Mapping[str, Step]] = {"placement_db": PLACEMENT_STEPS}
+_MORE, _ONLY_FAILURES = 1, 2
+
+
 def add_commands(categories: Any) -> None:
     """Add the three categories."""
     for category, (group, history, _) in _CATEGORIES.items():
         title = migrate.TITLES[history]
         commands = categories.add_parser(category, help=f"the {title}, named by [{group}] connection").add_subparsers(
-            title="commands", metavar="COMMAND", required=True
+            title="commands", metavar="COMMAND", required=True, parser_class=Parser
         )
         sync = commands.add_parser(
             "sync",
@@ -45,6 +54,28 @@ def add_commands(categories: Any) -> None:
         sync.set_defaults(run=_bound(_sync, category))
         show = commands.add_parser("version", help="print the version the database is at")
         show.set_defaults(run=_bound(_version, category))
+        if category in _STEPS:
+            _add_online_migrations(commands, category)
+
+
+def _add_online_migrations(commands: Any, category: str) -> None:
+    command = commands.add_parser(
+        "online_data_migrations",
+        help="bring data into the shape that this release wants, while services run",
+        description="Changes data in batches, after a sync, while services run. May be run again, also by several, and "
+        "stopped at any time. Run it until it returns 0, before the next upgrade. No release needed any so far, so it "
+        "finds nothing to do.\n\n"
+        f"Example: nova-lite-manage {category} online_data_migrations --max-count 1000",
+        epilog="Exit codes: 0 nothing is left to do; 1 there is, or may be, more: run it again; 2 some failed, and "
+        "nothing was changed; 127 the command line is wrong.",
+        formatter_class=Paragraphs,
+    )
+    command.refusal = BAD_USAGE
+    command.add_argument(
+        "--max-count", "--max_count", metavar="N", type=count, help="stop after N rows, by default when all is done"
+    )
+    add_format(command)
+    command.set_defaults(run=_bound(_online_migrations, category), parser=command)
 
 
 def _bound(
@@ -108,3 +139,21 @@ def _version(category: str, installation: Installation, arguments: argparse.Name
     with opened(migrate.TITLES[history], installation.connection(group)) as database:
         print(migrate.version(database, history) or "none: never synced")
     return 0
+
+
+def _online_migrations(category: str, installation: Installation, arguments: argparse.Namespace) -> int:
+    group, history, _ = _CATEGORIES[category]
+    tell = Progress(f"nova-lite-manage {category} online_data_migrations")
+    with opened(migrate.TITLES[history], installation.connection(group)) as database:
+        migrate.require(database, history)
+        reports = online_migrations.run(database, _STEPS[category], max_count=arguments.max_count, tell=tell)
+    rows = [(report.name, report.found, report.done, report.failure) for report in reports]
+    if rows or arguments.format != "table":
+        print(rendered(("Migration", "Found", "Done", "Failure"), rows, arguments.format))
+    done = sum(report.done for report in reports)
+    if arguments.format == "table":
+        print(f"{done} rows changed." if done else "Nothing was changed.")
+    if any(report.failure for report in reports):
+        return _MORE if done else _ONLY_FAILURES
+    is_cut = arguments.max_count is not None and done >= arguments.max_count
+    return _MORE if is_cut or any(report.found > report.done for report in reports) else 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nova_lite import errors
 from nova_lite.cells.offline import CellDatabases
+from nova_lite.cmd.arguments import BAD_USAGE
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import complain, reason, rendered
 from nova_lite.cmd.progress import Progress
@@ -15,7 +16,7 @@ from nova_lite.model.host import Cell
 from nova_lite.scheduler.healing import Healed, Healer, Outcome
 from nova_lite.storage import Database
 
-_HEALED, _MORE, _NO_NODE, _FAILED, _NOTHING, _BAD_USAGE, _BROKEN = 0, 1, 2, 3, 4, 127, 255
+_HEALED, _MORE, _NO_NODE, _FAILED, _NOTHING, _BROKEN = 0, 1, 2, 3, 4, 255
 _COLUMNS = ("Server UUID", "Resource Provider UUID", "Details", "Outcome")
 _TITLE = "nova-lite-manage placement heal_allocations"
 #: What is told of a server, by default.
@@ -47,8 +48,6 @@ class _Result:
 
 def run(installation: Installation, arguments: argparse.Namespace) -> int:
     """Heal what was asked for."""
-    if arguments.max_count is not None and arguments.max_count < 1:
-        return _refuse("--max-count must be 1 or more.")
     if arguments.instance and arguments.cell:
         return _refuse("Give --instance or --cell, not both.")
     if arguments.force and not arguments.instance:
@@ -124,4 +123,4 @@ def _print(result: _Result, arguments: argparse.Namespace) -> None:
 
 def _refuse(message: str) -> int:
     complain(message)
-    return _BAD_USAGE
+    return BAD_USAGE

@@ -1,41 +1,23 @@
 """``placement``: what the databases and Placement must agree on. The rules: ``cells/``, ``scheduler/healing.py``, …
 
-These commands return 127 for a wrong command line: 2 means something of its own here.
+These commands return 127 for a wrong command line: 2 means something of their own.
 """
 
 import argparse
-import uuid as uuids
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from nova_lite.cmd import manage_aggregates, manage_audit, manage_healing
+from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, add_verbose, count, uuid
 from nova_lite.cmd.installation import Installation
-from nova_lite.cmd.output import FORMATS
-
-BAD_USAGE = 127
 
 Run = Callable[[Installation, argparse.Namespace], int]
-
-
-class _Paragraphs(argparse.HelpFormatter):
-    """Keeps the paragraphs of a description apart."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n\n".join(super(_Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that refuses with the code these commands are known to refuse with."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage()
-        self.exit(BAD_USAGE, f"{self.prog}: error: {message}\n")
 
 
 def add_commands(categories: Any) -> None:
     """Add the category."""
     commands = categories.add_parser("placement", help="allocations, and the books of Placement").add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
     )
     _add_audit(commands)
     _add_healing(commands)
@@ -72,7 +54,7 @@ def _add_audit(commands: Any) -> None:
         type=uuid,
         help="look at this resource provider only",
     )
-    _add_verbose(command, "name the allocations that could not be judged, and those of others")
+    add_verbose(command, "name the allocations that could not be judged, and those of others")
     add_format(command)
 
 
@@ -97,7 +79,7 @@ def _add_healing(commands: Any) -> None:
         "wrong, or there is no such server or cell; 255 a database or Placement does not answer.",
     )
     command.add_argument(
-        "--max-count", "--max_count", metavar="N", type=int, help="stop after N servers that needed healing"
+        "--max-count", "--max_count", metavar="N", type=count, help="stop after N servers that needed healing"
     )
     command.add_argument("--dry-run", "--dry_run", action="store_true", help="tell what would be done, and do nothing")
     command.add_argument("--instance", metavar="UUID", type=uuid, help="look at this server only")
@@ -113,7 +95,7 @@ def _add_healing(commands: Any) -> None:
         action="store_true",
         help="with --instance: overwrite what the server holds where that is not what its flavor takes",
     )
-    _add_verbose(command, "list the servers that needed nothing, too")
+    add_verbose(command, "list the servers that needed nothing, too")
     add_format(command)
 
 
@@ -129,29 +111,16 @@ def _add_aggregates(commands: Any) -> None:
         "One host that cannot be told does not keep the others from being told.\n\n"
         "Example: nova-lite-manage placement sync_aggregates --verbose",
         epilog="Exit codes: 0 all is mirrored; 1 a host has several compute nodes; 2 Placement does not answer, or "
-        "refuses; 3 a provider changed again and again while it was told; 4 a host is mapped to no cell; 5 a host has no "
-        "compute node; 6 a host has no resource provider; 127 the command line is wrong; 255 a database does not "
+        "refuses; 3 a provider changed again and again while it was told; 4 a host is mapped to no cell; 5 a host has "
+        "no compute node; 6 a host has no resource provider; 127 the command line is wrong; 255 a database does not "
         "answer. Of several the lowest is returned.",
     )
-    _add_verbose(command, "list the hosts that needed nothing, too")
+    add_verbose(command, "list the hosts that needed nothing, too")
     add_format(command)
 
 
 def _command(commands: Any, name: str, run: Run, about: str, *, description: str, epilog: str) -> Any:
-    command = commands.add_parser(name, help=about, description=description, epilog=epilog, formatter_class=_Paragraphs)
+    command = commands.add_parser(name, help=about, description=description, epilog=epilog, formatter_class=Paragraphs)
+    command.refusal = BAD_USAGE
     command.set_defaults(run=run, parser=command)
     return command
-
-
-def _add_verbose(command: argparse.ArgumentParser, help_text: str) -> None:
-    command.add_argument("--verbose", action="store_true", help=help_text)
-
-
-def add_format(command: argparse.ArgumentParser) -> None:
-    """Let the user choose how the result is printed."""
-    command.add_argument("-f", "--format", choices=FORMATS, default="table", help="output format, by default table")
-
-
-def uuid(text: str) -> str:
-    """Return a UUID in its canonical form; argparse tells the user when it is none."""
-    return str(uuids.UUID(text))

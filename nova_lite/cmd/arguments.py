@@ -1,0 +1,51 @@
+"""What the parsers of commands share: paragraphs in descriptions, the code a wrong command line gets, types."""
+
+import argparse
+import uuid as uuids
+from typing import NoReturn
+
+from nova_lite.cmd.output import FORMATS
+
+#: The code for a wrong command line, of commands that return 2 for something of their own.
+BAD_USAGE = 127
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command; ``refusal`` is the exit code for a wrong command line."""
+
+    refusal = 2
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage()
+        self.exit(self.refusal, f"{self.prog}: error: {message}\n")
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Keeps the paragraphs of a description apart."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n\n".join(fill(part, width, indent) for part in text.split("\n\n"))
+
+
+def add_format(command: argparse.ArgumentParser) -> None:
+    """Let the user choose how the result is printed."""
+    command.add_argument("-f", "--format", choices=FORMATS, default="table", help="output format, by default table")
+
+
+def add_verbose(command: argparse.ArgumentParser, help_text: str) -> None:
+    """Let the user ask for more."""
+    command.add_argument("--verbose", action="store_true", help=help_text)
+
+
+def uuid(text: str) -> str:
+    """Return a UUID in its canonical form; argparse tells the user when it is none."""
+    return str(uuids.UUID(text))
+
+
+def count(text: str) -> int:
+    """Return a number of things, at least one; argparse tells the user when it is none."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    return number
