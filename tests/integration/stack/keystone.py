@@ -101,6 +101,27 @@ class Keystone:
         ]
         return "\n".join([*lines, marker]) + "\n"
 
+    def add_account(self, account: Account) -> None:
+        """Make a user with its roles, and its project where there is none."""
+        token = self.token(ADMIN)
+        roles = {role["name"]: role["id"] for role in self._call("GET", "/roles", token=token)["roles"]}
+        found = self._call("GET", f"/projects?name={account.project}", token=token)["projects"]
+        if not found:
+            project = {"project": {"name": account.project, "domain_id": "default"}}
+            found = [self._call("POST", "/projects", project, token)["project"]]
+        user = {"user": {"name": account.user, "password": PASSWORD, "domain_id": "default"}}
+        user_id = self._call("POST", "/users", user, token)["user"]["id"]
+        for role in account.roles:
+            self._call("PUT", f"/projects/{found[0]['id']}/users/{user_id}/roles/{roles[role]}", token=token)
+
+    def revoke(self, token: str) -> None:
+        """Make a token worthless before its time."""
+        request = urllib.request.Request(f"{self.url}/auth/tokens", method="DELETE")
+        request.add_header("X-Auth-Token", self.token(ADMIN))
+        request.add_header("X-Subject-Token", token)
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+
     def add_endpoint(self, kind: str, name: str, url: str) -> None:
         """Put a service with one URL for all interfaces into the catalog."""
         token = self.token(ADMIN)
@@ -147,18 +168,8 @@ driver = noop
         run([*manage, "bootstrap", secret, f"--bootstrap-region-id={REGION}", *urls], log=log)
 
     def _seed(self) -> None:
-        token = self.token(ADMIN)
-        roles = {role["name"]: role["id"] for role in self._call("GET", "/roles", token=token)["roles"]}
-        projects: dict[str, str] = {}
         for account in _SEEDED:
-            if account.project not in projects:
-                project = {"project": {"name": account.project, "domain_id": "default"}}
-                projects[account.project] = self._call("POST", "/projects", project, token)["project"]["id"]
-            user = {"user": {"name": account.user, "password": PASSWORD, "domain_id": "default"}}
-            user_id = self._call("POST", "/users", user, token)["user"]["id"]
-            for role in account.roles:
-                granted = f"/projects/{projects[account.project]}/users/{user_id}/roles/{roles[role]}"
-                self._call("PUT", granted, token=token)
+            self.add_account(account)
 
     def _answers(self) -> bool:
         self._site.processes.require("keystone")
