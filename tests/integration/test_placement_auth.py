@@ -13,7 +13,7 @@ from nova_lite.db import migrate
 from nova_lite.storage import Database
 from tests.integration.conftest import started
 from tests.integration.stack.clients import Answer, call
-from tests.integration.stack.keystone import ADMIN, DEMO, NOVA, OTHER, READER, Account, Keystone, uwsgi
+from tests.integration.stack.keystone import ADMIN, DEMO, NOVA, OTHER, READER, Account, Keystone
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.processes import Program
