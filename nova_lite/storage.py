@@ -31,9 +31,6 @@ from nova_lite import errors
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: What statements that only read can run on.
-Reads = Session | sa.Connection
 #: What repositories execute their statements on.
 Handle = sa.Connection | Session
 

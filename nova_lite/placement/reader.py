@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from nova_lite import errors
-from nova_lite.placement.repositories import changes, names, providers
+from nova_lite.placement.repositories import changes, loading, names
 from nova_lite.placement.repositories.changes import Kind
 from nova_lite.placement.snapshot import Snapshot
 from nova_lite.placement.tables import ResourceClassRow, TraitRow
@@ -123,7 +123,7 @@ class Reader:
         world = World()
         world.classes = names.load(connection, ResourceClassRow)
         world.traits = names.load(connection, TraitRow)
-        world.snapshot = Snapshot(providers.load(connection))
+        world.snapshot = Snapshot(loading.load(connection))
         self._world = world
         self._last = numbers[-1] if numbers else 0
         self._gaps = {}
@@ -140,10 +140,10 @@ class Reader:
         changed = {provider_id for _, provider_id, kind in entries if kind == Kind.PROVIDER}
         used = {provider_id for _, provider_id, kind in entries if kind == Kind.USAGE} - changed
         if used:
-            use = providers.load_use(connection, used)
+            use = loading.load_use(connection, used)
             changed |= {row for row in used if row not in use or not snapshot.set_use(row, *use[row])}
         if changed:
-            found = {provider.id: provider for provider in providers.load(connection, changed)}
+            found = {provider.id: provider for provider in loading.load(connection, changed)}
             for provider_id in sorted(changed):
                 if provider_id in found:
                     snapshot.put(found[provider_id])

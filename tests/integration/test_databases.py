@@ -23,7 +23,7 @@ from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import Status, Workflow
 from nova_lite.placement.model import ANY_GENERATION, Claim, Inventory
-from nova_lite.placement.repositories import claims, providers
+from nova_lite.placement.repositories import belongings, claims, holdings, providers
 from nova_lite.placement.repositories.sync import standard_names
 from nova_lite.placement.tables import Base as PlacementBase
 from nova_lite.storage import Database, retried
@@ -362,7 +362,7 @@ def add_provider(database: Database, name: str, **inventories: Inventory) -> str
     with database.writer() as session:
         providers.create(session, uuid, name, None)
     with database.writer() as session:
-        providers.set_inventories(session, uuid, inventories, 0, only=True)
+        belongings.set_inventories(session, uuid, inventories, 0, only=True)
     return uuid
 
 
@@ -429,8 +429,8 @@ def test_a_refused_claim_of_two_consumers_changes_neither(placement_db: Database
 
     assert (used(placement_db, source), used(placement_db, full)) == ({"VCPU": 2}, {"VCPU": 0})
     with placement_db.reader() as session:
-        assert claims.holding(session, migration) is None
-        held = claims.holding(session, instance)
+        assert holdings.holding(session, migration) is None
+        held = holdings.holding(session, instance)
     assert held is not None
     assert held.allocations == {source: {"VCPU": 2}}
 

@@ -4,14 +4,16 @@ import enum
 from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
-from nova_lite.placement.tables import ChangeRow
-from nova_lite.storage import Reads
+from nova_lite.placement.tables import CHANGES
+from nova_lite.storage import Handle
 
 #: Entries kept; a reader that slept through more reads everything again.
 KEPT = 100_000
+#: Old entries are removed whenever this many new ones have been noted.
 _PRUNE_EVERY = 1_000
+#: Where a connection remembers the number it noted last, by which a lost commit is decided.
+_LAST = "nova_lite_last_change"
 
 
 class Kind(enum.IntEnum):
@@ -23,47 +25,76 @@ class Kind(enum.IntEnum):
     NOTHING = 3
 
 
-def note(session: Session, provider_ids: Iterable[int], kind: Kind) -> None:
-    """Note that providers changed. The last statement of a writer: its numbers are then open for the shortest time."""
-    session.flush()
-    for provider_id in sorted(set(provider_ids)):
-        result = session.execute(sa.insert(ChangeRow).values(provider_id=provider_id, kind=int(kind)))
-        key = result.inserted_primary_key  # type: ignore[attr-defined]
-        if key is not None and key[0] % _PRUNE_EVERY == 0:
-            session.execute(sa.delete(ChangeRow).where(ChangeRow.seq < key[0] - KEPT))
-
-
-def note_names(session: Session) -> None:
-    """Note that the resource classes or traits changed."""
-    note(session, (0,), Kind.NAMES)
-
-
-_LOG = ChangeRow.__table__.c
-_SINCE = sa.select(_LOG.seq, _LOG.provider_id, _LOG.kind).where(_LOG.seq >= sa.bindparam("last"))
-_SINCE_AND_GAPS = sa.select(_LOG.seq, _LOG.provider_id, _LOG.kind).where(
-    sa.or_(_LOG.seq >= sa.bindparam("last"), _LOG.seq.in_(sa.bindparam("gaps", expanding=True)))
+_NOTE = sa.insert(CHANGES)
+_PRUNE = sa.delete(CHANGES).where(CHANGES.c.seq < sa.bindparam("oldest", type_=sa.BigInteger))
+_COLUMNS = (CHANGES.c.seq, CHANGES.c.provider_id, CHANGES.c.kind)
+_SINCE = (
+    sa.select(*_COLUMNS)
+    .where(CHANGES.c.seq >= sa.bindparam("last", type_=sa.BigInteger))
+    .order_by(CHANGES.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer))
 )
-_IN_ORDER = {
-    gaps: statement.order_by(_LOG.seq).limit(sa.bindparam("most"))
-    for gaps, statement in ((False, _SINCE), (True, _SINCE_AND_GAPS))
-}
+_SINCE_AND_GAPS = (
+    sa.select(*_COLUMNS)
+    .where(
+        sa.or_(
+            CHANGES.c.seq >= sa.bindparam("last", type_=sa.BigInteger),
+            CHANGES.c.seq.in_(sa.bindparam("gaps", expanding=True)),
+        )
+    )
+    .order_by(CHANGES.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 
 
-def since(connection: Reads, last: int, gaps: Collection[int], limit: int) -> list[tuple[int, int, int]]:
+def note(handle: Handle, provider_ids: Iterable[int], kind: Kind) -> None:
+    """Note that providers changed. The last statement of a writer: its numbers are then open for the shortest time."""
+    rows = [{"provider_id": provider_id, "kind": int(kind)} for provider_id in sorted(set(provider_ids))]
+    if not rows:
+        return
+    # The first goes alone, for its number: drivers tell that of one row only.
+    seq = handle.execute(_NOTE, rows[0]).inserted_primary_key[0]  # type: ignore[attr-defined]
+    if len(rows) > 1:
+        handle.execute(_NOTE, rows[1:])
+    handle.info[_LAST] = seq
+    if seq % _PRUNE_EVERY < len(rows):
+        handle.execute(_PRUNE, {"oldest": seq - KEPT})
+
+
+def note_names(handle: Handle) -> None:
+    """Note that the resource classes or traits changed."""
+    note(handle, (0,), Kind.NAMES)
+
+
+def last_noted(handle: Handle) -> int | None:
+    """Return the number of the last note made through ``handle``, and forget it."""
+    seq: int | None = handle.info.pop(_LAST, None)
+    return seq
+
+
+def since(handle: Handle, last: int, gaps: Collection[int], limit: int) -> list[tuple[int, int, int]]:
     """Return (number, provider id, kind) of entry ``last``, of those after it, and of those in ``gaps`` there now."""
-    values: dict[str, object] = {"last": last, "most": limit}
     if gaps:
-        values["gaps"] = sorted(gaps)
-    rows = connection.execute(_IN_ORDER[bool(gaps)], values)
+        rows = handle.execute(_SINCE_AND_GAPS, {"last": last, "gaps": sorted(gaps), "most": limit})
+    else:
+        rows = handle.execute(_SINCE, {"last": last, "most": limit})
     return [(seq, provider_id, kind) for seq, provider_id, kind in rows]
 
 
-def recent(connection: Reads, window: int) -> list[int]:
+def recent(handle: Handle, window: int) -> list[int]:
     """Return the numbers of the youngest entries, at most ``window`` of them, oldest first."""
-    rows = connection.execute(sa.select(_LOG.seq).order_by(_LOG.seq.desc()).limit(window))
-    return sorted(seq for (seq,) in rows)
+    return sorted(handle.scalars(sa.select(CHANGES.c.seq).order_by(CHANGES.c.seq.desc()).limit(window)))
 
 
-def settle(session: Session, seq: int) -> None:
-    """Take the number ``seq`` for nothing, so that nobody can use it any more; waits for who holds it now."""
-    session.execute(sa.insert(ChangeRow).values(seq=seq, provider_id=0, kind=int(Kind.NOTHING)))
+def settle(handle: Handle, seq: int) -> None:
+    """Take the number ``seq`` for nothing, so that nobody can use it any more; waits for who holds it now.
+
+    Raises IntegrityError when it is taken: by what has been committed, or for nothing already.
+    """
+    handle.execute(_NOTE, {"seq": seq, "provider_id": 0, "kind": int(Kind.NOTHING)})
+
+
+def stands_for_something(handle: Handle, seq: int) -> bool:
+    """Return whether a change of that number has been committed."""
+    kind = handle.scalar(sa.select(CHANGES.c.kind).where(CHANGES.c.seq == seq))
+    return kind is not None and kind != Kind.NOTHING

@@ -1,298 +1,449 @@
-"""Consumers and what they hold. Capacity is enforced here, by the database, in one statement per class."""
+"""Consumers and what they hold. Capacity is enforced here, by the database, in one statement for all that is claimed.
 
-from collections.abc import Iterable, Mapping, Sequence
+Rows are locked in one order: consumers by UUID, providers by id, inventories by provider and class. So writers seldom
+meet head on, and those that do run again.
+"""
+
+import functools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.placement import capacity
-from nova_lite.placement.model import ANY_GENERATION, Claim, Holding
-from nova_lite.placement.repositories import changes, names, providers
+from nova_lite.placement.model import ANY_GENERATION, Claim, Inventory
+from nova_lite.placement.repositories import changes, names
 from nova_lite.placement.repositories.changes import Kind
-from nova_lite.placement.tables import AllocationRow, ConsumerRow, InventoryRow, ProviderRow, ResourceClassRow
-from nova_lite.storage import epoch_now
+from nova_lite.placement.repositories.loading import chunks
+from nova_lite.placement.tables import (
+    ALLOCATIONS,
+    CLASSES,
+    CONSUMERS,
+    INVENTORIES,
+    PROVIDERS,
+    ResourceClassRow,
+)
+from nova_lite.storage import Handle, TryAgain, epoch_now
 
-#: (provider id, class id) → amount
-Amounts = dict[tuple[int, int], int]
+#: (provider id, class id)
+Key = tuple[int, int]
+#: Inventories moved by one statement.
+_MOVES = 32
+#: More than any amount.
+_HUGE = 1 << 60
+
+_C, _P, _I, _A = CONSUMERS.c, PROVIDERS.c, INVENTORIES.c, ALLOCATIONS.c
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_UUIDS: sa.BindParameter[Any] = sa.bindparam("uuids", expanding=True)
+
+#: Provider ids and, through what they have, the ids of most classes: in one statement, with the database's time.
+_RESOLVE = (
+    sa.select(_P.uuid, _P.id, CLASSES.c.name, CLASSES.c.id, epoch_now())
+    .select_from(PROVIDERS)
+    .outerjoin(INVENTORIES, _I.provider_id == _P.id)
+    .outerjoin(CLASSES, CLASSES.c.id == _I.class_id)
+    .where(_P.uuid.in_(_UUIDS))
+)
+_LOCK_CONSUMERS = (
+    sa.select(_C.id, _C.uuid, _C.generation, _C.project_id, _C.user_id, _C.consumer_type)
+    .where(_C.uuid.in_(_UUIDS))
+    .order_by(_C.uuid)
+    .with_for_update()
+)
+_ADD_CONSUMERS = sa.insert(CONSUMERS)
+_CONSUMER_IDS = sa.select(_C.uuid, _C.id).where(_C.uuid.in_(_UUIDS))
+_GENERATIONS = sa.select(_C.uuid, _C.generation).where(_C.uuid.in_(_UUIDS))
+_RAISE_CONSUMERS = (
+    sa.update(CONSUMERS)
+    .where(_C.id.in_(_IDS))
+    .values(generation=_C.generation + 1, updated_at=sa.bindparam("now", type_=sa.Double))
+)
+_SET_OWNER = (
+    sa.update(CONSUMERS)
+    .where(_C.id.in_(_IDS))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("project_id", "user_id", "consumer_type")})
+)
+_REMOVE_CONSUMERS = sa.delete(CONSUMERS).where(_C.id.in_(_IDS))
+_HELD = sa.select(_A.consumer_id, _A.provider_id, _A.class_id, _A.used).where(_A.consumer_id.in_(_IDS))
+_ADD_ALLOCATIONS = sa.insert(ALLOCATIONS)
+_REMOVE_ALLOCATIONS = sa.delete(ALLOCATIONS).where(_A.consumer_id.in_(_IDS))
+_LOCK_PROVIDERS = sa.select(_P.id).where(_P.id.in_(_IDS)).order_by(_P.id).with_for_update()
+_UUIDS_OF = sa.select(_P.id, _P.uuid).where(_P.id.in_(_IDS))
+_INVENTORIES = sa.select(
+    *(
+        _I.provider_id,
+        _I.class_id,
+        _I.total,
+        _I.reserved,
+        _I.min_unit,
+        _I.max_unit,
+        _I.step_size,
+    ),
+    *(_I.allocation_ratio, _I.used),
+).where(_I.provider_id.in_(_IDS))
+_RAISE_PROVIDERS = sa.update(PROVIDERS).where(_P.id.in_(_IDS)).values(generation=_P.generation + 1)
 
 
-def replace(session: Session, claims: Sequence[Claim], *, raise_generations: bool = True) -> None:
-    """Make every consumer of ``claims`` hold exactly what its claim says: all of them, or none.
+@dataclass(frozen=True, slots=True)
+class _Consumer:
+    """A consumer's row, locked."""
 
-    Rows are locked in one order (consumers, providers, inventories), so that two writers seldom meet head on.
-    Raises: Conflict for a stale consumer generation or too little room, Invalid for an unknown provider or class.
-    """
-    ordered = sorted(claims, key=lambda claim: claim.consumer_uuid)
-    consumers = _lock_consumers(session, ordered)
-    wanted = _resolve(session, ordered)
-    held = _held(session, [row.id for row in consumers.values()])
-    before: Amounts = {}
-    for amounts in held.values():
-        _add(before, amounts)
-    after: Amounts = {}
-    for amounts in wanted.values():
-        _add(after, amounts)
-    provider_ids = sorted({provider_id for provider_id, _ in (*before, *after)})
-    if provider_ids and raise_generations:
-        _raise_generations(session, provider_ids)
-    for key in sorted(set(before) | set(after)):
-        pieces = [amounts[key] for amounts in wanted.values() if key in amounts]
-        _move_used(session, key, after.get(key, 0) - before.get(key, 0), pieces)
-    for claim in ordered:
-        _write_holding(session, claim, consumers.get(claim.consumer_uuid), wanted[claim.consumer_uuid])
-    changes.note(session, provider_ids, Kind.USAGE)
+    id: int
+    uuid: str
+    generation: int
+    project_id: str
+    user_id: str
+    consumer_type: str | None
 
 
-def _raise_generations(session: Session, provider_ids: Sequence[int]) -> None:
-    """Raise the generations of providers, which locks them; raises Conflict when one has just been deleted."""
-    result = session.execute(
-        sa.update(ProviderRow).where(ProviderRow.id.in_(provider_ids)).values(generation=ProviderRow.generation + 1),
-        execution_options={"synchronize_session": False},
-    )
-    if result.rowcount != len(provider_ids):  # type: ignore[attr-defined]
-        raise errors.Conflict("A resource provider was deleted meanwhile.", code="placement.concurrent_update")
+@dataclass(slots=True)
+class _Move:
+    """What happens to one inventory: it gains ``delta``, and hands out pieces of these sizes."""
+
+    delta: int = 0
+    pieces: set[int] = field(default_factory=set)
+
+    def add(self, piece: int) -> None:
+        self.delta += piece
+        self.pieces.add(piece)
 
 
-def _lock_consumers(session: Session, claims: Sequence[Claim]) -> dict[str, ConsumerRow]:
-    """Return the consumers there are, locked; raises Conflict where a claim's generation is not theirs."""
-    uuids = [claim.consumer_uuid for claim in claims]
-    rows = session.scalars(
-        sa.select(ConsumerRow).where(ConsumerRow.uuid.in_(uuids)).order_by(ConsumerRow.uuid).with_for_update()
-    )
-    consumers = {row.uuid: row for row in rows}
-    for claim in claims:
-        if claim.generation == ANY_GENERATION:
-            continue
-        row = consumers.get(claim.consumer_uuid)
-        actual = None if row is None else row.generation
-        if claim.generation != actual:
-            raise errors.Conflict(
-                f"consumer generation conflict - expected {_shown(actual)} but got {_shown(claim.generation)}",
-                code="placement.concurrent_update",
-            )
-    return consumers
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """UUIDs and names in claims → ids, and the database's time."""
 
+    providers: Mapping[str, int]
+    classes: Mapping[str, int]
+    now: float
 
-def _shown(generation: int | None) -> str:
-    return "null" if generation is None else str(generation)
-
-
-def _resolve(session: Session, claims: Sequence[Claim]) -> dict[str, Amounts]:
-    """Return consumer UUID → what it asks for, by ids; raises Invalid for a provider or class there is not."""
-    provider_uuids = {uuid for claim in claims for uuid in claim.allocations}
-    class_names = {name for claim in claims for amounts in claim.allocations.values() for name in amounts}
-    found = (
-        session.execute(sa.select(ProviderRow.uuid, ProviderRow.id).where(ProviderRow.uuid.in_(sorted(provider_uuids))))
-        if provider_uuids
-        else ()
-    )
-    provider_ids: dict[str, int] = {row.uuid: row.id for row in found}
-    missing = sorted(provider_uuids - set(provider_ids))
-    if missing:
-        raise errors.Invalid(f"allocations: resource provider {missing[0]} does not exist.")
-    class_ids = names.ids(session, ResourceClassRow, class_names)
-    unknown = sorted(class_names - set(class_ids))
-    if unknown:
-        raise errors.Invalid(f"allocations: no such resource class {unknown[0]}.")
-    return {
-        claim.consumer_uuid: {
-            (provider_ids[uuid], class_ids[name]): amount
+    def keyed(self, claim: Claim) -> dict[Key, int]:
+        """Return what ``claim`` asks for, by ids."""
+        return {
+            (self.providers[uuid], self.classes[name]): amount
             for uuid, amounts in claim.allocations.items()
             for name, amount in amounts.items()
         }
-        for claim in claims
+
+
+def replace(handle: Handle, claims: Sequence[Claim]) -> None:
+    """Make every consumer of ``claims`` hold exactly what its claim says: all of them, or none.
+
+    Raises: Conflict for a stale consumer generation or too little room, Invalid for an unknown provider or class.
+    """
+    ordered = sorted(claims, key=lambda claim: claim.consumer_uuid)
+    known = _resolve(handle, ordered)
+    consumers = _checked_consumers(handle, ordered)
+    added = _add_consumers(handle, [claim for claim in ordered if _is_new(claim, consumers)], known.now)
+    emptied = {
+        consumers[claim.consumer_uuid].id
+        for claim in ordered
+        if not claim.allocations and claim.consumer_uuid in consumers
     }
+    moves: dict[Key, _Move] = {}
+    #: A provider that is merely left keeps its generation, as clients expect.
+    raised: set[int] = set()
+    for consumer_id, key, amount in _held(handle, consumers.values()):
+        moves.setdefault(key, _Move()).delta -= amount
+        if consumer_id in emptied:
+            raised.add(key[0])
+    allocations: list[dict[str, Any]] = []
+    for claim in ordered:
+        row = consumers.get(claim.consumer_uuid)
+        consumer_id = added.get(claim.consumer_uuid, 0) if row is None else row.id
+        for key, amount in known.keyed(claim).items():
+            moves.setdefault(key, _Move()).add(amount)
+            raised.add(key[0])
+            allocations.append(_allocation(consumer_id, key, amount, known.now))
+    provider_ids = _lock_providers(handle, moves)
+    for ids in chunks(sorted(raised)):
+        handle.execute(_RAISE_PROVIDERS, {"ids": ids})
+    _move_used(handle, moves)
+    _write_consumers(handle, ordered, consumers, known.now)
+    for rows in chunks(allocations):
+        handle.execute(_ADD_ALLOCATIONS, rows)
+    changes.note(handle, provider_ids, Kind.USAGE)
 
 
-def _held(session: Session, consumer_ids: Sequence[int]) -> dict[int, Amounts]:
-    held: dict[int, Amounts] = {}
-    if consumer_ids:
-        rows = session.execute(
-            sa.select(
-                AllocationRow.consumer_id, AllocationRow.provider_id, AllocationRow.class_id, AllocationRow.used
-            ).where(AllocationRow.consumer_id.in_(consumer_ids))
-        )
-        for consumer_id, provider_id, class_id, used in rows:
-            held.setdefault(consumer_id, {})[provider_id, class_id] = used
-    return held
+def remove(handle: Handle, consumer_uuid: str) -> None:
+    """Take everything from a consumer; raises NotFound when it holds nothing. No provider's generation rises."""
+    consumers = lock_consumers(handle, [consumer_uuid])
+    if not consumers:
+        raise errors.NotFound(f"No allocations for consumer '{consumer_uuid}'")
+    moves: dict[Key, _Move] = {}
+    for _, key, amount in _held(handle, consumers.values()):
+        moves.setdefault(key, _Move()).delta -= amount
+    provider_ids = _lock_providers(handle, moves)
+    _move_used(handle, moves)
+    _write_consumers(handle, [Claim(consumer_uuid, {}, "", "", ANY_GENERATION)], consumers, 0.0)
+    changes.note(handle, provider_ids, Kind.USAGE)
 
 
-def _add(total: Amounts, amounts: Amounts) -> None:
-    for key, amount in amounts.items():
-        total[key] = total.get(key, 0) + amount
+def _resolve(handle: Handle, claims: Sequence[Claim]) -> _Names:
+    """Return the ids of all that ``claims`` name; raises Invalid for a provider or class there is not."""
+    wanted = {uuid for claim in claims for uuid in claim.allocations}
+    classes = {name for claim in claims for amounts in claim.allocations.values() for name in amounts}
+    provider_ids: dict[str, int] = {}
+    class_ids: dict[str, int] = {}
+    now = 0.0
+    for chunk in chunks(sorted(wanted)):
+        for uuid, provider_id, name, class_id, moment in handle.execute(_RESOLVE, {"uuids": chunk}):
+            provider_ids[uuid] = provider_id
+            class_ids[name] = class_id
+            now = moment
+    missing = sorted(wanted - set(provider_ids))
+    if missing:
+        raise errors.Invalid(f"allocations: resource provider {missing[0]} does not exist.")
+    class_ids |= names.ids(handle, ResourceClassRow, classes - set(class_ids))
+    unknown = sorted(classes - set(class_ids))
+    if unknown:
+        raise errors.Invalid(f"allocations: no such resource class {unknown[0]}.")
+    return _Names(provider_ids, class_ids, now)
 
 
-def _move_used(session: Session, key: tuple[int, int], delta: int, pieces: Sequence[int]) -> None:
-    """Move one inventory's counter; raises Conflict without the room, or for ``pieces`` of a wrong size."""
-    statement = sa.update(InventoryRow).where(InventoryRow.provider_id == key[0], InventoryRow.class_id == key[1])
-    if delta > 0:
-        room = (InventoryRow.total - InventoryRow.reserved) * InventoryRow.allocation_ratio - InventoryRow.used
-        statement = statement.where(room >= delta)
-    for piece in set(pieces):
-        statement = statement.where(
-            InventoryRow.min_unit <= piece,
-            InventoryRow.max_unit >= piece,
-            sa.literal(piece, sa.BigInteger) % InventoryRow.step_size == 0,
-        )
-    result = session.execute(
-        statement.values(used=InventoryRow.used + delta), execution_options={"synchronize_session": False}
+# -- consumers
+
+
+def lock_consumers(handle: Handle, uuids: Iterable[str]) -> dict[str, _Consumer]:
+    """Return the consumers there are, by UUID, locked until the transaction ends."""
+    found: dict[str, _Consumer] = {}
+    for chunk in chunks(sorted(uuids)):
+        for row in handle.execute(_LOCK_CONSUMERS, {"uuids": chunk}):
+            found[row.uuid] = _Consumer(*row)
+    return found
+
+
+def _checked_consumers(handle: Handle, claims: Iterable[Claim]) -> dict[str, _Consumer]:
+    """Return the consumers there are, locked; raises Conflict where a claim's generation is not theirs.
+
+    Consumers that are to be new are left to their insertion, which finds out by itself whether they are.
+    """
+    asked = [claim for claim in claims if claim.generation is not None or not claim.allocations]
+    consumers = lock_consumers(handle, [claim.consumer_uuid for claim in asked])
+    for claim in asked:
+        row = consumers.get(claim.consumer_uuid)
+        actual = None if row is None else row.generation
+        if claim.generation not in (ANY_GENERATION, actual):
+            raise _stale(actual, claim.generation)
+    return consumers
+
+
+def _stale(actual: int | None, told: int | None) -> errors.Conflict:
+    shown = ["null" if generation is None else str(generation) for generation in (actual, told)]
+    return errors.Conflict(
+        f"consumer generation conflict - expected {shown[0]} but got {shown[1]}",
+        code="placement.concurrent_update",
     )
-    if result.rowcount == 0:  # type: ignore[attr-defined]
-        raise errors.Conflict(f"Unable to allocate inventory: {_explain(session, key, delta, pieces)}")
 
 
-def _explain(session: Session, key: tuple[int, int], delta: int, pieces: Sequence[int]) -> str:
-    """Return why an inventory refused."""
-    row = session.execute(
-        sa.select(ProviderRow.uuid, ResourceClassRow.name, InventoryRow)
-        .select_from(ProviderRow)
-        .join(ResourceClassRow, ResourceClassRow.id == key[1])
-        .outerjoin(
-            InventoryRow,
-            sa.and_(InventoryRow.provider_id == ProviderRow.id, InventoryRow.class_id == ResourceClassRow.id),
-        )
-        .where(ProviderRow.id == key[0])
-    ).one_or_none()
-    if row is None:
-        return "the resource provider is gone"
-    uuid, name = row[0], row[1]
-    inventory: InventoryRow | None = row[2]
-    if inventory is None:
-        return f"resource provider '{uuid}' has no inventory for '{name}'"
-    known = providers.inventory_from(inventory)
-    reasons = (capacity.unit_refusal(known, piece) for piece in pieces)
-    reason = next((reason for reason in reasons if reason), None)
-    if reason is None:
-        free = capacity.capacity(known) - known.used
-        reason = f"the requested amount would exceed the capacity: {delta} asked, {free:g} free"
-    return f"'{name}' on resource provider '{uuid}': {reason}"
+def _is_new(claim: Claim, consumers: Mapping[str, _Consumer]) -> bool:
+    return bool(claim.allocations) and claim.consumer_uuid not in consumers
 
 
-def _write_holding(session: Session, claim: Claim, row: ConsumerRow | None, amounts: Amounts) -> None:
-    """Write a consumer and its allocations; a consumer that holds nothing disappears."""
-    if row is not None:
-        session.execute(sa.delete(AllocationRow).where(AllocationRow.consumer_id == row.id))
-    if not amounts:
-        if row is not None:
-            session.execute(sa.delete(ConsumerRow).where(ConsumerRow.id == row.id))
-            session.expunge(row)
-        return
-    if row is None:
-        consumer_id = _add_consumer(session, claim)
-    else:
-        consumer_id = row.id
-        values: dict[str, object] = {
-            "generation": ConsumerRow.generation + 1,
+def _add_consumers(handle: Handle, claims: Sequence[Claim], now: float) -> dict[str, int]:
+    """Add the consumers of ``claims`` and return UUID → id; raises Conflict where one that must be new is not."""
+    rows = [
+        {
+            "uuid": claim.consumer_uuid,
+            "generation": 1,
             "project_id": claim.project_id,
             "user_id": claim.user_id,
-            "updated_at": epoch_now(),
+            "consumer_type": claim.consumer_type,
+            "updated_at": now,
         }
-        if claim.type_told:
-            values["consumer_type"] = claim.consumer_type
-        session.execute(
-            sa.update(ConsumerRow).where(ConsumerRow.id == consumer_id).values(**values),
-            execution_options={"synchronize_session": False},
-        )
-    session.execute(
-        sa.insert(AllocationRow).values(updated_at=epoch_now()),
-        [
-            {"consumer_id": consumer_id, "provider_id": provider_id, "class_id": class_id, "used": amount}
-            for (provider_id, class_id), amount in sorted(amounts.items())
-        ],
-    )
-
-
-def _add_consumer(session: Session, claim: Claim) -> int:
+        for claim in claims
+    ]
     try:
-        result = session.execute(
-            sa.insert(ConsumerRow).values(
-                uuid=claim.consumer_uuid,
-                generation=1,
-                project_id=claim.project_id,
-                user_id=claim.user_id,
-                consumer_type=claim.consumer_type,
-                updated_at=epoch_now(),
-            )
-        )
+        if len(rows) == 1:
+            result = handle.execute(_ADD_CONSUMERS, rows[0])
+            return {claims[0].consumer_uuid: result.inserted_primary_key[0]}  # type: ignore[attr-defined]
+        added: dict[str, int] = {}
+        for chunk in chunks(rows):
+            handle.execute(_ADD_CONSUMERS, chunk)
+            uuids = {"uuids": [row["uuid"] for row in chunk]}
+            added |= {row.uuid: row.id for row in handle.execute(_CONSUMER_IDS, uuids)}
+        return added
     except IntegrityError as exc:
-        raise errors.Conflict(
-            f"consumer generation conflict - {claim.consumer_uuid} was made at the same time",
-            code="placement.concurrent_update",
-        ) from exc
-    return int(result.inserted_primary_key[0])  # type: ignore[attr-defined]
+        handle.rollback()
+        raise _collision(handle, claims) from exc
 
 
-def remove(session: Session, consumer_uuid: str) -> None:
-    """Take everything from a consumer; raises NotFound when it holds nothing."""
-    row = session.scalar(sa.select(ConsumerRow.generation).where(ConsumerRow.uuid == consumer_uuid))
-    if row is None:
-        raise errors.NotFound(f"No allocations for consumer '{consumer_uuid}'")
-    # Letting go can hurt nobody who knows the old generation: providers keep theirs, as clients expect.
-    replace(session, [Claim(consumer_uuid, {}, "", "", ANY_GENERATION)], raise_generations=False)
+def _collision(handle: Handle, claims: Sequence[Claim]) -> errors.NovaLiteError:
+    """Return what to tell of consumers that could not be added: somebody has, a moment ago or long since."""
+    for chunk in chunks([claim.consumer_uuid for claim in claims if claim.generation is None]):
+        for _, generation in handle.execute(_GENERATIONS, {"uuids": chunk}):
+            return _stale(generation, None)
+    return TryAgain("Another request made the same consumer.")
 
 
-def holding(session: Session, consumer_uuid: str) -> Holding | None:
-    """Return what a consumer holds, or None when it holds nothing."""
-    found = _holdings(session, ConsumerRow.uuid == consumer_uuid)
-    return found[0] if found else None
-
-
-def holders(session: Session, provider_id: int) -> list[Holding]:
-    """Return who holds something of a provider, each with that part of what it holds."""
-    return _holdings(session, AllocationRow.provider_id == provider_id)
-
-
-def _holdings(session: Session, condition: sa.ColumnElement[bool]) -> list[Holding]:
-    rows = session.execute(
-        sa.select(
-            ConsumerRow.uuid,
-            ConsumerRow.generation,
-            ConsumerRow.project_id,
-            ConsumerRow.user_id,
-            ConsumerRow.consumer_type,
-            ProviderRow.uuid,
-            ResourceClassRow.name,
-            AllocationRow.used,
-            AllocationRow.updated_at,
+def _write_consumers(
+    handle: Handle,
+    claims: Iterable[Claim],
+    consumers: Mapping[str, _Consumer],
+    now: float,
+) -> None:
+    """Empty the hands of known consumers and count their change; one that is to hold nothing disappears."""
+    gone: list[int] = []
+    kept: list[int] = []
+    owners: dict[tuple[str, str, str | None], list[int]] = {}
+    for claim in claims:
+        row = consumers.get(claim.consumer_uuid)
+        if row is None:
+            continue
+        (kept if claim.allocations else gone).append(row.id)
+        owner = (
+            claim.project_id,
+            claim.user_id,
+            claim.consumer_type if claim.type_told else row.consumer_type,
         )
-        .select_from(AllocationRow)
-        .join(ConsumerRow, ConsumerRow.id == AllocationRow.consumer_id)
-        .join(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
-        .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
-        .where(condition)
-        .order_by(ConsumerRow.id, ProviderRow.id, ResourceClassRow.id)
-    )
-    owners: dict[str, tuple[int, str, str, str | None]] = {}
-    amounts: dict[str, dict[str, dict[str, int]]] = {}
-    changed: dict[str, float] = {}
-    for uuid, generation, project_id, user_id, consumer_type, provider_uuid, name, used, updated_at in rows:
-        owners[uuid] = (generation, project_id, user_id, consumer_type)
-        amounts.setdefault(uuid, {}).setdefault(provider_uuid, {})[name] = used
-        changed[uuid] = max(updated_at, changed.get(uuid, 0.0))
-    return [Holding(uuid, *owner, amounts[uuid], changed[uuid]) for uuid, owner in owners.items()]
+        if claim.allocations and owner != (
+            row.project_id,
+            row.user_id,
+            row.consumer_type,
+        ):
+            owners.setdefault(owner, []).append(row.id)
+    for ids in chunks(gone + kept):
+        handle.execute(_REMOVE_ALLOCATIONS, {"ids": ids})
+    for ids in chunks(gone):
+        handle.execute(_REMOVE_CONSUMERS, {"ids": ids})
+    for ids in chunks(kept):
+        handle.execute(_RAISE_CONSUMERS, {"ids": ids, "now": now})
+    for (project_id, user_id, consumer_type), owned in owners.items():
+        values = {
+            "new_project_id": project_id,
+            "new_user_id": user_id,
+            "new_consumer_type": consumer_type,
+        }
+        for ids in chunks(owned):
+            handle.execute(_SET_OWNER, {"ids": ids, **values})
 
 
-def usages(session: Session, project_id: str, user_id: str | None) -> Iterable[tuple[str | None, str, int, int]]:
-    """Return (consumer type, class, amount, consumers of that type) held by a project, or by one user in it."""
-    mine = [ConsumerRow.project_id == project_id]
-    if user_id is not None:
-        mine.append(ConsumerRow.user_id == user_id)
-    counts: Mapping[str | None, int] = {
-        row.consumer_type: row.consumers
-        for row in session.execute(
-            sa.select(ConsumerRow.consumer_type, sa.func.count().label("consumers"))
-            .where(*mine)
-            .group_by(ConsumerRow.consumer_type)
-        )
+def _held(handle: Handle, consumers: Iterable[_Consumer]) -> Iterator[tuple[int, Key, int]]:
+    """Yield (consumer id, inventory, amount) of all that consumers hold."""
+    for ids in chunks([row.id for row in consumers]):
+        for consumer_id, provider_id, class_id, used in handle.execute(_HELD, {"ids": ids}):
+            yield consumer_id, (provider_id, class_id), used
+
+
+def _allocation(consumer_id: int, key: Key, amount: int, now: float) -> dict[str, Any]:
+    provider_id, class_id = key
+    return {
+        "consumer_id": consumer_id,
+        "provider_id": provider_id,
+        "class_id": class_id,
+        "used": amount,
+        "updated_at": now,
     }
-    rows = session.execute(
-        sa.select(ConsumerRow.consumer_type, ResourceClassRow.name, sa.func.sum(AllocationRow.used))
-        .select_from(AllocationRow)
-        .join(ConsumerRow, ConsumerRow.id == AllocationRow.consumer_id)
-        .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
-        .where(*mine)
-        .group_by(ConsumerRow.consumer_type, ResourceClassRow.name)
+
+
+# -- inventories
+
+
+def _lock_providers(handle: Handle, keys: Iterable[Key]) -> list[int]:
+    """Lock the providers of inventories, lowest id first, and return their ids; raises TryAgain when one is gone."""
+    provider_ids = sorted({provider_id for provider_id, _ in keys})
+    locked = 0
+    for chunk in chunks(provider_ids):
+        locked += len(handle.execute(_LOCK_PROVIDERS, {"ids": chunk}).all())
+    if locked != len(provider_ids):
+        raise TryAgain("A resource provider was deleted meanwhile.")
+    return provider_ids
+
+
+def _move_used(handle: Handle, moves: Mapping[Key, _Move]) -> None:
+    """Move the counters of inventories; raises Conflict without the room, or for pieces of a wrong size."""
+    for keys in chunks(sorted(moves), _MOVES):
+        values: dict[str, int] = {}
+        for number, key in enumerate(keys):
+            values |= _bound(number, key, moves[key])
+        if handle.execute(_moving(len(keys)), values).rowcount != len(keys):  # type: ignore[attr-defined]
+            # What others hold is seen when what this transaction did is undone.
+            handle.rollback()
+            raise _refusal(handle, {key: moves[key] for key in keys})
+
+
+def _bound(number: int, key: Key, move: _Move) -> dict[str, int]:
+    """Return the values of inventory ``number`` in a moving statement."""
+    return {
+        f"provider_{number}": key[0],
+        f"class_{number}": key[1],
+        f"delta_{number}": move.delta,
+        # Who lets go, or keeps what is held, needs no room.
+        f"needed_{number}": move.delta if move.delta > 0 else -_HUGE,
+        f"smallest_{number}": min(move.pieces, default=_HUGE),
+        f"largest_{number}": max(move.pieces, default=0),
+        # Divisible by a step exactly when every piece is.
+        f"divisor_{number}": math.gcd(*move.pieces),
+    }
+
+
+@functools.lru_cache(maxsize=_MOVES)
+def _moving(count: int) -> sa.Update:
+    """Return the statement that moves ``count`` inventories which have the room, and hand out such pieces."""
+
+    def bound(name: str, number: int) -> sa.BindParameter[int]:
+        return sa.bindparam(f"{name}_{number}", type_=sa.BigInteger)
+
+    numbers = range(count)
+    them = [
+        sa.and_(
+            _I.provider_id == bound("provider", number),
+            _I.class_id == bound("class", number),
+        )
+        for number in numbers
+    ]
+    willing = [
+        sa.and_(
+            them[number],
+            (_I.total - _I.reserved) * _I.allocation_ratio - _I.used >= bound("needed", number),
+            _I.min_unit <= bound("smallest", number),
+            _I.max_unit >= bound("largest", number),
+            bound("divisor", number) % _I.step_size == 0,
+        )
+        for number in numbers
+    ]
+    delta = (
+        bound("delta", 0) if count == 1 else sa.case(*((them[number], bound("delta", number)) for number in numbers))
     )
-    return [(consumer_type, name, int(used), counts[consumer_type]) for consumer_type, name, used in rows]
+    return sa.update(INVENTORIES).where(sa.or_(*willing)).values(used=_I.used + delta)
+
+
+def _refusal(handle: Handle, moves: Mapping[Key, _Move]) -> errors.NovaLiteError:
+    """Return what to tell of inventories of which one refused: why, or that it would not any more."""
+    provider_ids = {"ids": sorted({provider_id for provider_id, _ in moves})}
+    uuids = {row.id: row.uuid for row in handle.execute(_UUIDS_OF, provider_ids)}
+    class_names = {row_id: name for name, (row_id, _) in names.load(handle, ResourceClassRow).items()}
+    there = {
+        (provider_id, class_id): Inventory(*columns)
+        for provider_id, class_id, *columns in handle.execute(_INVENTORIES, provider_ids)
+    }
+    for key, move in moves.items():
+        if key[0] not in uuids or key[1] not in class_names:
+            continue
+        name, uuid = class_names[key[1]], uuids[key[0]]
+        inventory = there.get(key)
+        reason = (
+            f"resource provider '{uuid}' has no inventory for '{name}'"
+            if inventory is None
+            else _reason(inventory, move)
+        )
+        if reason is not None:
+            if inventory is not None:
+                reason = f"'{name}' on resource provider '{uuid}': {reason}"
+            return errors.Conflict(f"Unable to allocate inventory: {reason}")
+    return TryAgain("An inventory had no room, and has it again.")
+
+
+def _reason(inventory: Inventory, move: _Move) -> str | None:
+    """Return why an inventory refuses a move, or None when it does not."""
+    for piece in sorted(move.pieces):
+        reason = capacity.unit_refusal(inventory, piece)
+        if reason is not None:
+            return reason
+    free = capacity.capacity(inventory) - inventory.used
+    if move.delta <= 0 or move.delta <= free:
+        return None
+    return f"the requested amount would exceed the capacity: {move.delta} asked, {free:g} free"

@@ -29,9 +29,9 @@ def _once(database: Database) -> None:
         ResourceClassRow: list(os_resource_classes.STANDARDS),
         TraitRow: sorted(os_traits.get_traits()),
     }
-    with database.reader() as session:
-        complete = all(set(listed) <= set(names.load(session, table)) for table, listed in wanted.items())
+    with database.reading() as connection:
+        complete = all(set(listed) <= set(names.load(connection, table)) for table, listed in wanted.items())
     if complete:
         return
-    with database.writer() as session:
-        names.add_missing(session, wanted)
+    with database.writing() as connection:
+        names.add_missing(connection, wanted)

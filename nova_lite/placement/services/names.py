@@ -1,9 +1,12 @@
 """Rules of resource classes and traits: standard names stay, custom ones come and go."""
 
+import sqlalchemy as sa
+
 from nova_lite import errors
 from nova_lite.placement.repositories import names
 from nova_lite.placement.repositories.names import NameTable
-from nova_lite.storage import Database, retried
+from nova_lite.placement.repositories.transactions import Writer
+from nova_lite.storage import Database
 
 CUSTOM = "CUSTOM_"
 
@@ -12,14 +15,12 @@ class NameService:
     """One kind of name: the resource classes, or the traits."""
 
     def __init__(self, database: Database, table: NameTable) -> None:
-        self._database = database
+        self._writer = Writer(database)
         self._table = table
 
-    @retried
     def add(self, name: str) -> None:
         """Add a custom name; raises Conflict when it is there."""
-        with self._database.writer() as session:
-            names.add(session, self._table, name)
+        self._writer.run(names.add, self._table, name)
 
     def ensure(self, name: str) -> bool:
         """Make sure a name is there and return whether that took adding it."""
@@ -29,10 +30,11 @@ class NameService:
             return False
         return True
 
-    @retried
     def remove(self, name: str) -> None:
         """Remove a custom name that nothing uses; raises Invalid for a standard one."""
-        with self._database.writer() as session:
-            if not name.startswith(CUSTOM) and names.exists(session, self._table, name):
-                raise errors.Invalid(f"Cannot delete {name}: it is a standard name.")
-            names.remove(session, self._table, name)
+        self._writer.run(self._remove, name)
+
+    def _remove(self, connection: sa.Connection, name: str) -> None:
+        if not name.startswith(CUSTOM) and names.exists(connection, self._table, name):
+            raise errors.Invalid(f"Cannot delete {name}: it is a standard name.")
+        names.remove(connection, self._table, name)

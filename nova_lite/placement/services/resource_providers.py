@@ -7,18 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from nova_lite import errors
 from nova_lite.placement.model import Inventory, Provider, ProviderFilter
 from nova_lite.placement.reader import Reader, World
-from nova_lite.placement.repositories import providers
+from nova_lite.placement.repositories import belongings, providers
+from nova_lite.placement.repositories.transactions import Writer
 from nova_lite.placement.services import queries
 from nova_lite.placement.snapshot import Snapshot
-from nova_lite.storage import Database, retried
+from nova_lite.storage import Database
 
 
 class ResourceProviderService:
     """Providers and everything that is a provider's own."""
 
     def __init__(self, database: Database, reader: Reader) -> None:
-        self._database = database
         self._reader = reader
+        self._writer = Writer(database)
 
     @contextlib.contextmanager
     def world(self) -> Iterator[World]:
@@ -39,72 +40,77 @@ class ResourceProviderService:
             parent_uuid = queries.canonical(parent_uuid)
             if parent_uuid == chosen:
                 raise errors.Invalid("parent_provider_uuid: a provider cannot be its own parent.")
-        self._create(chosen, name, parent_uuid)
+        self._writer.run(providers.create, chosen, name, parent_uuid)
         return chosen
 
-    @retried
-    def _create(self, uuid: str, name: str, parent_uuid: str | None) -> None:
-        with self._database.writer() as session:
-            providers.create(session, uuid, name, parent_uuid)
-
-    @retried
-    def update(self, uuid: str, name: str, parent_uuid: str | None, *, parent_told: bool, may_move: bool) -> None:
+    def update(
+        self,
+        uuid: str,
+        name: str,
+        parent_uuid: str | None,
+        *,
+        parent_told: bool,
+        may_move: bool,
+    ) -> None:
         """Rename a provider and, when told, give it another parent."""
-        parent = None if parent_uuid is None else queries.canonical(parent_uuid)
-        with self._database.writer() as session:
-            providers.update(session, queries.canonical(uuid), name, parent, parent_told=parent_told, may_move=may_move)
+        known, parent = (
+            queries.canonical(uuid),
+            None if parent_uuid is None else queries.canonical(parent_uuid),
+        )
+        self._writer.run(
+            providers.update,
+            known,
+            name,
+            parent,
+            parent_told=parent_told,
+            may_move=may_move,
+        )
 
-    @retried
     def delete(self, uuid: str) -> None:
         """Remove a provider that nothing uses and nothing is below of."""
-        with self._database.writer() as session:
-            providers.delete(session, queries.canonical(uuid))
+        self._writer.run(providers.delete, queries.canonical(uuid))
 
-    @retried
     def set_inventories(self, uuid: str, inventories: Mapping[str, Inventory], generation: int | None) -> Provider:
-        """Write all of a provider's inventories and return the provider."""
-        with self._database.writer() as session:
-            providers.set_inventories(session, queries.canonical(uuid), inventories, generation, only=True)
-            return providers.get(session, queries.canonical(uuid))
+        """Write all of a provider's inventories and return the provider with them."""
+        return self._writer.run(
+            belongings.set_inventories,
+            queries.canonical(uuid),
+            inventories,
+            generation,
+            only=True,
+        )
 
-    @retried
     def set_inventory(
-        self, uuid: str, class_name: str, inventory: Inventory, generation: int | None, *, new: bool
+        self,
+        uuid: str,
+        class_name: str,
+        inventory: Inventory,
+        generation: int | None,
+        *,
+        new: bool,
     ) -> Provider:
-        """Write one inventory, which must be (or must not be, when ``new``) there; return the provider."""
-        with self._database.writer() as session:
-            known = providers.lock(session, queries.canonical(uuid))
-            if generation not in (None, known.generation):
-                raise providers.stale()
-            if new and class_name in known.inventories:
-                raise errors.Conflict(
-                    f"Update conflict: inventory of {class_name} exists already", code="placement.concurrent_update"
-                )
-            if not new and class_name not in known.inventories:
-                raise errors.Invalid(f"No inventory record for {class_name} on resource provider {uuid}")
-            providers.set_inventories(session, known.uuid, {class_name: inventory}, generation, only=False)
-            return providers.get(session, known.uuid)
+        """Write one inventory, which must be (or must not be, when ``new``) there; return the provider with all."""
+        return self._writer.run(
+            belongings.set_inventory,
+            queries.canonical(uuid),
+            class_name,
+            inventory,
+            generation,
+            new=new,
+        )
 
-    @retried
     def remove_inventory(self, uuid: str, class_name: str) -> None:
         """Remove one inventory that nothing uses."""
-        with self._database.writer() as session:
-            providers.remove_inventory(session, queries.canonical(uuid), class_name)
+        self._writer.run(belongings.remove_inventory, queries.canonical(uuid), class_name)
 
-    @retried
     def set_traits(self, uuid: str, traits: Iterable[str], generation: int | None) -> Provider:
-        """Write a provider's traits and return the provider."""
-        with self._database.writer() as session:
-            providers.set_traits(session, queries.canonical(uuid), traits, generation)
-            return providers.get(session, queries.canonical(uuid))
+        """Write a provider's traits and return the provider with them."""
+        return self._writer.run(belongings.set_traits, queries.canonical(uuid), traits, generation)
 
-    @retried
     def set_aggregates(self, uuid: str, aggregates: Iterable[str], generation: int | None) -> Provider:
-        """Write a provider's aggregates and return the provider."""
+        """Write a provider's aggregates and return the provider with them."""
         members = [queries.canonical(aggregate) for aggregate in aggregates]
-        with self._database.writer() as session:
-            providers.set_aggregates(session, queries.canonical(uuid), members, generation)
-            return providers.get(session, queries.canonical(uuid))
+        return self._writer.run(belongings.set_aggregates, queries.canonical(uuid), members, generation)
 
 
 def find(snapshot: Snapshot, uuid: str) -> Provider:
@@ -116,7 +122,11 @@ def find(snapshot: Snapshot, uuid: str) -> Provider:
 
 
 def matching(
-    snapshot: Snapshot, where: ProviderFilter, resources: Mapping[str, int], name: str | None, uuid: str | None
+    snapshot: Snapshot,
+    where: ProviderFilter,
+    resources: Mapping[str, int],
+    name: str | None,
+    uuid: str | None,
 ) -> list[Provider]:
     """Return the providers that meet every condition, oldest first."""
     mask = snapshot.matching(where)

@@ -10,7 +10,7 @@ from nova_lite import errors
 from nova_lite.placement import audit
 from nova_lite.placement.audit import Kind
 from nova_lite.placement.model import Claim, Inventory
-from nova_lite.placement.repositories import changes, claims, providers
+from nova_lite.placement.repositories import belongings, changes, claims, providers
 from nova_lite.placement.tables import (
     AllocationRow,
     ConsumerRow,
@@ -27,7 +27,7 @@ def add_provider(database: Database, name: str, parent: str | None = None, **inv
     with database.writer() as session:
         providers.create(session, uuid, name, parent)
     with database.writer() as session:
-        providers.set_inventories(session, uuid, inventories, 0, only=True)
+        belongings.set_inventories(session, uuid, inventories, 0, only=True)
     return uuid
 
 
@@ -106,7 +106,7 @@ class AuditSuite:
         host = add_provider(placement_db, "host", VCPU=Inventory(8, allocation_ratio=2.0))
         claim(placement_db, str(uuids.uuid4()), {host: {"VCPU": 12}}, None)
         with placement_db.writer() as session:
-            providers.set_inventories(session, host, {"VCPU": Inventory(8)}, None, only=True)
+            belongings.set_inventories(session, host, {"VCPU": Inventory(8)}, None, only=True)
         [found] = audit.check(placement_db)
         assert (found.kind, found.text) == (Kind.OVER, "12 in use of 8")
         assert not found.is_wrong

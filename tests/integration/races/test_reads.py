@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from nova_lite.placement.model import Inventory
-from nova_lite.placement.repositories import providers
+from nova_lite.placement.repositories import belongings
 from nova_lite.storage import Database
 from tests.integration.races.client import Answer, Client, at_once, meanwhile
 from tests.integration.races.cloud import claim, generation, inventory_body, is_full, new_uuid, provider
@@ -91,7 +91,7 @@ def _total(client: Client, uuid: str, at: int) -> int:
 def _change_under_way(database: Database, uuid: str, total: int) -> Iterator[Session]:
     """Yield a session in which the provider has another total, noted in the change log and not committed."""
     with Session(database.engine) as session:
-        providers.set_inventories(session, uuid, {"VCPU": Inventory(total=total)}, None, only=True)
+        belongings.set_inventories(session, uuid, {"VCPU": Inventory(total=total)}, None, only=True)
         session.flush()
         yield session
 

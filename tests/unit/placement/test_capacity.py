@@ -8,7 +8,7 @@ import pytest
 from nova_lite import errors
 from nova_lite.placement.capacity import refusal
 from nova_lite.placement.model import Claim, Inventory, Provider
-from nova_lite.placement.repositories import claims, names, providers
+from nova_lite.placement.repositories import belongings, claims, names, providers
 from nova_lite.placement.snapshot import Snapshot
 from nova_lite.placement.tables import Base, ResourceClassRow
 from nova_lite.storage import Database
@@ -51,10 +51,10 @@ def test_three_ways_agree(database: Database, inventory: Inventory, amount: int,
     with database.writer() as session:
         names.add(session, ResourceClassRow, "VCPU")
         providers.create(session, HOST, "host", None)
-        providers.set_inventories(session, HOST, {"VCPU": Inventory(1000)}, None, only=True)
+        belongings.set_inventories(session, HOST, {"VCPU": Inventory(1000)}, None, only=True)
         if inventory.used:
             claims.replace(session, [Claim(FILLER, {HOST: {"VCPU": inventory.used}}, "p", "u", None)])
-        providers.set_inventories(session, HOST, {"VCPU": inventory}, None, only=True)
+        belongings.set_inventories(session, HOST, {"VCPU": inventory}, None, only=True)
     wanted = [Claim(CONSUMER, {HOST: {"VCPU": amount}}, "p", "u", None)]
     if allowed:
         with database.writer() as session:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from nova_lite.placement import reader as reader_module
 from nova_lite.placement.model import Inventory
 from nova_lite.placement.reader import Reader
-from nova_lite.placement.repositories import changes, names, providers
+from nova_lite.placement.repositories import belongings, changes, names, providers
 from nova_lite.placement.repositories.changes import Kind
 from nova_lite.placement.tables import Base, ChangeRow, ProviderRow, ResourceClassRow
 from nova_lite.storage import Database
@@ -61,7 +61,7 @@ def test_follows_changes(database: Database) -> None:
     host = add_host(database, "host")
     assert seen(reader) == {"host"}
     with database.writer() as session:
-        providers.set_inventories(session, host, {"VCPU": Inventory(4)}, 0, only=True)
+        belongings.set_inventories(session, host, {"VCPU": Inventory(4)}, 0, only=True)
     with reader.current() as world:
         assert world.snapshot.fits("VCPU", 4).any()
         assert not world.snapshot.fits("VCPU", 5).any()
