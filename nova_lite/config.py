@@ -9,7 +9,6 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
@@ -192,30 +191,40 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
 
 
 def load(
-    argv: Sequence[str] | None = None, files: Sequence[str] | None = None, *, prog: str = "nova-lite"
+    argv: Sequence[str] | None = None,
+    files: Sequence[str] | None = None,
+    *,
+    prog: str = "nova-lite",
+    calls_neighbours: bool = True,
 ) -> cfg.ConfigOpts:
     """Return the configuration of one process.
 
     ``argv`` are command-line arguments (``--config-file``, ``--config-dir``); ``files`` are read when it names none.
+    A process that calls no neighbour with credentials need not carry what reads those.
     """
     conf = cfg.ConfigOpts()
-    register(conf)
+    register(conf, calls_neighbours=calls_neighbours)
     defaults = list(files) if files is not None else [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []
     conf(args=list(argv or ()), project="nova_lite", prog=prog, default_config_files=defaults, default_config_dirs=[])
     return conf
 
 
-def load_for_wsgi() -> cfg.ConfigOpts:
+def load_for_wsgi(*, calls_neighbours: bool = True) -> cfg.ConfigOpts:
     """Return the configuration of a WSGI application: files from ``NOVA_LITE_CONFIG_FILES``, else the default file."""
     named = os.environ.get(WSGI_ENVIRONMENT, "")
-    return load(files=[name for name in named.split(";") if name] or None)
+    return load(files=[name for name in named.split(";") if name] or None, calls_neighbours=calls_neighbours)
 
 
-def register(conf: cfg.ConfigOpts) -> None:
+def register(conf: cfg.ConfigOpts, *, calls_neighbours: bool = True) -> None:
     """Teach ``conf`` every option a nova_lite process may read."""
     for group, options in _GROUPS.items():
         conf.register_opts(options, group=None if group == "DEFAULT" else group)
     oslo_logging.register_options(conf)
+    if not calls_neighbours:
+        return
+    # Several megabytes, for those who need it.
+    from keystoneauth1 import loading as ks_loading  # noqa: PLC0415
+
     for neighbour in NEIGHBOURS:
         ks_loading.register_auth_conf_options(conf, neighbour)
         ks_loading.register_session_conf_options(conf, neighbour)
@@ -225,6 +234,7 @@ def register(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return every option by group, for ``oslo-config-generator``."""
     # Slow to import, and wanted only here and where tokens are checked.
+    from keystoneauth1 import loading as ks_loading  # noqa: PLC0415
     from keystonemiddleware import auth_token  # noqa: PLC0415
 
     groups = {name: list(options) for name, options in _GROUPS.items()}

@@ -1,6 +1,6 @@
 """Which slots of a snapshot form which tree, in columns: slot → tree, and what a tree looks like."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,16 +33,17 @@ class Tree:
 class Forest:
     """The trees of a snapshot. What changed is put in order by ``settle``, to be called before questions."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, providers: Sequence[Provider | None]) -> None:
+        """``providers`` goes by slot; it is the snapshot's own list, looked at when trees are settled."""
+        self._providers = providers
         self._tree_of: Ints = np.full(size, -1, dtype=np.int64)
         self._weight: Floats = np.zeros(size, dtype=np.float64)
         self._trees: list[Tree | None] = []
         self._root_slots: Ints = np.full(size, -1, dtype=np.int64)
         self._numbers: dict[int, int] = {}
         self._free: list[int] = []
-        #: Root id → provider id → (slot, parent's id)
-        self._members: dict[int, dict[int, tuple[int, int | None]]] = {}
-        self._unsettled: set[int] = set()
+        #: Root id → the slots its tree has from now on.
+        self._unsettled: dict[int, set[int]] = {}
         self._shapes: dict[tuple[int, ...], tuple[int, Sequence[int]]] = {}
         self._next_shape = 0
 
@@ -54,28 +55,27 @@ class Forest:
             fresh[: len(old)] = old
             setattr(self, name, fresh)
 
-    def put(self, slot: int, provider: Provider) -> None:
-        """Note that ``provider`` is in ``slot``; a no-op for one that is there with the same parent and root."""
-        members = self._members.setdefault(provider.root_id, {})
-        entry = (slot, provider.parent_id)
-        if members.get(provider.id) != entry:
-            members[provider.id] = entry
-            self._unsettled.add(provider.root_id)
+    def put(self, slot: int, root_id: int) -> None:
+        """Note that the provider in ``slot`` is new, or new in the tree below ``root_id``, or has moved in it."""
+        self._changing(root_id).add(slot)
 
-    def drop(self, provider: Provider) -> None:
-        """Note that ``provider`` is gone from the tree it was in."""
-        members = self._members[provider.root_id]
-        self._tree_of[members.pop(provider.id)[0]] = -1
-        if not members:
-            del self._members[provider.root_id]
-        self._unsettled.add(provider.root_id)
+    def drop(self, slot: int, root_id: int) -> None:
+        """Note that the provider in ``slot`` has left the tree below ``root_id``."""
+        self._changing(root_id).discard(slot)
+        self._tree_of[slot] = -1
+
+    def _changing(self, root_id: int) -> set[int]:
+        slots = self._unsettled.get(root_id)
+        if slots is None:
+            number = self._numbers.get(root_id)
+            slots = self._unsettled[root_id] = set() if number is None else set(self.tree(number).slots)
+        return slots
 
     def settle(self) -> None:
         """Put in order what changed since the last time."""
-        for root_id in self._unsettled:
-            members = self._members.get(root_id)
-            if members:
-                self._plant(root_id, members)
+        for root_id, slots in self._unsettled.items():
+            if slots:
+                self._plant(root_id, slots)
             elif root_id in self._numbers:
                 number = self._numbers.pop(root_id)
                 self._trees[number] = None
@@ -83,7 +83,7 @@ class Forest:
                 self._free.append(number)
         self._unsettled.clear()
 
-    def _plant(self, root_id: int, members: Mapping[int, tuple[int, int | None]]) -> None:
+    def _plant(self, root_id: int, members: Iterable[int]) -> None:
         number = self._numbers.get(root_id)
         if number is None:
             if self._free:
@@ -92,16 +92,19 @@ class Forest:
                 number = len(self._trees)
                 self._trees.append(None)
             self._numbers[root_id] = number
-        ids = sorted(members)
-        places = {provider_id: place for place, provider_id in enumerate(ids)}
-        slots = tuple(members[provider_id][0] for provider_id in ids)
-        parents = tuple(-1 if (parent := members[i][1]) is None else places.get(parent, -1) for i in ids)
-        shape, above = self._shape(parents)
+        oldest_first = sorted((provider.id, slot) for slot in members if (provider := self._providers[slot]))
+        places = {provider_id: place for place, (provider_id, _) in enumerate(oldest_first)}
+        slots = tuple(slot for _, slot in oldest_first)
+        shape, above = self._shape(tuple(places.get(self._parent_id(slot), -1) for slot in slots))
         self._trees[number] = Tree(root_id, slots, above, shape)
-        self._root_slots[number] = members[root_id][0] if root_id in members else -1
+        self._root_slots[number] = slots[places[root_id]] if root_id in places else -1
         for place, slot in enumerate(slots):
             self._tree_of[slot] = number
             self._weight[slot] = 2.0**place if place < MAX_PLACES_IN_PATTERN else 1.0
+
+    def _parent_id(self, slot: int) -> int:
+        provider = self._providers[slot]
+        return -1 if provider is None or provider.parent_id is None else provider.parent_id
 
     def _shape(self, parents: tuple[int, ...]) -> tuple[int, Sequence[int]]:
         known = self._shapes.get(parents)

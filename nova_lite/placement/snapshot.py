@@ -72,7 +72,7 @@ class Snapshot:
         self._id_by_uuid: dict[str, int] = {}
         self._id_by_name: dict[str, int] = {}
         self._alive: Mask = np.zeros(self._size, dtype=np.bool_)
-        self._forest = Forest(self._size)
+        self._forest = Forest(self._size, self._providers)
         self._classes: dict[str, _ClassColumns] = {}
         self._traits: dict[str, Mask] = {}
         self._aggregates: dict[str, set[int]] = {}
@@ -95,7 +95,7 @@ class Snapshot:
         self._id_by_uuid[provider.uuid] = provider.id
         self._id_by_name[provider.name] = provider.id
         self._alive[slot] = True
-        self._forest.put(slot, provider)
+        self._forest.put(slot, provider.root_id)
         for name, inventory in provider.inventories.items():
             self._columns(name).put(slot, inventory)
         for trait in provider.traits:
@@ -135,7 +135,7 @@ class Snapshot:
             del self._id_by_uuid[provider.uuid]
         if self._id_by_name.get(provider.name) == provider.id:
             del self._id_by_name[provider.name]
-        self._forest.drop(provider)
+        self._forest.drop(slot, provider.root_id)
         self.notes.pop(provider.id, None)
         for name in provider.inventories:
             self._classes[name].has[slot] = False

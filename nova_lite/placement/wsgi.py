@@ -11,14 +11,14 @@ from nova_lite.storage import Database
 from nova_lite.web.app import App
 
 #: Objects made until the garbage collector looks at the young ones, and how much rarer at the older ones. An answer is
-#: thousands of objects that die with it, and the snapshot stays: by Python's own 700 a large answer takes twice as long.
+#: thousands of objects that die with it, and the snapshot stays: with Python's own 700 large answers take twice as long.
 _COLLECT_AFTER = (50_000, 10, 10)
 
 
 def build() -> App:
     """Return the application that the configuration files describe."""
     gc.set_threshold(*_COLLECT_AFTER)
-    conf = config.load_for_wsgi()
+    conf = config.load_for_wsgi(calls_neighbours=False)
     settings = conf.placement_database
     if not settings.connection:
         raise errors.Misconfigured("[placement_database] connection: missing")
