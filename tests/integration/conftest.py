@@ -3,6 +3,7 @@
 A component that is not installed skips the tests that need it, saying which; in CI (``CI=true``) it fails them.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from tests.integration.stack.site import Site
 
 _PREFIX = "nova-lite-test-"
 _FAILED = pytest.StashKey[bool]()
-_SITE = pytest.StashKey[Path]()
+_SITES = pytest.StashKey[list[Path]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,15 +48,22 @@ def started(start: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="session")
 def neighbours(request: pytest.FixtureRequest) -> Iterator[Neighbours]:
-    """The place of this session's servers. Socket paths are short, so not below pytest's own directory."""
+    """The place of this session's servers."""
     _sweep()
+    with new_directory(request.config) as directory:
+        everything = Neighbours(Site(directory))
+        yield everything
+        everything.stop()
+
+
+@contextlib.contextmanager
+def new_directory(config: pytest.Config) -> Iterator[Path]:
+    """Yield a directory for servers, kept when a test failed. Socket paths are short, so not below pytest's own."""
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
     (directory / "owner.json").write_text(json.dumps([os.getpid(), birth(os.getpid())]))
-    request.config.stash[_SITE] = directory
-    everything = Neighbours(Site(directory))
-    yield everything
-    everything.stop()
-    if not request.config.stash.get(_FAILED, False):
+    config.stash.setdefault(_SITES, []).append(directory)
+    yield directory
+    if not config.stash.get(_FAILED, False):
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -120,10 +128,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Name the servers' logs in the report of a failed test, and keep them."""
     report = yield
-    directory = item.config.stash.get(_SITE, None)
-    if report.failed and directory is not None:
+    directories = item.config.stash.get(_SITES, [])
+    if report.failed and directories:
         item.config.stash[_FAILED] = True
-        logs = "\n".join(str(path) for path in sorted((directory / "log").glob("*.log")))
+        logs = "\n".join(str(path) for place in directories for path in sorted((place / "log").glob("*.log")))
         report.sections.append(("Logs of the servers (kept)", logs))
     return report
 
@@ -136,5 +144,8 @@ def _sweep() -> None:
         except (OSError, ValueError):
             continue
         if birth(pid) != born and Site(directory).processes.names():
-            Neighbours(Site(directory)).stop()
+            site = Site(directory)
+            Neighbours(site).stop()
+            for name in site.processes.names():
+                site.processes.kill(name)
             shutil.rmtree(directory, ignore_errors=True)
