@@ -11,7 +11,7 @@ from nova_lite.storage import Database
 from nova_lite.web.app import App
 
 #: Objects made until the garbage collector looks at the young ones, and how much rarer at the older ones. An answer is
-#: thousands of objects that die with it, and the snapshot stays: with Python's own 700 large answers take twice as long.
+#: thousands of objects that die with it, and the snapshot stays: with Python's own 700 a large answer costs double.
 _COLLECT_AFTER = (50_000, 10, 10)
 
 
