@@ -6,7 +6,7 @@ meet head on, and those that do run again.
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,9 +158,7 @@ def replace(handle: Handle, claims: Sequence[Claim]) -> None:
             moves.setdefault(key, _Move()).add(amount)
             raised.add(key[0])
             allocations.append(_allocation(consumer_id, key, amount, known.now))
-    provider_ids = _lock_providers(handle, moves)
-    for ids in chunks(sorted(raised)):
-        handle.execute(_RAISE_PROVIDERS, {"ids": ids})
+    provider_ids = _lock_providers(handle, moves, raised)
     _move_used(handle, moves)
     _write_consumers(handle, ordered, consumers, known.now)
     for rows in chunks(allocations):
@@ -342,13 +340,22 @@ def _allocation(consumer_id: int, key: Key, amount: int, now: float) -> dict[str
 # -- inventories
 
 
-def _lock_providers(handle: Handle, keys: Iterable[Key]) -> list[int]:
-    """Lock the providers of inventories, lowest id first, and return their ids; raises TryAgain when one is gone."""
+def _lock_providers(handle: Handle, keys: Iterable[Key], raised: Collection[int] = ()) -> list[int]:
+    """Lock the providers of inventories, lowest id first, raise the generations of some, and return the ids of all.
+
+    Raises TryAgain when one is gone.
+    """
     provider_ids = sorted({provider_id for provider_id, _ in keys})
-    locked = 0
-    for chunk in chunks(provider_ids):
-        locked += len(handle.execute(_LOCK_PROVIDERS, {"ids": chunk}).all())
-    if locked != len(provider_ids):
+    found = 0
+    # Raising the generation locks, too, but not always in order.
+    if len(provider_ids) > len(raised) or len(raised) > 1:
+        for ids in chunks(provider_ids):
+            found += len(handle.execute(_LOCK_PROVIDERS, {"ids": ids}).all())
+        for ids in chunks(sorted(raised)):
+            handle.execute(_RAISE_PROVIDERS, {"ids": ids})
+    elif provider_ids:
+        found = handle.execute(_RAISE_PROVIDERS, {"ids": provider_ids}).rowcount  # type: ignore[attr-defined]
+    if found != len(provider_ids):
         raise TryAgain("A resource provider was deleted meanwhile.")
     return provider_ids
 
