@@ -95,6 +95,24 @@ def _nul(case: Case) -> bool:
     return case.ours.status == 400 and b"NUL character" in case.ours.body
 
 
+def _whole_float(case: Case) -> bool:
+    return case.ours.status == 400 and b'is not of type \\"integer\\"' in case.ours.body and case.real.status < 300
+
+
+def _uuid_without_dashes(case: Case) -> bool:
+    return case.ours.status == 400 and b"0-9a-fA-F]{12}" in case.ours.body and case.real.status in (200, 201, 409)
+
+
+def _unknown_trait_of_nothing(case: Case) -> bool:
+    """Return whether a query names an unknown trait or class, and the real one found before that nothing matches."""
+    nothing = b'"allocation_requests": []' in case.real.body or b'"resource_providers": []' in case.real.body
+    return case.statuses == (400, 200) and nothing and b"no such" in case.ours.body
+
+
+def _odd_trait_filter(case: Case) -> bool:
+    return case.statuses == (400, 200) and b"is neither in:A,B nor startswith:A" in case.ours.body
+
+
 def _wrong_sums_there(case: Case) -> bool:
     """Return whether the real candidates give other amounts than were asked for, and ours the right ones."""
     if case.statuses != (200, 200) or not case.problem.what.startswith("body.allocation_requests"):
@@ -149,6 +167,15 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         "A candidate gives what was asked for. The real one may add up twice where two groups share a provider.",
         _wrong_sums_there,
+    ),
+    Deliberate("1.0 is no integer; the real service takes it for one and shows it as it came.", _whole_float),
+    Deliberate("UUIDs are written with dashes.", _uuid_without_dashes),
+    Deliberate(
+        "A query that names an unknown trait is 400, even where nothing could match for another reason.",
+        _unknown_trait_of_nothing,
+    ),
+    Deliberate(
+        "GET /traits: a name with another operator than in: and startswith: is 400, not ignored.", _odd_trait_filter
     ),
     Deliberate("A NUL character is 400 wherever it stands; not every database can keep one.", _nul),
 )
