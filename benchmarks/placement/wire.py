@@ -49,7 +49,7 @@ class Client:
     """One client, one request at a time. A connection is used again where the server lets it."""
 
     def __init__(self, port: int, timeout_s: float = 300.0) -> None:
-        self._port = port
+        self.port = port
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
 
@@ -78,7 +78,7 @@ class Client:
 
     def _exchange(self, data: bytes) -> tuple[bytes, bytes]:
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), self._timeout_s)
+            self._socket = socket.create_connection(("127.0.0.1", self.port), self._timeout_s)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(data)
         received = self._socket.recv(_PIECE)
@@ -119,6 +119,22 @@ def ask(data: bytes) -> Step:
 
     def step(client: Client) -> tuple[float, int]:
         answer = client.send(data)
+        return answer.wait_s, answer.status
+
+    return step
+
+
+def ask_at_most(data: bytes, timeout_s: float) -> Step:
+    """Return the step that sends one request and gives up, with status 0, when there is no answer in time."""
+
+    def step(client: Client) -> tuple[float, int]:
+        patient = Client(client.port, timeout_s)
+        try:
+            answer = patient.send(data)
+        except TimeoutError:
+            return timeout_s, 0
+        finally:
+            patient.close()
         return answer.wait_s, answer.status
 
     return step

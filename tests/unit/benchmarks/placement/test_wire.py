@@ -92,3 +92,12 @@ def test_the_first_failure_ends_the_run(port: int) -> None:
 
     with pytest.raises(BadAnswer, match="no"):
         wire.drive(port, itertools.repeat(fail), clients=3, budget_s=60.0)
+
+
+def test_an_answer_that_does_not_come_is_given_up(port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        steps = [wire.ask_at_most(b"GET / HTTP/1.1\r\n\r\n", 0.05)]
+        assert wire.drive(silent.getsockname()[1], steps, clients=1, budget_s=60.0).statuses == {0: 1}
+    assert wire.drive(
+        port, [wire.ask_at_most(wire.request("PUT", "/x", 1), 60.0)], clients=1, budget_s=60.0
+    ).statuses == {200: 1}
