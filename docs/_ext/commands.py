@@ -3,7 +3,7 @@
 import argparse
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,17 +12,22 @@ from nova_lite.cmd import cloud, compute, conductor, daemon, manage, scheduler
 
 #: What a command of ``nova-lite-manage`` returns when its help says nothing of its own.
 MANAGE_CODES = {"0": "done", "1": "failed; standard error says why"}
+_EXAMPLE = "Example: "
 _CODE = re.compile(r"(\d+):? (.*?)(?=[;.]\s+\d+:? |$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its words, what it does, its arguments (as typed → what they are) and its exit codes."""
+    """One command: its words, what it does, its arguments (as typed → what they are) and its exit codes.
+
+    ``more`` are the paragraphs of its description; one that begins with ``Example: `` is a command line.
+    """
 
     words: str
     about: str
     arguments: Mapping[str, str] = field(default_factory=dict)
     exit_codes: Mapping[str, str] = field(default_factory=dict)
+    more: Sequence[str] = ()
 
 
 def manage_commands() -> list[Command]:
@@ -51,6 +56,9 @@ def lines(name: str) -> list[str]:
     for command in known[name]():
         written += markup.rubric(command.words)
         written += [markup.text(command.about[:1].upper() + command.about[1:]).rstrip(".") + ".", ""]
+        for paragraph in command.more:
+            example = paragraph.removeprefix(_EXAMPLE)
+            written += [markup.text(paragraph), ""] if example == paragraph else ["Example::", "", f"    {example}", ""]
         if command.arguments:
             rows = [(markup.code(typed), markup.text(about)) for typed, about in command.arguments.items()]
             written += markup.table(("argument", "what it is"), rows, widths=(40, 60))
@@ -67,7 +75,8 @@ def _leaves(parser: argparse.ArgumentParser, codes: Mapping[str, str], about: st
             for action in parser._actions
             if not isinstance(action, argparse._HelpAction)
         }
-        yield Command(parser.prog, about, arguments, _codes(parser.epilog or "") or codes)
+        more = tuple((parser.description or "").split("\n\n")) if about and parser.description else ()
+        yield Command(parser.prog, about, arguments, _codes(parser.epilog or "") or codes, more)
     for action in below:
         helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
         for word, command in action.choices.items():

@@ -45,7 +45,7 @@ def _add_audit(commands: Any) -> None:
     command.add_argument(
         "--repair",
         action="store_true",
-        help="recount wrong counters and drop consumers that hold nothing; other contradictions are only told",
+        help="recount wrong counters, put roots right, drop consumers that hold nothing; the rest is only told",
     )
     command.add_argument(
         "--resource_provider",

@@ -52,8 +52,8 @@ class Finding:
 
     @property
     def can_be_mended(self) -> bool:
-        """Return whether ``mend`` knows what is right: the allocations are, and counters follow from them."""
-        return self.kind in (Kind.USED, Kind.CONSUMER)
+        """Return whether ``mend`` knows what is right: counters follow from allocations, roots from parents."""
+        return self.kind in (Kind.USED, Kind.CONSUMER, Kind.TREE) and self.row_id != 0
 
 
 def check(
@@ -86,22 +86,18 @@ def check(
 def mend(database: Database, finding: Finding) -> bool:
     """Put right what was found, under lock; False when there is nothing to put right any more, or nobody can know how.
 
-    Only what follows from the allocations is written: a counter, or the end of a consumer that holds nothing.
+    Only what follows from other rows is written: a counter, a root, or the end of a consumer that holds nothing.
     """
-    if finding.kind is Kind.USED:
-        return _recount(database, finding)
-    return finding.kind is Kind.CONSUMER and _drop(database, finding)
+    return finding.can_be_mended and _mend(database, finding)
 
 
 @retried
-def _recount(database: Database, finding: Finding) -> bool:
+def _mend(database: Database, finding: Finding) -> bool:
     with database.writer() as session:
-        return audit.recount(session, finding.row_id, finding.class_id)
-
-
-@retried
-def _drop(database: Database, finding: Finding) -> bool:
-    with database.writer() as session:
+        if finding.kind is Kind.USED:
+            return audit.recount(session, finding.row_id, finding.class_id)
+        if finding.kind is Kind.TREE:
+            return audit.replant(session, finding.row_id)
         return audit.drop_empty_consumer(session, finding.row_id)
 
 
@@ -138,8 +134,8 @@ def _of_range(database: Database, span: Range) -> Iterator[Finding]:
         gone = ", ".join(what for what, name in named.items() if name is None)
         text = f"an allocation of {piece.amount}" + (f" whose {gone} does not exist" if gone else "")
         yield Finding(Kind.ALLOCATION, text, piece.provider, piece.resource_class, piece.consumer)
-    for uuid, text in misplaced:
-        yield Finding(Kind.TREE, text, uuid)
+    for row_id, uuid, text in misplaced:
+        yield Finding(Kind.TREE, text, uuid, row_id=row_id)
 
 
 def _empty_consumers(database: Database, batch: int, tell: Callable[[str], None]) -> Iterator[Finding]:

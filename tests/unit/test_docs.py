@@ -113,6 +113,7 @@ def test_options_said_to_be_unread_are_unread() -> None:
 def test_every_command_is_listed_with_its_codes() -> None:
     words = {command.words for command in commands.manage_commands()}
     categories = {"api_db sync", "api_db version", "db sync", "db version", "placement_db sync", "placement_db version"}
+    categories |= {"placement_db online_data_migrations", "placement audit", "placement heal_allocations"}
     cells = {"map_cell0", "create_cell", "list_cells", "simple_cell_setup", "discover_hosts", "list_hosts"}
     expected = {f"nova-lite-manage {each}" for each in categories | {f"cell_v2 {cell}" for cell in cells}}
     assert words >= expected
@@ -134,6 +135,7 @@ def test_every_command_is_listed_with_its_codes() -> None:
     [
         pytest.param("nova-lite-manage cell_v2 create_cell", {"0", "1", "2"}, id="own codes"),
         pytest.param("nova-lite-manage api_db sync", {"0", "1"}, id="usual codes"),
+        pytest.param("nova-lite-manage placement audit", {"0", "1", "3", "4", "5", "127"}, id="codes of three digits"),
         pytest.param("nova-lite up", {"0", "1", "2", "3", "4", "5", "6"}, id="up"),
         pytest.param("nova-lite-compute", {"0", "1", "2"}, id="daemon"),
     ],
@@ -142,6 +144,14 @@ def test_exit_codes_are_read_from_where_they_are_told(words: str, codes: set[str
     found = [*commands.manage_commands(), *commands.cloud_commands(), *commands.daemons()]
     [command] = [each for each in found if each.words == words]
     assert set(command.exit_codes) == codes
+
+
+def test_a_description_is_shown_in_paragraphs_and_its_example_as_code() -> None:
+    written = commands.lines("manage")
+    start = written.index(".. rubric:: nova-lite-manage placement audit")
+    section = written[start : written.index(".. rubric:: nova-lite-manage placement heal_allocations", start)]
+    assert section[section.index("Example::") + 2] == "    nova-lite-manage placement audit --delete --repair"
+    assert sum(line.startswith("Looks for ") for line in section) == 2
 
 
 def test_every_program_of_the_package_is_listed() -> None:

@@ -192,11 +192,11 @@ def empty_consumers(session: Session, consumers: Range) -> list[tuple[int, str]]
     return [(row_id, uuid) for row_id, uuid in rows]
 
 
-def misplaced(session: Session, providers: Range) -> list[tuple[str, str]]:
-    """Return UUID of providers whose root is not the one their parent has, and what is wrong, in words."""
+def misplaced(session: Session, providers: Range) -> list[tuple[int, str, str]]:
+    """Return providers whose root is not the one their parent has: id (0: no parent there), UUID, what is wrong."""
     parent = aliased(ProviderRow)
     rows = session.execute(
-        sa.select(ProviderRow.uuid, ProviderRow.parent_id, parent.id)
+        sa.select(ProviderRow.id, ProviderRow.uuid, ProviderRow.parent_id, parent.id)
         .outerjoin(parent, parent.id == ProviderRow.parent_id)
         .where(
             providers.holds(ProviderRow.id),
@@ -209,13 +209,15 @@ def misplaced(session: Session, providers: Range) -> list[tuple[str, str]]:
         )
         .order_by(ProviderRow.id)
     )
-    return [(uuid, _misplacement(parent_id, found)) for uuid, parent_id, found in rows]
-
-
-def _misplacement(parent_id: int | None, found: int | None) -> str:
-    if parent_id is None:
-        return "has no parent, yet is not its own root"
-    return "has a parent that does not exist" if found is None else "has another root than its parent"
+    found: list[tuple[int, str, str]] = []
+    for row_id, uuid, parent_id, parent_found in rows:
+        if parent_id is None:
+            found.append((row_id, uuid, "has no parent, yet is not its own root"))
+        elif parent_found is None:
+            found.append((0, uuid, "has a parent that does not exist"))
+        else:
+            found.append((row_id, uuid, "has another root than its parent"))
+    return found
 
 
 def nested_roots(session: Session, after: int, limit: int) -> list[int]:
@@ -269,6 +271,40 @@ def recount(session: Session, row_id: int, class_id: int) -> bool:
     )
     changes.note(session, [row_id], Kind.USAGE)
     return True
+
+
+def replant(session: Session, row_id: int) -> bool:
+    """Give a provider, and all below it, the root that its parents lead to; False when they have it, or lead nowhere.
+
+    The way up is locked before the way down is looked at, so that nothing moves in or out meanwhile.
+    """
+    way: list[int] = []
+    above: int | None = row_id
+    while above is not None:
+        parents = sa.select(ProviderRow.parent_id).where(ProviderRow.id == above).with_for_update()
+        found = list(session.scalars(parents))
+        if not found or above in way:
+            return False
+        way.append(above)
+        above = found[0]
+    root_id = way[-1]
+    below, level = {row_id}, [row_id]
+    while level:
+        rows = session.scalars(sa.select(ProviderRow.id).where(ProviderRow.parent_id.in_(level)).with_for_update())
+        level = [child for child in rows if child not in below]
+        below.update(level)
+    moved = list(
+        session.scalars(
+            sa.select(ProviderRow.id).where(
+                ProviderRow.id.in_(sorted(below)),
+                sa.or_(ProviderRow.root_id.is_(None), ProviderRow.root_id != root_id),
+            )
+        )
+    )
+    if moved:
+        session.execute(sa.update(ProviderRow).where(ProviderRow.id.in_(moved)).values(root_id=root_id))
+        changes.note(session, moved, Kind.PROVIDER)
+    return bool(moved)
 
 
 def drop_empty_consumer(session: Session, row_id: int) -> bool:

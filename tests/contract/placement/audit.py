@@ -154,20 +154,24 @@ class AuditSuite:
         [found] = audit.check(placement_db)
         assert (found.kind, found.provider, found.consumer) == (Kind.ALLOCATION, host, consumer)
 
-    def test_another_root_than_the_parents_is_found(self, placement_db: Database) -> None:
+    def test_another_root_than_the_parents_is_found_and_put_right(self, placement_db: Database) -> None:
         root = add_provider(placement_db, "root")
         child = add_provider(placement_db, "child", root)
+        grandchild = add_provider(placement_db, "grandchild", child)
         add_provider(placement_db, "other")
         by_name = ids(placement_db, "child", "other")
         corrupt(
             placement_db,
             sa.update(ProviderRow).where(ProviderRow.id == by_name["child"]).values(root_id=by_name["other"]),
         )
-        assert [(found.provider, found.text) for found in audit.check(placement_db)] == [
-            (child, "has another root than its parent")
-        ]
+        found = {finding.provider: finding for finding in audit.check(placement_db)}
+        assert set(found) == {child, grandchild}
+        assert found[child].text == "has another root than its parent"
+        assert audit.mend(placement_db, found[child])
+        assert not audit.mend(placement_db, found[grandchild]), "it went with its parent"
+        assert kinds(placement_db) == []
 
-    def test_a_root_that_is_not_its_own_is_found(self, placement_db: Database) -> None:
+    def test_a_root_that_is_not_its_own_is_found_and_put_right(self, placement_db: Database) -> None:
         root, other = add_provider(placement_db, "root"), add_provider(placement_db, "other")
         by_name = ids(placement_db, "root", "other")
         corrupt(
@@ -176,7 +180,10 @@ class AuditSuite:
             sa.update(ProviderRow).where(ProviderRow.id == by_name["other"]).values(root_id=None),
         )
         text = "has no parent, yet is not its own root"
-        assert [(found.provider, found.text) for found in audit.check(placement_db)] == [(root, text), (other, text)]
+        found = list(audit.check(placement_db))
+        assert [(finding.provider, finding.text) for finding in found] == [(root, text), (other, text)]
+        assert [audit.mend(placement_db, finding) for finding in found] == [True, True]
+        assert kinds(placement_db) == []
 
     def test_a_loop_of_parents_is_found(self, placement_db: Database) -> None:
         root = add_provider(placement_db, "root")
@@ -189,6 +196,9 @@ class AuditSuite:
         )
         loop = {(Kind.TREE, uuid) for uuid in (a, b, below)}
         assert set(kinds(placement_db)) == loop
+        assert not any(finding.can_be_mended for finding in audit.check(placement_db)), (
+            "nobody knows which parent is wrong"
+        )
         assert set(kinds(placement_db, provider=root)) == loop
 
     def test_an_unknown_provider_is_not_found(self, placement_db: Database) -> None:
