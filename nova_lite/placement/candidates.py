@@ -48,7 +48,8 @@ class _Choice:
 
 def _choices(group: Group, snapshot: Snapshot) -> list[_Choice]:
     if group.suffix:
-        mask = snapshot.matching(group.where)
+        names_somebody = group.resources or group.where.required or group.where.member_of
+        mask = snapshot.matching(group.where) if names_somebody else snapshot.nobody()
         for name, amount in group.resources.items():
             mask &= snapshot.fits(name, amount)
         return [_Choice(group.suffix, group.resources, mask)]

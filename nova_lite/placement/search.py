@@ -154,7 +154,7 @@ class _Stepper:
         return after
 
     def _is_alone(self, point: Point) -> bool:
-        return self._problem.isolate and bool(point.suffix) and bool(point.resources)
+        return self._problem.isolate and bool(point.suffix)
 
     def __call__(self, state: _State, depth: int, place: int) -> _State | None:
         problem, point = self._problem, self._problem.points[depth]

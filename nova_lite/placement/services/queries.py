@@ -5,13 +5,15 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 
 from nova_lite import errors
-from nova_lite.placement.model import MAX_INT, ProviderFilter
+from nova_lite.placement.model import ProviderFilter
 from nova_lite.web.versions import Version
 
 BAD_VALUE = "placement.query.bad_value"
 MISSING = "placement.query.missing_value"
 DUPLICATE = "placement.query.duplicate_key"
-_AMOUNT = re.compile(r"[0-9]{1,10}", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
+#: More than any provider has may well be asked for.
+_MOST = (1 << 63) - 1
 _ANY_TRAITS_SINCE = Version(1, 39)
 _FORBIDDEN_TRAITS_SINCE = Version(1, 22)
 _FORBIDDEN_AGGREGATES_SINCE = Version(1, 32)
@@ -26,8 +28,8 @@ def resources(field: str, text: str, classes: Collection[str]) -> dict[str, int]
     amounts: dict[str, int] = {}
     for piece in text.split(","):
         name, colon, amount = piece.partition(":")
-        if not colon or not _AMOUNT.fullmatch(amount) or not 1 <= int(amount) <= MAX_INT:
-            raise _bad(f"{field}: {piece[:80]!r} is not CLASS:AMOUNT with an amount from 1 to {MAX_INT}")
+        if not colon or not _AMOUNT.fullmatch(amount) or not 1 <= int(amount) <= _MOST:
+            raise _bad(f"{field}: {piece[:80]!r} is not CLASS:AMOUNT with an amount from 1 to {_MOST}")
         if name not in classes:
             raise _bad(f"{field}: no such resource class {name[:80]!r}")
         if name in amounts:
@@ -46,14 +48,14 @@ def traits(
         if value.startswith("in:"):
             if version < _ANY_TRAITS_SINCE:
                 raise _bad(f"{field}: in: is understood from {_ANY_TRAITS_SINCE}")
-            names = value[3:].split(",")
+            names = [name.strip() for name in value[3:].split(",")]
             if any(name.startswith("!") for name in names):
                 raise _bad(f"{field}: in: cannot hold a forbidden trait")
             _check_traits(field, names, known)
             required.append(frozenset(names))
             continue
-        for name in value.split(","):
-            bare = name.removeprefix("!")
+        for name in map(str.strip, value.split(",")):
+            bare = name.lstrip("!")
             if bare != name and version < _FORBIDDEN_TRAITS_SINCE:
                 raise _bad(f"{field}: forbidden traits are understood from {_FORBIDDEN_TRAITS_SINCE}")
             _check_traits(field, [bare], known)

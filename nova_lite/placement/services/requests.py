@@ -12,10 +12,8 @@ from nova_lite.web.versions import Version
 _PARAMETER = re.compile(r"(resources|required|member_of|in_tree)(.*)", re.DOTALL)
 _NESTED_SINCE = Version(1, 29)
 _SUBTREES_SINCE = Version(1, 36)
-#: Before this version the last of several values counts.
-_GROUPS_SINCE = Version(1, 25)
-#: Parameter (with any suffix) → the version from which it may repeat.
-_REPEATED_SINCE = {"member_of": Version(1, 24), "same_subtree": _SUBTREES_SINCE, "required": Version(1, 39)}
+#: Parameter (with any suffix) → the version from which all its values count; of others the last does.
+_REPEATED_SINCE = {"member_of": Version(1, 24), "required": Version(1, 39)}
 
 
 def read(query: Query, version: Version, classes: Collection[str], traits: Collection[str]) -> Request:
@@ -37,8 +35,8 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
         resources = query.one(f"resources{suffix}")
         where = queries.provider_filter(
             suffix,
-            _values(query, f"required{suffix}", version >= _REPEATED_SINCE["required"]),
-            _values(query, f"member_of{suffix}", version >= _REPEATED_SINCE["member_of"]),
+            _values(query, "required", suffix, version),
+            _values(query, "member_of", suffix, version),
             query.one(f"in_tree{suffix}"),
             traits,
             version,
@@ -64,19 +62,15 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
 
 
 def _check_repetition(query: Query, version: Version) -> None:
-    if version < _GROUPS_SINCE:
-        return
-    for name, values in query.items():
-        if len(values) > 1:
-            match = _PARAMETER.fullmatch(name)
-            since = _REPEATED_SINCE.get(match[1] if match else name)
-            if since is None or version < since:
-                raise errors.Invalid(f"{name}: given {len(values)} times", code=queries.DUPLICATE)
+    if len(query.all("root_required")) > 1:
+        raise errors.Invalid("root_required: given more than once", code=queries.DUPLICATE)
+    if len(query.all("member_of")) > 1 and version < _REPEATED_SINCE["member_of"]:
+        raise errors.Invalid(f"member_of: may be given more than once from {_REPEATED_SINCE['member_of']} on")
 
 
-def _values(query: Query, name: str, all_count: bool) -> list[str]:
-    values = query.all(name)
-    return values if all_count else values[-1:]
+def _values(query: Query, name: str, suffix: str, version: Version) -> list[str]:
+    values = query.all(f"{name}{suffix}")
+    return values if version >= _REPEATED_SINCE[name] else values[-1:]
 
 
 def _check_group(suffix: str, parameters: set[str], grouped: frozenset[str], version: Version) -> None:

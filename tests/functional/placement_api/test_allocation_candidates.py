@@ -119,13 +119,49 @@ def test_wide_tree_answers_a_few_at_once(placement: Client) -> None:
     assert ask(placement, nine) == []
 
 
+def test_more_than_anybody_has_finds_nobody(placement: Client) -> None:
+    placement.provider("host", {"VCPU": 8})
+    most = 2**63 - 1
+    assert ask(placement, f"resources=VCPU:{most}") == []
+    assert ask(placement, f"resources1=VCPU:{most}&resources2=VCPU:{most}&group_policy=none") == []
+
+
+def test_of_a_repeated_parameter_the_last_counts(placement: Client) -> None:
+    """Only what may be combined is: member_of from 1.24, required from 1.39; root_required must come once."""
+    small, large = placement.provider("small", {"VCPU": 2}), placement.provider("large", {"VCPU": 8})
+    assert ask(placement, "resources=VCPU:1&resources=VCPU:4") == [{large: {"VCPU": 4}}]
+    assert len(ask(placement, "resources=VCPU:1&limit=1&limit=5")) == 2
+    placement.set_traits(small, "CUSTOM_A", "CUSTOM_B")
+    placement.set_traits(large, "CUSTOM_B")
+    twice = "resources=VCPU:1&required=CUSTOM_A&required=CUSTOM_B"
+    assert len(ask(placement.at("1.38"), twice)) == 2
+    assert ask(placement, twice) == [{small: {"VCPU": 1}}]
+    answer = placement.get(f"{URL}?resources=VCPU:1&root_required=CUSTOM_A&root_required=CUSTOM_B")
+    assert answer.status_code == 400
+    assert answer.json["errors"][0]["code"] == "placement.query.duplicate_key"
+    members = f"resources=VCPU:1&member_of={uuid.uuid4()}&member_of={uuid.uuid4()}"
+    assert placement.at("1.23").get(f"{URL}?{members}").status_code == 400
+    assert ask(placement.at("1.24"), members) == []
+
+
+def test_group_without_resources_needs_a_trait_or_an_aggregate(placement: Client) -> None:
+    """What a group does not ask for, and nobody must have, matches nobody."""
+    root = placement.provider("root", {"VCPU": 2})
+    placement.set_traits(root, "CUSTOM_A")
+    near = "resources_A=VCPU:1&same_subtree=_A,_B&group_policy=none"
+    assert len(ask(placement, f"{near}&required_B=CUSTOM_A")) == 1
+    assert ask(placement, f"{near}&required_B=!HW_CPU_X86_AVX") == []
+    assert ask(placement, f"{near}&in_tree_B={root}") == []
+    assert ask(placement, f"{near}&required_B=CUSTOM_A".replace("none", "isolate")) == []
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
         pytest.param("", "resources", id="nothing"),
         pytest.param("resources=VCPU", "resources", id="no amount"),
         pytest.param("resources=VCPU:-1", "resources", id="negative"),
-        pytest.param("resources=VCPU:99999999999", "resources", id="far too many"),
+        pytest.param("resources=VCPU:9223372036854775808", "resources", id="beyond 64 bits"),
         pytest.param("resources=VCPU:1,VCPU:2", "resources", id="twice"),
         pytest.param("resources=NOPE:1", "NOPE", id="unknown class"),
         pytest.param("resources=VCPU:1&required=NOPE", "NOPE", id="unknown trait"),

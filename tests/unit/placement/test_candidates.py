@@ -82,7 +82,7 @@ class Oracle:
         for group in self.request.groups:
             if not group.suffix and any(not any_of & together for any_of in group.where.required):
                 return False
-        alone = [provider.id for group, asked, provider in picks if group.suffix and asked]
+        alone = [provider.id for group, _, provider in picks if group.suffix]
         if self.request.isolate and len(set(alone)) != len(alone):
             return False
         if not self.request.nested:
@@ -104,6 +104,8 @@ class Oracle:
 
     def meets(self, group: Group, provider: Provider) -> bool:
         where = group.where
+        if not (group.resources or where.required or where.member_of):
+            return False
         aggregates = provider.aggregates
         if not group.suffix:
             aggregates |= self.by_id[provider.root_id].aggregates
