@@ -196,7 +196,7 @@ def misplaced(session: Session, providers: Range) -> list[tuple[int, str, str]]:
     """Return providers whose root is not the one their parent has: id (0: no parent there), UUID, what is wrong."""
     parent = aliased(ProviderRow)
     rows = session.execute(
-        sa.select(ProviderRow.id, ProviderRow.uuid, ProviderRow.parent_id, parent.id)
+        sa.select(ProviderRow.id, ProviderRow.uuid, ProviderRow.parent_id, parent.id.is_not(None))
         .outerjoin(parent, parent.id == ProviderRow.parent_id)
         .where(
             providers.holds(ProviderRow.id),
@@ -210,10 +210,10 @@ def misplaced(session: Session, providers: Range) -> list[tuple[int, str, str]]:
         .order_by(ProviderRow.id)
     )
     found: list[tuple[int, str, str]] = []
-    for row_id, uuid, parent_id, parent_found in rows:
+    for row_id, uuid, parent_id, has_parent in rows:
         if parent_id is None:
             found.append((row_id, uuid, "has no parent, yet is not its own root"))
-        elif parent_found is None:
+        elif not has_parent:
             found.append((0, uuid, "has a parent that does not exist"))
         else:
             found.append((row_id, uuid, "has another root than its parent"))
