@@ -122,8 +122,8 @@ def test_workers_are_killed_at_any_moment(ward: Ward, client: Client, size: Size
     dice = size.random("workers")
 
     with meanwhile(*(partial(load.run, number=number) for number in range(8))):
-        for _ in range(size(5)):
-            _more(load, 40)
+        for _ in range(size(4)):
+            _more(load, 30)
             ward.placement.kill_worker(dice.choice(ward.placement.workers()))
         _more(load, 40)
 
@@ -134,7 +134,7 @@ def test_workers_are_killed_at_any_moment(ward: Ward, client: Client, size: Size
 def test_the_database_ends_connections_at_any_moment(ward: Ward, client: Client, size: Size) -> None:
     load = _prepared(client, size)
     dice = size.random("connections")
-    workers = ward.placement.workers()
+    workers = _workers(ward)
 
     with meanwhile(*(partial(load.run, number=number) for number in range(8))):
         for _ in range(size(20)):
@@ -151,7 +151,7 @@ def test_the_database_ends_connections_at_any_moment(ward: Ward, client: Client,
 
 def test_the_database_crashes_and_comes_back(ward: Ward, client: Client, size: Size) -> None:
     load = _prepared(client, size)
-    workers = ward.placement.workers()
+    workers = _workers(ward)
 
     with meanwhile(*(partial(load.run, number=number) for number in range(8))):
         for _ in range(size(2)):
@@ -211,6 +211,12 @@ def _more(load: Load, count: int) -> None:
     wait_until(lambda: load.answers() >= wanted, f"{count} more answers", timeout_s=_RECOVERY_S, interval_s=0.01)
 
 
+def _workers(ward: Ward) -> list[int]:
+    """Return all workers there shall be, once they are there."""
+    wait_until(lambda: len(ward.placement.workers()) == _WORKERS, "every worker started", timeout_s=_RECOVERY_S)
+    return ward.placement.workers()
+
+
 def _wait_refused(load: Load, count: int) -> None:
     wait_until(lambda: load.statuses[503] >= count, "clients told 503", timeout_s=_RECOVERY_S, interval_s=0.01)
 
@@ -223,7 +229,7 @@ def _check_all_is_well(ward: Ward, client: Client, load: Load) -> None:
     assert list(load.broken_promises(state)) == []
     assert load.statuses[204] > 0
     shelves = [shelf.uuid for shelf in load.shelves]
-    _check_every_worker(client, state, [*load.providers, *shelves])
+    _check_every_worker(ward, client, state, [*load.providers, *shelves])
 
 
 def _wait_recovered(client: Client, uuid: str) -> None:
@@ -237,35 +243,35 @@ def _wait_recovered(client: Client, uuid: str) -> None:
     wait_until(granted, "a service that works again", timeout_s=_RECOVERY_S, hint="")
 
 
-def _check_every_worker(client: Client, state: State, uuids: list[str]) -> None:
+def _check_every_worker(ward: Ward, client: Client, state: State, uuids: list[str]) -> None:
     """Assert that each worker shows what the database has."""
-    for answer in _by_every_worker(client, "/resource_providers"):
+    for answer in _by_every_worker(ward, client, "/resource_providers"):
         shown = {
             entry["uuid"]: (entry["generation"], entry["parent_provider_uuid"], entry["root_provider_uuid"])
             for entry in answer.body["resource_providers"]
         }
         assert shown == {row.uuid: (row.generation, row.parent, row.root) for row in state.providers.values()}
     for uuid in uuids:
-        for answer in _by_every_worker(client, f"/resource_providers/{uuid}/usages"):
+        for answer in _by_every_worker(ward, client, f"/resource_providers/{uuid}/usages"):
             used = {name: row[1] for name, row in state.providers[uuid].inventories.items()}
             assert answer.body["usages"] == used, answer
-        for answer in _by_every_worker(client, f"/resource_providers/{uuid}/inventories"):
+        for answer in _by_every_worker(ward, client, f"/resource_providers/{uuid}/inventories"):
             totals = {name: row[0] for name, row in state.providers[uuid].inventories.items()}
             assert {name: each["total"] for name, each in answer.body["inventories"].items()} == totals, answer
 
 
-def _by_every_worker(client: Client, path: str) -> list[Answer]:
-    """Return answers to one read, at least one by each worker."""
+def _by_every_worker(ward: Ward, client: Client, path: str) -> list[Answer]:
+    """Return answers to one read, at least one by each worker; one that has just been started may need a while."""
     answers: list[Answer] = []
     ask: Callable[[], Answer] = partial(client.call, "GET", path)
-    for _ in range(60):
-        answers += at_once([ask] * 6)
-        assert {answer.status for answer in answers} == {200}, [
-            str(answer) for answer in answers if answer.status != 200
-        ]
-        if len({answer.worker for answer in answers}) >= _WORKERS:
-            return answers
-    raise AssertionError(f"only some workers answer: { ({answer.worker for answer in answers}) }")
+
+    def everybody() -> bool:
+        answers.extend(at_once([ask] * 6))
+        return {answer.worker for answer in answers} >= {str(pid) for pid in _workers(ward)}
+
+    wait_until(everybody, f"every worker answering {path}", timeout_s=_RECOVERY_S, interval_s=0.01)
+    assert [str(answer) for answer in answers if answer.status != 200] == []
+    return answers
 
 
 def _check_failures(client: Client) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nova_lite.placement import audit
+from nova_lite.storage import Database
+
 _PROVIDERS = "SELECT id, uuid, name, generation, parent_id, root_id FROM resource_providers"
 _INVENTORIES = (
     "SELECT p.uuid, c.name, i.total, i.reserved, i.allocation_ratio, i.used FROM inventories i"
@@ -60,10 +63,12 @@ class Truth:
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+        self._database = Database(url)
 
     def close(self) -> None:
         """Close its connections."""
         self._engine.dispose()
+        self._database.close()
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[sa.Connection]:
@@ -91,9 +96,10 @@ class Truth:
             return int(row[1])
 
     def problems(self) -> list[str]:
-        """Return what is not as it must be."""
+        """Return what is not as it must be, by the audit that operators have and by a look of our own."""
         state = self.state()
         return [
+            *(f"audit: {finding.text}" for finding in audit.check(self._database)),
             *_wrong_counters(state),
             *_wrong_trees(state),
             *(f"consumer {uuid} holds nothing" for uuid in sorted(set(state.consumers) - set(state.allocations))),
