@@ -14,6 +14,8 @@ from nova_lite.placement.model import SHARES, Inventory, Provider, ProviderFilte
 _FIRST_SIZE = 64
 #: Providers that notes are kept of: about a kilobyte each.
 _MAX_NOTES = 20_000
+#: Sets of names remembered, so that equal ones are one object.
+_MAX_SETS = 20_000
 
 
 class _ClassColumns:
@@ -78,6 +80,7 @@ class Snapshot:
         self._aggregates: dict[str, set[int]] = {}
         #: Provider id → what somebody made of it alone; forgotten as soon as it changes.
         self.notes: dict[int, object] = {}
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
         for provider in providers:
             self.put(provider)
 
@@ -85,6 +88,7 @@ class Snapshot:
 
     def put(self, provider: Provider) -> None:
         """Add ``provider``, or replace what was known of it."""
+        provider = self._slimmed(provider)
         slot = self._slot_by_id.get(provider.id)
         if slot is not None:
             self._clear(slot, self.at(slot))
@@ -102,6 +106,16 @@ class Snapshot:
             self._trait(trait)[slot] = True
         for aggregate in provider.aggregates:
             self._aggregates.setdefault(aggregate, set()).add(slot)
+
+    def _slimmed(self, provider: Provider) -> Provider:
+        """Return ``provider`` with traits and aggregates that are one object for all providers with the same."""
+        if len(self._sets) >= _MAX_SETS:
+            self._sets.clear()
+        traits = self._sets.setdefault(provider.traits, provider.traits)
+        aggregates = self._sets.setdefault(provider.aggregates, provider.aggregates)
+        if traits is provider.traits and aggregates is provider.aggregates:
+            return provider
+        return replace(provider, traits=traits, aggregates=aggregates)
 
     def set_use(self, provider_id: int, generation: int, used: Mapping[str, int]) -> bool:
         """Note what is used of a provider; False when what is known of it has not these classes."""
