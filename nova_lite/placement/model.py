@@ -20,6 +20,8 @@ class Inventory:
     step_size: int = 1
     allocation_ratio: float = 1.0
     used: int = 0
+    #: When it was last written; what is used does not count.
+    updated_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

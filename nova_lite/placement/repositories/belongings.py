@@ -3,7 +3,7 @@
 Each function that changes one provider returns it as it is then, with that part of what it has; the rest is left out.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,34 +26,27 @@ from nova_lite.placement.tables import (
 )
 from nova_lite.storage import Handle, TryAgain
 
+#: (provider id, class id)
+Key = tuple[int, int]
+
 _I, _T, _A = INVENTORIES.c, PROVIDER_TRAITS.c, PROVIDER_AGGREGATES.c
 _FIELDS = ("total", "reserved", "min_unit", "max_unit", "step_size", "allocation_ratio")
 _ID = sa.bindparam("for_id", type_=sa.BigInteger)
 
 _INVENTORIES = (
-    sa.select(
-        _I.provider_id,
-        CLASSES.c.name,
-        _I.class_id,
-        *(_I[name] for name in _FIELDS),
-        _I.used,
-    )
+    sa.select(_I.provider_id, CLASSES.c.name, _I.class_id, *(_I[name] for name in _FIELDS), _I.used, _I.updated_at)
     .join_from(INVENTORIES, CLASSES)
     .where(_I.provider_id.in_(sa.bindparam("ids", expanding=True)))
 )
 _ADD_INVENTORIES = sa.insert(INVENTORIES)
 _SET_INVENTORY = (
     sa.update(INVENTORIES)
-    .where(
-        _I.provider_id == _ID,
-        _I.class_id == sa.bindparam("for_class", type_=sa.BigInteger),
-    )
+    .where(_I.provider_id == sa.bindparam("new_provider_id"), _I.class_id == sa.bindparam("new_class_id"))
     .values({name: sa.bindparam(f"new_{name}") for name in (*_FIELDS, "updated_at")})
 )
-_REMOVE_INVENTORIES = sa.delete(INVENTORIES).where(
-    sa.tuple_(_I.provider_id, _I.class_id).in_(sa.bindparam("keys", expanding=True)),
-    _I.used == 0,
-)
+_NAMED = sa.tuple_(_I.provider_id, _I.class_id).in_(sa.bindparam("keys", expanding=True))
+_STAMP_INVENTORIES = sa.update(INVENTORIES).where(_NAMED).values(updated_at=sa.bindparam("now", type_=sa.Double))
+_REMOVE_INVENTORIES = sa.delete(INVENTORIES).where(_NAMED, _I.used == 0)
 _TRAITS = sa.select(TRAITS.c.name, TRAITS.c.id).join_from(PROVIDER_TRAITS, TRAITS).where(_T.provider_id == _ID)
 _ADD_TRAITS = sa.insert(PROVIDER_TRAITS)
 _REMOVE_TRAITS = sa.delete(PROVIDER_TRAITS).where(
@@ -86,12 +79,7 @@ def _open(handle: Handle, expected: Mapping[str, int | None]) -> _Books:
 
 
 def set_inventories(
-    handle: Handle,
-    uuid: str,
-    inventories: Mapping[str, Inventory],
-    expect_generation: int | None,
-    *,
-    only: bool,
+    handle: Handle, uuid: str, inventories: Mapping[str, Inventory], expect_generation: int | None, *, only: bool
 ) -> Provider:
     """Write inventories by class name; with ``only``, those not named are removed.
 
@@ -102,39 +90,26 @@ def set_inventories(
 
 
 def set_many_inventories(
-    handle: Handle,
-    wanted: Mapping[str, tuple[int | None, Mapping[str, Inventory]]],
-    *,
-    only: bool,
+    handle: Handle, wanted: Mapping[str, tuple[int | None, Mapping[str, Inventory]]], *, only: bool
 ) -> None:
     """Do as ``set_inventories`` with many providers at once: UUID → (expected generation, inventories)."""
     books = _open(handle, {uuid: generation for uuid, (generation, _) in wanted.items()})
-    _write(
-        handle,
-        books,
-        {uuid: inventories for uuid, (_, inventories) in wanted.items()},
-        only,
-    )
+    _write(handle, books, {uuid: inventories for uuid, (_, inventories) in wanted.items()}, only)
 
 
 def set_inventory(
-    handle: Handle,
-    uuid: str,
-    class_name: str,
-    inventory: Inventory,
-    expect_generation: int | None,
-    *,
-    new: bool,
+    handle: Handle, uuid: str, class_name: str, inventory: Inventory, expect_generation: int | None, *, new: bool
 ) -> Provider:
     """Write one inventory, which must not (else: must) be there when it is ``new``; raises as ``set_inventories``."""
     books = _open(handle, {uuid: expect_generation})
     is_there = class_name in books.inventories[books.providers[uuid].id]
     if new and is_there:
         raise errors.Conflict(
-            f"Update conflict: inventory of {class_name} exists already",
-            code="placement.concurrent_update",
+            f"Update conflict: inventory of {class_name} exists already", code="placement.concurrent_update"
         )
     if not new and not is_there:
+        if not names.exists(handle, ResourceClassRow, class_name):
+            raise errors.NotFound(f"No such resource class {class_name}.")
         raise errors.Invalid(f"No inventory record for {class_name} on resource provider {uuid}")
     return _write(handle, books, {uuid: {class_name: inventory}}, only=False)[uuid]
 
@@ -142,22 +117,23 @@ def set_inventory(
 def remove_inventory(handle: Handle, uuid: str, class_name: str) -> None:
     """Remove one inventory; raises NotFound, or Conflict while it is in use."""
     books = _open(handle, {uuid: None})
-    known = books.inventories[books.providers[uuid].id]
+    provider = books.providers[uuid]
+    known = books.inventories[provider.id]
     if class_name not in known:
         raise errors.NotFound(f"No inventory of class {class_name} found for resource provider {uuid}")
-    left = {name: inventory for name, (_, inventory) in known.items() if name != class_name}
-    _write(handle, books, {uuid: left}, only=True)
+    class_id, _ = known[class_name]
+    _refuse_if_used(uuid, {class_name: known[class_name]}, "placement.concurrent_update")
+    _remove(handle, [(provider.id, class_id)])
+    _close(handle, [replace(provider, updated_at=books.now)])
 
 
 def _write(
-    handle: Handle,
-    books: _Books,
-    wanted: Mapping[str, Mapping[str, Inventory]],
-    only: bool,
+    handle: Handle, books: _Books, wanted: Mapping[str, Mapping[str, Inventory]], only: bool
 ) -> dict[str, Provider]:
     """Write the inventories of locked providers, and return these as they are then."""
     class_ids = _class_ids(handle, books, wanted)
-    gone: list[tuple[int, int]] = []
+    gone: list[Key] = []
+    same: list[Key] = []
     changed: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
     after: dict[str, Provider] = {}
@@ -166,32 +142,26 @@ def _write(
             continue
         provider = books.providers[uuid]
         known = books.inventories[provider.id]
-        unwanted = {name: of_class for name, of_class in known.items() if only and name not in inventories}
-        _refuse_if_used(uuid, unwanted)
+        unwanted = {name: entry for name, entry in known.items() if only and name not in inventories}
+        _refuse_if_used(uuid, unwanted, "placement.inventory.inuse")
         gone += [(provider.id, class_id) for class_id, _ in unwanted.values()]
         left = {name: inventory for name, (_, inventory) in known.items() if name not in unwanted}
         for name, inventory in inventories.items():
-            key = {"provider_id": provider.id, "class_id": class_ids[name]}
-            if name not in known:
-                left[name] = replace(inventory, used=0)
-                fresh.append(key | _values(left[name]) | {"used": 0, "updated_at": books.now})
-            elif (now := replace(inventory, used=known[name][1].used)) != known[name][1]:
-                left[name] = now
-                changed.append(_update(key, now, books.now))
+            before = known[name][1] if name in known else None
+            left[name] = replace(inventory, used=before.used if before else 0, updated_at=books.now)
+            if before == left[name]:
+                same.append((provider.id, class_ids[name]))
+            else:
+                (changed if before else fresh).append(_row(provider.id, class_ids[name], left[name]))
         ordered = {name: left[name] for name in sorted(left, key=lambda name: class_ids[name])}
-        after[uuid] = replace(
-            provider,
-            generation=provider.generation + 1,
-            updated_at=books.now,
-            inventories=ordered,
-        )
-    for chunk in chunks(sorted(gone)):
-        if handle.execute(_REMOVE_INVENTORIES, {"keys": chunk}).rowcount != len(chunk):  # type: ignore[attr-defined]
-            raise TryAgain("An inventory is in use all of a sudden.")
+        after[uuid] = replace(provider, generation=provider.generation + 1, updated_at=books.now, inventories=ordered)
+    _remove(handle, gone)
+    for keys in chunks(sorted(same)):
+        handle.execute(_STAMP_INVENTORIES, {"keys": keys, "now": books.now})
     if changed:
-        handle.execute(_SET_INVENTORY, changed)
-    if fresh:
-        _insert(handle, _ADD_INVENTORIES, fresh)
+        handle.execute(_SET_INVENTORY, [{f"new_{name}": value for name, value in row.items()} for row in changed])
+    for rows in chunks(fresh):
+        _insert(handle, _ADD_INVENTORIES, rows)
     _close(handle, after.values())
     return after
 
@@ -208,29 +178,24 @@ def _class_ids(handle: Handle, books: _Books, wanted: Mapping[str, Mapping[str, 
     return class_ids
 
 
-def _refuse_if_used(uuid: str, unwanted: Mapping[str, tuple[int, Inventory]]) -> None:
+def _refuse_if_used(uuid: str, unwanted: Mapping[str, tuple[int, Inventory]], code: str) -> None:
     used = sorted(name for name, (_, inventory) in unwanted.items() if inventory.used)
     if used:
-        raise errors.Conflict(
-            f"Inventory for '{', '.join(used)}' on resource provider '{uuid}' in use.",
-            code="placement.inventory.inuse",
-        )
+        raise errors.Conflict(f"Inventory for '{', '.join(used)}' on resource provider '{uuid}' in use.", code=code)
 
 
-def _values(inventory: Inventory) -> dict[str, Any]:
-    return {name: getattr(inventory, name) for name in _FIELDS}
+def _remove(handle: Handle, gone: Sequence[Key]) -> None:
+    for keys in chunks(sorted(gone)):
+        if handle.execute(_REMOVE_INVENTORIES, {"keys": keys}).rowcount != len(keys):  # type: ignore[attr-defined]
+            raise TryAgain("An inventory is in use all of a sudden.")
 
 
-def _update(key: Mapping[str, int], inventory: Inventory, now: float) -> dict[str, Any]:
-    values = {f"new_{name}": value for name, value in _values(inventory).items()}
-    return values | {
-        "for_id": key["provider_id"],
-        "for_class": key["class_id"],
-        "new_updated_at": now,
-    }
+def _row(provider_id: int, class_id: int, inventory: Inventory) -> dict[str, Any]:
+    fields = {name: getattr(inventory, name) for name in (*_FIELDS, "used", "updated_at")}
+    return {"provider_id": provider_id, "class_id": class_id, **fields}
 
 
-def _insert(handle: Handle, statement: sa.Insert, rows: list[dict[str, Any]]) -> None:
+def _insert(handle: Handle, statement: sa.Insert, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows that refer to names; raises TryAgain when such a name was removed a moment ago."""
     try:
         handle.execute(statement, rows)

@@ -19,14 +19,7 @@ from nova_lite.placement.model import ANY_GENERATION, Claim, Inventory
 from nova_lite.placement.repositories import changes, names
 from nova_lite.placement.repositories.changes import Kind
 from nova_lite.placement.repositories.loading import chunks
-from nova_lite.placement.tables import (
-    ALLOCATIONS,
-    CLASSES,
-    CONSUMERS,
-    INVENTORIES,
-    PROVIDERS,
-    ResourceClassRow,
-)
+from nova_lite.placement.tables import ALLOCATIONS, CLASSES, CONSUMERS, INVENTORIES, PROVIDERS, ResourceClassRow
 from nova_lite.storage import Handle, TryAgain, epoch_now
 
 #: (provider id, class id)
@@ -71,18 +64,11 @@ _REMOVE_CONSUMERS = sa.delete(CONSUMERS).where(_C.id.in_(_IDS))
 _HELD = sa.select(_A.consumer_id, _A.provider_id, _A.class_id, _A.used).where(_A.consumer_id.in_(_IDS))
 _ADD_ALLOCATIONS = sa.insert(ALLOCATIONS)
 _REMOVE_ALLOCATIONS = sa.delete(ALLOCATIONS).where(_A.consumer_id.in_(_IDS))
+_FIND_PROVIDERS = sa.select(_P.id).where(_P.uuid.in_(_UUIDS))
 _LOCK_PROVIDERS = sa.select(_P.id).where(_P.id.in_(_IDS)).order_by(_P.id).with_for_update()
 _UUIDS_OF = sa.select(_P.id, _P.uuid).where(_P.id.in_(_IDS))
 _INVENTORIES = sa.select(
-    *(
-        _I.provider_id,
-        _I.class_id,
-        _I.total,
-        _I.reserved,
-        _I.min_unit,
-        _I.max_unit,
-        _I.step_size,
-    ),
+    *(_I.provider_id, _I.class_id, _I.total, _I.reserved, _I.min_unit, _I.max_unit, _I.step_size),
     *(_I.allocation_ratio, _I.used),
 ).where(_I.provider_id.in_(_IDS))
 _RAISE_PROVIDERS = sa.update(PROVIDERS).where(_P.id.in_(_IDS)).values(generation=_P.generation + 1)
@@ -168,7 +154,7 @@ def replace(handle: Handle, claims: Sequence[Claim]) -> None:
 
 def remove(handle: Handle, consumer_uuid: str) -> None:
     """Take everything from a consumer; raises NotFound when it holds nothing. No provider's generation rises."""
-    consumers = lock_consumers(handle, [consumer_uuid])
+    consumers = _locked_consumers(handle, [consumer_uuid])
     if not consumers:
         raise errors.NotFound(f"No allocations for consumer '{consumer_uuid}'")
     moves: dict[Key, _Move] = {}
@@ -202,10 +188,21 @@ def _resolve(handle: Handle, claims: Sequence[Claim]) -> _Names:
     return _Names(provider_ids, class_ids, now)
 
 
+def lock(handle: Handle, claims: Collection[Claim], provider_uuids: Collection[str]) -> None:
+    """Lock what ``claims`` touch, and further providers, in everybody's order: for who writes these providers first."""
+    consumers = _locked_consumers(handle, [claim.consumer_uuid for claim in claims])
+    provider_ids = {provider_id for _, (provider_id, _), _ in _held(handle, consumers.values())}
+    uuids = {uuid for claim in claims for uuid in claim.allocations} | set(provider_uuids)
+    for chunk in chunks(sorted(uuids)):
+        provider_ids.update(handle.scalars(_FIND_PROVIDERS, {"uuids": chunk}))
+    for ids in chunks(sorted(provider_ids)):
+        handle.execute(_LOCK_PROVIDERS, {"ids": ids})
+
+
 # -- consumers
 
 
-def lock_consumers(handle: Handle, uuids: Iterable[str]) -> dict[str, _Consumer]:
+def _locked_consumers(handle: Handle, uuids: Iterable[str]) -> dict[str, _Consumer]:
     """Return the consumers there are, by UUID, locked until the transaction ends."""
     found: dict[str, _Consumer] = {}
     for chunk in chunks(sorted(uuids)):
@@ -220,7 +217,7 @@ def _checked_consumers(handle: Handle, claims: Iterable[Claim]) -> dict[str, _Co
     Consumers that are to be new are left to their insertion, which finds out by itself whether they are.
     """
     asked = [claim for claim in claims if claim.generation is not None or not claim.allocations]
-    consumers = lock_consumers(handle, [claim.consumer_uuid for claim in asked])
+    consumers = _locked_consumers(handle, [claim.consumer_uuid for claim in asked])
     for claim in asked:
         row = consumers.get(claim.consumer_uuid)
         actual = None if row is None else row.generation
@@ -232,8 +229,7 @@ def _checked_consumers(handle: Handle, claims: Iterable[Claim]) -> dict[str, _Co
 def _stale(actual: int | None, told: int | None) -> errors.Conflict:
     shown = ["null" if generation is None else str(generation) for generation in (actual, told)]
     return errors.Conflict(
-        f"consumer generation conflict - expected {shown[0]} but got {shown[1]}",
-        code="placement.concurrent_update",
+        f"consumer generation conflict - expected {shown[0]} but got {shown[1]}", code="placement.concurrent_update"
     )
 
 
@@ -277,12 +273,7 @@ def _collision(handle: Handle, claims: Sequence[Claim]) -> errors.NovaLiteError:
     return TryAgain("Another request made the same consumer.")
 
 
-def _write_consumers(
-    handle: Handle,
-    claims: Iterable[Claim],
-    consumers: Mapping[str, _Consumer],
-    now: float,
-) -> None:
+def _write_consumers(handle: Handle, claims: Iterable[Claim], consumers: Mapping[str, _Consumer], now: float) -> None:
     """Empty the hands of known consumers and count their change; one that is to hold nothing disappears."""
     gone: list[int] = []
     kept: list[int] = []
@@ -292,16 +283,8 @@ def _write_consumers(
         if row is None:
             continue
         (kept if claim.allocations else gone).append(row.id)
-        owner = (
-            claim.project_id,
-            claim.user_id,
-            claim.consumer_type if claim.type_told else row.consumer_type,
-        )
-        if claim.allocations and owner != (
-            row.project_id,
-            row.user_id,
-            row.consumer_type,
-        ):
+        owner = (claim.project_id, claim.user_id, claim.consumer_type if claim.type_told else row.consumer_type)
+        if claim.allocations and owner != (row.project_id, row.user_id, row.consumer_type):
             owners.setdefault(owner, []).append(row.id)
     for ids in chunks(gone + kept):
         handle.execute(_REMOVE_ALLOCATIONS, {"ids": ids})
@@ -310,11 +293,7 @@ def _write_consumers(
     for ids in chunks(kept):
         handle.execute(_RAISE_CONSUMERS, {"ids": ids, "now": now})
     for (project_id, user_id, consumer_type), owned in owners.items():
-        values = {
-            "new_project_id": project_id,
-            "new_user_id": user_id,
-            "new_consumer_type": consumer_type,
-        }
+        values = {"new_project_id": project_id, "new_user_id": user_id, "new_consumer_type": consumer_type}
         for ids in chunks(owned):
             handle.execute(_SET_OWNER, {"ids": ids, **values})
 
@@ -396,10 +375,7 @@ def _moving(count: int) -> sa.Update:
 
     numbers = range(count)
     them = [
-        sa.and_(
-            _I.provider_id == bound("provider", number),
-            _I.class_id == bound("class", number),
-        )
+        sa.and_(_I.provider_id == bound("provider", number), _I.class_id == bound("class", number))
         for number in numbers
     ]
     willing = [

@@ -10,10 +10,7 @@ from nova_lite.placement.tables import ALLOCATIONS, CLASSES, CONSUMERS, PROVIDER
 from nova_lite.storage import Handle
 
 _C, _P, _A = CONSUMERS.c, PROVIDERS.c, ALLOCATIONS.c
-_PROJECT, _USER = (
-    sa.bindparam("project", type_=sa.String),
-    sa.bindparam("user", type_=sa.String),
-)
+_PROJECT, _USER = (sa.bindparam("project", type_=sa.String), sa.bindparam("user", type_=sa.String))
 
 _HOLDINGS = (
     sa.select(
@@ -37,10 +34,7 @@ _SUMS = (
     .join(CLASSES, CLASSES.c.id == _A.class_id)
     .group_by(_C.consumer_type, CLASSES.c.name)
 )
-_OF_PROJECT = (
-    _COUNTS.where(_C.project_id == _PROJECT),
-    _SUMS.where(_C.project_id == _PROJECT),
-)
+_OF_PROJECT = (_COUNTS.where(_C.project_id == _PROJECT), _SUMS.where(_C.project_id == _PROJECT))
 _OF_USER = tuple(statement.where(_C.user_id == _USER) for statement in _OF_PROJECT)
 
 

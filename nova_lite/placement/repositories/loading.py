@@ -7,14 +7,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from nova_lite.placement.model import Inventory, Provider
-from nova_lite.placement.tables import (
-    CLASSES,
-    INVENTORIES,
-    PROVIDER_AGGREGATES,
-    PROVIDER_TRAITS,
-    PROVIDERS,
-    TRAITS,
-)
+from nova_lite.placement.tables import CLASSES, INVENTORIES, PROVIDER_AGGREGATES, PROVIDER_TRAITS, PROVIDERS, TRAITS
 from nova_lite.storage import Handle
 
 T = TypeVar("T")
@@ -25,15 +18,7 @@ CHUNK = 500
 _P = PROVIDERS.c
 _INVENTORY = tuple(
     INVENTORIES.c[name]
-    for name in (
-        "total",
-        "reserved",
-        "min_unit",
-        "max_unit",
-        "step_size",
-        "allocation_ratio",
-        "used",
-    )
+    for name in ("total", "reserved", "min_unit", "max_unit", "step_size", "allocation_ratio", "used", "updated_at")
 )
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 
@@ -77,11 +62,7 @@ def load(handle: Handle, provider_ids: Collection[int] | None = None) -> list[Pr
     found: list[Provider] = []
     for chunk in chunks(sorted(provider_ids)):
         ids = {"ids": chunk}
-        found += _built(
-            handle.execute(_LOAD_SOME, ids),
-            handle.execute(_LOAD_SOME_INVENTORIES, ids),
-            shared,
-        )
+        found += _built(handle.execute(_LOAD_SOME, ids), handle.execute(_LOAD_SOME_INVENTORIES, ids), shared)
     return found
 
 
@@ -103,9 +84,7 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 
 
 def _built(
-    rows: Iterable[Sequence[Any]],
-    inventory_rows: Iterable[Sequence[Any]],
-    shared: dict[str | None, frozenset[str]],
+    rows: Iterable[Sequence[Any]], inventory_rows: Iterable[Sequence[Any]], shared: dict[str | None, frozenset[str]]
 ) -> list[Provider]:
     """Return providers from their rows; equal sets of names are one object, for there are many providers."""
     inventories: dict[int, dict[str, Inventory]] = {}

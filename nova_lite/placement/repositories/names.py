@@ -7,14 +7,8 @@ from sqlalchemy.exc import IntegrityError
 
 from nova_lite import errors
 from nova_lite.placement.repositories import changes
-from nova_lite.placement.tables import (
-    CLASSES,
-    INVENTORIES,
-    PROVIDER_TRAITS,
-    TRAITS,
-    ResourceClassRow,
-    TraitRow,
-)
+from nova_lite.placement.repositories.changes import Kind
+from nova_lite.placement.tables import CLASSES, INVENTORIES, PROVIDER_TRAITS, TRAITS, ResourceClassRow, TraitRow
 from nova_lite.storage import Handle, epoch_now
 
 NameTable = type[ResourceClassRow] | type[TraitRow]
@@ -33,6 +27,11 @@ class _Statements:
         self.add = sa.insert(table).values(name=name, updated_at=epoch_now())
         self.used = sa.select(user).where(user == sa.bindparam("id", type_=sa.BigInteger)).limit(1)
         self.remove = sa.delete(table).where(table.c.id == sa.bindparam("row_id", type_=sa.BigInteger))
+        self.rename = (
+            sa.update(table)
+            .where(table.c.id == sa.bindparam("row_id", type_=sa.BigInteger))
+            .values(name=sa.bindparam("new_name"), updated_at=epoch_now())
+        )
 
 
 _STATEMENTS: Mapping[NameTable, _Statements] = {
@@ -69,6 +68,24 @@ def add(handle: Handle, table: NameTable, name: str) -> None:
     changes.note_names(handle)
 
 
+def rename_class(handle: Handle, name: str, new_name: str) -> None:
+    """Rename a resource class; raises NotFound, or Conflict when the new name is taken."""
+    statements = _STATEMENTS[ResourceClassRow]
+    row_id = handle.scalar(statements.lock, {"name": name})
+    if row_id is None:
+        raise errors.NotFound(f"No such resource class {name}.")
+    if name == new_name:
+        return
+    try:
+        handle.execute(statements.rename, {"row_id": row_id, "new_name": new_name})
+    except IntegrityError as exc:
+        raise errors.Conflict(f"Resource class already exists: {new_name}") from exc
+    changes.note_names(handle)
+    # Readers know inventories by the names of their classes.
+    holders = handle.scalars(sa.select(INVENTORIES.c.provider_id).where(INVENTORIES.c.class_id == row_id))
+    changes.note(handle, holders, Kind.PROVIDER)
+
+
 def remove(handle: Handle, table: NameTable, name: str) -> None:
     """Remove ``name``; raises NotFound, or Conflict while something uses it."""
     statements = _STATEMENTS[table]
@@ -95,10 +112,7 @@ def add_missing(handle: Handle, wanted: Mapping[NameTable, Iterable[str]]) -> in
         if missing:
             table = _STATEMENTS[kind].table
             try:
-                handle.execute(
-                    sa.insert(table),
-                    [{"name": name, "updated_at": now} for name in missing],
-                )
+                handle.execute(sa.insert(table), [{"name": name, "updated_at": now} for name in missing])
             except IntegrityError as exc:
                 raise errors.Conflict("another process is adding the standard names") from exc
             added += len(missing)

@@ -16,13 +16,7 @@ from nova_lite.placement.model import Provider
 from nova_lite.placement.repositories import changes
 from nova_lite.placement.repositories.changes import Kind
 from nova_lite.placement.repositories.loading import chunks, load
-from nova_lite.placement.tables import (
-    ALLOCATIONS,
-    INVENTORIES,
-    PROVIDER_AGGREGATES,
-    PROVIDER_TRAITS,
-    PROVIDERS,
-)
+from nova_lite.placement.tables import ALLOCATIONS, INVENTORIES, PROVIDER_AGGREGATES, PROVIDER_TRAITS, PROVIDERS
 from nova_lite.storage import Handle, TryAgain, epoch_now
 
 _P = PROVIDERS.c
@@ -33,16 +27,7 @@ _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _ROOTS: sa.BindParameter[Any] = sa.bindparam("roots", expanding=True)
 
 _LOCK = (
-    sa.select(
-        _P.id,
-        _P.uuid,
-        _P.name,
-        _P.generation,
-        _P.parent_id,
-        _P.root_id,
-        _P.updated_at,
-        epoch_now(),
-    )
+    sa.select(_P.id, _P.uuid, _P.name, _P.generation, _P.parent_id, _P.root_id, _P.updated_at, epoch_now())
     .where(_P.uuid.in_(_UUIDS))
     .order_by(_P.id)
     .with_for_update()
@@ -59,7 +44,7 @@ _RENAME = sa.update(PROVIDERS).where(_P.id == _ID).values(name=sa.bindparam("new
 _LINKS = sa.select(_P.id, _P.uuid, _P.parent_id, _P.root_id)
 _LINKS_OF = _LINKS.where(_P.uuid.in_(_UUIDS))
 _LINKS_IN_TREES = _LINKS.where(_P.root_id.in_(_ROOTS))
-_LOCK_TREES = sa.select(_P.id).where(_P.root_id.in_(_ROOTS)).order_by(_P.id).with_for_update()
+_LOCK_ROOTS = sa.select(_P.id).where(_P.id.in_(_ROOTS)).order_by(_P.id).with_for_update()
 _SET_PARENT = sa.update(PROVIDERS).where(_P.id == _ID).values(parent_id=sa.bindparam("new_parent"))
 _SET_ROOT = sa.update(PROVIDERS).where(_P.id.in_(_IDS)).values(root_id=sa.bindparam("new_root"))
 _CHILD = sa.select(_P.id).where(_P.parent_id == _ID).limit(1)
@@ -115,10 +100,7 @@ def lock(handle: Handle, expected: Mapping[str, int | None]) -> tuple[dict[str, 
         if uuid not in found:
             raise _not_found(uuid)
         if generation not in (None, found[uuid].generation):
-            raise errors.Conflict(
-                "resource provider generation conflict",
-                code="placement.concurrent_update",
-            )
+            raise errors.Conflict("resource provider generation conflict", code="placement.concurrent_update")
     return found, now
 
 
@@ -136,23 +118,25 @@ def create(handle: Handle, uuid: str, name: str, parent_uuid: str | None) -> Non
     """Add a provider; raises Conflict for a taken name or UUID, Invalid for a parent that does not exist."""
     parent_id = root_id = None
     if parent_uuid is not None:
-        try:
-            parent = _lock_one(handle, parent_uuid)
-        except errors.NotFound as exc:
-            raise _no_parent(parent_uuid) from exc
+        parent = _locked_parent(handle, parent_uuid)
         parent_id, root_id = parent.id, parent.root_id
-    values = {
-        "uuid": uuid,
-        "name": name,
-        "generation": 0,
-        "parent_id": parent_id,
-        "root_id": root_id,
-    }
+    values = {"uuid": uuid, "name": name, "generation": 0, "parent_id": parent_id, "root_id": root_id}
     with _unique(uuid, name):
         row_id = handle.execute(_ADD, values).inserted_primary_key[0]  # type: ignore[attr-defined]
     if root_id is None:
         handle.execute(_MAKE_ROOT, {"for_id": row_id})
     changes.note(handle, [row_id], Kind.PROVIDER)
+
+
+def _locked_parent(handle: Handle, uuid: str) -> Provider:
+    """Return a provider that is to get a child, its tree locked against moves."""
+    for row in handle.execute(_LINKS_OF, {"uuids": [uuid]}):
+        handle.execute(_LOCK_ROOTS, {"roots": [row.root_id]})
+        locked = lock(handle, {uuid: None})[0][uuid]
+        if locked.root_id != row.root_id:
+            raise TryAgain("The parent is being moved.")
+        return locked
+    raise _no_parent(uuid)
 
 
 def _no_parent(uuid: str) -> errors.Invalid:
@@ -165,20 +149,11 @@ def _unique(uuid: str, name: str) -> Iterator[None]:
         yield
     except IntegrityError as exc:
         raise errors.Conflict(
-            f"Conflicting resource provider: name {name} or uuid {uuid} is taken.",
-            code="placement.duplicate_name",
+            f"Conflicting resource provider: name {name} or uuid {uuid} is taken.", code="placement.duplicate_name"
         ) from exc
 
 
-def update(
-    handle: Handle,
-    uuid: str,
-    name: str,
-    parent_uuid: str | None,
-    *,
-    parent_told: bool,
-    may_move: bool,
-) -> None:
+def update(handle: Handle, uuid: str, name: str, parent_uuid: str | None, *, parent_told: bool, may_move: bool) -> None:
     """Rename a provider and, when ``parent_told``, put it below ``parent_uuid`` (None: make it a root).
 
     Without ``may_move`` only a provider without parent can get one. Raises: NotFound, Conflict, Invalid.
@@ -196,40 +171,38 @@ def _move(handle: Handle, uuid: str, parent_uuid: str | None, may_move: bool) ->
     links = {row.uuid: _Link(*row) for row in handle.execute(_LINKS_OF, {"uuids": wanted})}
     if uuid not in links:
         raise _not_found(uuid)
-    link, parent = links[uuid], None
-    if parent_uuid is not None:
-        if parent_uuid not in links:
-            raise _no_parent(parent_uuid)
-        parent = links[parent_uuid]
-    if link.parent_id == (None if parent is None else parent.id):
+    if parent_uuid is not None and parent_uuid not in links:
+        raise _no_parent(parent_uuid)
+    tree = _locked_trees(handle, links.values())
+    link, parent = links[uuid], None if parent_uuid is None else links[parent_uuid]
+    new_parent_id = None if parent is None else parent.id
+    if link.parent_id == new_parent_id:
         return []
     if link.parent_id is not None and not may_move:
         what = "un-parenting" if parent is None else "re-parenting"
         raise errors.Invalid(f"parent_provider_uuid: {what} a provider is not currently allowed.")
-    below = _below(link.id, _locked_trees(handle, [link] if parent is None else [link, parent]))
-    if parent is not None and parent.id in below:
+    below = _below(link.id, tree)
+    if new_parent_id in below:
         raise errors.Invalid(f"parent_provider_uuid: {parent_uuid} is in the subtree of {uuid}: that would be a loop.")
-    handle.execute(
-        _SET_PARENT,
-        {"for_id": link.id, "new_parent": None if parent is None else parent.id},
-    )
-    for chunk in chunks(below):
-        handle.execute(
-            _SET_ROOT,
-            {"ids": chunk, "new_root": link.id if parent is None else parent.root_id},
-        )
+    try:
+        handle.execute(_SET_PARENT, {"for_id": link.id, "new_parent": new_parent_id})
+    except IntegrityError as exc:
+        raise TryAgain("The new parent was deleted meanwhile.") from exc
+    for ids in chunks(below):
+        handle.execute(_SET_ROOT, {"ids": ids, "new_root": link.id if parent is None else parent.root_id})
     return below
 
 
-def _locked_trees(handle: Handle, members: Sequence[_Link]) -> list[_Link]:
-    """Return the links of the trees of ``members``, all locked: nobody joins or leaves them any more.
+def _locked_trees(handle: Handle, members: Collection[_Link]) -> list[_Link]:
+    """Return the links of the trees of ``members``, which nobody else changes until the transaction ends.
 
-    Raises TryAgain when somebody did before they all were.
+    A tree is locked by its root's row. Raises TryAgain when it had changed before it was.
     """
     roots = {"roots": sorted({member.root_id for member in members})}
-    locked = set(handle.scalars(_LOCK_TREES, roots))
+    handle.execute(_LOCK_ROOTS, roots)
+    # Asked anew: what was waited for may have brought providers here, or taken them away.
     links = {row.id: _Link(*row) for row in handle.execute(_LINKS_IN_TREES, roots)}
-    if locked != set(links) or any(links.get(member.id) != member for member in members):
+    if any(links.get(member.id) != member for member in members):
         raise TryAgain("Another request moves providers of the same tree.")
     return list(links.values())
 
@@ -259,8 +232,7 @@ def delete(handle: Handle, uuid: str) -> None:
         raise has_children
     if handle.scalar(_ALLOCATION, row) is not None:
         raise errors.Conflict(
-            f"Unable to delete resource provider {uuid}: it has allocations.",
-            code="placement.resource_provider.inuse",
+            f"Unable to delete resource provider {uuid}: it has allocations.", code="placement.resource_provider.inuse"
         )
     try:
         for statement in _REMOVE:

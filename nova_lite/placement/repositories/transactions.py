@@ -19,12 +19,7 @@ class Writer:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def run(
-        self,
-        work: Callable[Concatenate[sa.Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    def run(self, work: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``work`` returns, called with a connection in a transaction, which is committed then.
 
         ``work`` may be called several times; only what the transaction undoes may happen in it.

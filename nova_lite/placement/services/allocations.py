@@ -6,13 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nova_lite.placement.model import (
-    ANY_GENERATION,
-    Claim,
-    Holding,
-    Inventory,
-    Provider,
-)
+from nova_lite.placement.model import ANY_GENERATION, Claim, Holding, Inventory, Provider
 from nova_lite.placement.reader import Reader
 from nova_lite.placement.repositories import belongings, claims, holdings
 from nova_lite.placement.repositories.transactions import Writer
@@ -56,11 +50,7 @@ class AllocationService:
         """Take everything from a consumer; raises NotFound when it holds nothing."""
         self._writer.run(claims.remove, queries.canonical(consumer_uuid))
 
-    def reshape(
-        self,
-        inventories: Mapping[str, tuple[int, Mapping[str, Inventory]]],
-        wanted: Sequence[Claim],
-    ) -> None:
+    def reshape(self, inventories: Mapping[str, tuple[int, Mapping[str, Inventory]]], wanted: Sequence[Claim]) -> None:
         """Move inventories and allocations at once; ``inventories`` is provider UUID → (generation, by class)."""
         self._writer.run(_reshape, inventories, wanted)
 
@@ -71,12 +61,10 @@ class AllocationService:
 
 
 def _reshape(
-    connection: sa.Connection,
-    inventories: Mapping[str, tuple[int, Mapping[str, Inventory]]],
-    wanted: Sequence[Claim],
+    connection: sa.Connection, inventories: Mapping[str, tuple[int, Mapping[str, Inventory]]], wanted: Sequence[Claim]
 ) -> None:
     """Add inventories, move what is claimed, take inventories away: between, every claim has where to be."""
-    claims.lock_consumers(connection, [claim.consumer_uuid for claim in wanted])
+    claims.lock(connection, wanted, inventories)
     belongings.set_many_inventories(connection, inventories, only=False)
     claims.replace(connection, wanted)
     after = {uuid: (None, by_class) for uuid, (_, by_class) in inventories.items()}

@@ -30,6 +30,15 @@ class NameService:
             return False
         return True
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a custom resource class; raises NotFound, Invalid for a standard one, Conflict for a taken name."""
+        self._writer.run(self._rename, name, new_name)
+
+    def _rename(self, connection: sa.Connection, name: str, new_name: str) -> None:
+        if not name.startswith(CUSTOM) and names.exists(connection, self._table, name):
+            raise errors.Invalid(f"Cannot update standard resource class {name}.")
+        names.rename_class(connection, name, new_name)
+
     def remove(self, name: str) -> None:
         """Remove a custom name that nothing uses; raises Invalid for a standard one."""
         self._writer.run(self._remove, name)

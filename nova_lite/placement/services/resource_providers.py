@@ -43,28 +43,10 @@ class ResourceProviderService:
         self._writer.run(providers.create, chosen, name, parent_uuid)
         return chosen
 
-    def update(
-        self,
-        uuid: str,
-        name: str,
-        parent_uuid: str | None,
-        *,
-        parent_told: bool,
-        may_move: bool,
-    ) -> None:
+    def update(self, uuid: str, name: str, parent_uuid: str | None, *, parent_told: bool, may_move: bool) -> None:
         """Rename a provider and, when told, give it another parent."""
-        known, parent = (
-            queries.canonical(uuid),
-            None if parent_uuid is None else queries.canonical(parent_uuid),
-        )
-        self._writer.run(
-            providers.update,
-            known,
-            name,
-            parent,
-            parent_told=parent_told,
-            may_move=may_move,
-        )
+        known, parent = (queries.canonical(uuid), None if parent_uuid is None else queries.canonical(parent_uuid))
+        self._writer.run(providers.update, known, name, parent, parent_told=parent_told, may_move=may_move)
 
     def delete(self, uuid: str) -> None:
         """Remove a provider that nothing uses and nothing is below of."""
@@ -72,31 +54,14 @@ class ResourceProviderService:
 
     def set_inventories(self, uuid: str, inventories: Mapping[str, Inventory], generation: int | None) -> Provider:
         """Write all of a provider's inventories and return the provider with them."""
-        return self._writer.run(
-            belongings.set_inventories,
-            queries.canonical(uuid),
-            inventories,
-            generation,
-            only=True,
-        )
+        return self._writer.run(belongings.set_inventories, queries.canonical(uuid), inventories, generation, only=True)
 
     def set_inventory(
-        self,
-        uuid: str,
-        class_name: str,
-        inventory: Inventory,
-        generation: int | None,
-        *,
-        new: bool,
+        self, uuid: str, class_name: str, inventory: Inventory, generation: int | None, *, new: bool
     ) -> Provider:
         """Write one inventory, which must be (or must not be, when ``new``) there; return the provider with all."""
         return self._writer.run(
-            belongings.set_inventory,
-            queries.canonical(uuid),
-            class_name,
-            inventory,
-            generation,
-            new=new,
+            belongings.set_inventory, queries.canonical(uuid), class_name, inventory, generation, new=new
         )
 
     def remove_inventory(self, uuid: str, class_name: str) -> None:
@@ -122,11 +87,7 @@ def find(snapshot: Snapshot, uuid: str) -> Provider:
 
 
 def matching(
-    snapshot: Snapshot,
-    where: ProviderFilter,
-    resources: Mapping[str, int],
-    name: str | None,
-    uuid: str | None,
+    snapshot: Snapshot, where: ProviderFilter, resources: Mapping[str, int], name: str | None, uuid: str | None
 ) -> list[Provider]:
     """Return the providers that meet every condition, oldest first."""
     mask = snapshot.matching(where)
