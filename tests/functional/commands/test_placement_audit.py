@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import uuid as uuids
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from nova_lite.db.cell_tables import InstanceRow
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.placement.tables import ConsumerRow, InventoryRow, ProviderRow
 from nova_lite.testing import cloud as clouds
+from nova_lite.testing.cloud import ComputeUser
 from tests.functional.commands.placement_site import PlacementSite
 
 COLUMNS = ["Finding", "Resource Provider UUID", "Consumer UUID", "Details", "Outcome"]
@@ -257,6 +259,43 @@ def test_without_placement_it_fails_and_says_so(site: PlacementSite) -> None:
     ran = site.run("audit", config=config)
     assert ran.code == 1
     assert "Placement does not answer" in ran.err
+
+
+def test_there_is_no_false_alarm_while_servers_come_and_go(site: PlacementSite) -> None:
+    over = threading.Event()
+    lived: list[str] = []
+    raised: list[BaseException] = []
+
+    def come_and_go(number: int) -> None:
+        user = ComputeUser(site.cloud.compute_url)
+        try:
+            while not over.is_set():
+                uuid = user.boot(f"mayfly{number}", site.image)
+                if number % 2:
+                    user.wait(uuid, "ACTIVE")
+                assert user.ask("DELETE", f"/servers/{uuid}").status == 204
+                user.wait_gone(uuid)
+                lived.append(uuid)
+        except BaseException as exc:  # noqa: BLE001 - raised again below, in the test's own thread
+            raised.append(exc)
+        finally:
+            user.close()
+
+    threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        clouds.eventually(lambda: lived, "servers that come and go")
+        for _ in range(20):
+            assert site.found("audit", "--delete", "--repair", code=0) == []
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(60)
+    if raised:
+        raise raised[0]
+    assert len(lived) >= 3
+    assert site.found("audit", code=0) == []
 
 
 def test_two_that_delete_at_once_both_end_well(site: PlacementSite) -> None:
