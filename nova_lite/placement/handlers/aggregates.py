@@ -2,7 +2,7 @@
 
 import falcon
 
-from nova_lite.placement.handlers.paths import provider_uuid
+from nova_lite.placement.handlers.paths import provider_uuid, spelt_uuid
 from nova_lite.placement.model import Provider
 from nova_lite.placement.schemas import aggregates as schemas
 from nova_lite.placement.services.resource_providers import ResourceProviderService
@@ -33,6 +33,7 @@ class Aggregates:
         members, generation = body, None
         if req.context.version >= _GENERATION_SINCE:
             members, generation = body["aggregates"], body["resource_provider_generation"]
+        members = [spelt_uuid(member) for member in members]
         _answer(req, resp, self._service.set_aggregates(provider_uuid(uuid), members, generation))
 
 
@@ -40,5 +41,6 @@ def _answer(req: falcon.Request, resp: falcon.Response, provider: Provider) -> N
     shown: dict[str, object] = {"aggregates": sorted(provider.aggregates)}
     if req.context.version >= _GENERATION_SINCE:
         shown["resource_provider_generation"] = provider.generation
-    dates.stamp(req, resp, provider.updated_at)
+    # Nobody keeps when a provider joined or left one.
+    dates.stamp(req, resp)
     send_json(resp, shown)

@@ -1,6 +1,7 @@
 """Checks on what stands in the path itself."""
 
 import re
+import uuid as uuids
 
 import falcon
 
@@ -29,6 +30,11 @@ def known_name(kind: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise errors.NotFound(f"No such {kind}: {name[:64]!r}.")
     return name
+
+
+def spelt_uuid(text: str) -> str:
+    """Return a UUID as we keep it, whichever spelling a schema let through."""
+    return str(uuids.UUID(text))
 
 
 def custom_name(kind: str, name: str) -> str:

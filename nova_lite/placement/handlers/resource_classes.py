@@ -10,6 +10,9 @@ from nova_lite.placement.services.resource_providers import ResourceProviderServ
 from nova_lite.placement.views import dates
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import endpoint
+from nova_lite.web.versions import Version
+
+_ENSURES_SINCE = Version(1, 7)
 
 
 class ResourceClasses:
@@ -52,12 +55,21 @@ class ResourceClass:
             dates.stamp(req, resp, world.classes[name][1])
         send_json(resp, _show(req, name))
 
-    @endpoint(policy="placement:resource_classes:update", enforce=True, since="1.7")
+    @endpoint(policy="placement:resource_classes:update", enforce=True, since="1.2")
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Make sure it is there."""
+        """Make sure it is there; before 1.7, give it another name."""
+        if req.context.version < _ENSURES_SINCE:
+            self._rename(req, resp, name)
+            return
         added = self._names.ensure(custom_name("resource class", name))
         resp.location = f"{mounted_at(req)}/resource_classes/{name}"
         resp.status = falcon.HTTP_201 if added else falcon.HTTP_204
+
+    @endpoint(policy="placement:resource_classes:update", body=schemas.RENAME, enforce=True, since="1.2", until="1.6")
+    def _rename(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        new_name = req.context.body["name"]
+        self._names.rename(known_name("resource class", name), new_name)
+        send_json(resp, _show(req, new_name))
 
     @endpoint(policy="placement:resource_classes:delete", enforce=True, since="1.2")
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:

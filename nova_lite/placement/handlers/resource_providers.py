@@ -3,7 +3,7 @@
 import falcon
 
 from nova_lite import errors
-from nova_lite.placement.handlers.paths import mounted_at, provider_uuid
+from nova_lite.placement.handlers.paths import mounted_at, provider_uuid, spelt_uuid
 from nova_lite.placement.schemas import resource_providers as schemas
 from nova_lite.placement.services import queries
 from nova_lite.placement.services.resource_providers import ResourceProviderService, matching
@@ -15,6 +15,7 @@ from nova_lite.web.versions import Version
 
 _BODY_SINCE = Version(1, 20)
 _MOVES_SINCE = Version(1, 37)
+_REQUIRED_REPEATS_SINCE = Version(1, 39)
 
 
 class ResourceProviders:
@@ -28,16 +29,18 @@ class ResourceProviders:
         """Answer the providers that meet every condition of the query."""
         query, version = req.context.query, req.context.version
         with self._service.world() as world:
-            resources = query.one("resources")
+            resources, required = query.one("resources"), query.all("required")
+            if version < _REQUIRED_REPEATS_SINCE:
+                required = required[-1:]
             where = queries.provider_filter(
-                "", query.all("required"), query.all("member_of"), query.one("in_tree"), world.traits, version
+                "", required, query.all("member_of"), _spelt(query.one("in_tree")), world.traits, version
             )
             found = matching(
                 world.snapshot,
                 where,
                 {} if resources is None else queries.resources("resources", resources, world.classes),
                 query.one("name") or None,
-                query.one("uuid"),
+                _spelt(query.one("uuid")),
             )
             shown = [views.show(provider, world.snapshot, version, mounted_at(req)) for provider in found]
         dates.stamp(req, resp, *(provider.updated_at for provider in found))
@@ -47,7 +50,7 @@ class ResourceProviders:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Add a provider."""
         body = req.context.body
-        uuid = self._service.create(body["name"], body.get("uuid"), body.get("parent_provider_uuid"))
+        uuid = self._service.create(body["name"], _spelt(body.get("uuid")), _spelt(body.get("parent_provider_uuid")))
         resp.location = f"{mounted_at(req)}/resource_providers/{uuid}"
         if req.context.version < _BODY_SINCE:
             resp.status = falcon.HTTP_201
@@ -76,12 +79,10 @@ class ResourceProvider:
         body = req.context.body
         uuid = provider_uuid(uuid)
         may_move = req.context.version >= _MOVES_SINCE
-        parent_told = "parent_provider_uuid" in body
-        if parent_told and body["parent_provider_uuid"] == uuid:
+        parent = _spelt(body.get("parent_provider_uuid"))
+        if parent == uuid:
             raise errors.Invalid("parent_provider_uuid: a provider cannot be its own parent.")
-        self._service.update(
-            uuid, body["name"], body.get("parent_provider_uuid"), parent_told=parent_told, may_move=may_move
-        )
+        self._service.update(uuid, body["name"], parent, parent_told="parent_provider_uuid" in body, may_move=may_move)
         with self._service.shown(uuid) as (provider, snapshot):
             dates.stamp(req, resp, provider.updated_at)
             send_json(resp, views.show(provider, snapshot, req.context.version, mounted_at(req)))
@@ -91,3 +92,7 @@ class ResourceProvider:
         """Remove the provider."""
         self._service.delete(provider_uuid(uuid))
         resp.status = falcon.HTTP_204
+
+
+def _spelt(uuid: str | None) -> str | None:
+    return None if uuid is None else spelt_uuid(uuid)

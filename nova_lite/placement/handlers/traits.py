@@ -9,7 +9,7 @@ from nova_lite.placement.handlers.paths import custom_name, known_name, mounted_
 from nova_lite.placement.model import Provider
 from nova_lite.placement.schemas import traits as schemas
 from nova_lite.placement.services.names import NameService
-from nova_lite.placement.services.resource_providers import ResourceProviderService
+from nova_lite.placement.services.resource_providers import ResourceProviderService, find
 from nova_lite.placement.views import dates
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import endpoint
@@ -74,7 +74,8 @@ class Trait:
         """Make sure it is there."""
         added = self._names.ensure(custom_name("trait", name))
         resp.location = f"{mounted_at(req)}/traits/{name}"
-        dates.stamp(req, resp)
+        with self._service.world() as world:
+            dates.stamp(req, resp, *(world.traits[name][1:] if name in world.traits else ()))
         resp.status = falcon.HTTP_201 if added else falcon.HTTP_204
 
     @endpoint(policy="placement:traits:delete", enforce=True, since="1.6")
@@ -93,15 +94,18 @@ class ProviderTraits:
     @endpoint(policy="placement:resource_providers:traits:list", enforce=True, since="1.6")
     def on_get(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
         """Answer them."""
-        with self._service.shown(provider_uuid(uuid)) as (provider, _):
-            _answer(req, resp, provider)
+        with self._service.world() as world:
+            provider = find(world.snapshot, provider_uuid(uuid))
+            dates.stamp(req, resp, *(world.traits[trait][1] for trait in provider.traits))
+        _answer(resp, provider)
 
     @endpoint(policy="placement:resource_providers:traits:update", body=schemas.REPLACE, enforce=True, since="1.6")
     def on_put(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
         """Replace them."""
         body = req.context.body
         provider = self._service.set_traits(provider_uuid(uuid), body["traits"], body["resource_provider_generation"])
-        _answer(req, resp, provider)
+        dates.stamp(req, resp, provider.updated_at)
+        _answer(resp, provider)
 
     @endpoint(policy="placement:resource_providers:traits:delete", enforce=True, since="1.6")
     def on_delete(self, req: falcon.Request, resp: falcon.Response, uuid: str) -> None:
@@ -110,6 +114,5 @@ class ProviderTraits:
         resp.status = falcon.HTTP_204
 
 
-def _answer(req: falcon.Request, resp: falcon.Response, provider: Provider) -> None:
-    dates.stamp(req, resp, provider.updated_at)
+def _answer(resp: falcon.Response, provider: Provider) -> None:
     send_json(resp, {"traits": sorted(provider.traits), "resource_provider_generation": provider.generation})

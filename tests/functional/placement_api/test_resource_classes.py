@@ -26,4 +26,3 @@ def test_bad_classes(placement: Client) -> None:
         assert placement.put(f"/resource_classes/{name}").status_code == 400
     assert placement.delete("/resource_classes/VCPU").status_code == 400
     assert placement.delete("/resource_classes/CUSTOM_NOPE").status_code == 404
-    assert placement.at("1.6").put("/resource_classes/CUSTOM_X").status_code == 404
