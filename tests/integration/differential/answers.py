@@ -1,7 +1,6 @@
 """Answers, brought into a form in which two that mean the same are equal. Pure."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ class Answer:
     """What a server answered; names of headers are in small letters."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     body: bytes
 
     def document(self) -> Any:

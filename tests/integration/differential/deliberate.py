@@ -76,6 +76,23 @@ def _other_media_there(case: Case) -> bool:
     return case.real.status >= 400 and "json" not in case.real.headers.get("content-type", "json")
 
 
+def _media_type_in_capitals(case: Case) -> bool:
+    return case.real.status == 415 and case.request.headers.get("Content-Type") == "APPLICATION/JSON"
+
+
+def _query_before_policy(case: Case) -> bool:
+    return case.statuses == (400, 403) and "query string" in case.ours.body.decode()
+
+
+def _small_letters(case: Case) -> bool:
+    here, there = str(case.problem.here), str(case.problem.there)
+    return case.problem.what.startswith("body") and here == there.lower()
+
+
+def _empty_name(case: Case) -> bool:
+    return case.ours.status == 400 and b'name: \\"\\" is shorter than 1 character' in case.ours.body
+
+
 def _strict_tokens(case: Case) -> bool:
     return case.statuses in ((401, 403), (401, 401))
 
@@ -96,7 +113,11 @@ def _nul(case: Case) -> bool:
 
 
 def _whole_float(case: Case) -> bool:
-    return case.ours.status == 400 and b'is not of type \\"integer\\"' in case.ours.body and case.real.status < 300
+    return (
+        case.ours.status == 400
+        and b'is not of type \\"integer\\"' in case.ours.body
+        and case.real.status in (200, 201, 409)
+    )
 
 
 def _uuid_without_dashes(case: Case) -> bool:
@@ -177,6 +198,10 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         "GET /traits: a name with another operator than in: and startswith: is 400, not ignored.", _odd_trait_filter
     ),
+    Deliberate("A media type may be written in capitals.", _media_type_in_capitals),
+    Deliberate("A malformed query is 400 before anyone asks whether the caller may send it.", _query_before_policy),
+    Deliberate("UUIDs are shown in small letters, however they were sent.", _small_letters),
+    Deliberate("A provider cannot be given an empty name.", _empty_name),
     Deliberate("A NUL character is 400 wherever it stands; not every database can keep one.", _nul),
 )
 

@@ -15,6 +15,7 @@ from tests.integration.differential.requests import ConsumerGeneration, Provider
 from tests.integration.differential.stories import Story
 
 _TIMEOUT_S = 60
+_UUID_LENGTH = 36
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -23,17 +24,27 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
+        #: UUIDs that this server made up → those that the other one made up for the same.
+        self.aliases: dict[str, str] = {}
 
     def send(self, request: Request) -> Answer:
         """Send one request on a connection of its own."""
         connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)
+        path = request.path
+        for made_up, alias in self.aliases.items():
+            path = path.replace(alias, made_up)
         try:
-            connection.request(request.method, request.path, request.content(), request.all_headers())
+            connection.request(request.method, path, request.content(), request.all_headers())
             response = connection.getresponse()
             body = response.read()
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+            headers = {name.lower(): value for name, value in response.getheaders()}
         finally:
             connection.close()
+        for made_up, alias in self.aliases.items():
+            body = body.replace(made_up.encode(), alias.encode())
+            if "location" in headers:
+                headers["location"] = headers["location"].replace(made_up, alias)
+        return Answer(response.status, headers, body)
 
     def read(self, path: str, version: str = "1.39") -> Any:
         """Return the document at ``path``, None when there is none."""
@@ -145,12 +156,25 @@ class Pair:
         finally:
             list(self._beside.map(lambda server: server.clear(story.names), [self.ours]))
             self.real.clear(story.names)
+            self.ours.aliases.clear()
 
     def _send(self, request: Request) -> tuple[Answer, Answer]:
         self.sent += 1
         beside = self._beside.submit(self.ours.send, request)
         real = self.real.send(request)
-        return beside.result(), real
+        ours = beside.result()
+        if request.method == "POST" and request.path.startswith("/resource_providers"):
+            ours = self._same_uuid(ours, real)
+        return ours, real
+
+    def _same_uuid(self, ours: Answer, real: Answer) -> Answer:
+        """Return our answer with the provider's UUID that the real one made up, when both made one up."""
+        mine, theirs = (answer.headers.get("location", "").rpartition("/")[2] for answer in (ours, real))
+        if mine == theirs or len(mine) != _UUID_LENGTH or len(theirs) != _UUID_LENGTH:
+            return ours
+        self.ours.aliases[mine] = theirs
+        headers = ours.headers | {"location": ours.headers["location"].replace(mine, theirs)}
+        return Answer(ours.status, headers, ours.body.replace(mine.encode(), theirs.encode()))
 
     def _full(self, request: Request, real: Answer) -> Answer | None:
         unlimited = without_limit(request)
