@@ -128,6 +128,8 @@ class Database:
         #: Purpose → engine; all share one pool, and differ in how their connections begin.
         self._engines: dict[str, Engine] = {}
         self._pid = 0
+        #: How many times transactions were run again.
+        self.retries = 0
 
     @property
     def is_sqlite(self) -> bool:
@@ -211,6 +213,11 @@ class Database:
         """Return the database's clock in seconds since 1970; raises Unavailable when it does not answer."""
         with self.reader() as session:
             return float(session.execute(sa.select(epoch_now())).scalar_one())
+
+    def note_retries(self, number: int) -> None:
+        """Count transactions that were run again."""
+        with self._lock:
+            self.retries += number
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -50,6 +50,15 @@ class Counts:
     changes: int = 0
 
 
+@dataclass(frozen=True)
+class State:
+    """How far a reader has come: the number of the last change it has seen, and what it knows of."""
+
+    last: int
+    providers: int
+    trees: int
+
+
 class Reader:
     """Hands out the world as it is now. One per process; safe for threads and across forks of an unused one."""
 
@@ -83,6 +92,14 @@ class Reader:
     def gaps(self) -> int:
         """How many change numbers are being waited for."""
         return len(self._gaps)
+
+    def state(self) -> State | None:
+        """Return how far it has come, without a look at the database; None before the first question."""
+        with self._lock:
+            if self._last < 0:
+                return None
+            snapshot = self._world.snapshot
+            return State(self._last, len(snapshot), len(snapshot.forest))
 
     def ready(self) -> None:
         """Make sure that ``prepare`` has run: writers need the standard names, too."""

@@ -25,8 +25,12 @@ class Writer:
         ``work`` may be called several times; only what the transaction undoes may happen in it.
         """
 
+        attempts = 0
+
         @retried
         def once() -> T:
+            nonlocal attempts
+            attempts += 1
             last: int | None = None
             try:
                 with self._database.writing() as connection:
@@ -38,7 +42,11 @@ class Writer:
                     raise TryAgain("The connection was lost before the transaction was committed.") from exc
             return result
 
-        return once()
+        try:
+            return once()
+        finally:
+            if attempts > 1:
+                self._database.note_retries(attempts - 1)
 
     @retried
     def _has_happened(self, seq: int) -> bool:
