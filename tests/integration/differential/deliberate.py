@@ -54,8 +54,15 @@ def _unknown_parameter(case: Case) -> bool:
     return case.ours.status == 400 and b"query string: Additional properties" in case.ours.body
 
 
-def _wrong_twice(case: Case) -> bool:
+def _malformed_and_absent(case: Case) -> bool:
     return case.statuses == (400, 404) and case.request.body is not NOTHING and case.path.count("/") >= 2
+
+
+def _stale_and_unknown(case: Case) -> bool:
+    unknown = any(
+        words in case.ours.body for words in (b"does not exist", b"no such resource class", b"unknown resource")
+    )
+    return case.statuses == (400, 409) and unknown and b"generation conflict" in case.real.body
 
 
 def _empty_consumer_there(case: Case) -> bool:
@@ -171,7 +178,12 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         "A malformed body for what does not exist is 400: the body is checked before anything is looked up.",
-        _wrong_twice,
+        _malformed_and_absent,
+    ),
+    Deliberate(
+        "A claim with a stale generation that also names an unknown provider or class is 400, for that cannot be mended "
+        "by sending it again.",
+        _stale_and_unknown,
     ),
     Deliberate(
         "A consumer that holds nothing does not exist. The real service keeps an empty one after a claim it refused or "
