@@ -47,10 +47,6 @@ class Forest:
         self._shapes: dict[tuple[int, ...], tuple[int, Sequence[int]]] = {}
         self._next_shape = 0
 
-    def __len__(self) -> int:
-        """Return the number of settled trees."""
-        return len(self._numbers)
-
     def grow(self, size: int) -> None:
         """Make room for ``size`` slots."""
         for name, empty in (("_tree_of", -1), ("_weight", 0.0), ("_root_slots", -1)):
