@@ -130,13 +130,17 @@ def create(handle: Handle, uuid: str, name: str, parent_uuid: str | None) -> Non
 
 def _locked_parent(handle: Handle, uuid: str) -> Provider:
     """Return a provider that is to get a child, its tree locked against moves."""
-    for row in handle.execute(_LINKS_OF, {"uuids": [uuid]}):
-        handle.execute(_LOCK_ROOTS, {"roots": [row.root_id]})
-        locked = lock(handle, {uuid: None})[0][uuid]
-        if locked.root_id != row.root_id:
-            raise TryAgain("The parent is being moved.")
-        return locked
-    raise _no_parent(uuid)
+    row = handle.execute(_LINKS_OF, {"uuids": [uuid]}).one_or_none()
+    if row is None:
+        raise _no_parent(uuid)
+    handle.execute(_LOCK_ROOTS, {"roots": [row.root_id]})
+    try:
+        locked = _lock_one(handle, uuid)
+    except errors.NotFound as exc:
+        raise _no_parent(uuid) from exc
+    if locked.root_id != row.root_id:
+        raise TryAgain("The parent is being moved.")
+    return locked
 
 
 def _no_parent(uuid: str) -> errors.Invalid:
