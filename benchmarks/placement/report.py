@@ -75,15 +75,14 @@ class Report:
 
     def rendered(self) -> str:
         """Return the table, and below it what does not fit into it."""
-        parts = [
-            "  ".join(f"{name}: {value};" for name, value in self.machine.items()),
-            "Waits, and CPU a request of application and database, in ms.\n" + table(self.rows),
-        ]
+        parts = ["\n".join(f"{name}: {value}" for name, value in self.machine.items())]
+        if self.rows:
+            parts.append("Waits, and CPU a request of application and database, in ms.\n" + table(self.rows))
         if self.ratios:
             parts.append("\n".join(_told(ratio) for ratio in self.ratios))
         if self.others:
             parts.append(results.rendered(self.others))
-        return "\n\n".join([*parts, *self.checks])
+        return "\n\n".join([*parts, "\n".join(self.checks)])
 
     def verdicts(self) -> list[str]:
         """Return a line for each case with a goal, `` below`` appended where it was missed."""
