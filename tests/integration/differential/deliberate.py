@@ -181,8 +181,8 @@ DELIBERATE: tuple[Deliberate, ...] = (
         _malformed_and_absent,
     ),
     Deliberate(
-        "A claim with a stale generation that also names an unknown provider or class is 400, for that cannot be mended "
-        "by sending it again.",
+        "A claim with a stale generation that also names an unknown provider or class is 400: that "
+        "cannot be mended by sending it again.",
         _stale_and_unknown,
     ),
     Deliberate(
