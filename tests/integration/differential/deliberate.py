@@ -96,6 +96,10 @@ def _small_letters(case: Case) -> bool:
     return case.problem.what.startswith("body") and here == there.lower()
 
 
+def _allow_missing_there(case: Case) -> bool:
+    return case.real.status == 405 and case.problem.what == "allow" and not case.problem.there
+
+
 def _empty_name(case: Case) -> bool:
     return case.ours.status == 400 and b'name: \\"\\" is shorter than 1 character' in case.ours.body
 
@@ -210,6 +214,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         "GET /traits: a name with another operator than in: and startswith: is 400, not ignored.", _odd_trait_filter
     ),
+    Deliberate("Every 405 says which methods there are; the real service forgets one.", _allow_missing_there),
     Deliberate("A media type may be written in capitals.", _media_type_in_capitals),
     Deliberate("A malformed query is 400 before anyone asks whether the caller may send it.", _query_before_policy),
     Deliberate("UUIDs are shown in small letters, however they were sent.", _small_letters),
