@@ -70,6 +70,16 @@ API_OPTS: list[cfg.Opt] = [
         choices=["keystone", "noauth2"],
         help="Who checks tokens: Keystone, or nobody (the token is the user's name; for tests and the embedded cloud).",
     ),
+    cfg.StrOpt(
+        "metrics",
+        default="policy",
+        choices=[
+            ("policy", "those whom the policy rule lets in, with a token"),
+            ("open", "anyone who can reach the API"),
+            ("off", "nobody, and nothing is counted"),
+        ],
+        help="Who may read /metrics.",
+    ),
     cfg.IntOpt("max_limit", default=1000, min=1, help="Items a list answers at most in one page."),
     cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Bytes of a request body at most."),
     cfg.StrOpt(

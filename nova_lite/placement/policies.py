@@ -73,6 +73,7 @@ _OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "allocation_candidates:list": ("GET /allocation_candidates",),
     "usages": ("GET /usages",),
     "reshaper:reshape": ("POST /reshaper",),
+    "metrics:show": ("GET /metrics",),
 }
 #: The rules whose default is not ``ADMIN_OR_SERVICE``.
 _OTHER_DEFAULTS = {"usages": READERS_TOO, "reshaper:reshape": SERVICE}

@@ -2,10 +2,11 @@
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import falcon
 import orjson
@@ -79,9 +80,17 @@ class Api:
     request_id_headers: tuple[str, ...] = ()
 
 
-def build(api: Api, authenticator: Authenticator, **components: Any) -> App:
+class Meter(Protocol):
+    """Counts answers."""
+
+    def note(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Count one answer; ``route`` is the template of its URL, None where no URL was found."""
+        ...
+
+
+def build(api: Api, authenticator: Authenticator, meter: Meter | None = None, **components: Any) -> App:
     """Return a falcon application without routes; ``components`` end up in the context of every request."""
-    app = falcon.App(middleware=[_Frame(api, authenticator, components)], independent_middleware=True)
+    app = falcon.App(middleware=[_Frame(api, authenticator, meter, components)], independent_middleware=True)
     handler = media.JSONHandler(dumps=_dumps, loads=orjson.loads)
     app.req_options.media_handlers[falcon.MEDIA_JSON] = handler
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
@@ -104,13 +113,18 @@ def _dumps(document: object) -> str:
 class _Frame:
     """Middleware: request id, version and caller before the responder; headers after it."""
 
-    def __init__(self, api: Api, authenticator: Authenticator, components: Mapping[str, Any]) -> None:
+    def __init__(
+        self, api: Api, authenticator: Authenticator, meter: Meter | None, components: Mapping[str, Any]
+    ) -> None:
         self._api = api
         self._authenticator = authenticator
+        self._meter = meter
         self._components = components
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         context = req.context
+        context.began = time.perf_counter()
+        context.fault = None
         context.request_id = f"req-{uuid.uuid4()}"
         context.version = self._api.negotiation.minimum
         context.announced = False
@@ -136,6 +150,8 @@ class _Frame:
             resp.set_header(header, req.context.request_id)
         if req.context.announced:
             self._api.negotiation.announce(resp, req.context.version)
+        if self._meter is not None:
+            self._meter.note(req.method, req.uri_template, resp.status_code, time.perf_counter() - req.context.began)
 
 
 class _FaultWriter:
@@ -148,6 +164,7 @@ class _FaultWriter:
         fault = self._fault(exc, req.context.request_id)
         if len(fault.message) > _MAX_MESSAGE:
             fault = replace(fault, message=f"{fault.message[:_MAX_MESSAGE]}…")
+        req.context.fault = fault
         resp.set_headers(dict(fault.headers))
         send_json(resp, self._api.render_fault(fault, req), fault.status)
 
