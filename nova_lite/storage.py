@@ -364,10 +364,16 @@ def _told_when_lost() -> Iterator[None]:
 
 
 def is_retryable(exc: BaseException) -> bool:
-    """Return whether ``exc`` is a deadlock, a serialization failure, a busy SQLite file, or TryAgain."""
+    """Return whether a transaction that ended in ``exc`` may be run again: nothing of it was kept.
+
+    So it is after a deadlock, a serialization failure, a busy SQLite file, TryAgain, and when the connection died
+    before the commit was sent: there may be another.
+    """
     cause: BaseException | None = exc
     while cause is not None:
-        if isinstance(cause, TryAgain):
+        if isinstance(cause, LostCommit):
+            return False
+        if isinstance(cause, TryAgain) or getattr(cause, "connection_invalidated", False):
             return True
         if isinstance(cause, DBAPIError):
             orig: Any = cause.orig

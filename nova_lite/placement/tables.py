@@ -126,6 +126,8 @@ class ChangeRow(Base):
     seq: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     provider_id: Mapped[int] = mapped_column(BigId)
     kind: Mapped[int] = mapped_column(sa.SmallInteger)
+    #: Random, one for all entries of a transaction; a crashed server may give a number out again, a token comes once.
+    token: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
 
 
 # The same as plain tables, for statements that neither need nor make objects.

@@ -1,6 +1,7 @@
 """The change log: writers note what they changed, readers ask what was noted since."""
 
 import enum
+import random
 from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
@@ -12,8 +13,11 @@ from nova_lite.storage import Handle
 KEPT = 100_000
 #: Old entries are removed whenever this many new ones have been noted.
 _PRUNE_EVERY = 1_000
-#: Where a connection remembers the number it noted last, by which a lost commit is decided.
+#: Where a connection remembers what it noted last.
 _LAST = "nova_lite_last_change"
+
+#: Number and token of a change: by these a lost commit is decided.
+Mark = tuple[int, int]
 
 
 class Kind(enum.IntEnum):
@@ -27,6 +31,7 @@ class Kind(enum.IntEnum):
 
 _NOTE = sa.insert(CHANGES)
 _PRUNE = sa.delete(CHANGES).where(CHANGES.c.seq < sa.bindparam("oldest", type_=sa.BigInteger))
+_TOKEN = sa.select(CHANGES.c.token).where(CHANGES.c.seq == sa.bindparam("seq", type_=sa.BigInteger))
 _COLUMNS = (CHANGES.c.seq, CHANGES.c.provider_id, CHANGES.c.kind)
 _SINCE = (
     sa.select(*_COLUMNS)
@@ -49,14 +54,17 @@ _SINCE_AND_GAPS = (
 
 def note(handle: Handle, provider_ids: Iterable[int], kind: Kind) -> None:
     """Note that providers changed. The last statement of a writer: its numbers are then open for the shortest time."""
-    rows = [{"provider_id": provider_id, "kind": int(kind)} for provider_id in sorted(set(provider_ids))]
+    token = random.getrandbits(62)
+    rows = [
+        {"provider_id": provider_id, "kind": int(kind), "token": token} for provider_id in sorted(set(provider_ids))
+    ]
     if not rows:
         return
     # The first goes alone, for its number: drivers tell that of one row only.
     seq = handle.execute(_NOTE, rows[0]).inserted_primary_key[0]  # type: ignore[attr-defined]
     if len(rows) > 1:
         handle.execute(_NOTE, rows[1:])
-    handle.info[_LAST] = seq
+    handle.info[_LAST] = (seq, token)
     if seq % _PRUNE_EVERY < len(rows):
         handle.execute(_PRUNE, {"oldest": seq - KEPT})
 
@@ -66,10 +74,10 @@ def note_names(handle: Handle) -> None:
     note(handle, (0,), Kind.NAMES)
 
 
-def last_noted(handle: Handle) -> int | None:
-    """Return the number of the last note made through ``handle``, and forget it."""
-    seq: int | None = handle.info.pop(_LAST, None)
-    return seq
+def last_noted(handle: Handle) -> Mark | None:
+    """Return the mark of the last note made through ``handle``, and forget it."""
+    mark: Mark | None = handle.info.pop(_LAST, None)
+    return mark
 
 
 def since(handle: Handle, last: int, gaps: Collection[int], limit: int) -> list[tuple[int, int, int]]:
@@ -91,10 +99,10 @@ def settle(handle: Handle, seq: int) -> None:
 
     Raises IntegrityError when it is taken: by what has been committed, or for nothing already.
     """
-    handle.execute(_NOTE, {"seq": seq, "provider_id": 0, "kind": int(Kind.NOTHING)})
+    handle.execute(_NOTE, {"seq": seq, "provider_id": 0, "kind": int(Kind.NOTHING), "token": 0})
 
 
-def stands_for_something(handle: Handle, seq: int) -> bool:
-    """Return whether a change of that number has been committed."""
-    kind = handle.scalar(sa.select(CHANGES.c.kind).where(CHANGES.c.seq == seq))
-    return kind is not None and kind != Kind.NOTHING
+def is_noted(handle: Handle, mark: Mark) -> bool:
+    """Return whether the change of that mark has been committed."""
+    seq, token = mark
+    return handle.scalar(_TOKEN, {"seq": seq}) == token

@@ -121,8 +121,8 @@ def replace(handle: Handle, claims: Sequence[Claim]) -> None:
     Raises: Conflict for a stale consumer generation or too little room, Invalid for an unknown provider or class.
     """
     ordered = sorted(claims, key=lambda claim: claim.consumer_uuid)
-    known = _resolve(handle, ordered)
     consumers = _checked_consumers(handle, ordered)
+    known = _resolve(handle, ordered)
     added = _add_consumers(handle, [claim for claim in ordered if _is_new(claim, consumers)], known.now)
     emptied = {
         consumers[claim.consumer_uuid].id
