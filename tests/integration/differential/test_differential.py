@@ -22,9 +22,3 @@ def test_both_answer_alike(pair: Pair, seed: int) -> None:
     found = list(pair.play(tell(seed)))
 
     assert not found, "\n\n".join(map(str, found[:5]))
-
-
-@pytest.mark.parametrize("seed", [0, 7])
-def test_a_seed_tells_one_story(seed: int) -> None:
-    assert tell(seed) == tell(seed)
-    assert tell(seed).requests != tell(seed + 6).requests
