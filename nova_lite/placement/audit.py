@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from nova_lite import errors
 from nova_lite.placement.repositories import audit
-from nova_lite.placement.repositories.audit import Link, Range
+from nova_lite.placement.repositories.audit import Count, Link, Range
 from nova_lite.storage import Database, retried
 
 #: Rows looked at in one transaction.
@@ -116,19 +116,10 @@ def _of_range(database: Database, span: Range) -> Iterator[Finding]:
     """Yield what is wrong about the inventories, allocations and places of a range of providers."""
     with database.reader() as session:
         counts = audit.wrong_counts(session, span)
-        missing = audit.without_inventory(session, span)
         broken = audit.broken_allocations(session, span, _MAX_BROKEN)
         misplaced = audit.misplaced(session, span)
     for count in counts:
-        ids = (count.provider, count.resource_class, None, count.provider_id, count.class_id)
-        if count.used != count.held:
-            yield Finding(Kind.USED, f"{count.used} counted as used, {count.held} allocated", *ids)
-        most = max(count.used, count.held)
-        if most > count.capacity:
-            yield Finding(Kind.OVER, f"{most} in use of {count.capacity:g}", *ids)
-    for piece in missing:
-        text = f"{piece.amount} allocated, and no inventory of it"
-        yield Finding(Kind.NO_INVENTORY, text, piece.provider, piece.resource_class)
+        yield from _of_count(count)
     for piece in broken:
         named = {"provider": piece.provider, "class": piece.resource_class, "consumer": piece.consumer}
         gone = ", ".join(what for what, name in named.items() if name is None)
@@ -136,6 +127,18 @@ def _of_range(database: Database, span: Range) -> Iterator[Finding]:
         yield Finding(Kind.ALLOCATION, text, piece.provider, piece.resource_class, piece.consumer)
     for row_id, uuid, text in misplaced:
         yield Finding(Kind.TREE, text, uuid, row_id=row_id)
+
+
+def _of_count(count: Count) -> Iterator[Finding]:
+    ids = (count.provider, count.resource_class, None, count.provider_id, count.class_id)
+    if count.used is None:
+        yield Finding(Kind.NO_INVENTORY, f"{count.held} allocated, and no inventory of it", *ids)
+        return
+    if count.used != count.held:
+        yield Finding(Kind.USED, f"{count.used} counted as used, {count.held} allocated", *ids)
+    most = max(count.used, count.held)
+    if most > count.capacity:
+        yield Finding(Kind.OVER, f"{most} in use of {count.capacity:g}", *ids)
 
 
 def _empty_consumers(database: Database, batch: int, tell: Callable[[str], None]) -> Iterator[Finding]:

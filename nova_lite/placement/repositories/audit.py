@@ -17,6 +17,9 @@ from nova_lite.placement.tables import AllocationRow, ConsumerRow, InventoryRow,
 
 IdColumn = sa.orm.InstrumentedAttribute[int]
 
+#: Ids named in one statement, at most.
+_CHUNK = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -33,23 +36,24 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One inventory: what it says is used, what its allocations sum up to, and what it may hold."""
+    """One class of one provider: what its inventory says is used, what is allocated, and what there is to allocate.
+
+    ``used`` is None where there is no inventory; names are None where the row they name is gone.
+    """
 
     provider_id: int
     class_id: int
-    provider: str
-    resource_class: str
-    used: int
+    provider: str | None
+    resource_class: str | None
+    used: int | None
     held: int
     capacity: float
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Allocations of one class of one provider; names are None where the row they name is gone."""
+    """An allocation that cannot be; names are None where the row they name is gone."""
 
-    provider_id: int
-    class_id: int
     provider: str | None
     resource_class: str | None
     consumer: str | None
@@ -92,77 +96,70 @@ def _next(session: Session, column: IdColumn, after: int, limit: int) -> Range:
 
 
 def wrong_counts(session: Session, providers: Range) -> list[Count]:
-    """Return the inventories whose counter is not the sum of their allocations, or is above what they may hold."""
-    held = (
-        sa.select(AllocationRow.provider_id, AllocationRow.class_id, sa.func.sum(AllocationRow.used).label("held"))
-        .where(providers.holds(AllocationRow.provider_id))
-        .group_by(AllocationRow.provider_id, AllocationRow.class_id)
-        .subquery()
-    )
-    capacity = (InventoryRow.total - InventoryRow.reserved) * InventoryRow.allocation_ratio
-    total = sa.func.coalesce(held.c.held, 0)
-    rows = session.execute(
+    """Return what is counted otherwise than it is allocated, is more than there is, or is allocated of no inventory.
+
+    Inventories and allocations are added up side by side, not joined: one pass over each, whatever the planner thinks.
+    """
+    nothing = sa.literal_column("0", sa.BigInteger)
+    sides = sa.union_all(
         sa.select(
-            InventoryRow.provider_id,
-            InventoryRow.class_id,
-            ProviderRow.uuid,
-            ResourceClassRow.name,
-            InventoryRow.used,
-            total,
-            capacity,
-        )
-        .join(ProviderRow, ProviderRow.id == InventoryRow.provider_id)
-        .join(ResourceClassRow, ResourceClassRow.id == InventoryRow.class_id)
-        .outerjoin(
-            held, sa.and_(held.c.provider_id == InventoryRow.provider_id, held.c.class_id == InventoryRow.class_id)
-        )
-        .where(
-            providers.holds(InventoryRow.provider_id),
-            sa.or_(InventoryRow.used != total, sa.and_(InventoryRow.used > capacity, InventoryRow.used > 0)),
-        )
-        .order_by(InventoryRow.provider_id, InventoryRow.class_id)
-    )
-    return [
-        Count(row[0], row[1], row[2], row[3], used=row[4], held=int(row[5]), capacity=float(row[6])) for row in rows
-    ]
-
-
-def without_inventory(session: Session, providers: Range) -> list[Piece]:
-    """Return what is allocated of classes that a provider has no inventory of, summed up by class."""
-    rows = session.execute(
+            InventoryRow.provider_id.label("provider_id"),
+            InventoryRow.class_id.label("class_id"),
+            InventoryRow.used.label("used"),
+            nothing.label("held"),
+            ((InventoryRow.total - InventoryRow.reserved) * InventoryRow.allocation_ratio).label("capacity"),
+            sa.literal_column("1", sa.BigInteger).label("inventories"),
+        ).where(providers.holds(InventoryRow.provider_id)),
         sa.select(
             AllocationRow.provider_id,
             AllocationRow.class_id,
-            ProviderRow.uuid,
-            ResourceClassRow.name,
-            sa.func.sum(AllocationRow.used),
+            nothing,
+            AllocationRow.used,
+            sa.literal_column("0.0", sa.Double),
+            nothing,
+        ).where(providers.holds(AllocationRow.provider_id)),
+    ).subquery()
+    side = sides.c
+    used, held, capacity = (sa.func.sum(column) for column in (side.used, side.held, side.capacity))
+    inventories = sa.func.sum(side.inventories)
+    rows = session.execute(
+        sa.select(side.provider_id, side.class_id, used, held, capacity, inventories)
+        .group_by(side.provider_id, side.class_id)
+        .having(sa.or_(used != held, inventories == 0, sa.and_(used > capacity, used > 0)))
+        .order_by(side.provider_id, side.class_id)
+    ).all()
+    provider_names = _names(session, ProviderRow.id, ProviderRow.uuid, {row[0] for row in rows})
+    class_names = _names(session, ResourceClassRow.id, ResourceClassRow.name, {row[1] for row in rows})
+    return [
+        Count(
+            row[0],
+            row[1],
+            provider_names.get(row[0]),
+            class_names.get(row[1]),
+            used=int(row[2]) if row[5] else None,
+            held=int(row[3]),
+            capacity=float(row[4]),
         )
-        .outerjoin(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
-        .outerjoin(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
-        .outerjoin(
-            InventoryRow,
-            sa.and_(
-                InventoryRow.provider_id == AllocationRow.provider_id, InventoryRow.class_id == AllocationRow.class_id
-            ),
-        )
-        .where(providers.holds(AllocationRow.provider_id), InventoryRow.provider_id.is_(None))
-        .group_by(AllocationRow.provider_id, AllocationRow.class_id, ProviderRow.uuid, ResourceClassRow.name)
-        .order_by(AllocationRow.provider_id, AllocationRow.class_id)
-    )
-    return [Piece(row[0], row[1], row[2], row[3], None, int(row[4])) for row in rows]
+        for row in rows
+    ]
+
+
+def _names(
+    session: Session, ids: IdColumn, names: sa.orm.InstrumentedAttribute[str], wanted: set[int]
+) -> dict[int, str]:
+    """Return id → name of those of ``wanted`` that there are."""
+    ordered, found = sorted(wanted), dict[int, str]()
+    for start in range(0, len(ordered), _CHUNK):
+        chunk = ordered[start : start + _CHUNK]
+        found |= dict(session.execute(sa.select(ids, names).where(ids.in_(chunk))).all())
+    return found
 
 
 def broken_allocations(session: Session, providers: Range, limit: int) -> list[Piece]:
     """Return up to ``limit`` allocations of less than one, or that name a consumer, provider or class there is not."""
     rows = session.execute(
-        sa.select(
-            AllocationRow.provider_id,
-            AllocationRow.class_id,
-            ProviderRow.uuid,
-            ResourceClassRow.name,
-            ConsumerRow.uuid,
-            AllocationRow.used,
-        )
+        sa.select(ProviderRow.uuid, ResourceClassRow.name, ConsumerRow.uuid, AllocationRow.used)
+        .select_from(AllocationRow)
         .outerjoin(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
         .outerjoin(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
         .outerjoin(ConsumerRow, ConsumerRow.id == AllocationRow.consumer_id)
