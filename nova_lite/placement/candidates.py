@@ -5,10 +5,12 @@ group one point per class. Trees are first thinned out by columns, all at once. 
 only once for all trees that look alike (``search.py``), so that a limit is reached without making what nobody will see.
 """
 
+import math
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
@@ -105,7 +107,7 @@ class _Finder:
         unsuffixed = next((group for group in request.groups if not group.suffix), None)
         required = unsuffixed.where.required if unsuffixed else ()
         self._conditions = [snapshot.with_any_trait(any_of) for any_of in required]
-        self._room = {name: snapshot.room(name, asked) for name, asked in self._crowded().items()}
+        self._room = {name: snapshot.room(name, asked).tolist() for name, asked in self._crowded().items()}
         self._plans: dict[object, _Plan] = {}
         self._seen: set[object] = set()
 
@@ -140,31 +142,47 @@ class _Finder:
         forest, request = self._snapshot.forest, self._request
         possible = forest.everywhere()
         for choice in self._choices:
-            reached = forest.touched(choice.mask)
-            if self._sharing:
-                reached |= self._sharing.reaches(choice.mask)
-            possible &= reached
+            possible &= self._reached(choice.mask)
         if not self._choices:
             possible[:] = False
+        if self._conditions:
+            unsuffixed = self._anybody(choice for choice in self._choices if not choice.suffix)
+            for condition in self._conditions:
+                possible &= self._reached(condition & unsuffixed)
         for trait in request.root_required:
             possible &= forest.with_root_in(self._snapshot.with_any_trait([trait]))
         if request.root_forbidden:
             possible &= ~forest.with_root_in(self._snapshot.with_any_trait(request.root_forbidden))
         return possible
 
+    def _anybody(self, choices: Iterable[_Choice]) -> Mask:
+        """Return a mask of who may be chosen for at least one of ``choices``."""
+        mask = self._snapshot.nobody()
+        for choice in choices:
+            mask |= choice.mask
+        return mask
+
+    def _reached(self, mask: Mask) -> Mask:
+        """Return a mask of the trees that somebody in ``mask`` is in, or shares with."""
+        reached = self._snapshot.forest.touched(mask)
+        return reached | self._sharing.reaches(mask) if self._sharing else reached
+
     def _walk(self, tree: Tree, pattern: tuple[float, ...]) -> Iterator[Candidate]:
-        shared = self._sharing.with_tree(tree) if self._sharing else ()
-        slots = tree.slots + shared
-        room = {name: [int(column[slot]) for slot in slots] for name, column in self._room.items()}
+        slots = tree.slots
+        if self._sharing:
+            slots += self._sharing.with_tree(tree)
+        room = [tuple([column[slot] for slot in slots]) for column in self._room.values()]
         key: object = tree.root_id
         if len(tree.slots) <= MAX_PLACES_IN_PATTERN:
-            key = (tree.shape, pattern, shared, *map(tuple, room.values()))
+            key = (tree.shape, pattern, slots[len(tree.slots) :], *room)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = _Plan(self._problem(tree, slots, room))
-        uuids = [self._snapshot.at(slot).uuid for slot in slots]
+            problem = self._problem(tree, slots, dict(zip(self._room, room, strict=True)))
+            plan = self._plans[key] = _Plan(problem)
+        at = self._snapshot.at
+        uuids = [at(slot).uuid for slot in slots]
         if not self._sharing:
-            return (Candidate(uuids, way) for way in plan)
+            return map(partial(Candidate, uuids), plan.known or plan)
         return self._once(plan, slots, uuids)
 
     def _once(self, plan: "_Plan", slots: Sequence[int], uuids: Sequence[str]) -> Iterator[Candidate]:
@@ -232,13 +250,20 @@ class _Plan:
         self._problem = problem
         self._more = ways(problem)
         self._found: list[Way] = []
+        self._most = math.prod(len(point.places) for point in problem.points)
+
+    @property
+    def known(self) -> Sequence[Way]:
+        """All the ways, as soon as it is clear that there are no more; nothing until then."""
+        return self._found if len(self._found) == self._most else ()
 
     def __iter__(self) -> Iterator[Way]:
         number = 0
-        while True:
+        while number < self._most:
             if number == len(self._found):
                 chosen = next(self._more, None)
                 if chosen is None:
+                    self._most = number
                     return
                 self._found.append(self._way(chosen))
             yield self._found[number]

@@ -53,7 +53,7 @@ def _summaries(
 ) -> dict[str, object]:
     """Return a summary of every provider that gives something and, from 1.29, of everybody in their trees."""
     traits = _TraitLists()
-    givers = {uuid for candidate in found for uuid in candidate.allocations}
+    givers = {candidate.uuids[place] for candidate in found for place, _ in candidate.way.allocations}
     if version >= _TREES_SINCE:
         return _whole_trees(givers, snapshot, traits)
     return {
@@ -67,13 +67,14 @@ def _whole_trees(givers: Iterable[str], snapshot: Snapshot, traits: "_TraitLists
     """Return the summaries of everybody in the trees of ``givers``, each written once until the provider changes."""
     shown: dict[str, object] = {}
     seen: set[int] = set()
+    notes, forest = snapshot.notes, snapshot.forest
     for uuid in givers:
         provider = snapshot.by_uuid(uuid)
         if provider is None or provider.root_id in seen:
             continue
         seen.add(provider.root_id)
-        for member in snapshot.tree(provider.root_id):
-            written = snapshot.notes.get(member.id)
+        for member in map(snapshot.at, forest.slots_of(provider.root_id)):
+            written = notes.get(member.id)
             if written is None:
                 summary = _summary(member, None, traits)
                 summary["parent_provider_uuid"] = parent_uuid(member, snapshot)
