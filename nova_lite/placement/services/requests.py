@@ -31,7 +31,6 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
     grouped = frozenset().union(*subtrees) if subtrees else frozenset[str]()
     groups = []
     for suffix in sorted(suffixes):
-        _check_group(suffix, suffixes[suffix], grouped, version)
         resources = query.one(f"resources{suffix}")
         where = queries.provider_filter(
             suffix,
@@ -42,6 +41,7 @@ def read(query: Query, version: Version, classes: Collection[str], traits: Colle
             version,
         )
         queries.check_contradiction(f"required{suffix}", where.required, where.forbidden, code=None)
+        _check_group(suffix, suffixes[suffix], grouped, version)
         asked = {} if resources is None else queries.resources(f"resources{suffix}", resources, classes)
         groups.append(Group(suffix, asked, where))
     policy = query.one("group_policy")
@@ -74,15 +74,13 @@ def _values(query: Query, name: str, suffix: str, version: Version) -> list[str]
 
 
 def _check_group(suffix: str, parameters: set[str], grouped: frozenset[str], version: Version) -> None:
-    if "resources" in parameters:
+    """A group may lack resources only from 1.36, with a suffix, and near others."""
+    if "resources" in parameters or (suffix in grouped and suffix and version >= _SUBTREES_SINCE):
         return
-    if suffix and version >= _SUBTREES_SINCE:
-        if suffix not in grouped:
-            raise errors.Invalid(
-                f"resources{suffix}: missing, and no same_subtree names {suffix}", code=queries.BAD_VALUE
-            )
-        return
-    raise errors.Invalid(f"resources{suffix}: missing, but {min(parameters)}{suffix} is there", code=queries.MISSING)
+    message = f"resources{suffix}: missing, but {min(parameters)}{suffix} is there"
+    if version >= _SUBTREES_SINCE:
+        raise errors.Invalid(f"{message} and no same_subtree names {suffix!r}", code=queries.BAD_VALUE)
+    raise errors.Invalid(message)
 
 
 def _subtrees(query: Query, suffixes: Collection[str]) -> tuple[frozenset[str], ...]:
