@@ -1,0 +1,122 @@
+"""What our client gets from any Placement, ours or the real one. Subclass and give it a fixture ``client``."""
+
+import uuid as uuids
+from typing import Any
+
+import pytest
+
+from nova_lite import config, errors
+from nova_lite.clients.placement import PlacementClient
+
+OWNER = {"project_id": "demo", "user_id": "alice"}
+
+
+def client_of(url: str) -> PlacementClient:
+    """Return a client of the Placement at ``url``, which takes the token ``admin``."""
+    conf = config.load(files=[])
+    conf.set_override("noauth_token", "admin", group="placement")
+    conf.set_override("endpoint_override", url, group="placement")
+    return PlacementClient(conf)
+
+
+def _inventory(total: int) -> dict[str, Any]:
+    return {"total": total, "reserved": 0, "min_unit": 1, "max_unit": total, "step_size": 1, "allocation_ratio": 1.0}
+
+
+def _host(client: PlacementClient, vcpus: int) -> str:
+    uuid = _uuid()
+    generation = client.ensure_provider(uuid, f"host-{uuid}")
+    client.set_inventories(uuid, {"VCPU": _inventory(vcpus)}, generation)
+    return uuid
+
+
+def _uuid() -> str:
+    return str(uuids.uuid4())
+
+
+class PlacementSuite:
+    """Everything that we ask of Placement."""
+
+    def test_a_provider_is_made_once(self, client: PlacementClient) -> None:
+        uuid, name = _uuid(), f"host-{_uuid()}"
+        assert client.ensure_provider(uuid, name) == client.ensure_provider(uuid, name)
+        with pytest.raises(errors.Conflict, match=name):
+            client.ensure_provider(_uuid(), name)
+
+    def test_inventories_and_traits_are_replaced_from_a_known_generation(self, client: PlacementClient) -> None:
+        host = _host(client, 4)
+        held, generation = client.inventories(host)
+        assert held["VCPU"]["total"] == 4
+        client.set_traits(host, {"COMPUTE_NODE"}, generation)
+        with pytest.raises(errors.Conflict):
+            client.set_traits(host, set(), generation)
+        with pytest.raises(errors.Conflict):
+            client.set_inventories(host, {"VCPU": _inventory(8)}, generation)
+        traits, generation = client.traits(host)
+        assert traits == {"COMPUTE_NODE"}
+        client.set_inventories(host, {"VCPU": _inventory(8)}, generation)
+        assert client.inventories(host)[0]["VCPU"]["total"] == 8
+
+    def test_a_claim_is_made_for_who_has_none_where_there_is_room(self, client: PlacementClient) -> None:
+        host = _host(client, 4)
+        first, second = _uuid(), _uuid()
+        assert client.claim(first, {host: {"VCPU": 3}}, **OWNER)
+        assert not client.claim(first, {host: {"VCPU": 1}}, **OWNER)
+        assert not client.claim(second, {host: {"VCPU": 2}}, **OWNER)
+        assert client.allocations(first) == {host: {"VCPU": 3}}
+        assert client.allocations(second) == {}
+        client.release(first)
+        client.release(first)
+        assert client.claim(second, {host: {"VCPU": 2}}, **OWNER)
+
+    def test_what_a_consumer_holds_changes_from_a_known_generation(self, client: PlacementClient) -> None:
+        host, consumer = _host(client, 4), _uuid()
+        assert client.holding(consumer) is None
+        client.hold(consumer, {host: {"VCPU": 1}}, None, **OWNER)
+        held = client.holding(consumer)
+        assert held is not None
+        assert (held.allocations, held.project_id, held.user_id) == ({host: {"VCPU": 1}}, "demo", "alice")
+        assert held.consumer_type == "unknown"
+
+        client.hold(consumer, {host: {"VCPU": 2}}, held.generation, **OWNER)
+        with pytest.raises(errors.Conflict) as stale:
+            client.hold(consumer, {}, held.generation, **OWNER)
+        assert stale.value.code == "placement.concurrent_update"
+        with pytest.raises(errors.Conflict) as full:
+            client.hold(consumer, {host: {"VCPU": 5}}, held.generation + 1, **OWNER)
+        assert full.value.code != "placement.concurrent_update"
+        with pytest.raises(errors.Invalid):
+            client.hold(consumer, {_uuid(): {"VCPU": 1}}, held.generation + 1, **OWNER)
+        assert client.consumers(host) == [consumer]
+        client.hold(consumer, {}, held.generation + 1, **OWNER)
+        assert client.holding(consumer) is None
+        assert client.consumers(host) == []
+
+    def test_providers_are_listed_with_their_aggregates(self, client: PlacementClient) -> None:
+        hosts = {_host(client, 4) for _ in range(2)}
+        assert set(client.providers()) >= hosts
+        one, wanted = min(hosts), {_uuid(), _uuid()}
+        known = client.aggregates(one)
+        assert known is not None
+        client.set_aggregates(one, wanted, known[1])
+        assert client.aggregates(one) == (wanted, known[1] + 1)
+        with pytest.raises(errors.Conflict):
+            client.set_aggregates(one, set(), known[1])
+        assert client.aggregates(_uuid()) is None
+        assert client.consumers(_uuid()) is None
+
+    def test_candidates_have_room(self, client: PlacementClient) -> None:
+        small, big = _host(client, 1), _host(client, 8)
+        requests, summaries = client.candidates({"resources": "VCPU:4", "limit": 100})
+        offered = [list(request["allocations"]) for request in requests]
+        assert [big] in offered
+        assert [small] not in offered
+        assert summaries[big]["resources"]["VCPU"] == {"capacity": 8, "used": 0}
+        assert small not in summaries
+        assert client.candidates({"resources": "VCPU:400"}) == ([], {})
+
+    def test_what_placement_does_not_understand_is_our_bug(self, client: PlacementClient) -> None:
+        with pytest.raises(errors.NovaLiteError) as told:
+            client.candidates({"resources": "nonsense"})
+        assert not told.value.will_pass
+        assert told.value.facts["status"] == 400
