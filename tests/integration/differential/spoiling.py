@@ -29,6 +29,21 @@ _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "FOO")
 _VERSIONS = ("1.40", "2.0", "0.9", "1", "x", "latest", "LATEST", "1.x", "", "01.5", "1.05", "-1.1", None)
 _TYPES = ("text/plain", "", "application/json; charset=utf-8", "application/octet-stream", "APPLICATION/JSON", "json")
 _ACCEPTED = ("", "*/*", "application/json", "text/html", "text/plain", "application/xml, */*;q=0.1", "application/*")
+_VERSION_HEADERS = (
+    "compute 2.90", "compute 2.90, placement 1.10", "placement 1.10, placement 1.20", "placement", "1.10",
+    "PLACEMENT 1.10", "placement  1.10", "placement 1.10 ", "placement 1.10,", "identity 3.1,placement latest",
+)  # fmt: skip
+_ROLES = ("admin", "service", "reader", "member", "reader,service", "nobody", "ADMIN")
+_PATHS = (
+    "/nope",
+    "//",
+    "/resource_providers/x/y/z",
+    "/traits/CUSTOM_RED/x",
+    "/allocations",
+    "/reshaper",
+    "/usages",
+    "",
+)
 _TOKENS = (None, "", "user-1:project-1", "admin:project-1", "x", ":", "user-1:project-1:z")
 
 
@@ -95,7 +110,7 @@ def _odd_text(rng: random.Random) -> str:
 
 
 def _wire(rng: random.Random, request: Request) -> Request:
-    way = rng.randrange(7)
+    way = rng.randrange(10)
     if way == 0:
         return replace(request, method=rng.choice(_METHODS))
     if way == 1:
@@ -108,6 +123,12 @@ def _wire(rng: random.Random, request: Request) -> Request:
         return replace(request, token=rng.choice(_TOKENS))
     if way == 5:
         return replace(request, body=NOTHING)
+    if way == 6:
+        return replace(request, headers={"OpenStack-API-Version": rng.choice(_VERSION_HEADERS)})
+    if way == 7:
+        return replace(request, token="user-1:project-1", headers={"X-Roles": rng.choice(_ROLES)})
+    if way == 8:
+        return replace(request, path=rng.choice(_PATHS))
     path, mark, query = request.path.partition("?")
     pieces = path.split("/")
     last = pieces[-1]
