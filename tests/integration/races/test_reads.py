@@ -1,20 +1,14 @@
 """Reads by one worker of what others write: never old, never half, whatever is under way."""
 
-import contextlib
 import itertools
 import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from nova_lite.placement.model import Inventory
-from nova_lite.placement.repositories import belongings
-from nova_lite.storage import Database
 from tests.integration.races.client import Answer, Client, at_once, meanwhile
 from tests.integration.races.cloud import claim, generation, inventory_body, is_full, new_uuid, provider
-from tests.integration.races.conftest import Size, Stage
+from tests.integration.races.conftest import Size
 from tests.integration.races.histories import Held, bounds
 from tests.integration.races.writes import KINDS
 
@@ -45,55 +39,6 @@ def test_what_one_worker_answered_every_worker_shows(client: Client, size: Size)
     pairs = at_once([partial(tell, kind) for kind in [*KINDS, "allocations", "inventories", "moves"]])
 
     assert sum(pairs) == len(pairs) * size(8) * 9
-
-
-def test_changes_committed_in_another_order_than_they_were_numbered_are_not_missed(
-    client: Client, stage: Stage, size: Size
-) -> None:
-    late = [provider(client, {"VCPU": 1}) for _ in range(6)]
-    other = provider(client, {"VCPU": 1})
-    known = 1
-
-    def everyone_shows(expected: dict[str, int]) -> None:
-        for reader in range(3):
-            shown = {uuid: _total(client, uuid, reader) for uuid in expected}
-            assert shown == expected, f"worker {reader}"
-
-    totals = dict.fromkeys([*late, other], 1)
-    database = Database(stage.url)
-    with contextlib.closing(database):
-        for round_number in range(2, 2 + size(2)):
-            with contextlib.ExitStack() as rest:
-                open_changes = [rest.enter_context(_change_under_way(database, uuid, round_number)) for uuid in late]
-                dice = size.random("order", round_number)
-                order = list(zip(late, open_changes, strict=True))
-                dice.shuffle(order)
-                for number, (uuid, session) in enumerate(order):
-                    # Younger numbers are committed and seen by everyone while the older ones are open.
-                    totals[other] += 1
-                    body = inventory_body({"VCPU": totals[other]}, known)
-                    answer = client.must("PUT", f"/resource_providers/{other}/inventories", body)
-                    known = answer.body["resource_provider_generation"]
-                    everyone_shows(totals)
-                    if number % 3 == 2:
-                        session.rollback()
-                    else:
-                        session.commit()
-                        totals[uuid] = round_number
-                    everyone_shows(totals)
-
-
-def _total(client: Client, uuid: str, at: int) -> int:
-    return int(client.get(f"/resource_providers/{uuid}/inventories", at=at)["inventories"]["VCPU"]["total"])
-
-
-@contextlib.contextmanager
-def _change_under_way(database: Database, uuid: str, total: int) -> Iterator[Session]:
-    """Yield a session in which the provider has another total, noted in the change log and not committed."""
-    with Session(database.engine) as session:
-        belongings.set_inventories(session, uuid, {"VCPU": Inventory(total=total)}, None, only=True)
-        session.flush()
-        yield session
 
 
 def test_a_generation_is_never_shown_with_the_inventory_or_traits_of_another(client: Client, size: Size) -> None:

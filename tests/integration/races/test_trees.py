@@ -105,9 +105,10 @@ def test_subtrees_move_under_each_other_without_a_loop_and_with_their_right_root
 ) -> None:
     class_name = "CUSTOM_RACE_MOVE"
     client.must("PUT", f"/resource_classes/{class_name}")
-    nodes = [provider(client, {class_name: 1}) for _ in range(3)]
+    room = {class_name: 1, "VCPU": 100_000}
+    nodes = [provider(client, room) for _ in range(3)]
     for parent in (0, 0, 1, 1, 2, 3, 5, 5, 6):
-        nodes.append(provider(client, {class_name: 1}, nodes[parent]))
+        nodes.append(provider(client, room, nodes[parent]))
     done: Counter[int] = Counter()
 
     def move(number: int) -> None:
@@ -131,7 +132,15 @@ def test_subtrees_move_under_each_other_without_a_loop_and_with_their_right_root
             assert {entry["uuid"] for entry in shown} == set(nodes)
             _check_trees(shown, f"candidates of worker {at}")
 
-    with meanwhile(*(partial(read, at=at) for at in range(3))):
+    def life(over: threading.Event) -> None:
+        """Claim what is being moved: a move takes and refuses nothing."""
+        dice = size.random("claims of what moves")
+        while not over.is_set():
+            amounts = {uuid: {"VCPU": 1} for uuid in dice.sample(nodes, 3)}
+            answer = claim(client, amounts)
+            assert answer.status == 204, answer
+
+    with meanwhile(life, *(partial(read, at=at) for at in range(3))):
         at_once([partial(move, number) for number in range(8)])
 
     assert done[200] > size(20)

@@ -76,6 +76,12 @@ class Truth:
         with self._engine.begin() as connection:
             yield connection
 
+    @contextlib.contextmanager
+    def plain_connection(self) -> Iterator[sa.Connection]:
+        """Yield a connection whose user commits; what is not committed is undone."""
+        with self._engine.connect() as connection:
+            yield connection
+
     def state(self) -> State:
         """Return everything, as of one moment."""
         with self._engine.begin() as connection:
