@@ -11,7 +11,9 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.cmd.output import masked_connection, one_line
+from nova_lite.placement import policies
 from nova_lite.storage import Database
+from nova_lite.web.policy import RulePolicy
 
 
 class Installation:
@@ -46,6 +48,10 @@ class Installation:
         """Yield the API database."""
         with opened("API database", self.connection("api_database")) as database:
             yield database
+
+    def placement_policy(self) -> RulePolicy:
+        """Return the policy of the Placement API; raises Misconfigured for a policy file that cannot be read."""
+        return RulePolicy(self._conf, (*policies.BLOCKS, *policies.RULES))
 
     def placement(self) -> PlacementClient:
         """Return a client of the Placement API that ``[placement]`` describes."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from nova_lite import errors
 from nova_lite.cells import setup
+from nova_lite.cmd import manage_upgrade
 from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, count
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import masked_connection, one_line, rendered
@@ -56,6 +57,25 @@ def add_commands(categories: Any) -> None:
         show.set_defaults(run=_bound(_version, category))
         if category in _STEPS:
             _add_online_migrations(commands, category)
+        if category == "placement_db":
+            _add_upgrade_check(commands)
+
+
+def _add_upgrade_check(commands: Any) -> None:
+    command = commands.add_parser(
+        "upgrade_check",
+        help="tell whether the Placement of this release may start on what is there",
+        description="Looks at the policy file, the version of the tables, the standard names, online data migrations "
+        "that were not run to the end, and allocations without an owner. Changes nothing. Run it after a sync, before "
+        "Placement starts.\n\n"
+        "Example: nova-lite-manage placement_db upgrade_check",
+        epilog="Exit codes: 0 all is well; 1 something should be looked at; 2 something must be mended first; 127 the "
+        "command line is wrong.",
+        formatter_class=Paragraphs,
+    )
+    command.refusal = BAD_USAGE
+    add_format(command)
+    command.set_defaults(run=manage_upgrade.run, parser=command)
 
 
 def _add_online_migrations(commands: Any, category: str) -> None:

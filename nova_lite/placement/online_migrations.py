@@ -1,8 +1,8 @@
 """Data of the Placement database that a release brings into its new shape while the service runs.
 
-A step takes a database and how many rows it may change at most, and returns how many rows it found that need it, and
-how many it changed: one short transaction, safe to run again and by several at once, and doing nothing once all is
-done. It is named after what it does, and stays until no release that needs it is supported any more.
+A step takes a database and how many rows it may change at most (0: it only looks), and returns how many rows it found
+that need it, and how many it changed: one short transaction, safe to run again and by several at once, and doing
+nothing once all is done. It is named after what it does, and stays until no release that needs it is supported.
 """
 
 from collections.abc import Callable, Mapping

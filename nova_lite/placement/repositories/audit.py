@@ -80,6 +80,12 @@ def count_providers(session: Session) -> int:
     return session.scalar(sa.select(sa.func.count()).select_from(ProviderRow)) or 0
 
 
+def count_consumers_of(session: Session, project_id: str) -> int:
+    """Return how many consumers a project has."""
+    counted = sa.select(sa.func.count()).select_from(ConsumerRow).where(ConsumerRow.project_id == project_id)
+    return session.scalar(counted) or 0
+
+
 def next_providers(session: Session, after: int, limit: int) -> Range:
     """Return the range of the next ``limit`` providers behind id ``after``, open when they are the last."""
     return _next(session, ProviderRow.id, after, limit)
