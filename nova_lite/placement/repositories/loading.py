@@ -1,7 +1,7 @@
 """Reads providers out of the database, whole or only what changes most."""
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -15,31 +15,42 @@ T = TypeVar("T")
 #: Rows named in one statement.
 CHUNK = 500
 
-_P = PROVIDERS.c
-_INVENTORY = tuple(
-    INVENTORIES.c[name]
+_P, _I, _T, _A = PROVIDERS.c, INVENTORIES.c, PROVIDER_TRAITS.c, PROVIDER_AGGREGATES.c
+_FIELDS = tuple(
+    _I[name]
     for name in ("total", "reserved", "min_unit", "max_unit", "step_size", "allocation_ratio", "used", "updated_at")
 )
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 
-_LOAD = sa.select(
-    *(_P.id, _P.uuid, _P.name, _P.generation, _P.parent_id, _P.root_id, _P.updated_at),
-    # Collected by the database: rows are dear to read. Neither names nor UUIDs have commas.
-    sa.select(sa.func.aggregate_strings(TRAITS.c.name, ","))
+
+def _joined(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """Return an expression for all values of ``column``, as one string: rows are dear to read, and words have no comma.
+
+    Most providers are alike, and so are their strings, of which each is taken apart once.
+    """
+    return sa.func.aggregate_strings(column, ",")
+
+
+_PROVIDERS = sa.select(_P.id, _P.uuid, _P.name, _P.generation, _P.parent_id, _P.root_id, _P.updated_at).order_by(_P.id)
+# Of all providers without the names, for joins take the database longer than all else together.
+_ALL_INVENTORIES = sa.select(_I.provider_id, _I.class_id, *_FIELDS).order_by(_I.provider_id, _I.class_id)
+_ALL_TRAITS = sa.select(_T.provider_id, _joined(sa.cast(_T.trait_id, sa.String(20)))).group_by(_T.provider_id)
+_ALL_AGGREGATES = sa.select(_A.provider_id, _joined(_A.aggregate_uuid)).group_by(_A.provider_id)
+_NAMES = {table: sa.select(table.c.id, table.c.name) for table in (CLASSES, TRAITS)}
+
+_SOME_PROVIDERS = _PROVIDERS.add_columns(
+    sa.select(_joined(TRAITS.c.name))
     .join_from(PROVIDER_TRAITS, TRAITS)
-    .where(PROVIDER_TRAITS.c.provider_id == _P.id)
+    .where(_T.provider_id == _P.id)
     .scalar_subquery(),
-    sa.select(sa.func.aggregate_strings(PROVIDER_AGGREGATES.c.aggregate_uuid, ","))
-    .where(PROVIDER_AGGREGATES.c.provider_id == _P.id)
-    .scalar_subquery(),
-).order_by(_P.id)
-_LOAD_INVENTORIES = (
-    sa.select(INVENTORIES.c.provider_id, CLASSES.c.name, *_INVENTORY)
+    sa.select(_joined(_A.aggregate_uuid)).where(_A.provider_id == _P.id).scalar_subquery(),
+).where(_P.id.in_(_IDS))
+_SOME_INVENTORIES = (
+    sa.select(_I.provider_id, CLASSES.c.name, *_FIELDS)
     .join_from(INVENTORIES, CLASSES)
-    .order_by(INVENTORIES.c.provider_id, INVENTORIES.c.class_id)
+    .where(_I.provider_id.in_(_IDS))
+    .order_by(_I.provider_id, _I.class_id)
 )
-_LOAD_SOME = _LOAD.where(_P.id.in_(_IDS))
-_LOAD_SOME_INVENTORIES = _LOAD_INVENTORIES.where(INVENTORIES.c.provider_id.in_(_IDS))
 _LOAD_USE = (
     sa.select(_P.id, _P.generation, CLASSES.c.name, INVENTORIES.c.used)
     .select_from(PROVIDERS)
@@ -53,17 +64,32 @@ _LOAD_USE = (
 def load(handle: Handle, provider_ids: Collection[int] | None = None) -> list[Provider]:
     """Return providers whole, by id: those of ``provider_ids`` that exist, or all of them.
 
-    Equal sets of traits or aggregates are one object, so that many alike providers take little memory. Two statements:
-    read them at one moment (``Database.snapshot``) where they must fit together.
+    Equal sets of traits or aggregates are one object, so that many alike providers take little memory. Several
+    statements: read them at one moment (``Database.snapshot``) where they must fit together.
     """
-    shared: dict[str | None, frozenset[str]] = {None: frozenset()}
     if provider_ids is None:
-        return _built(handle.execute(_LOAD), handle.execute(_LOAD_INVENTORIES), shared)
+        return _load_all(handle)
+    words = _Words()
     found: list[Provider] = []
     for chunk in chunks(sorted(provider_ids)):
         ids = {"ids": chunk}
-        found += _built(handle.execute(_LOAD_SOME, ids), handle.execute(_LOAD_SOME_INVENTORIES, ids), shared)
+        inventories = _by_provider(handle.execute(_SOME_INVENTORIES, ids))
+        for row in handle.execute(_SOME_PROVIDERS, ids):
+            found.append(_provider(row[:7], inventories, words.of(row[7]), words.of(row[8])))
     return found
+
+
+def _load_all(handle: Handle) -> list[Provider]:
+    classes, traits = ({row.id: sys.intern(row.name) for row in handle.execute(_NAMES[name])} for name in _NAMES)
+    inventories = _by_provider(handle.execute(_ALL_INVENTORIES), classes)
+    words, trait_words = _Words(), _Words({str(row_id): name for row_id, name in traits.items()})
+    traits_of = {row[0]: trait_words.of(row[1]) for row in handle.execute(_ALL_TRAITS)}
+    aggregates_of = {row[0]: words.of(row[1]) for row in handle.execute(_ALL_AGGREGATES)}
+    nothing = frozenset[str]()
+    return [
+        _provider(row, inventories, traits_of.get(row[0], nothing), aggregates_of.get(row[0], nothing))
+        for row in handle.execute(_PROVIDERS)
+    ]
 
 
 def load_use(handle: Handle, provider_ids: Collection[int]) -> dict[int, tuple[int, dict[str, int]]]:
@@ -83,34 +109,42 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def _built(
-    rows: Iterable[Sequence[Any]], inventory_rows: Iterable[Sequence[Any]], shared: dict[str | None, frozenset[str]]
-) -> list[Provider]:
-    """Return providers from their rows; equal sets of names are one object, for there are many providers."""
-    inventories: dict[int, dict[str, Inventory]] = {}
-    for provider_id, class_name, *columns in inventory_rows:
-        inventories.setdefault(provider_id, {})[sys.intern(class_name)] = Inventory(*columns)
-    return [
-        Provider(
-            id=provider_id,
-            uuid=uuid,
-            name=name,
-            generation=generation,
-            parent_id=parent_id,
-            root_id=provider_id if root_id is None else root_id,
-            updated_at=updated_at,
-            inventories=inventories.get(provider_id, {}),
-            traits=_shared(shared, traits),
-            aggregates=_shared(shared, aggregates),
-        )
-        for provider_id, uuid, name, generation, parent_id, root_id, updated_at, traits, aggregates in rows
-    ]
-
-
-def _shared(shared: dict[str | None, frozenset[str]], joined: str | None) -> frozenset[str]:
-    found = shared.get(joined)
-    if found is None:
-        names = sorted(map(sys.intern, joined.split(","))) if joined else []
-        found = shared.setdefault("\n".join(names), frozenset(names))
-        shared[joined] = found
+def _by_provider(
+    rows: Iterable[Sequence[Any]], classes: Mapping[int, str] | None = None
+) -> dict[int, dict[str, Inventory]]:
+    """Return provider id → class name → inventory; ``classes`` are the names where rows have but the ids."""
+    found: dict[int, dict[str, Inventory]] = {}
+    for provider_id, of_class, *columns in rows:
+        name = sys.intern(of_class) if classes is None else classes[of_class]
+        found.setdefault(provider_id, {})[name] = Inventory(*columns)
     return found
+
+
+def _provider(
+    row: Sequence[Any],
+    inventories: Mapping[int, Mapping[str, Inventory]],
+    traits: frozenset[str],
+    aggregates: frozenset[str],
+) -> Provider:
+    provider_id, uuid, name, generation, parent_id, root_id, updated_at = row
+    root_id = provider_id if root_id is None else root_id
+    mine = inventories.get(provider_id, {})
+    return Provider(provider_id, uuid, name, generation, parent_id, root_id, updated_at, mine, traits, aggregates)
+
+
+class _Words:
+    """Turns joined strings into sets of words, or of what words stand for; equal ones are one object."""
+
+    def __init__(self, meanings: Mapping[str, str] | None = None) -> None:
+        self._meanings = meanings
+        self._by_string: dict[str | None, frozenset[str]] = {None: frozenset()}
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
+
+    def of(self, joined: str | None) -> frozenset[str]:
+        found = self._by_string.get(joined)
+        if found is None:
+            words = (joined or "").split(",")
+            meant = map(sys.intern, words) if self._meanings is None else map(self._meanings.__getitem__, words)
+            fresh = frozenset(meant)
+            found = self._by_string[joined] = self._sets.setdefault(fresh, fresh)
+        return found
