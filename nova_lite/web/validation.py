@@ -56,7 +56,11 @@ class Schemas:
         for since, candidate in self._compiled:
             if since <= version:
                 validator = candidate
-        error = next(validator.iter_errors(value), None)
+        try:
+            error = next(validator.iter_errors(value), None)
+        except ValueError:
+            # The validator counts how deep it goes, and goes nowhere near as deep as the parser.
+            raise errors.Invalid(f"{where}: nested too deeply") from None
         if error is not None:
             raise errors.Invalid(_explain(error, where))
 

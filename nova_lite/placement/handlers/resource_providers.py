@@ -33,14 +33,14 @@ class ResourceProviders:
             if version < _REQUIRED_REPEATS_SINCE:
                 required = required[-1:]
             where = queries.provider_filter(
-                "", required, query.all("member_of"), _spelt(query.one("in_tree")), world.traits, version
+                "", required, query.all("member_of"), query.one("in_tree"), world.traits, version
             )
             found = matching(
                 world.snapshot,
                 where,
                 {} if resources is None else queries.resources("resources", resources, world.classes),
                 query.one("name") or None,
-                _spelt(query.one("uuid")),
+                query.one("uuid"),
             )
             shown = [views.show(provider, world.snapshot, version, mounted_at(req)) for provider in found]
         dates.stamp(req, resp, *(provider.updated_at for provider in found))

@@ -1,6 +1,6 @@
 """What /resource_providers takes."""
 
-from nova_lite.placement.schemas.names import ANY_UUID, NAME, TEXT, closed
+from nova_lite.placement.schemas.names import ANY_UUID, NAME, TEXT, UUID, closed
 from nova_lite.web.validation import JsonSchema, Schemas, query_schema
 
 _PARENT = {"anyOf": [ANY_UUID, {"type": "null"}]}
@@ -21,10 +21,10 @@ def _filters(parameters: dict[str, JsonSchema], *, one_member_of: bool = True) -
     return query_schema(single, {name: schema for name, schema in parameters.items() if name not in single})
 
 
-_V1_0: dict[str, JsonSchema] = {"name": TEXT, "uuid": ANY_UUID}
+_V1_0: dict[str, JsonSchema] = {"name": TEXT, "uuid": UUID}
 _V1_3 = _V1_0 | {"member_of": TEXT}
 _V1_4 = _V1_3 | {"resources": TEXT}
-_V1_14 = _V1_4 | {"in_tree": ANY_UUID}
+_V1_14 = _V1_4 | {"in_tree": UUID}
 _V1_18 = _V1_14 | {"required": TEXT}
 LIST = Schemas(
     ("1.0", _filters(_V1_0)),
