@@ -120,6 +120,48 @@ def test_several_consumers_at_once_hand_over(placement: Client) -> None:
     assert placement.get(f"/allocations/{migration}").json == {"allocations": {}}
 
 
+def test_whose_generation_rises(placement: Client) -> None:
+    """Claims raise the generations of the providers they name, and of those that a consumer leaves altogether."""
+    first, second = placement.provider("first", {"VCPU": 4}), placement.provider("second", {"VCPU": 4})
+    consumer = new_uuid()
+
+    def generations() -> tuple[int, int]:
+        return placement.generation(first), placement.generation(second)
+
+    assert placement.claim(consumer, {first: {"VCPU": 1}}).status_code == 204
+    assert generations() == (2, 1)
+    assert placement.claim(consumer, {second: {"VCPU": 1}}, generation=1).status_code == 204
+    assert generations() == (2, 2)
+    assert placement.claim(consumer, {}, generation=2).status_code == 204
+    assert generations() == (2, 3)
+    assert placement.claim(consumer, {first: {"VCPU": 1}, second: {"VCPU": 1}}).status_code == 204
+    assert placement.delete(f"/allocations/{consumer}").status_code == 204
+    assert generations() == (3, 4)
+
+
+def test_mappings_are_taken_and_not_kept(placement: Client) -> None:
+    host = placement.provider("host", {"VCPU": 4})
+    consumer = new_uuid()
+    body = claim_body({host: {"VCPU": 1}}) | {"mappings": {"": [host, host], "any name": [host]}}
+    assert placement.put(f"/allocations/{consumer}", body | {"mappings": {"": ["host"]}}).status_code == 400
+    assert placement.put(f"/allocations/{consumer}", body | {"mappings": {"": []}}).status_code == 400
+    assert placement.put(f"/allocations/{consumer}", body).status_code == 204
+    assert "mappings" not in placement.get(f"/allocations/{consumer}").json
+
+
+def test_an_older_client_leaves_the_type_alone(placement: Client) -> None:
+    host = placement.provider("host", {"VCPU": 4})
+    consumer = new_uuid()
+    assert placement.claim(consumer, {host: {"VCPU": 1}}).status_code == 204
+    untyped = {name: value for name, value in claim_body({host: {"VCPU": 2}}, 1).items() if name != "consumer_type"}
+    assert placement.at("1.28").put(f"/allocations/{consumer}", untyped).status_code == 204
+    held = placement.get(f"/allocations/{consumer}").json
+    assert (held["consumer_type"], held["consumer_generation"]) == ("INSTANCE", 2)
+    listed = {"allocations": [{"resource_provider": {"uuid": host}, "resources": {"VCPU": 3}}]}
+    assert placement.at("1.7").put(f"/allocations/{consumer}", listed).status_code == 204
+    assert placement.get(f"/allocations/{consumer}").json["consumer_type"] == "INSTANCE"
+
+
 def test_over_committed_host_lets_go_but_takes_no_more(placement: Client) -> None:
     host = placement.provider("host", {"VCPU": 4})
     consumer = new_uuid()

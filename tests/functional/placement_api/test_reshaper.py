@@ -52,3 +52,21 @@ def test_what_cannot_be_reshaped(placement: Client) -> None:
     assert refused({root: told(0, VCPU=1)}) == (409, "placement.concurrent_update")
     assert refused({root: told(1, NOPE=1)}) == (400, "placement.undefined_code")
     assert placement.generation(root) == 1
+
+
+def test_whose_generation_rises(placement: Client) -> None:
+    """A reshape raises a provider's generation when inventories come, when they go, and when claims name it."""
+    placement = placement.as_service()
+    root, consumer = placement.provider("root"), str(uuid.uuid4())
+
+    def reshaped(inventories: dict[str, object], allocations: dict[str, object]) -> int:
+        told = {"resource_provider_generation": placement.generation(root), "inventories": inventories}
+        answer = placement.post("/reshaper", {"inventories": {root: told}, "allocations": allocations})
+        assert answer.status_code == 204, answer.text
+        return placement.generation(root)
+
+    assert reshaped({}, {}) == 1
+    assert reshaped({"VCPU": {"total": 4}}, {}) == 3
+    assert reshaped({"VCPU": {"total": 4}}, {consumer: claim_body({root: {"VCPU": 1}})}) == 6
+    assert reshaped({"VCPU": {"total": 4}}, {consumer: claim_body({}, generation=1)}) == 9
+    assert reshaped({}, {}) == 10
