@@ -79,6 +79,11 @@ _OPERATIONS: Mapping[str, tuple[str, ...]] = {
 _OTHER_DEFAULTS = {"usages": READERS_TOO, "reshaper:reshape": SERVICE}
 
 
+def _description(rule: str) -> str:
+    noun, _, verb = rule.rpartition(":")
+    return f"{verb.capitalize()} {noun.replace(':', ', ').replace('_', ' ')}".strip() + "."
+
+
 def _operation(text: str) -> oslo_policy.Operation:
     method, path = text.split()
     return {"method": method, "path": path}
@@ -88,7 +93,7 @@ RULES: tuple[oslo_policy.RuleDefault, ...] = tuple(
     oslo_policy.DocumentedRuleDefault(
         name=f"placement:{rule}",
         check_str=_OTHER_DEFAULTS.get(rule, ADMIN_OR_SERVICE),
-        description=", ".join(operations),
+        description=_description(rule),
         operations=[_operation(text) for text in operations],
         scope_types=_SCOPES,
     )
