@@ -10,6 +10,7 @@ from typing import Protocol
 
 from benchmarks import boot, requests_sql, up
 from benchmarks.placement import comparison
+from benchmarks.placement.parts import PARTS
 from benchmarks.placement.report import Report
 from benchmarks.results import Results
 
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="placement: write a drawing of cost over size (SVG)")
-    parser.add_argument("--part", action="append", choices=comparison.PARTS, default=[], help="placement: only this")
+    parser.add_argument("--part", action="append", choices=PARTS, default=[], help="placement: only this")
     arguments = parser.parse_args()
     benchmarks: Mapping[str, Callable[[], Found]] = {
         "up": lambda: Results(up.run(quick=arguments.quick)),

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 
 from benchmarks.placement import cases, peers, plot
 from benchmarks.placement.measuring import FULL, QUICK, Measuring
-from benchmarks.placement.parts import Parts
+from benchmarks.placement.parts import PARTS, QUICK_PARTS, Parts
 from benchmarks.placement.report import Report
-
-#: The parts there are, in the order they are run; the last two not in a quick run.
-PARTS = ("flat", "nested", "sharing", "wide", "hot", "fill", "large", "huge")
 
 
 def run(*, quick: bool, parts: Sequence[str] = ()) -> Report:
@@ -17,7 +14,7 @@ def run(*, quick: bool, parts: Sequence[str] = ()) -> Report:
     try:
         with peers.stage() as stage:
             known = Parts(stage, Measuring(report, QUICK if quick else FULL), quick=quick).all()
-            for name in parts or known:
+            for name in parts or (QUICK_PARTS if quick else PARTS):
                 known[name]()
     except KeyboardInterrupt:
         report.checks.append("Stopped before the end.")

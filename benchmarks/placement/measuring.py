@@ -1,7 +1,7 @@
 """Runs a case against both servers in turns, so that a machine that gets slower does so for both."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.placement import figures
@@ -43,18 +43,21 @@ class Measuring:
             self.check(f"{case.name}: answers differ, " + ", ".join(f"{kind} {size}" for kind, size in answers.items()))
         for count in clients:
             steps = {peer.kind: itertools.cycle([ask(data) for data in case.requests]) for peer in peers}
-            self.rounds(peers, case.name, count, lambda peer, steps=steps: steps[peer.kind], case.goal)  # type: ignore[misc]
+            self.rounds(peers, case.name, count, steps, case.goal)
 
     def rounds(
         self,
         peers: Sequence[Peer],
         name: str,
         clients: int,
-        steps: Callable[[Peer], Iterable[Step]],
+        steps: Mapping[str, Iterator[Step]],
         goal: Goal | None,
         after: Callable[[Peer], None] = lambda _peer: None,
     ) -> None:
-        """Run ``steps`` against each server in turns; ``after`` each block, tidy up. Goals are for one client."""
+        """Run the steps for each server (kind → steps without end) in turns; ``after`` each block, tidy up.
+
+        Goals are for one client, those of rates aside.
+        """
         blocks: dict[str, list[Block]] = {peer.kind: [] for peer in peers}
         effort = self.effort
         for number in range(effort.rounds + 1):
@@ -62,7 +65,7 @@ class Measuring:
                 # The first round is for imports, connections and caches.
                 wanted = max(_WARM_UP, clients) if number == 0 else effort.requests
                 budget_s = effort.block_s / 2 if number == 0 else effort.block_s
-                some = itertools.islice(steps(peer), wanted)
+                some = itertools.islice(steps[peer.kind], wanted)
                 least = 1 if number == 0 else max(3, clients)
                 block = peer.block(some, clients=clients, budget_s=budget_s, at_least=least)
                 after(peer)

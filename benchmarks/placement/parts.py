@@ -15,6 +15,10 @@ from benchmarks.placement.peers import Peer, Stage
 from benchmarks.placement.report import Ratio
 from benchmarks.placement.wire import Step, ask, ask_at_most, request
 
+#: The parts there are, in the order they are run.
+PARTS = ("flat", "nested", "sharing", "wide", "hot", "fill", "large", "huge")
+#: Those of a quick run: what takes minutes to load is left out.
+QUICK_PARTS = PARTS[:-2]
 _HOT_HOSTS = 4
 _HOT_WRITERS = (16, 64)
 #: Claims on the small cloud after it is full.
@@ -24,7 +28,7 @@ _PATIENCE_S = 600.0
 
 
 class Parts:
-    """Runs parts on one stage; ``quick`` leaves out what takes minutes."""
+    """Runs parts on one stage; ``quick`` makes clouds smaller and asks nothing that takes minutes."""
 
     def __init__(self, stage: Stage, measuring: Measuring, *, quick: bool) -> None:
         self._stage = stage
@@ -38,15 +42,16 @@ class Parts:
 
     def all(self) -> Mapping[str, Callable[[], None]]:
         """Return name → part, in the order they are run."""
-        parts = {
+        return {
             "flat": self.flat,
             "nested": self.nested,
             "sharing": self.sharing,
             "wide": self.wide,
             "hot": self.hot,
             "fill": self.fill,
+            "large": self.large,
+            "huge": self.huge,
         }
-        return parts if self._quick else parts | {"large": self.large, "huge": self.huge}
 
     # -- clouds that grow
 
@@ -203,10 +208,7 @@ class Parts:
             def tidy(peer: Peer, claims: dict[str, Claims] = claims) -> None:
                 peer.block(claims[peer.kind].undo(), clients=4, budget_s=600.0)
 
-            def following(peer: Peer, running: dict[str, Iterator[Step]] = running) -> Iterator[Step]:
-                return running[peer.kind]
-
-            self._measuring.rounds(peers, name, count, following, goal, tidy)
+            self._measuring.rounds(peers, name, count, running, goal, tidy)
 
     def hot(self) -> None:
         """Many writers, few providers with room for all."""
