@@ -197,8 +197,7 @@ class Database:
         with _translated(), Session(self._engine_to(_WRITE), expire_on_commit=False) as session:
             session.connection()
             yield session
-            with _told_when_lost():
-                session.commit()
+            _commit(session)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -206,8 +205,7 @@ class Database:
         with _translated(), self._engine_to(_WRITE).connect() as connection:
             connection.begin()
             yield connection
-            with _told_when_lost():
-                connection.commit()
+            _commit(connection)
 
     def ping(self) -> float:
         """Return the database's clock in seconds since 1970; raises Unavailable when it does not answer."""
@@ -352,12 +350,12 @@ def _translated() -> Iterator[None]:
         raise
 
 
-@contextlib.contextmanager
-def _told_when_lost() -> Iterator[None]:
-    """Turn a connection that dies while it commits into LostCommit."""
+def _commit(handle: Handle) -> None:
+    """Commit; raises LostCommit when the connection dies meanwhile. None whose commit failed is used again."""
     try:
-        yield
+        handle.commit()
     except DBAPIError as exc:
+        handle.invalidate()
         if exc.connection_invalidated:
             raise LostCommit("The database does not answer.", cause=str(exc.orig)) from exc
         raise

@@ -72,6 +72,43 @@ def test_writers_wait_for_each_other(db: Database) -> None:
     assert _texts(db) == [str(number) for number in range(8)]
 
 
+def test_plain_connections_keep_the_same_promises(db: Database) -> None:
+    with db.writing() as connection:
+        connection.execute(sa.insert(TABLE).values(text="kept"))
+
+    def fail() -> None:
+        with db.writing() as connection:
+            connection.execute(sa.insert(TABLE).values(text="lost"))
+            raise ValueError("oops")
+
+    with pytest.raises(ValueError, match="oops"):
+        fail()
+    with db.reading() as connection:
+        assert connection.scalars(sa.select(TABLE.c.text)).all() == ["kept"]
+        _add(db, "later")
+        assert connection.scalars(sa.select(TABLE.c.text)).all() == ["kept", "later"]
+
+
+def test_a_snapshot_sees_one_moment(db: Database) -> None:
+    with db.snapshot() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(TABLE)) == 0
+        _add(db, "later")
+        assert connection.scalar(sa.select(sa.func.count()).select_from(TABLE)) == 0
+
+
+def test_a_writer_that_was_rolled_back_inside_keeps_nothing(db: Database) -> None:
+    def fail() -> None:
+        with db.writing() as connection:
+            connection.execute(sa.insert(TABLE).values(text="lost"))
+            connection.rollback()
+            assert connection.scalar(sa.select(sa.func.count()).select_from(TABLE)) == 0
+            raise errors.Conflict("no")
+
+    with pytest.raises(errors.Conflict):
+        fail()
+    assert _texts(db) == []
+
+
 def test_a_table_that_is_not_there_is_a_database_that_does_not_answer(db: Database) -> None:
     with pytest.raises(errors.Unavailable), db.reader() as session:
         session.execute(sa.text("SELECT * FROM nowhere"))
@@ -147,6 +184,34 @@ def test_what_is_tried_again_at_once(orig: Exception, may_retry: bool) -> None:
     outer = errors.Unavailable("The database does not answer.")
     outer.__cause__ = DBAPIError("statement", None, orig)
     assert is_retryable(outer) is may_retry
+
+
+def test_what_died_before_its_commit_runs_again_but_not_what_died_in_it() -> None:
+    gone = OperationalError("statement", None, _Driver(2006, "server has gone away"), connection_invalidated=True)
+    died = errors.Unavailable("The database does not answer.")
+    died.__cause__ = gone
+    assert is_retryable(died)
+    unknown = storage.LostCommit("The database does not answer.")
+    unknown.__cause__ = gone
+    assert not is_retryable(unknown)
+    assert is_retryable(storage.TryAgain("A row was deleted."))
+
+
+def test_a_commit_that_fails_with_its_connection_is_a_lost_one(db: Database) -> None:
+    """Here the connection's fate is told by the error; real servers: ``tests/integration/test_placement_writes.py``."""
+
+    def die(connection: sa.Connection) -> None:
+        raise OperationalError("COMMIT", None, _Driver(2013, "Lost connection"), connection_invalidated=True)
+
+    def write() -> None:
+        with db.writing() as connection:
+            connection.execute(sa.insert(TABLE).values(text="lost"))
+
+    sa.event.listen(db.engine, "commit", die)
+    with pytest.raises(storage.LostCommit):
+        write()
+    sa.event.remove(db.engine, "commit", die)
+    assert _texts(db) == []
 
 
 def _victim(times: int, orig: Exception) -> tuple[list[int], object]:
