@@ -5,7 +5,9 @@ Names and defaults are those operators know, so that a policy file written for a
 
 from collections.abc import Mapping
 
-from oslo_policy import policy as oslo_policy
+from oslo_policy.policy import Operation
+
+from nova_lite.web.policy import DocumentedRuleDefault, RuleDefault
 
 #: A token of a project; one of the whole system or of a domain is refused.
 _SCOPES = ["project"]
@@ -16,14 +18,14 @@ READERS_TOO = "rule:admin_or_project_reader_or_service_api"
 
 #: Building blocks of the rules, which a policy file may change as well.
 BLOCKS = (
-    oslo_policy.RuleDefault("service_api", "role:service", "Another service.", scope_types=_SCOPES),
-    oslo_policy.RuleDefault(
+    RuleDefault("service_api", "role:service", "Another service.", scope_types=_SCOPES),
+    RuleDefault(
         "admin_or_service_api",
         "role:admin or role:service",
         "Default rule of almost everything.",
         scope_types=_SCOPES,
     ),
-    oslo_policy.RuleDefault(
+    RuleDefault(
         "admin_or_project_reader_or_service_api",
         "role:admin or rule:project_reader_api or role:service",
         "Default rule of what a project may read of itself.",
@@ -84,13 +86,13 @@ def _description(rule: str) -> str:
     return f"{verb.capitalize()} {noun.replace(':', ', ').replace('_', ' ')}".strip() + "."
 
 
-def _operation(text: str) -> oslo_policy.Operation:
+def _operation(text: str) -> Operation:
     method, path = text.split()
     return {"method": method, "path": path}
 
 
-RULES: tuple[oslo_policy.RuleDefault, ...] = tuple(
-    oslo_policy.DocumentedRuleDefault(
+RULES: tuple[RuleDefault, ...] = tuple(
+    DocumentedRuleDefault(
         name=f"placement:{rule}",
         check_str=_OTHER_DEFAULTS.get(rule, ADMIN_OR_SERVICE),
         description=_description(rule),

@@ -11,31 +11,57 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
+from oslo_policy import _checks
 from oslo_policy import policy as oslo_policy
 
 from nova_lite import errors
 
 _log = logging.getLogger(__name__)
 
+
+class _ChecksOnDemand(dict[str, Any]):
+    """Kinds of checks that come as plugins, each loaded when a rule is of that kind.
+
+    oslo.policy loads them all with the first rule it reads: with ``http:`` checks, which few ever write, comes an HTTP
+    client, and that is 8 MiB in every worker.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, EntryPoint] = {each.name: each for each in entry_points(group="oslo.policy.rule_checks")}
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._found
+
+    def __missing__(self, kind: str) -> Any:
+        self[kind] = self._found[kind].load()
+        return self[kind]
+
+
+if _checks.extension_checks is None:
+    _checks.extension_checks = _ChecksOnDemand()
+
+# Rules are read as they are made, so whoever makes some takes these, and the above comes first.
+RuleDefault = oslo_policy.RuleDefault
+DocumentedRuleDefault = oslo_policy.DocumentedRuleDefault
+
 #: Building blocks every API's rules may name.
 BASE_RULES = (
-    oslo_policy.RuleDefault("context_is_admin", "role:admin", "Who counts as an administrator."),
-    oslo_policy.RuleDefault("admin_api", "rule:context_is_admin", "Default rule of administrative actions."),
-    oslo_policy.RuleDefault(
-        "project_member_api", "role:member and project_id:%(project_id)s", "A member, in their own project."
-    ),
-    oslo_policy.RuleDefault(
-        "project_reader_api", "role:reader and project_id:%(project_id)s", "A reader, in their own project."
-    ),
-    oslo_policy.RuleDefault(
+    RuleDefault("context_is_admin", "role:admin", "Who counts as an administrator."),
+    RuleDefault("admin_api", "rule:context_is_admin", "Default rule of administrative actions."),
+    RuleDefault("project_member_api", "role:member and project_id:%(project_id)s", "A member, in their own project."),
+    RuleDefault("project_reader_api", "role:reader and project_id:%(project_id)s", "A reader, in their own project."),
+    RuleDefault(
         "project_member_or_admin",
         "rule:project_member_api or rule:context_is_admin",
         "Default rule of actions that change what a project owns.",
     ),
-    oslo_policy.RuleDefault(
+    RuleDefault(
         "project_reader_or_admin",
         "rule:project_reader_api or rule:context_is_admin",
         "Default rule of actions that look at what a project owns.",

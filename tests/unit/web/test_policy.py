@@ -2,9 +2,12 @@
 
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import requests
 from oslo_config import cfg
 from oslo_policy import policy as oslo_policy
 
@@ -169,3 +172,18 @@ def test_unknown_rules_are_warned_about(files: Files, caplog: pytest.LogCaptureF
 )
 def test_what_is_unknown(written: dict[str, str], unknown: list[str]) -> None:
     assert unknown_rules(written, ["a:x", "admin_api"]) == unknown
+
+
+def test_plugins_are_loaded_by_the_rules_that_need_them(files: Files) -> None:
+    """What a rule of a plugin's kind is judged by is there, though nothing loaded it before."""
+    files.main.write_text('"things:update": "http://127.0.0.1:1/nobody"\n')
+    policy = files.policy()
+    # Nobody answers there, so nobody is let in: by the check, for an unknown kind would not try to connect.
+    with pytest.raises(requests.exceptions.ConnectionError):
+        policy.allows("things:update", OWN, ADMIN)
+
+
+def test_rules_alone_load_no_http_client() -> None:
+    program = "import sys; from nova_lite.web import policy; print('requests' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"
