@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 #: More entries than this at once, or a wider hole, and reading everything again is cheaper.
 _MAX_STEP = 5_000
-#: How far back a fresh snapshot looks for numbers still to be committed.
+#: Numbers in one hole that may still be committed: one for each writer at work.
 _WINDOW = 1_000
 #: Seconds after which a gap is settled rather than asked for again.
 _GAP_PATIENCE_S = 30.0
@@ -136,16 +136,18 @@ class Reader:
     def _load(self, connection: sa.Connection) -> None:
         """Read everything."""
         self.counts.reloads += 1
-        numbers = changes.recent(connection, _WINDOW)
+        oldest, youngest, count = changes.bounds(connection)
+        missing = changes.holes(connection) if youngest - oldest + 1 > count else []
         world = World()
         world.classes = names.load(connection, ResourceClassRow)
         world.traits = names.load(connection, TraitRow)
         world.snapshot = Snapshot(loading.load(connection))
         self._world = world
-        self._last = numbers[-1] if numbers else 0
-        self._gaps = {}
-        if numbers:
-            self._remember_gaps(numbers[0], numbers)
+        self._last = youngest
+        # What may still be open: what the log lacks, and what was missing before the log was pruned.
+        self._gaps = {seq: since for seq, since in self._gaps.items() if seq < oldest}
+        for first, last in missing:
+            self._remember_gaps(first, last + 1, ())
 
     def _apply(self, connection: sa.Connection, entries: list[tuple[int, int, int]]) -> None:
         self.counts.refreshes += 1
@@ -172,14 +174,20 @@ class Reader:
             self._gaps.pop(seq, None)
         later = [seq for seq in numbers if seq > self._last]
         if later:
-            self._remember_gaps(self._last + 1, later)
+            self._remember_gaps(self._last + 1, later[-1], later)
             self._last = later[-1]
 
-    def _remember_gaps(self, first: int, numbers: list[int]) -> None:
+    def _remember_gaps(self, first: int, end: int, seen: Collection[int]) -> None:
+        """Remember the numbers from ``first`` until ``end`` that are not ``seen``.
+
+        More than a window of them is a jump of the counter: no such crowd of writers is at work at once.
+        """
+        if end - first - len(seen) > _WINDOW:
+            return
         now = time.monotonic()
-        seen = set(numbers)
-        for seq in range(first, numbers[-1]):
-            if seq not in seen:
+        there = set(seen)
+        for seq in range(first, end):
+            if seq not in there:
                 self._gaps[seq] = now
 
     def _settle_old_gaps(self) -> None:

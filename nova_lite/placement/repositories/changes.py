@@ -51,6 +51,10 @@ _SINCE_AND_GAPS = (
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 
+_BOUNDS = sa.select(sa.func.min(CHANGES.c.seq), sa.func.max(CHANGES.c.seq), sa.func.count())
+_STEPS = sa.select(CHANGES.c.seq, sa.func.lag(CHANGES.c.seq).over(order_by=CHANGES.c.seq).label("before")).subquery()
+_HOLES = sa.select(_STEPS.c.before + 1, _STEPS.c.seq - 1).where(_STEPS.c.seq - _STEPS.c.before > 1)
+
 
 def note(handle: Handle, provider_ids: Iterable[int], kind: Kind) -> None:
     """Note that providers changed. The last statement of a writer: its numbers are then open for the shortest time."""
@@ -92,6 +96,17 @@ def since(handle: Handle, last: int, gaps: Collection[int], limit: int) -> list[
 def recent(handle: Handle, window: int) -> list[int]:
     """Return the numbers of the youngest entries, at most ``window`` of them, oldest first."""
     return sorted(handle.scalars(sa.select(CHANGES.c.seq).order_by(CHANGES.c.seq.desc()).limit(window)))
+
+
+def bounds(handle: Handle) -> tuple[int, int, int]:
+    """Return the oldest and the youngest number of the log, and how many there are; zeros for an empty log."""
+    oldest, youngest, count = handle.execute(_BOUNDS).one()
+    return oldest or 0, youngest or 0, count
+
+
+def holes(handle: Handle) -> list[tuple[int, int]]:
+    """Return (first, last) number of every stretch of numbers that the log lacks between those it has."""
+    return [(first, last) for first, last in handle.execute(_HOLES)]
 
 
 def settle(handle: Handle, seq: int) -> None:
