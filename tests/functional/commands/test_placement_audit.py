@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import uuid as uuids
 from collections.abc import Iterator
 
@@ -13,9 +14,10 @@ import sqlalchemy as sa
 
 from nova_lite.cells import orphans
 from nova_lite.clients.placement import Holding, PlacementClient
-from nova_lite.db.api_tables import CellMappingRow, InstanceMappingRow
-from nova_lite.db.cell_tables import InstanceRow
+from nova_lite.db.api_tables import ApiWorkflowRow, CellMappingRow, InstanceMappingRow
+from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.model.workflow import Status
 from nova_lite.placement.tables import ConsumerRow, InventoryRow, ProviderRow
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser
@@ -103,6 +105,34 @@ def test_a_claim_for_a_server_in_no_cell_yet_is_not_touched(site: PlacementSite)
     site.write("api", sa.delete(InstanceMappingRow).where(InstanceMappingRow.instance_uuid == server))
     [found] = site.found("audit", "--delete", code=4)
     assert found["Consumer UUID"] == server
+
+
+@pytest.mark.parametrize("where", ["api", "cell"])
+def test_what_unfinished_work_is_about_is_not_touched(site: PlacementSite, where: str) -> None:
+    """A delete marks the server's row in one database and frees its claim from another."""
+    server = site.boot()
+    home = next(name for name in site.cloud.settings.cell_names if lives_in(site, server, name))
+    table = ApiWorkflowRow if where == "api" else CellWorkflowRow
+    database = where if where == "api" else home
+    leased = {"lease_owner": "a test", "lease_until": time.time() + 3600, "deadline": time.time() + 3600}
+    values = {"uuid": str(uuids.uuid4()), "kind": "delete", "subject": server, "status": Status.PENDING, **leased}
+    values |= {"project_id": "p", "user_id": "u", "request_id": "r", "inputs": {}, "facts": {}}
+    values |= {"step": 0, "attempt": 0}
+    site.write(home, sa.update(InstanceRow).where(InstanceRow.uuid == server).values(deleted=True))
+    site.write(database, sa.insert(table).values(**values))
+    assert site.found("audit", "--delete", code=0) == []
+    site.write(database, sa.delete(table).where(table.uuid == values["uuid"]))
+    assert [row["Consumer UUID"] for row in site.found("audit", code=3)] == [server]
+    site.write(home, sa.update(InstanceRow).where(InstanceRow.uuid == server).values(deleted=False))
+    site.delete(server)
+
+
+def lives_in(site: PlacementSite, server: str, name: str) -> bool:
+    database = clouds.database(site.cloud, name)
+    with database.reader() as session:
+        found = session.scalar(sa.select(InstanceRow.id).where(InstanceRow.uuid == server))
+    database.close()
+    return found is not None
 
 
 def test_a_server_without_a_mapping_is_looked_for_in_every_cell(site: PlacementSite) -> None:
