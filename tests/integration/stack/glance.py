@@ -9,7 +9,7 @@ import openstack
 from tests.integration.stack.keystone import ADMIN, GLANCE, Keystone, uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, wait_until
-from tests.integration.stack.site import ADDRESS, Site, environment, listens, run
+from tests.integration.stack.site import Site, environment, listens, run
 from tests.integration.stack.venv import neighbours_venv
 
 
@@ -21,7 +21,7 @@ class Glance:
         self._mariadb = mariadb
         self._keystone = keystone
         self.port = site.port("glance")
-        self.url = f"http://{ADDRESS}:{self.port}"
+        self.url = f"http://{site.address}:{self.port}"
 
     def prepare(self) -> None:
         """Make the database's schema, once. Needs MariaDB alone, so it may run while Keystone starts."""
@@ -42,7 +42,8 @@ class Glance:
         self.prepare()
         folder = self._write_configuration(venv)
         variables = environment(OS_GLANCE_CONFIG_DIR=str(folder))
-        self._site.processes.start(Program("glance", uwsgi(venv, self.port, "glance.wsgi.api", 1, 4), env=variables))
+        argv = uwsgi(venv, self.port, "glance.wsgi.api", 1, 4, address=self._site.address)
+        self._site.processes.start(Program("glance", argv, env=variables))
         hint = f"Log: {self._site.processes.log('glance')}"
         wait_until(self._answers, "Glance answering", timeout_s=60, hint=hint)
         listed = self._site.path("data", "glance", "listed")
@@ -71,7 +72,7 @@ class Glance:
 
     def _answers(self) -> bool:
         self._site.processes.require("glance")
-        return listens(self.port)
+        return listens(self.port, self._site.address)
 
     def _write_configuration(self, venv: Path) -> Path:
         data = self._site.folder("data", "glance")
@@ -82,7 +83,7 @@ class Glance:
         # The brackets around the import method are part of the value: without them every POST of an image fails.
         text = f"""\
 [DEFAULT]
-bind_host = {ADDRESS}
+bind_host = {self._site.address}
 bind_port = {self.port}
 enabled_backends = files:file
 worker_self_reference_url = {self.url}

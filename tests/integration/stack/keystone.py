@@ -43,7 +43,7 @@ class Keystone:
         self._site = site
         self._mariadb = mariadb
         self.port = site.port("keystone")
-        self.url = f"http://{ADDRESS}:{self.port}/v3"
+        self.url = f"http://{site.address}:{self.port}/v3"
 
     def start(self) -> None:
         """Start Keystone, its database and users made on the first time; return once it issues tokens."""
@@ -54,7 +54,7 @@ class Keystone:
         if not seeded.exists():
             self._bootstrap(manage)
         variables = environment(OS_KEYSTONE_CONFIG_FILES=str(configuration))
-        argv = uwsgi(venv, self.port, "keystone.wsgi.api", 2, 4)
+        argv = uwsgi(venv, self.port, "keystone.wsgi.api", 2, 4, address=self._site.address)
         self._site.processes.start(Program("keystone", argv, env=variables))
         hint = f"Log: {self._site.processes.log('keystone')}"
         wait_until(self._answers, "Keystone answering", timeout_s=60, hint=hint)
@@ -204,10 +204,12 @@ driver = noop
                 raise StackError(f"Keystone answered {exc.code} to {method} {path}: {exc.read()[:500]!r}") from exc
 
 
-def uwsgi(venv: Path, port: int, module: str, processes: int, threads: int, *extra: str) -> tuple[str, ...]:
+def uwsgi(
+    venv: Path, port: int, module: str, processes: int, threads: int, *extra: str, address: str = ADDRESS
+) -> tuple[str, ...]:
     """Return the command that serves a neighbour's WSGI application on ``port``."""
     options = (
-        f"--http-socket={ADDRESS}:{port}",
+        f"--http-socket={address}:{port}",
         f"--module={module}:application",
         f"--virtualenv={venv}",
         "--master",

@@ -65,7 +65,7 @@ class Libvirt:
 
     def _done(self, action: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [str(_TOOLS / "libvirtd"), action, "--state-dir", str(self._state)],
+            [*self._site.within, str(_TOOLS / "libvirtd"), action, "--state-dir", str(self._state)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=120,

@@ -34,7 +34,7 @@ class MariaDB:
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of one database."""
-        return f"{self.driver}://{_USER}:{PASSWORD}@{ADDRESS}:{self.port}/{database}?charset=utf8mb4"
+        return f"{self.driver}://{_USER}:{PASSWORD}@{self._site.address}:{self.port}/{database}?charset=utf8mb4"
 
     def start(self) -> None:
         """Start the server, its system tables made on the first time; return once it answers."""
@@ -51,15 +51,16 @@ class MariaDB:
             f"--datadir={self._data}",
             f"--socket={self._socket}",
             f"--port={self.port}",
-            f"--bind-address={ADDRESS}",
+            f"--bind-address={self._site.address}",
             f"--pid-file={self._site.path('run', 'my.pid')}",
             *_OPTIONS,
         ]
         self._site.processes.start(Program("mariadb", tuple(argv)))
         wait_until(self._answers, "MariaDB answering", timeout_s=60, hint=f"Log: {self._site.processes.log('mariadb')}")
+        clients = ADDRESS if self._site.address == ADDRESS else "%"
         self._sql(
-            f"CREATE USER IF NOT EXISTS {_USER}@'{ADDRESS}' IDENTIFIED BY '{PASSWORD}'; "
-            f"GRANT ALL ON *.* TO {_USER}@'{ADDRESS}'"
+            f"CREATE USER IF NOT EXISTS {_USER}@'{clients}' IDENTIFIED BY '{PASSWORD}'; "
+            f"GRANT ALL ON *.* TO {_USER}@'{clients}'"
         )
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -87,9 +87,13 @@ class _Record:
 
 
 class Processes:
-    """The processes below one directory: ``run/NAME.json`` says who, ``log/NAME.log`` what they said."""
+    """The processes below one directory: ``run/NAME.json`` says who, ``log/NAME.log`` what they said.
 
-    def __init__(self, directory: Path) -> None:
+    ``within`` is put before every command; it must become that command, as ``ip netns exec`` does.
+    """
+
+    def __init__(self, directory: Path, within: Sequence[str] = ()) -> None:
+        self._within = tuple(within)
         self._run = directory / "run"
         self._log = directory / "log"
         self._run.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ class Processes:
         path = self.log(program.name)
         with path.open("ab") as log:
             child = subprocess.Popen(
-                program.argv,
+                (*self._within, *program.argv),
                 env=dict(program.env) or None,
                 cwd=program.cwd,
                 stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 
 from tests.integration.stack.processes import Program, wait_until
 from tests.integration.stack.site import ADDRESS, PASSWORD, Site, run, tool, wait_listening
@@ -18,15 +19,16 @@ VHOSTS = ("api", "cell1", "cell2")
 class RabbitMQ:
     """A broker on private ports. ``stop`` keeps its state, so that ``start`` after it is a restart."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, vhosts: Sequence[str] = VHOSTS) -> None:
         self._site = site
+        self._vhosts = tuple(vhosts)
         self._home = site.folder("data", "rabbitmq")
         self.port = site.port("amqp")
         self._epmd_port = site.port("epmd")
 
     def url(self, vhost: str) -> str:
         """Return the transport URL of one virtual host."""
-        return f"rabbit://{_USER}:{PASSWORD}@{ADDRESS}:{self.port}/{vhost}"
+        return f"rabbit://{_USER}:{PASSWORD}@{self._site.address}:{self.port}/{vhost}"
 
     def start(self) -> None:
         """Start epmd and the broker; return once it takes connections."""
@@ -35,7 +37,7 @@ class RabbitMQ:
         epmd = tool("epmd", package="erlang-base")
         self._write_configuration()
         # An epmd that the broker started itself would outlive it.
-        argv = (epmd, "-port", str(self._epmd_port), "-address", ADDRESS)
+        argv = (epmd, "-port", str(self._epmd_port), "-address", self._site.address)
         self._site.processes.start(Program("epmd", argv, env={"PATH": os.environ["PATH"]}))
         wait_listening(self._site, "epmd", self._epmd_port)
         self._site.processes.start(Program("rabbitmq", (server,), env=self._environment(), cwd=str(self._home)))
@@ -98,11 +100,12 @@ class RabbitMQ:
             "hashing_algorithm": "rabbit_password_hashing_sha256",
             "tags": "administrator",
         }
-        granted = [{"user": _USER, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"} for vhost in VHOSTS]
-        definitions = {"users": [user], "vhosts": [{"name": name} for name in VHOSTS], "permissions": granted}
+        all_rights = {"user": _USER, "configure": ".*", "write": ".*", "read": ".*"}
+        granted = [{**all_rights, "vhost": vhost} for vhost in self._vhosts]
+        definitions = {"users": [user], "vhosts": [{"name": name} for name in self._vhosts], "permissions": granted}
         path = self._site.write(json.dumps(definitions), "etc", "rabbitmq", "definitions.json")
         lines = [
-            f"listeners.tcp.default = {ADDRESS}:{self.port}",
+            f"listeners.tcp.default = {self._site.address}:{self.port}",
             f"load_definitions = {path}",
             "vm_memory_high_watermark.absolute = 1GB",
             "disk_free_limit.absolute = 50MB",

@@ -26,7 +26,7 @@ DATABASES = {
 STOP_S = 30.0
 
 #: What every process has: recovery within seconds, so that tests of faults need not wait long.
-_COMMON = """\
+COMMON = """\
 report_interval = 2
 service_down_time = 20
 shutdown_timeout = 15
@@ -124,7 +124,7 @@ class Services:
             f"state_path = {state}",
             *([f"transport_url = {self._rabbitmq.url(bus)}"] if bus else []),
         ]
-        self.configuration(name).write_text("\n".join(lines) + "\n" + extra + _COMMON + groups)
+        self.configuration(name).write_text("\n".join(lines) + "\n" + extra + COMMON + groups)
 
     def _section(self, group: str, **options: str) -> str:
         return f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())

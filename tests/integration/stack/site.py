@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.integration.stack.processes import Missing, Processes, StackError, wait_until
 
-#: Every server of a deployment listens here and nowhere else.
+#: Where the servers of a deployment listen, and nowhere else, unless its site is in a network namespace.
 ADDRESS = "127.0.0.1"
 #: One password for everything: nothing of a deployment is reachable from outside the machine.
 PASSWORD = "secret"
@@ -24,12 +24,24 @@ class Site:
     """Directory, ports and processes of one deployment.
 
     Layout: ``run/`` process records, ``log/`` what they print, ``etc/`` configuration, ``data/`` all else.
+    In a network namespace of its own: ``within`` is the command that runs another one there, ``address`` is where its
+    servers listen, and ``ports`` says which ports are theirs; the others are chosen.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        address: str = ADDRESS,
+        within: Sequence[str] = (),
+        ports: Mapping[str, int] | None = None,
+    ) -> None:
         self.directory = directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.processes = Processes(self.directory)
+        self.address = address
+        self.within = tuple(within)
+        self.processes = Processes(self.directory, self.within)
+        self._ports = dict(ports or {})
         self._lock = threading.Lock()
 
     def path(self, *parts: str) -> Path:
@@ -52,6 +64,8 @@ class Site:
 
     def port(self, name: str) -> int:
         """Return the port of server ``name``: free when first asked for, the same ever after."""
+        if name in self._ports:
+            return self._ports[name]
         record = self.path("ports.json")
         with self._lock:
             ports: dict[str, int] = json.loads(record.read_text()) if record.exists() else {}
@@ -124,11 +138,11 @@ def run(
         raise StackError(f"{' '.join(argv)} failed ({done.returncode}). Log: {log}\n{last}")
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = ADDRESS) -> bool:
     """Return whether something answers on ``port``."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((ADDRESS, port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def wait_listening(site: Site, name: str, port: int, *, timeout_s: float = 30.0) -> None:
@@ -136,6 +150,6 @@ def wait_listening(site: Site, name: str, port: int, *, timeout_s: float = 30.0)
 
     def ready() -> bool:
         site.processes.require(name)
-        return listens(port)
+        return listens(port, site.address)
 
     wait_until(ready, f"{name} listening on {port}", timeout_s=timeout_s, hint=f"Log: {site.processes.log(name)}")
