@@ -1,6 +1,7 @@
 """Resource providers: create, look, rename, move, look, delete, look."""
 
 import uuid
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -30,13 +31,105 @@ def test_story(placement: Client) -> None:
     assert placement.delete(f"/resource_providers/{chosen}").status_code == 404
 
 
-def test_body_is_answered_from_1_20(placement: Client) -> None:
+def test_1_14_a_parent_may_be_told_once(placement: Client) -> None:
+    root = placement.provider("root")
+    told = {"name": "child", "parent_provider_uuid": root}
+    too_early = placement.at("1.13").post("/resource_providers", told)
+    assert too_early.status_code == 400
+    assert "parent_provider_uuid" in too_early.json["errors"][0]["detail"]
+    late = placement.provider("late")
+    url = f"/resource_providers/{late}"
+    adopted = placement.at("1.14").put(url, {"name": "late", "parent_provider_uuid": root})
+    assert adopted.status_code == 200
+    assert adopted.json["root_provider_uuid"] == adopted.json["parent_provider_uuid"] == root
+    for other in (placement.provider("other"), None):
+        moved = placement.at("1.36").put(url, {"name": "late", "parent_provider_uuid": other})
+        assert moved.status_code == 400
+    assert placement.at("1.14").put(url, {"name": "renamed"}).json["parent_provider_uuid"] == root
+
+
+def test_1_15_tells_when_it_changed_and_not_to_keep_it(placement: Client) -> None:
+    host = placement.provider("host")
+    for url in ("/resource_providers", f"/resource_providers/{host}"):
+        assert not {"last-modified", "cache-control"} & set(placement.at("1.14").get(url).headers)
+        young = placement.at("1.15").get(url)
+        assert young.headers["cache-control"] == "no-cache"
+        assert parsedate_to_datetime(young.headers["last-modified"]).tzinfo is not None
+
+
+def test_1_20_answers_what_was_created(placement: Client) -> None:
     old = placement.at("1.19").post("/resource_providers", {"name": "old"})
     assert old.status_code == 201
     assert old.content == b""
+    new = placement.at("1.20").post("/resource_providers", {"name": "new"})
+    assert new.status_code == 200
+    assert new.json == placement.at("1.20").get(f"/resource_providers/{new.json['uuid']}").json
+    for created in (old, new):
+        assert "/resource_providers/" in created.headers["location"]
 
 
-def test_fields_and_links_come_with_their_versions(placement: Client) -> None:
+def test_1_37_moves_whole_subtrees(placement: Client) -> None:
+    """To another parent, to none, to a place further up; never below itself."""
+    root, other = placement.provider("root"), placement.provider("other")
+    child = placement.provider("child", parent=root)
+    grandchild = placement.provider("grandchild", parent=child)
+    url = f"/resource_providers/{child}"
+
+    def move(parent: str | None, version: str = "1.37") -> int:
+        body = {"name": "child", "parent_provider_uuid": parent}
+        return placement.at(version).put(url, body).status_code
+
+    def root_of(provider: str) -> str:
+        return str(placement.get(f"/resource_providers/{provider}").json["root_provider_uuid"])
+
+    assert move(other, "1.36") == 400
+    assert move(other) == 200
+    assert root_of(grandchild) == other
+    assert move(None, "1.36") == 400
+    assert move(None) == 200
+    assert root_of(grandchild) == child
+    for loop in (child, grandchild, str(uuid.uuid4())):
+        assert move(loop) == 400
+    assert root_of(child) == child
+    assert move(root) == 200
+    assert root_of(grandchild) == root
+
+
+def test_a_move_raises_no_generation(placement: Client) -> None:
+    root, child = placement.provider("root", {"VCPU": 1}), placement.provider("child")
+    put = placement.put(f"/resource_providers/{child}", {"name": "child", "parent_provider_uuid": root})
+    assert put.json["generation"] == 0
+    assert placement.generation(root) == 1
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        pytest.param("6f1d9f3e1cbc4c24a8f4fe2f0d2dcb6e", id="without dashes"),
+        pytest.param("6F1D9F3E-1CBC-4C24-A8F4-FE2F0D2DCB6E", id="capitals"),
+        pytest.param("{6f1d9f3e-1cbc-4c24-a8f4-fe2f0d2dcb6e}", id="braces"),
+        pytest.param("urn:uuid:6f1d9f3e-1cbc-4c24-a8f4-fe2f0d2dcb6e", id="URN"),
+    ],
+)
+def test_a_uuid_may_be_spelt_in_many_ways_and_is_kept_in_one(placement: Client, spelt: str) -> None:
+    kept = "6f1d9f3e-1cbc-4c24-a8f4-fe2f0d2dcb6e"
+    assert placement.post("/resource_providers", {"name": "host", "uuid": spelt}).json["uuid"] == kept
+    assert placement.get(f"/resource_providers/{kept}").status_code == 200
+    again = placement.post("/resource_providers", {"name": "other", "uuid": kept})
+    assert again.json["errors"][0]["code"] == "placement.duplicate_name"
+
+
+def test_what_is_in_use_stays(placement: Client) -> None:
+    host, consumer = placement.provider("host", {"VCPU": 4}), str(uuid.uuid4())
+    assert placement.claim(consumer, {host: {"VCPU": 1}}).status_code == 204
+    refused = placement.delete(f"/resource_providers/{host}")
+    assert refused.status_code == 409
+    assert refused.json["errors"][0]["code"] == "placement.resource_provider.inuse"
+    assert placement.delete(f"/allocations/{consumer}").status_code == 204
+    assert placement.delete(f"/resource_providers/{host}").status_code == 204
+
+
+def test_1_1_1_6_1_11_1_14_fields_and_links_come_with_their_versions(placement: Client) -> None:
     host = placement.provider("host")
     url = f"/resource_providers/{host}"
     assert set(placement.at("1.0").get(url).json) == {"uuid", "name", "generation", "links"}
@@ -76,33 +169,6 @@ def test_tree(placement: Client) -> None:
     assert placement.get(f"/resource_providers/{grandchild}").json["root_provider_uuid"] == child
     for provider in (grandchild, child, root, other):
         assert placement.delete(f"/resource_providers/{provider}").status_code == 204
-
-
-def test_list_filters(placement: Client) -> None:
-    aggregate, another = str(uuid.uuid4()), str(uuid.uuid4())
-    small = placement.provider("small", {"VCPU": 2})
-    big = placement.provider("big", {"VCPU": {"total": 16, "min_unit": 4}})
-    placement.set_aggregates(big, aggregate)
-    placement.set_traits(big, "CUSTOM_GOLD", "HW_CPU_X86_AVX")
-
-    def names(query: str) -> list[str]:
-        answer = placement.get(f"/resource_providers?{query}")
-        assert answer.status_code == 200, answer.text
-        return [entry["name"] for entry in answer.json["resource_providers"]]
-
-    assert names("name=small") == ["small"]
-    assert names(f"uuid={big}") == ["big"]
-    assert names("resources=VCPU:1") == ["small"]
-    assert names("resources=VCPU:8") == ["big"]
-    assert names(f"member_of={aggregate}") == ["big"]
-    assert names(f"member_of=in:{aggregate},{another}") == ["big"]
-    assert names(f"member_of=!{aggregate}") == ["small"]
-    assert names(f"member_of={aggregate}&member_of={another}") == []
-    assert names("required=CUSTOM_GOLD,HW_CPU_X86_AVX") == ["big"]
-    assert names("required=!CUSTOM_GOLD") == ["small"]
-    assert names("required=in:CUSTOM_GOLD,HW_CPU_X86_SSE&required=!HW_CPU_X86_SSE") == ["big"]
-    assert names(f"in_tree={uuid.uuid4()}") == []
-    assert small != big
 
 
 @pytest.mark.parametrize(
