@@ -60,10 +60,12 @@ class Client:
         #: Answers that mean that the service failed: 5xx, or none at all.
         self.failures: list[Answer] = []
 
-    def call(self, method: str, path: str, body: object = None, *, at: int | None = None) -> Answer:
+    def call(
+        self, method: str, path: str, body: object = None, *, at: int | None = None, version: str | None = None
+    ) -> Answer:
         """Send one request to server number ``at``, by default to each in turn, and return what came back."""
         port = self.ports[next(self._turn) % len(self.ports) if at is None else at]
-        headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": f"placement {self._version}"}
+        headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": f"placement {version or self._version}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body)
@@ -95,9 +97,11 @@ class Client:
         assert found.status == 200, found
         return found.body
 
-    def must(self, method: str, path: str, body: object = None, *, at: int | None = None) -> Answer:
+    def must(
+        self, method: str, path: str, body: object = None, *, at: int | None = None, version: str | None = None
+    ) -> Answer:
         """Return the answer to a write that must succeed."""
-        found = self.call(method, path, body, at=at)
+        found = self.call(method, path, body, at=at, version=version)
         assert 200 <= found.status < 300, found
         return found
 

@@ -5,6 +5,7 @@ A kind makes what it needs, then writes round by round at the worker it is told,
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from tests.integration.races.client import Client
 from tests.integration.races.cloud import OWNER, holding, inventory_body, new_uuid, provider
@@ -307,6 +308,62 @@ def reshapes(client: Client) -> Iterator[Write]:
         yield from (reshape(child, root), reshape(root, child))
 
 
+def old_clients(client: Client) -> Iterator[Write]:
+    """What clients write that are too old to know generations, and what only they can."""
+    seen = _Seen(client)
+    uuid = provider(client)
+    while True:
+        name = "CUSTOM_" + new_uuid().replace("-", "").upper()
+        aggregate, consumer = new_uuid(), new_uuid()
+
+        def join(writer: int, aggregate: str = aggregate) -> Check:
+            client.must("PUT", f"/resource_providers/{uuid}/aggregates", [aggregate], at=writer, version="1.10")
+
+            def check(at: int) -> None:
+                assert client.get(f"/resource_providers/{uuid}/aggregates", at=at)["aggregates"] == [aggregate]
+                assert seen.uuids(f"member_of={aggregate}", at) == {uuid}
+
+            return check
+
+        def stock(writer: int, name: str = name) -> Check:
+            client.must("POST", "/resource_classes", {"name": name}, at=writer)
+            known = client.get(f"/resource_providers/{uuid}", at=writer)["generation"]
+            body = inventory_body({name: 8}, known)
+            client.must("PUT", f"/resource_providers/{uuid}/inventories", body, at=writer)
+            return partial(_has_class, client, uuid, name)
+
+        def rename(writer: int, name: str = name) -> Check:
+            client.must("PUT", f"/resource_classes/{name}", {"name": f"{name}_N"}, at=writer, version="1.6")
+            return partial(_has_class, client, uuid, f"{name}_N")
+
+        def hold(writer: int, name: str = name, consumer: str = consumer) -> Check:
+            held = {"resource_provider": {"uuid": uuid}, "resources": {f"{name}_N": 2}}
+            client.must("PUT", f"/allocations/{consumer}", {"allocations": [held]}, at=writer, version="1.7")
+
+            def check(at: int) -> None:
+                assert client.get(f"/resource_providers/{uuid}/usages", at=at)["usages"] == {f"{name}_N": 2}
+                shown = client.get(f"/resource_providers/{uuid}/allocations", at=at)["allocations"]
+                assert set(shown) == {consumer}
+
+            return check
+
+        def let_go(writer: int, consumer: str = consumer) -> Check:
+            client.must("DELETE", f"/allocations/{consumer}", at=writer, version="1.0")
+            client.must("DELETE", f"/resource_providers/{uuid}/inventories", at=writer, version="1.5")
+
+            def check(at: int) -> None:
+                assert client.get(f"/resource_providers/{uuid}/usages", at=at)["usages"] == {}
+
+            return check
+
+        yield from (join, stock, rename, hold, let_go)
+
+
+def _has_class(client: Client, uuid: str, name: str, at: int) -> None:
+    assert set(client.get(f"/resource_providers/{uuid}/inventories", at=at)["inventories"]) == {name}
+    assert client.get(f"/resource_classes/{name}", at=at)["name"] == name
+
+
 KINDS: dict[str, Kind] = {
     kind.__name__: kind
     for kind in (
@@ -318,5 +375,6 @@ KINDS: dict[str, Kind] = {
         allocations,
         moves,
         reshapes,
+        old_clients,
     )
 }
