@@ -39,7 +39,7 @@ _MYSQL_RETRY = {1205, 1213, 1020}
 #: PostgreSQL SQLSTATEs: serialization failure, deadlock detected, lock wait timeout.
 _POSTGRESQL_RETRY = {"40001", "40P01", "55P03"}
 #: Attempts at one transaction before the conflict is reported.
-_MAX_ATTEMPTS = 12
+_MAX_ATTEMPTS = 25
 #: No attempt begins later than this after the first.
 _PATIENCE_S = 30.0
 #: How long a statement waits for a row that another transaction has locked.

@@ -241,7 +241,7 @@ def test_retries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, run = _victim(1000, _Driver(1213, "Deadlock found"))
     with pytest.raises(errors.Unavailable):
         run()  # type: ignore[operator]
-    assert len(calls) == 12
+    assert len(calls) == storage._MAX_ATTEMPTS
 
 
 def test_an_outage_is_not_tried_again_here() -> None:

@@ -4,7 +4,7 @@ Whoever changes what a provider has, or how much of it is used, locks its row fi
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ _RENAME = sa.update(PROVIDERS).where(_P.id == _ID).values(name=sa.bindparam("new
 _LINKS = sa.select(_P.id, _P.uuid, _P.parent_id, _P.root_id)
 _LINKS_OF = _LINKS.where(_P.uuid.in_(_UUIDS))
 _LINKS_IN_TREES = _LINKS.where(_P.root_id.in_(_ROOTS))
-_LOCK_ROOTS = sa.select(_P.id).where(_P.id.in_(_ROOTS)).order_by(_P.id).with_for_update()
+_LOCK_ROWS = sa.select(_P.id).where(_P.id.in_(_IDS)).order_by(_P.id).with_for_update()
 _SET_PARENT = sa.update(PROVIDERS).where(_P.id == _ID).values(parent_id=sa.bindparam("new_parent"))
 _SET_ROOT = sa.update(PROVIDERS).where(_P.id.in_(_IDS)).values(root_id=sa.bindparam("new_root"))
 _CHILD = sa.select(_P.id).where(_P.parent_id == _ID).limit(1)
@@ -133,7 +133,7 @@ def _locked_parent(handle: Handle, uuid: str) -> Provider:
     row = handle.execute(_LINKS_OF, {"uuids": [uuid]}).one_or_none()
     if row is None:
         raise _no_parent(uuid)
-    handle.execute(_LOCK_ROOTS, {"roots": [row.root_id]})
+    handle.execute(_LOCK_ROWS, {"ids": sorted({row.root_id, row.id})})
     try:
         locked = _lock_one(handle, uuid)
     except errors.NotFound as exc:
@@ -178,14 +178,14 @@ def _move(handle: Handle, uuid: str, parent_uuid: str | None, may_move: bool) ->
     if parent_uuid is not None and parent_uuid not in links:
         raise _no_parent(parent_uuid)
     tree = _locked_trees(handle, links.values())
-    link, parent = links[uuid], None if parent_uuid is None else links[parent_uuid]
+    link, parent = tree[links[uuid].id], None if parent_uuid is None else tree[links[parent_uuid].id]
     new_parent_id = None if parent is None else parent.id
     if link.parent_id == new_parent_id:
         return []
     if link.parent_id is not None and not may_move:
         what = "un-parenting" if parent is None else "re-parenting"
         raise errors.Invalid(f"parent_provider_uuid: {what} a provider is not currently allowed.")
-    below = _below(link.id, tree)
+    below = _below(link.id, tree.values())
     if new_parent_id in below:
         raise errors.Invalid(f"parent_provider_uuid: {parent_uuid} is in the subtree of {uuid}: that would be a loop.")
     try:
@@ -197,21 +197,23 @@ def _move(handle: Handle, uuid: str, parent_uuid: str | None, may_move: bool) ->
     return below
 
 
-def _locked_trees(handle: Handle, members: Collection[_Link]) -> list[_Link]:
-    """Return the links of the trees of ``members``, which nobody else changes until the transaction ends.
+def _locked_trees(handle: Handle, members: Collection[_Link]) -> dict[int, _Link]:
+    """Return the links of the trees of ``members`` by id, all locked: nobody joins or leaves them any more.
 
-    A tree is locked by its root's row. Raises TryAgain when it had changed before it was.
+    Raises TryAgain when somebody did before they were.
     """
     roots = {"roots": sorted({member.root_id for member in members})}
-    handle.execute(_LOCK_ROOTS, roots)
+    locked = sorted(row.id for row in handle.execute(_LINKS_IN_TREES, roots))
+    for ids in chunks(locked):
+        handle.execute(_LOCK_ROWS, {"ids": ids})
     # Asked anew: what was waited for may have brought providers here, or taken them away.
     links = {row.id: _Link(*row) for row in handle.execute(_LINKS_IN_TREES, roots)}
-    if any(links.get(member.id) != member for member in members):
+    if not set(links) <= set(locked) or any(member.id not in links for member in members):
         raise TryAgain("Another request moves providers of the same tree.")
-    return list(links.values())
+    return links
 
 
-def _below(top: int, links: Sequence[_Link]) -> list[int]:
+def _below(top: int, links: Iterable[_Link]) -> list[int]:
     """Return the ids of a provider and of all below it."""
     children: dict[int | None, list[int]] = {}
     for link in links:
