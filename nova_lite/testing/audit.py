@@ -17,6 +17,7 @@ from nova_lite.embedded.cloud import Cloud
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.states import VmState
 from nova_lite.model.workflow import OPEN
+from nova_lite.placement import audit as books
 from nova_lite.placement.tables import AllocationRow, ConsumerRow, ProviderRow, ResourceClassRow
 from nova_lite.storage import Database
 
@@ -105,6 +106,9 @@ class Watch:
         with self._databases["placement"].reader() as session:
             for consumer, provider, name, used in session.execute(statement):
                 truths.allocations.setdefault(consumer, {}).setdefault(provider, {})[name] = used
+        for found in books.check(self._databases["placement"]):
+            about = found.provider or found.consumer
+            truths.findings.append(f"Placement's books, {found.kind} of {about}: {found.text}")
 
 
 def _of_server(truths: _Truths, uuid: str) -> Iterator[str]:
