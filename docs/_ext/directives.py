@@ -1,7 +1,7 @@
 """The directives that write what the code knows into the pages, so that a page cannot say something else.
 
-``options``, ``commands``, ``routes``, ``versions``, ``server-actions``, ``states``, ``workflow``, ``workflow-kinds``,
-``modules`` and ``sequence``. They need docutils only; Sphinx loads them as an extension.
+``options``, ``commands``, ``routes``, ``versions``, ``microversions``, ``server-actions``, ``states``, ``workflow``,
+``workflow-kinds``, ``modules`` and ``sequence``. They need docutils only; Sphinx loads them as an extension.
 """
 
 import sys
@@ -74,6 +74,7 @@ MAKERS: dict[str, Callable[..., list[str]]] = {
     "commands": commands.lines,
     "routes": routes.lines,
     "versions": routes.version_lines,
+    "microversions": routes.microversion_lines,
     "server-actions": routes.action_lines,
     "states": _state_lines,
     "workflow": workflows.lines,

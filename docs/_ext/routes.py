@@ -113,6 +113,13 @@ def version_lines(api: str) -> list[str]:
     ]
 
 
+def microversion_lines(api: str) -> list[str]:
+    """Return what each version of an API changed, as a table."""
+    changes = {"placement": placement_versions.MICROVERSIONS}[api]
+    rows = [(markup.code(version), markup.text(what)) for version, what in changes.items()]
+    return markup.table(("version", "what it brought"), rows, widths=(10, 90))
+
+
 def _routes(table: Iterable[tuple[str, Any]], minimum: Version, maximum: Version) -> Iterator[Route]:
     for path, handler in table:
         for name, responder in inspect.getmembers(handler, callable):

@@ -15,6 +15,7 @@ from docs._ext.directives import DIRECTIVES
 from nova_lite import config
 from nova_lite.api.handlers import server_actions
 from nova_lite.model.states import ACTIONS, VmState
+from nova_lite.placement.microversions import MICROVERSIONS
 
 TREE = Path(__file__).resolve().parents[2]
 
@@ -189,6 +190,12 @@ def test_every_url_is_listed(api: str, found: object, some: tuple[str, str, str,
 def test_urls_that_ended_say_when() -> None:
     [statistics] = [route for route in routes.compute_routes() if route.path == "/os-hypervisors/statistics"]
     assert (str(statistics.since), str(statistics.until)) == ("2.1", "2.87")
+
+
+def test_every_version_of_placement_is_listed_with_what_it_brought() -> None:
+    page = shown(".. microversions:: placement")
+    for version, what in MICROVERSIONS.items():
+        assert f"{version}\n\n{what}" in page
 
 
 def test_every_server_action_is_listed() -> None:
