@@ -11,7 +11,7 @@ REPLACE = Schemas(
         closed(
             {
                 "resource_provider_generation": GENERATION,
-                "traits": {"type": "array", "items": TRAIT, "uniqueItems": True},
+                "traits": {"type": "array", "items": TRAIT},
             },
             ("resource_provider_generation", "traits"),
         ),
