@@ -1,11 +1,13 @@
 """One MariaDB server, tuned to keep commits through a crash of its process, not of the machine: tests want speed."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 from tests.integration.stack.processes import Program, wait_until
-from tests.integration.stack.site import ADDRESS, PASSWORD, Site, run, tool
+from tests.integration.stack.site import ADDRESS, PASSWORD, Site, environment, run, tool
 
 _USER = "nova_lite"
 _OPTIONS = (
@@ -36,19 +38,28 @@ class MariaDB:
         """Return the SQLAlchemy URL of one database."""
         return f"{self.driver}://{_USER}:{PASSWORD}@{self._site.address}:{self.port}/{database}?charset=utf8mb4"
 
+    def install(self, like: "MariaDB | None" = None) -> None:
+        """Make the system tables, once; quicker as a copy of those of another server that has not started yet."""
+        if (self._data / "mysql").is_dir():
+            return
+        if like is not None:
+            shutil.copytree(like._data, self._data)
+            return
+        program = tool("mariadb-install-db", package="mariadb-server")
+        options = ["--no-defaults", *_account(), "--skip-test-db", "--auth-root-authentication-method=normal"]
+        log = self._site.path("log", "mariadb-install.log")
+        run([program, *options, f"--datadir={self._data}"], log=log, env=environment(TMPDIR=str(self._temporary())))
+
     def start(self) -> None:
         """Start the server, its system tables made on the first time; return once it answers."""
         server = tool("mariadbd", package="mariadb-server")
-        account = [f"--user={'root' if os.geteuid() == 0 else os.environ.get('USER', '')}"]
-        if not (self._data / "mysql").is_dir():
-            install = tool("mariadb-install-db", package="mariadb-server")
-            options = ["--no-defaults", *account, "--skip-test-db", "--auth-root-authentication-method=normal"]
-            run([install, *options, f"--datadir={self._data}"], log=self._site.path("log", "mariadb-install.log"))
+        self.install()
         argv = [
             server,
             "--no-defaults",
-            *account,
+            *_account(),
             f"--datadir={self._data}",
+            f"--tmpdir={self._temporary()}",
             f"--socket={self._socket}",
             f"--port={self.port}",
             f"--bind-address={self._site.address}",
@@ -75,6 +86,10 @@ class MariaDB:
         """Drop databases with all that is in them."""
         self._sql("; ".join(f"DROP DATABASE IF EXISTS `{name}`" for name in databases))
 
+    def _temporary(self) -> Path:
+        """Return its own directory for temporary files: a server that starts removes those of others."""
+        return self._site.folder("data", "mariadb-tmp")
+
     def _answers(self) -> bool:
         self._site.processes.require("mariadb")
         return self._client("SELECT 1").returncode == 0
@@ -91,3 +106,7 @@ class MariaDB:
             timeout=60,
             check=False,
         )
+
+
+def _account() -> list[str]:
+    return [f"--user={'root' if os.geteuid() == 0 else os.environ.get('USER', '')}"]

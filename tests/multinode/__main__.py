@@ -1,0 +1,115 @@
+"""``tools/multinode``: a cloud of three cells on network namespaces of this machine, its client suite, and its end."""
+
+# ruff: noqa: T201 - a command speaks to people.
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.stack.libvirt import guest_image
+from tests.integration.stack.processes import StackError
+from tests.integration.stack.site import Site
+from tests.integration.stack.venv import neighbours_venv
+from tests.multinode.cloud import Cloud
+from tests.multinode.layout import CLIENT
+from tests.multinode.network import check_rights
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_BEGAN = float(os.environ.get("PROGRESS_BEGAN", time.time()))
+#: Set in the second half of a command, which runs on the client machine.
+_ON_CLIENT = "NOVA_LITE_MULTINODE_IMAGE"
+
+
+def say(text: str) -> None:
+    """Print a line of progress."""
+    print(f"[{time.time() - _BEGAN:4.0f} s] {text}", flush=True)
+
+
+def main() -> int:
+    """Run one command; 0: done, 1: failed, 2: wrong command line, 130: interrupted."""
+    parser = argparse.ArgumentParser(prog="tools/multinode", description=__doc__)
+    parser.add_argument("command", choices=["up", "test", "down"])
+    parser.add_argument("--dir", required=True, type=Path)
+    parser.add_argument("pytest", nargs="*")
+    arguments = parser.parse_args()
+    arguments.dir.mkdir(parents=True, exist_ok=True)
+    cloud = Cloud(arguments.dir, say)
+    try:
+        with _alone(cloud.directory):
+            return {"up": _up, "test": _test, "down": _down}[arguments.command](cloud, arguments)
+    except StackError as exc:
+        say(f"FAILED: {exc}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"interrupted; end what was started with: tools/multinode down --dir {cloud.directory}")
+        return 130
+
+
+def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
+    if _ON_CLIENT not in os.environ:
+        check_rights()
+        # What comes from outside the machine comes before the machines that have no way out.
+        neighbours_venv()
+        image = guest_image(Site(cloud.directory / "image"))
+        say(f"{len(cloud.network.machines)} machines: network namespaces {cloud.network.namespace('*')}")
+        cloud.network.lay()
+        return _go_on_at_client(cloud, arguments, image)
+    cloud.start(Path(os.environ[_ON_CLIENT]))
+    say("up")
+    print(f"  logs are in {cloud.directory}/MACHINE/log; a command on the client machine:")
+    settings = f"OS_CLIENT_CONFIG_FILE={cloud.clouds_file} OS_CLOUD=admin"
+    print(f"  {' '.join(cloud.network.within(CLIENT))} env {settings} {sys.prefix}/bin/openstack server list")
+    return 0
+
+
+def _test(cloud: Cloud, arguments: argparse.Namespace) -> int:
+    if not cloud.network.is_laid():
+        raise StackError("it is not up; begin with: tools/multinode up")
+    suite = [sys.executable, "-m", "pytest", "tests/multinode", "-p", "no:cacheprovider", *arguments.pytest]
+    variables = os.environ | {"NOVA_LITE_MULTINODE": str(cloud.directory)}
+    return subprocess.run(
+        [*cloud.network.within(CLIENT), *suite], cwd=_REPOSITORY, env=variables, check=False
+    ).returncode
+
+
+def _down(cloud: Cloud, _: argparse.Namespace) -> int:
+    say("end everything")
+    left = cloud.stop()
+    say("everything has ended" if not left else f"still there: {', '.join(left)}")
+    return 1 if left else 0
+
+
+def _go_on_at_client(cloud: Cloud, arguments: argparse.Namespace, image: Path) -> int:
+    """Run this command's second half on the client machine, whence everything can be reached."""
+    argv = [*cloud.network.within(CLIENT), sys.executable, "-m", "tests.multinode", arguments.command]
+    variables = os.environ | {_ON_CLIENT: str(image), "PROGRESS_BEGAN": str(_BEGAN)}
+    child = subprocess.Popen([*argv, "--dir", str(cloud.directory)], cwd=_REPOSITORY, env=variables)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.wait()
+        raise
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one command at a time work on a directory; the second half belongs to the first."""
+    if _ON_CLIENT in os.environ:
+        yield
+        return
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise StackError(f"another command works on {directory}") from exc
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
