@@ -50,14 +50,15 @@ class ResourceProviders:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Add a provider."""
         body = req.context.body
-        uuid = self._service.create(body["name"], _spelt(body.get("uuid")), _spelt(body.get("parent_provider_uuid")))
-        resp.location = f"{mounted_at(req)}/resource_providers/{uuid}"
+        parent_uuid = _spelt(body.get("parent_provider_uuid"))
+        provider, root_uuid = self._service.create(body["name"], _spelt(body.get("uuid")), parent_uuid)
+        resp.location = f"{mounted_at(req)}/resource_providers/{provider.uuid}"
         if req.context.version < _BODY_SINCE:
             resp.status = falcon.HTTP_201
             return
-        with self._service.shown(uuid) as (provider, snapshot):
-            dates.stamp(req, resp, provider.updated_at)
-            send_json(resp, views.show(provider, snapshot, req.context.version, mounted_at(req)))
+        dates.stamp(req, resp, provider.updated_at)
+        shown = views.show_placed(provider, parent_uuid, root_uuid, req.context.version, mounted_at(req))
+        send_json(resp, shown)
 
 
 class ResourceProvider:

@@ -38,13 +38,14 @@ _RAISE = (
     .values(generation=_P.generation + 1, updated_at=sa.bindparam("now", type_=sa.Double))
 )
 _FIND = sa.select(_P.id).where(_P.uuid == _UUID)
-_ADD = sa.insert(PROVIDERS).values(updated_at=epoch_now())
+_NOW = sa.select(epoch_now())
+_ADD = sa.insert(PROVIDERS)
 _MAKE_ROOT = sa.update(PROVIDERS).where(_P.id == _ID).values(root_id=_P.id)
 _RENAME = sa.update(PROVIDERS).where(_P.id == _ID).values(name=sa.bindparam("new_name"), updated_at=epoch_now())
 _LINKS = sa.select(_P.id, _P.uuid, _P.parent_id, _P.root_id)
 _LINKS_OF = _LINKS.where(_P.uuid.in_(_UUIDS))
 _LINKS_IN_TREES = _LINKS.where(_P.root_id.in_(_ROOTS))
-_LOCK_ROWS = sa.select(_P.id).where(_P.id.in_(_IDS)).order_by(_P.id).with_for_update()
+_LOCK_ROWS = sa.select(_P.id, _P.uuid).where(_P.id.in_(_IDS)).order_by(_P.id).with_for_update()
 _SET_PARENT = sa.update(PROVIDERS).where(_P.id == _ID).values(parent_id=sa.bindparam("new_parent"))
 _SET_ROOT = sa.update(PROVIDERS).where(_P.id.in_(_IDS)).values(root_id=sa.bindparam("new_root"))
 _CHILD = sa.select(_P.id).where(_P.parent_id == _ID).limit(1)
@@ -114,33 +115,40 @@ def raise_generations(handle: Handle, provider_ids: Collection[int], now: float)
         handle.execute(_RAISE, {"ids": chunk, "now": now})
 
 
-def create(handle: Handle, uuid: str, name: str, parent_uuid: str | None) -> None:
-    """Add a provider; raises Conflict for a taken name or UUID, Invalid for a parent that does not exist."""
+def create(handle: Handle, uuid: str, name: str, parent_uuid: str | None) -> tuple[Provider, str]:
+    """Add a provider and return it, with its root's UUID.
+
+    Raises: Conflict for a taken name or UUID, Invalid for a parent that does not exist.
+    """
     parent_id = root_id = None
+    root_uuid = uuid
     if parent_uuid is not None:
-        parent = _locked_parent(handle, parent_uuid)
+        parent, root_uuid = _locked_parent(handle, parent_uuid)
         parent_id, root_id = parent.id, parent.root_id
+    now = handle.execute(_NOW).scalar_one()
     values = {"uuid": uuid, "name": name, "generation": 0, "parent_id": parent_id, "root_id": root_id}
     with _unique(uuid, name):
-        row_id = handle.execute(_ADD, values).inserted_primary_key[0]  # type: ignore[attr-defined]
+        added = handle.execute(_ADD, values | {"updated_at": now})
+    row_id = added.inserted_primary_key[0]  # type: ignore[attr-defined]
     if root_id is None:
         handle.execute(_MAKE_ROOT, {"for_id": row_id})
     changes.note(handle, [row_id], Kind.PROVIDER)
+    return Provider(row_id, uuid, name, 0, parent_id, row_id if root_id is None else root_id, now), root_uuid
 
 
-def _locked_parent(handle: Handle, uuid: str) -> Provider:
-    """Return a provider that is to get a child, its tree locked against moves."""
+def _locked_parent(handle: Handle, uuid: str) -> tuple[Provider, str]:
+    """Return a provider that is to get a child, its tree locked against moves, and its root's UUID."""
     row = handle.execute(_LINKS_OF, {"uuids": [uuid]}).one_or_none()
     if row is None:
         raise _no_parent(uuid)
-    handle.execute(_LOCK_ROWS, {"ids": sorted({row.root_id, row.id})})
+    locked = {known.id: known.uuid for known in handle.execute(_LOCK_ROWS, {"ids": sorted({row.root_id, row.id})})}
     try:
-        locked = _lock_one(handle, uuid)
+        parent = _lock_one(handle, uuid)
     except errors.NotFound as exc:
         raise _no_parent(uuid) from exc
-    if locked.root_id != row.root_id:
+    if parent.root_id != row.root_id:
         raise TryAgain("The parent is being moved.")
-    return locked
+    return parent, locked[parent.root_id]
 
 
 def _no_parent(uuid: str) -> errors.Invalid:

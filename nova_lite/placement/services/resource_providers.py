@@ -33,15 +33,14 @@ class ResourceProviderService:
         with self._reader.current() as world:
             yield find(world.snapshot, uuid), world.snapshot
 
-    def create(self, name: str, uuid: str | None, parent_uuid: str | None) -> str:
-        """Add a provider and return its UUID."""
+    def create(self, name: str, uuid: str | None, parent_uuid: str | None) -> tuple[Provider, str]:
+        """Add a provider and return it, with its root's UUID."""
         chosen = queries.canonical(uuid) if uuid else str(uuids.uuid4())
         if parent_uuid is not None:
             parent_uuid = queries.canonical(parent_uuid)
             if parent_uuid == chosen:
                 raise errors.Invalid("parent_provider_uuid: a provider cannot be its own parent.")
-        self._writer.run(providers.create, chosen, name, parent_uuid)
-        return chosen
+        return self._writer.run(providers.create, chosen, name, parent_uuid)
 
     def update(self, uuid: str, name: str, parent_uuid: str | None, *, parent_told: bool, may_move: bool) -> None:
         """Rename a provider and, when told, give it another parent."""

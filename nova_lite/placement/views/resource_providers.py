@@ -18,6 +18,14 @@ _LINKS = {
 
 def show(provider: Provider, snapshot: Snapshot, version: Version, prefix: str) -> dict[str, object]:
     """Return a provider as the API shows it; ``prefix`` is where the application is mounted."""
+    root_uuid = snapshot.by_id(provider.root_id).uuid
+    return show_placed(provider, parent_uuid(provider, snapshot), root_uuid, version, prefix)
+
+
+def show_placed(
+    provider: Provider, parent_uuid: str | None, root_uuid: str, version: Version, prefix: str
+) -> dict[str, object]:
+    """Return the same of a provider whose place in its tree is known."""
     url = f"{prefix}/resource_providers/{provider.uuid}"
     shown: dict[str, object] = {
         "uuid": provider.uuid,
@@ -30,8 +38,8 @@ def show(provider: Provider, snapshot: Snapshot, version: Version, prefix: str) 
         ],
     }
     if version >= _TREES_SINCE:
-        shown["parent_provider_uuid"] = parent_uuid(provider, snapshot)
-        shown["root_provider_uuid"] = snapshot.by_id(provider.root_id).uuid
+        shown["parent_provider_uuid"] = parent_uuid
+        shown["root_provider_uuid"] = root_uuid
     return shown
 
 

@@ -42,7 +42,7 @@ class Cloud:
         return count
 
     def host(self) -> str:
-        chosen = self.providers.create(f"host-{uuid.uuid4()}", None, None)
+        chosen = self.providers.create(f"host-{uuid.uuid4()}", None, None)[0].uuid
         self.providers.set_inventories(chosen, STOCK, 0)
         self.sent.clear()
         return chosen
@@ -69,8 +69,10 @@ def claim(consumer: str, hosts: list[str], classes: int, generation: int | None 
 
 
 def test_loading_a_provider(cloud: Cloud) -> None:
-    host = cloud.providers.create("host", None, None)
-    assert cloud.count() == 4  # begin, insert, be one's own root, log
+    host = cloud.providers.create("host", None, None)[0].uuid
+    assert cloud.count() == 5  # begin, the time, insert, be one's own root, log
+    cloud.providers.create("child", None, host)
+    assert cloud.count() == 7  # begin, where the parent is, its root, itself, the time, insert, log
     cloud.providers.set_inventories(host, {"VCPU": Inventory(4)}, 0)
     assert cloud.count() == 7  # begin, lock, what is there, class ids, insert, generation, log
     cloud.providers.set_inventories(host, STOCK, 1)
