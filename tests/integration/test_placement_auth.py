@@ -120,6 +120,17 @@ def test_usages_are_shown_to_readers_of_the_project(door: Door) -> None:
     ]
 
 
+def test_a_token_of_no_project(door: Door) -> None:
+    answer = door.ask(door.keystone.system_token(ADMIN))
+    assert answer.status == 403, answer
+
+
+def test_monitoring(door: Door) -> None:
+    assert door.ask(None, "/healthcheck").body == {"healthy": True, "reasons": {}}
+    tokens = (None, door.keystone.token(DEMO), door.keystone.token(ADMIN), door.keystone.token(SERVICE))
+    assert [door.ask(token, "/metrics").status for token in tokens] == [401, 403, 200, 200]
+
+
 def test_no_token_and_bad_tokens(door: Door) -> None:
     assert door.ask(None, "/").status == 200
     for token in (None, "nonsense", "gAAAAABk" + "x" * 180, str(uuid.uuid4())):

@@ -70,6 +70,10 @@ class Keystone:
         """Return a fresh token of ``account``, scoped to its project."""
         return self._authenticate(account)
 
+    def system_token(self, account: Account) -> str:
+        """Return a fresh token of ``account`` for the whole system, where it has a role."""
+        return self._authenticate(account, {"system": {"all": True}})
+
     def project_id(self, name: str) -> str:
         """Return the id of a project by its name."""
         found = self._call("GET", f"/projects?name={name}", token=self.token(ADMIN))["projects"]
@@ -179,9 +183,9 @@ driver = noop
             return False
         return True
 
-    def _authenticate(self, account: Account) -> str:
+    def _authenticate(self, account: Account, scope: object = None) -> str:
         user = {"name": account.user, "domain": {"id": "default"}, "password": PASSWORD}
-        scope = {"project": {"name": account.project, "domain": {"id": "default"}}}
+        scope = scope or {"project": {"name": account.project, "domain": {"id": "default"}}}
         identity = {"methods": ["password"], "password": {"user": user}}
         return self._send("POST", "/auth/tokens", {"auth": {"identity": identity, "scope": scope}}, None)[1]
 
