@@ -1,7 +1,5 @@
 """/healthcheck and /metrics: who may read them, what they say, and what they say when the database is away."""
 
-import threading
-import time
 import uuid
 from pathlib import Path
 
@@ -9,10 +7,9 @@ import pytest
 from falcon import testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from nova_lite import config, errors
+from nova_lite import config
 from nova_lite.placement import app
 from nova_lite.storage import Database
-from nova_lite.web.health import Health
 from tests.functional.placement_api.conftest import Client, claim_body, new_worker
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -56,36 +53,6 @@ def test_health_says_what_is_wrong_and_no_more(tmp_path: Path) -> None:
     assert answer.status_code == 503
     assert answer.json == {"healthy": False, "reasons": {"database": "The database does not answer."}}
     assert nowhere.call("HEAD", "/healthcheck").status_code == 503
-
-
-def test_a_check_that_hangs_is_waited_for_once() -> None:
-    let_go, begun = threading.Event(), []
-
-    def hanging() -> None:
-        begun.append(1)
-        let_go.wait(30)
-
-    def failing() -> None:
-        raise errors.Unavailable("gone", secret="password")
-
-    health = Health({"slow": hanging, "broken": failing, "good": lambda: None}, patience_s=0.05, keep_s=0.0)
-    start = time.monotonic()
-    for _ in range(3):
-        assert health.complaints() == {"slow": "no answer within 0.05 s", "broken": "gone"}
-    assert time.monotonic() - start < 10
-    assert len(begun) == 1
-    let_go.set()
-    deadline = time.monotonic() + 10
-    while "slow" in health.complaints() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert health.complaints() == {"broken": "gone"}
-
-
-def test_health_is_remembered_a_moment() -> None:
-    asked: list[int] = []
-    health = Health({"database": lambda: asked.append(1)}, keep_s=60.0)
-    assert [health.complaints() for _ in range(5)] == [{}] * 5
-    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

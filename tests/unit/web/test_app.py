@@ -89,6 +89,19 @@ def test_identity_headers_of_the_client_count_for_nothing(client: testing.TestCl
     assert client.simulate_put("/things", headers=forged, json={}).status_code == 403
 
 
+def test_roles_of_a_header_count_where_the_api_says_so(conf: cfg.ConfigOpts) -> None:
+    policy = RulePolicy(conf, RULES)
+
+    def roles(**headers: str) -> set[str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = falcon.Request(testing.create_environ(headers=named))
+        return set(NoAuth(policy, roles_header=True).caller(request, "req-1", None).roles)
+
+    assert roles(X_Auth_Token="joe", X_Roles="reader, service") == {"reader", "service"}
+    assert roles(X_Auth_Token="admin", X_Roles="") == set()
+    assert roles(X_Auth_Token="admin") == {"admin", "member", "reader"}
+
+
 def test_policy_names_the_rule(client: testing.TestClient) -> None:
     refused = client.simulate_put("/things", headers=headers("joe"), json={})
     assert refused.status_code == 403

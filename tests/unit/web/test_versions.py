@@ -46,3 +46,21 @@ def test_refused() -> None:
     assert (refused.value.minimum, refused.value.maximum) == ((2, 1), (2, 104))
     with pytest.raises(falcon.HTTPBadRequest):
         COMPUTE.choose({"X-OpenStack-Nova-API-Version": "two"}.get)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        pytest.param("placement 1.07", "1.7", id="padded"),
+        pytest.param("placement 01.7", "1.7", id="padded in front"),
+        pytest.param("placement", "1.0", id="no version"),
+    ],
+)
+def test_taken_less_strictly(asked: str, chosen: str) -> None:
+    lenient = Negotiation("placement", Version(1, 0), Version(1, 39), padded=True)
+    assert lenient.choose({"OpenStack-API-Version": asked}.get) == Version.parse(chosen)
+    assert str(lenient.choose({"OpenStack-API-Version": "placement latest"}.get)) == "1.39"
+    with pytest.raises(falcon.HTTPBadRequest):
+        lenient.choose({"OpenStack-API-Version": "placement 1.7.1"}.get)
+    with pytest.raises(falcon.HTTPBadRequest):
+        COMPUTE.choose({"OpenStack-API-Version": "compute 2.07"}.get)

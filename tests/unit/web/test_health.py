@@ -1,0 +1,44 @@
+"""Checks with a deadline, remembered for a moment."""
+
+import threading
+import time
+
+from nova_lite import errors
+from nova_lite.web.health import Health
+
+
+def test_a_check_that_hangs_is_waited_for_once() -> None:
+    let_go, begun = threading.Event(), []
+
+    def hanging() -> None:
+        begun.append(1)
+        let_go.wait(30)
+
+    def failing() -> None:
+        raise errors.Unavailable("gone", secret="password")
+
+    health = Health({"slow": hanging, "broken": failing, "good": lambda: None}, patience_s=0.05, keep_s=0.0)
+    start = time.monotonic()
+    for _ in range(3):
+        assert health.complaints() == {"slow": "no answer within 0.05 s", "broken": "gone"}
+    assert time.monotonic() - start < 10
+    assert len(begun) == 1
+    let_go.set()
+    deadline = time.monotonic() + 10
+    while "slow" in health.complaints() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert health.complaints() == {"broken": "gone"}
+
+
+def test_health_is_remembered_a_moment() -> None:
+    asked: list[int] = []
+    health = Health({"database": lambda: asked.append(1)}, keep_s=60.0)
+    assert [health.complaints() for _ in range(5)] == [{}] * 5
+    assert len(asked) == 1
+
+
+def test_a_check_that_breaks_is_told_without_its_words() -> None:
+    def broken() -> None:
+        raise errors.Misconfigured("wrong", password="secret")
+
+    assert Health({"database": broken}).complaints() == {"database": "wrong"}
