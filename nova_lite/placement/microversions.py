@@ -47,4 +47,4 @@ MICROVERSIONS: dict[str, str] = {
 
 _versions = sorted(Version.parse(version) for version in MICROVERSIONS)
 
-NEGOTIATION = Negotiation(service="placement", minimum=_versions[0], maximum=_versions[-1], padded=True)
+NEGOTIATION = Negotiation(service="placement", minimum=_versions[0], maximum=_versions[-1], loose=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import falcon
 
 _PATTERN = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})", re.ASCII)
-_PADDED = re.compile(r"0*([0-9]{1,5})\.0*([0-9]{1,5})", re.ASCII)
+_ANY_NUMBERS = re.compile(r"(-?[0-9]+)\.(-?[0-9]+)", re.ASCII)
 HEADER = "OpenStack-API-Version"
 
 
@@ -22,9 +22,9 @@ class Version(NamedTuple):
     minor: int
 
     @classmethod
-    def parse(cls, text: str, *, padded: bool = False) -> "Version":
-        """Return the version ``text`` spells, numbers led by zeros if ``padded``; raises ValueError."""
-        match = (_PADDED if padded else _PATTERN).fullmatch(text)
+    def parse(cls, text: str, *, loose: bool = False) -> "Version":
+        """Return the version ``text`` spells, of any whole numbers with ``loose``; raises ValueError."""
+        match = (_ANY_NUMBERS if loose else _PATTERN).fullmatch(text)
         if match is None:
             raise ValueError(f"not a microversion: {text!r}")
         return cls(int(match[1]), int(match[2]))
@@ -46,14 +46,14 @@ class VersionNotSupported(falcon.HTTPNotAcceptable):
 class Negotiation:
     """How one API negotiates: its service type, its range, and the older header it still listens to, if any.
 
-    With ``padded`` 1.07 is 1.7.
+    With ``loose`` 1.07 is 1.7, and -1.0 a version there is not.
     """
 
     service: str
     minimum: Version
     maximum: Version
     legacy_header: str | None = None
-    padded: bool = False
+    loose: bool = False
 
     def choose(self, header: Callable[[str], str | None]) -> Version:
         """Return the version the request headers ask for, the minimum when they ask for none.
@@ -69,7 +69,7 @@ class Negotiation:
         if asked == "latest":
             return self.maximum
         try:
-            version = Version.parse(asked, padded=self.padded)
+            version = Version.parse(asked, loose=self.loose)
         except ValueError:
             raise falcon.HTTPBadRequest(
                 title="Bad Request",

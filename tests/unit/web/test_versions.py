@@ -57,10 +57,15 @@ def test_refused() -> None:
     ],
 )
 def test_taken_less_strictly(asked: str, chosen: str) -> None:
-    lenient = Negotiation("placement", Version(1, 0), Version(1, 39), padded=True)
+    lenient = Negotiation("placement", Version(1, 0), Version(1, 39), loose=True)
     assert lenient.choose({"OpenStack-API-Version": asked}.get) == Version.parse(chosen)
     assert str(lenient.choose({"OpenStack-API-Version": "placement latest"}.get)) == "1.39"
     with pytest.raises(falcon.HTTPBadRequest):
         lenient.choose({"OpenStack-API-Version": "placement 1.7.1"}.get)
+    for text in ("-1.0", "1.-1", "9" * 30 + ".1"):
+        with pytest.raises(VersionNotSupported):
+            lenient.choose({"OpenStack-API-Version": f"placement {text}"}.get)
+    with pytest.raises(falcon.HTTPBadRequest):
+        lenient.choose({"OpenStack-API-Version": f"placement {'9' * 9000}.1"}.get)
     with pytest.raises(falcon.HTTPBadRequest):
         COMPUTE.choose({"OpenStack-API-Version": "compute 2.07"}.get)
