@@ -78,6 +78,8 @@ def _play(servers: Servers, seeds: range, options: argparse.Namespace) -> int:
         played += 1
         if options.seconds and time.monotonic() - began > options.seconds:
             break
+    for reason, count in servers.pair.meant.most_common():
+        print(f"{count:5} meant: {reason}")
     for kind, count in kinds.most_common():
         print(f"{count:5} {kind}")
     seconds = time.monotonic() - began

@@ -1,6 +1,7 @@
 """Sends stories to two Placements at once and collects in what their answers differ."""
 
 import http.client
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tests.integration.differential.answers import Answer, normal
 from tests.integration.differential.comparing import Problem, differences, first_difference, without_limit
-from tests.integration.differential.deliberate import is_deliberate
+from tests.integration.differential.deliberate import why_meant
 from tests.integration.differential.names import Names
 from tests.integration.differential.requests import ConsumerGeneration, ProviderGeneration, Request
 from tests.integration.differential.stories import Story
@@ -126,6 +127,8 @@ class Pair:
         self.real = real
         self._beside = ThreadPoolExecutor(max_workers=1)
         self.sent = 0
+        #: Reason → how often two answers differed on purpose.
+        self.meant: Counter[str] = Counter()
 
     def close(self) -> None:
         """End the thread that sends beside."""
@@ -142,7 +145,7 @@ class Pair:
                 request = unresolved.resolved(self.real.generation)
                 ours, real = self._send(request)
                 problems = differences(ours, real, full=self._full(request, real))
-                if left := [one for one in problems if not is_deliberate(request, ours, real, one)]:
+                if left := [one for one in problems if not self._is_meant(request, ours, real, one)]:
                     yield Difference(story, index, left, request, ours, real)
                 if request.method in _READING:
                     continue
@@ -157,6 +160,12 @@ class Pair:
             list(self._beside.map(lambda server: server.clear(story.names), [self.ours]))
             self.real.clear(story.names)
             self.ours.aliases.clear()
+
+    def _is_meant(self, request: Request, ours: Answer, real: Answer, problem: Problem) -> bool:
+        reason = why_meant(request, ours, real, problem)
+        if reason is not None:
+            self.meant[reason] += 1
+        return reason is not None
 
     def _send(self, request: Request) -> tuple[Answer, Answer]:
         self.sent += 1

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.differential.answers import Answer
 from tests.integration.differential.comparing import Problem, differences, without_limit
-from tests.integration.differential.deliberate import is_deliberate
+from tests.integration.differential.deliberate import why_meant
 from tests.integration.differential.requests import ConsumerGeneration, ProviderGeneration, Request
 from tests.integration.differential.stories import tell
 
@@ -101,9 +101,9 @@ def test_generations_are_filled_in_when_a_request_is_sent() -> None:
 
 def test_a_server_error_of_ours_is_never_meant() -> None:
     request, real = Request("GET", "/x"), error(500, "a", "words")
-    assert is_deliberate(request, error(400, "a", "words"), real, Problem("status", 400, 500))
-    assert not is_deliberate(request, error(500, "b", "words"), real, Problem("code", ["b"], ["a"]))
-    assert not is_deliberate(request, error(500, "a", "words"), error(400, "a", "words"), Problem("status", 500, 400))
+    assert why_meant(request, error(400, "a", "words"), real, Problem("status", 400, 500))
+    assert not why_meant(request, error(500, "b", "words"), real, Problem("code", ["b"], ["a"]))
+    assert not why_meant(request, error(500, "a", "words"), error(400, "a", "words"), Problem("status", 500, 400))
 
 
 def test_a_seed_tells_one_story() -> None:
