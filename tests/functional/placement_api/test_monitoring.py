@@ -1,5 +1,6 @@
 """/healthcheck and /metrics: who may read them, what they say, and what they say when the database is away."""
 
+import re
 import uuid
 from pathlib import Path
 
@@ -141,3 +142,16 @@ def test_numbers_are_shown_while_the_database_is_away(tmp_path: Path) -> None:
     assert sample(found, "placement_database_up") == 0
     lost = {"service": "placement", "method": "GET", "route": "/resource_providers", "status": "503"}
     assert sample(found, "http_requests_total", **lost) == 1
+
+
+def test_every_number_is_told_of_in_the_documentation(placement: Client) -> None:
+    page = (Path(__file__).parents[3] / "docs/monitoring.rst").read_text()
+    placement.claim(str(uuid.uuid4()), {str(uuid.uuid4()): {"VCPU": 1}})
+    families = text_string_to_metric_families(placement.call("GET", "/metrics").text)
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    # When each series began; not told with several workers.
+    shown = {name for name in names if not name.endswith("_created")}
+    assert shown
+    assert {name for name in shown if f"``{name}``" not in page} == set()
+    told = set(re.findall(r"``(nova_lite_\w+)``", page))
+    assert told == shown
