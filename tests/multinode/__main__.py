@@ -36,8 +36,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/multinode", description=__doc__)
     parser.add_argument("command", choices=["up", "test", "down"])
     parser.add_argument("--dir", required=True, type=Path)
-    parser.add_argument("pytest", nargs="*")
-    arguments = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    arguments = parser.parse_args(given[:end], argparse.Namespace(pytest=given[end + 1 :]))
     arguments.dir.mkdir(parents=True, exist_ok=True)
     cloud = Cloud(arguments.dir, say)
     try:

@@ -1,0 +1,176 @@
+"""One part after the other is killed: the rest goes on at once, what was accepted is kept, all returns by itself."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.integration.stack.keystone import side_by_side
+from tests.integration.stack.processes import wait_until
+from tests.multinode.client import Client, cells_with, guests, seconds_until
+from tests.multinode.cloud import Cloud
+from tests.multinode.layout import CELLS
+
+pytestmark = pytest.mark.timeout(300)
+
+#: Seconds within which the cloud is whole again once what was dead is back.
+_BACK_S = 5.0
+#: Seconds that a question to all cells may take while one is dead: the deadline of a cell, and the work itself.
+_PATIENCE_S = 2.0 + 1.5
+
+
+@pytest.fixture
+def servers(cloud: Cloud, client: Client) -> Iterator[dict[str, str]]:
+    """Cell → an ACTIVE server in it, each on a host that imitates its guests; all parts run before and after."""
+    cloud.heal()
+    created = {cell: client.create(f"in-{cell}", host=f"{cell}-host2") for cell in CELLS}
+    for uuid in created.values():
+        client.wait_status(uuid, "ACTIVE")
+    yield created
+    cloud.heal()
+    client.delete_all()
+
+
+def works_fully(client: Client, cell: str) -> None:
+    """Lead a new server of one cell through a short life."""
+    uuid = client.boot(f"while-another-is-dead-{cell}", host=f"{cell}-host2")
+    client.stop(uuid)
+    client.start(uuid)
+    client.delete(uuid)
+
+
+def duration(work: Callable[[], object]) -> float:
+    """Return how long ``work`` takes."""
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def all_whole(client: Client, servers: dict[str, str], expected: dict[str, str]) -> Callable[[], bool]:
+    """Return a condition: the list shows each cell's server with the status expected."""
+    return lambda: client.listed() == {uuid: expected.get(cell, "ACTIVE") for cell, uuid in servers.items()}
+
+
+def test_a_cell_without_database_and_bus_hurts_nobody_else(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str]
+) -> None:
+    real = client.boot("real-in-cell2", host="cell2-host1")
+    servers = servers | {"cell2 (real)": real}
+    dead = {servers["cell2"], real}
+    assert client.act(servers["cell2"], "os-stop").status == 202
+    cloud.buses["cell2"].crash()
+    cloud.sites["cell2"].processes.kill("mariadb")
+
+    # Lists are partial, in time, and tell which servers they know little of.
+    took = [duration(client.listed) for _ in range(6)]
+    times.append(f"lists while a cell's database and bus are dead: {' '.join(f'{each:.2f}' for each in took)} s")
+    assert max(took) < _PATIENCE_S
+    assert client.listed() == {uuid: "UNKNOWN" if uuid in dead else "ACTIVE" for uuid in servers.values()}
+    old = client.http("GET", "/servers/detail", version="compute 2.68")
+    assert {server["id"] for server in old.body["servers"]} == set(servers.values()) - dead
+    assert client.http("GET", f"/servers/{servers['cell2']}").body["server"]["status"] == "UNKNOWN"
+    answer = client.act(real, "os-stop")
+    assert answer.status in (409, 503), "what cannot be accepted is refused, not lost"
+
+    # The others work fully, and so does an API that starts now.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda cell: works_fully(client, cell), ("cell1", "cell3")))
+    cloud.programs.stop("api")
+    cloud.programs.start("api")
+    wait_until(lambda: client.http("GET", "/servers").status == 200, "the API answering", timeout_s=30)
+    works_fully(client, "cell3")
+    uuid = client.boot("anywhere")
+    assert cells_with(cloud, uuid, ["cell1", "cell3"]), "the scheduler passes the dead cell over"
+    client.delete(uuid)
+
+    side_by_side([cloud.buses["cell2"].start, cloud.databases["cell2"].start])
+    whole = all_whole(client, servers, {"cell2": "SHUTOFF"})
+    took_s = seconds_until(lambda: "UNKNOWN" not in client.listed().values(), "the list whole again", timeout_s=60)
+    settled_s = took_s + seconds_until(whole, "the stop accepted before the accident done", timeout_s=60)
+    booted_s = settled_s + duration(lambda: works_fully(client, "cell2"))
+    times.append(
+        f"a cell's database and bus return: list whole after {took_s:.1f} s, work kept done after {settled_s:.1f} s, "
+        f"a new server led through its life after {booted_s:.1f} s"
+    )
+    assert took_s < _BACK_S
+    assert guests(cloud) == {
+        servers["cell1"]: ["cell1-host2"],
+        servers["cell2"]: ["cell2-host2"],
+        servers["cell3"]: ["cell3-host2"],
+        real: ["cell2-host1"],
+    }
+    assert settled_s < 2 * _BACK_S
+
+
+def test_a_cell_cut_off_without_a_word_hurts_nobody_else(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str]
+) -> None:
+    cloud.network.pull_cable("cell3")
+    try:
+        took = [duration(client.listed) for _ in range(6)]
+        times.append(f"lists while a cell is cut off: {' '.join(f'{each:.2f}' for each in took)} s")
+        assert max(took) < _PATIENCE_S
+        assert client.listed() == {
+            uuid: "UNKNOWN" if cell == "cell3" else "ACTIVE" for cell, uuid in servers.items()
+        }  # fmt: skip
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda cell: works_fully(client, cell), ("cell1", "cell2")))
+    finally:
+        cloud.network.plug_cable("cell3")
+    took_s = seconds_until(all_whole(client, servers, {}), "the list whole again", timeout_s=60)
+    times.append(f"a cell that was cut off returns: list whole after {took_s:.1f} s")
+    assert took_s < _BACK_S
+    works_fully(client, "cell3")
+
+
+def test_work_of_a_cell_waits_for_its_conductor(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str]
+) -> None:
+    programs = cloud.programs
+    programs.kill("cell2-conductor")
+    assert client.act(servers["cell2"], "os-stop").status == 202
+    waiting = client.create("waits-for-the-conductor", host="cell2-host2")
+    assert max(duration(client.listed) for _ in range(3)) < _PATIENCE_S
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda cell: works_fully(client, cell), ("cell1", "cell3")))
+    assert client.status(servers["cell2"]) == "ACTIVE", "nobody is there to stop it"
+    assert client.status(waiting) == "BUILD"
+
+    returned(cloud, "cell2-conductor")
+    took_s = seconds_until(lambda: client.status(servers["cell2"]) == "SHUTOFF", "the stop done", timeout_s=60)
+    took_s += seconds_until(lambda: client.status(waiting) == "ACTIVE", "the server built", timeout_s=60)
+    times.append(f"a cell's conductor returns: waiting stop and build done after {took_s:.1f} s")
+    assert took_s < _BACK_S
+
+
+@pytest.mark.parametrize("name", ["scheduler", "super-conductor"])
+def test_new_servers_wait_for_who_places_them(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str], name: str
+) -> None:
+    cloud.programs.kill(name)
+    waiting = [client.create(f"waits-{number}") for number in range(5)]
+    for uuid in servers.values():
+        client.stop(uuid)
+        client.start(uuid)
+    listed = client.listed()
+    assert {listed[uuid] for uuid in waiting} == {"BUILD"}, "shown from the moment they were accepted"
+    gone = waiting.pop()
+    client.delete(gone)
+
+    returned(cloud, name)
+    took_s = seconds_until(
+        lambda: {client.listed().get(uuid) for uuid in waiting} == {"ACTIVE"}, "all of them built", timeout_s=60
+    )
+    times.append(f"the {name} returns: {len(waiting)} waiting servers built after {took_s:.1f} s")
+    assert took_s < _BACK_S
+    assert set(client.listed()) == {*servers.values(), *waiting}
+    assert set(guests(cloud)) == {*servers.values(), *waiting}, "one guest each, none of the deleted one"
+    assert all(len(hosts) == 1 for hosts in guests(cloud).values())
+
+
+def returned(cloud: Cloud, name: str) -> None:
+    """Start a dead process; return when it says that it works."""
+    since = cloud.programs.logged(name)
+    cloud.programs.start(name)
+    cloud.programs.wait_working(name, since=since)
