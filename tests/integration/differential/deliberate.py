@@ -54,11 +54,34 @@ def _malformed_and_absent(case: Case) -> bool:
     return case.statuses == (400, 404) and case.request.body is not NOTHING and case.path.count("/") >= 2
 
 
-def _stale_and_unknown(case: Case) -> bool:
-    unknown = any(
-        words in case.ours.body for words in (b"does not exist", b"no such resource class", b"unknown resource")
-    )
-    return case.statuses == (400, 409) and unknown and b"generation conflict" in case.real.body
+def _stale_and_wrong(case: Case) -> bool:
+    told_here = b"generation" in case.ours.body
+    return case.statuses == (400, 409) and b"generation" in case.real.body and not told_here
+
+
+def _another_mistake_first(case: Case) -> bool:
+    value = any(words in case.ours.body for words in (b"no such trait", b"is not of type", b"does not match"))
+    return case.statuses == (400, 400) and case.problem.what == "code" and value
+
+
+def _negative_consumer_generation(case: Case) -> bool:
+    return case.statuses == (400, 409) and b"consumer_generation: -1 is not" in case.ours.body.replace(b"\\", b"")
+
+
+def _rename_dated(case: Case) -> bool:
+    return case.request.method == "PUT" and case.problem.what == "last-modified" and case.path.count("/") == 2
+
+
+def _long_limit(case: Case) -> bool:
+    return case.statuses == (400, 200) and b"limit[0]:" in case.ours.body
+
+
+def _control_characters(case: Case) -> bool:
+    return case.ours.status == 400 and b"u001f" in case.ours.body
+
+
+def _overcommitted_reserve(case: Case) -> bool:
+    return case.path == "/reshaper" and case.statuses == (400, 204) and b"reserved" in case.ours.body
 
 
 def _empty_consumer_there(case: Case) -> bool:
@@ -84,7 +107,11 @@ def _query_before_policy(case: Case) -> bool:
 
 def _small_letters(case: Case) -> bool:
     here, there = str(case.problem.here), str(case.problem.there)
-    return case.problem.what.startswith("body") and here == there.lower()
+    return case.problem.what.startswith(("body", "/resource_providers")) and _plain(here) == _plain(there)
+
+
+def _plain(uuid: str) -> str:
+    return uuid.lower().replace("-", "")
 
 
 def _allow_missing_there(case: Case) -> bool:
@@ -172,10 +199,15 @@ DELIBERATE: tuple[Deliberate, ...] = (
         _malformed_and_absent,
     ),
     Deliberate(
-        "A claim with a stale generation that also names an unknown provider or class is 400: that "
-        "cannot be mended by sending it again.",
-        _stale_and_unknown,
+        "What is stale and also wrong is 400: that cannot be mended by sending it again.",
+        _stale_and_wrong,
     ),
+    Deliberate("Of several mistakes in one request another may be told first.", _another_mistake_first),
+    Deliberate("A negative generation of a consumer is 400.", _negative_consumer_generation),
+    Deliberate("The answer to a rename always tells when the provider changed.", _rename_dated),
+    Deliberate("A limit has at most 18 digits.", _long_limit),
+    Deliberate("Names, projects and users hold no control characters.", _control_characters),
+    Deliberate("A reshape cannot reserve more than there is, as no other request can.", _overcommitted_reserve),
     Deliberate(
         "A consumer that holds nothing does not exist. The real service keeps an empty one after a claim it refused or "
         "a claim of nothing, and then refuses the first real claim.",
@@ -203,7 +235,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate("Every 405 says which methods there are; the real service forgets one.", _allow_missing_there),
     Deliberate("A media type may be written in capitals.", _media_type_in_capitals),
     Deliberate("A malformed query is 400 before anyone asks whether the caller may send it.", _query_before_policy),
-    Deliberate("UUIDs are shown in small letters, however they were sent.", _small_letters),
+    Deliberate("UUIDs are shown in small letters and with dashes, however they were sent.", _small_letters),
     Deliberate("A provider cannot be given an empty name.", _empty_name),
     Deliberate("A NUL character is 400 wherever it stands; not every database can keep one.", _nul),
 )
