@@ -51,7 +51,7 @@ def shared_by(worker: int) -> set[Path]:
         maps = Path(f"/proc/{worker}/maps").read_text()
     except OSError:
         return set()
-    return {Path(found) for found in re.findall(r"/dev/shm/nova-lite-placement\.\d+", maps)}
+    return {Path(found) for found in re.findall(r"/tmp/nova-lite-placement\.\d+", maps)}
 
 
 def test_every_worker_tells_of_all(placement: Placement) -> None:
