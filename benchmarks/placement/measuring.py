@@ -27,6 +27,8 @@ class Effort:
 
 QUICK = Effort(rounds=2, block_s=0.8, requests=150)
 FULL = Effort(rounds=3, block_s=2.0, requests=400)
+#: A rate is that of writers who have been at it for a while.
+STEADY = Effort(rounds=2, block_s=4.0, requests=100_000)
 
 
 class Measuring:
@@ -59,7 +61,7 @@ class Measuring:
         Goals are for one client, those of rates aside.
         """
         blocks: dict[str, list[Block]] = {peer.kind: [] for peer in peers}
-        effort = self.effort
+        effort = STEADY if goal is not None and goal.by == "rate" else self.effort
         for number in range(effort.rounds + 1):
             for peer in peers:
                 # The first round is for imports, connections and caches.
