@@ -198,6 +198,18 @@ def test_every_version_of_placement_is_listed_with_what_it_brought() -> None:
         assert f"{version}\n\n{what}" in page
 
 
+def test_every_error_code_of_placement_is_listed() -> None:
+    code = re.compile(r"placement(?:\.[a-z_]+){1,2}")
+    raised = {
+        node.value
+        for file in (TREE / "nova_lite" / "placement").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and code.fullmatch(node.value)
+    }
+    page = (TREE / "docs" / "placement.rst").read_text()
+    assert set(re.findall(rf"^   \* - ``({code.pattern})``$", page, re.MULTILINE)) == raised
+
+
 def test_every_server_action_is_listed() -> None:
     text = shown(".. server-actions::")
     assert all(name in text for name in server_actions.ACTIONS)
