@@ -39,14 +39,10 @@ _INVENTORIES = (
     .where(_I.provider_id.in_(sa.bindparam("ids", expanding=True)))
 )
 _ADD_INVENTORIES = sa.insert(INVENTORIES)
-_SET_INVENTORY = (
-    sa.update(INVENTORIES)
-    .where(_I.provider_id == sa.bindparam("new_provider_id"), _I.class_id == sa.bindparam("new_class_id"))
-    .values({name: sa.bindparam(f"new_{name}") for name in (*_FIELDS, "updated_at")})
-)
 _NAMED = sa.tuple_(_I.provider_id, _I.class_id).in_(sa.bindparam("keys", expanding=True))
 _STAMP_INVENTORIES = sa.update(INVENTORIES).where(_NAMED).values(updated_at=sa.bindparam("now", type_=sa.Double))
-_REMOVE_INVENTORIES = sa.delete(INVENTORIES).where(_NAMED, _I.used == 0)
+_CLEAR_INVENTORIES = sa.delete(INVENTORIES).where(_NAMED)
+_REMOVE_INVENTORIES = _CLEAR_INVENTORIES.where(_I.used == 0)
 _TRAITS = sa.select(TRAITS.c.name, TRAITS.c.id).join_from(PROVIDER_TRAITS, TRAITS).where(_T.provider_id == _ID)
 _ADD_TRAITS = sa.insert(PROVIDER_TRAITS)
 _REMOVE_TRAITS = sa.delete(PROVIDER_TRAITS).where(
@@ -134,8 +130,8 @@ def _write(
     class_ids = _class_ids(handle, books, wanted)
     gone: list[Key] = []
     same: list[Key] = []
-    changed: list[dict[str, Any]] = []
-    fresh: list[dict[str, Any]] = []
+    changed: list[Key] = []
+    rows: list[dict[str, Any]] = []
     after: dict[str, Provider] = {}
     for uuid, inventories in wanted.items():
         if not inventories and not only:
@@ -147,21 +143,24 @@ def _write(
         gone += [(provider.id, class_id) for class_id, _ in unwanted.values()]
         left = {name: inventory for name, (_, inventory) in known.items() if name not in unwanted}
         for name, inventory in inventories.items():
-            before = known[name][1] if name in known else None
+            before, key = known[name][1] if name in known else None, (provider.id, class_ids[name])
             left[name] = replace(inventory, used=before.used if before else 0, updated_at=books.now)
             if before == left[name]:
-                same.append((provider.id, class_ids[name]))
-            else:
-                (changed if before else fresh).append(_row(provider.id, class_ids[name], left[name]))
+                same.append(key)
+                continue
+            if before:
+                changed.append(key)
+            rows.append(_row(key, left[name]))
         ordered = {name: left[name] for name in sorted(left, key=lambda name: class_ids[name])}
         after[uuid] = replace(provider, generation=provider.generation + 1, updated_at=books.now, inventories=ordered)
     _remove(handle, gone)
     for keys in chunks(sorted(same)):
         handle.execute(_STAMP_INVENTORIES, {"keys": keys, "now": books.now})
-    if changed:
-        handle.execute(_SET_INVENTORY, [{f"new_{name}": value for name, value in row.items()} for row in changed])
-    for rows in chunks(fresh):
-        _insert(handle, _ADD_INVENTORIES, rows)
+    # Written anew rather than updated: that is one statement for all. Who moves what is used waits for our lock.
+    for keys in chunks(sorted(changed)):
+        handle.execute(_CLEAR_INVENTORIES, {"keys": keys})
+    for piece in chunks(rows):
+        _insert(handle, _ADD_INVENTORIES, piece)
     _close(handle, after.values())
     return after
 
@@ -190,9 +189,9 @@ def _remove(handle: Handle, gone: Sequence[Key]) -> None:
             raise TryAgain("An inventory is in use all of a sudden.")
 
 
-def _row(provider_id: int, class_id: int, inventory: Inventory) -> dict[str, Any]:
+def _row(key: Key, inventory: Inventory) -> dict[str, Any]:
     fields = {name: getattr(inventory, name) for name in (*_FIELDS, "used", "updated_at")}
-    return {"provider_id": provider_id, "class_id": class_id, **fields}
+    return {"provider_id": key[0], "class_id": key[1], **fields}
 
 
 def _insert(handle: Handle, statement: sa.Insert, rows: Sequence[dict[str, Any]]) -> None:

@@ -77,11 +77,13 @@ def test_loading_a_provider(cloud: Cloud) -> None:
     assert cloud.count() == 7  # begin, lock, what is there, class ids, insert, generation, log
     cloud.providers.set_inventories(host, STOCK, 1)
     assert cloud.count() == 8  # and what was there is stamped
-    cloud.providers.set_traits(host, ["HW_CPU_X86_AVX", "COMPUTE_NODE"], 2)
-    assert cloud.count() == 7
+    cloud.providers.set_inventories(host, {name: Inventory(7) for name in STOCK}, 2)
+    assert cloud.count() == 7  # what changed goes, and comes again
     cloud.providers.set_traits(host, ["HW_CPU_X86_AVX", "COMPUTE_NODE"], 3)
+    assert cloud.count() == 7
+    cloud.providers.set_traits(host, ["HW_CPU_X86_AVX", "COMPUTE_NODE"], 4)
     assert cloud.count() == 3  # nothing to change: begin, lock, what is there
-    cloud.providers.set_aggregates(host, [new_uuid() for _ in range(5)], 3)
+    cloud.providers.set_aggregates(host, [new_uuid() for _ in range(5)], 4)
     assert cloud.count() == 6
 
 
