@@ -10,7 +10,8 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import setup
+from nova_lite.cells import setup, templates
+from nova_lite.cells.templates import NOWHERE, LocalUrls
 from nova_lite.db import migrate
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database
@@ -21,7 +22,8 @@ T = TypeVar("T")
 class CellDatabases:
     """Every cell of an installation; a context manager that closes what it opened."""
 
-    def __init__(self, api_db: Database) -> None:
+    def __init__(self, api_db: Database, local: LocalUrls = NOWHERE) -> None:
+        self._local = local
         self.cells: Sequence[Cell] = setup.cells(api_db)
         #: Cell UUID → why it does not answer.
         self.down: dict[str, str] = {}
@@ -48,7 +50,7 @@ class CellDatabases:
 
     def _database(self, cell: Cell) -> Database:
         if cell.uuid not in self._open:
-            database = Database(cell.database_connection)
+            database = Database(templates.connection(cell, self._local))
             self._open[cell.uuid] = database
             migrate.require(database, "cell")
         return self._open[cell.uuid]

@@ -1,19 +1,29 @@
 """The cells there are, and an open database and bus for each.
 
 Mappings are read again when they are older than ``[cells] refresh_interval``, so that every process sees a cell added,
-changed or disabled within seconds. A cell whose URLs changed gets new connections, the others keep theirs.
+changed or disabled within seconds. A database or bus whose URL changed is opened anew, and the old one closed when
+nobody can be using it any more. A mapping that cannot be used is a cell that is down, until it is mended.
 """
 
+import logging
 import threading
 from dataclasses import dataclass
 
 from oslo_config import cfg
 
 from nova_lite import concurrency, errors
+from nova_lite.cells import templates
+from nova_lite.cells.unusable import UnusableBus, UnusableDatabase
 from nova_lite.db.repositories import mappings
 from nova_lite.model.host import CELL0_UUID, Cell
+from nova_lite.rpc import transport_url as transport_urls
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after which no question is under way any more in a database or on a bus that was replaced.
+GRACE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,15 @@ class OpenCell:
     cell: Cell
     db: Database
     bus: Bus
+
+
+@dataclass(frozen=True, slots=True)
+class _Retired:
+    """A database or bus that no mapping names any more."""
+
+    title: str
+    connections: Database | Bus
+    close_at: float
 
 
 class Cells:
@@ -35,6 +54,7 @@ class Cells:
         self._open: dict[str, OpenCell] = {}
         self._hosts: dict[str, str] = {}
         self._read_at = float("-inf")
+        self._retired: list[_Retired] = []
 
     def all(self, *, with_cell0: bool = True) -> list[OpenCell]:
         """Return every cell, cell0 first."""
@@ -70,31 +90,82 @@ class Cells:
         self._read_at = float("-inf")
 
     def close(self) -> None:
-        """Close every cell's connections."""
+        """Close every cell's connections, also those that were replaced."""
         with self._lock:
             for opened in self._open.values():
-                opened.bus.close()
-                opened.db.close()
-            self._open = {}
+                self._retire(opened.cell, opened.bus)
+                self._retire(opened.cell, opened.db)
+            gone, self._retired, self._open = self._retired, [], {}
             self.forget()
+        _close(gone)
 
     def _refresh(self, *, now: bool = False) -> None:
-        if not now and concurrency.monotonic() - self._read_at < self._conf.cells.refresh_interval:
+        if not now and self._is_fresh():
             return
         with self._lock:
+            if not now and self._is_fresh():
+                return
             with self._api_db.reader() as session:
                 cells = mappings.cells(session)
                 self._hosts = mappings.hosts(session)
+            before = self._open
             self._open = {cell.uuid: self._kept_or_opened(cell) for cell in cells}
+            for uuid, opened in before.items():
+                after = self._open.get(uuid)
+                if after is None or after.bus is not opened.bus:
+                    self._retire(opened.cell, opened.bus)
+                if after is None or after.db is not opened.db:
+                    self._retire(opened.cell, opened.db)
             self._read_at = concurrency.monotonic()
+            due = [one for one in self._retired if one.close_at <= self._read_at]
+            if due:
+                self._retired = [one for one in self._retired if one not in due]
+                # Apart, for a dead server may take long to be left.
+                threading.Thread(target=_close, args=(due,), name="closing-cells", daemon=True).start()
+
+    def _is_fresh(self) -> bool:
+        return concurrency.monotonic() - self._read_at < float(self._conf.cells.refresh_interval)
 
     def _kept_or_opened(self, cell: Cell) -> OpenCell:
         known = self._open.get(cell.uuid)
         if known is not None and known.cell == cell:
             return known
-        if known is not None and (known.cell.transport_url, known.cell.database_connection) == (
-            cell.transport_url,
-            cell.database_connection,
-        ):
-            return OpenCell(cell, known.db, known.bus)
-        return OpenCell(cell, Database(cell.database_connection), Bus(self._conf, cell.transport_url))
+        keeps_db = known is not None and known.cell.database_connection == cell.database_connection
+        keeps_bus = known is not None and known.cell.transport_url == cell.transport_url
+        return OpenCell(
+            cell,
+            db=known.db if known is not None and keeps_db else self._database(cell),
+            bus=known.bus if known is not None and keeps_bus else self._bus(cell),
+        )
+
+    def _database(self, cell: Cell) -> Database:
+        try:
+            return Database(templates.connection(cell, templates.local_urls(self._conf)))
+        except errors.Misconfigured as exc:
+            return UnusableDatabase(_complain(cell, "database", exc))
+
+    def _bus(self, cell: Cell) -> Bus:
+        try:
+            url = templates.transport_url(cell, templates.local_urls(self._conf))
+            if not cell.is_cell0:
+                transport_urls.checked(url)
+            return Bus(self._conf, url)
+        except errors.Misconfigured as exc:
+            return UnusableBus(self._conf, _complain(cell, "message bus", exc))
+
+    def _retire(self, cell: Cell, connections: Database | Bus) -> None:
+        self._retired.append(_Retired(cell.name or cell.uuid, connections, concurrency.monotonic() + GRACE_S))
+
+
+def _complain(cell: Cell, what: str, exc: errors.Misconfigured) -> str:
+    why = f"The {what} in the mapping of cell {cell.name or cell.uuid} cannot be used: {exc.message}"
+    LOG.error("%s", why)
+    return why
+
+
+def _close(retired: list[_Retired]) -> None:
+    for one in retired:
+        try:
+            one.connections.close()
+        except Exception:  # whatever a driver says of a server that is gone; nobody waits for an answer
+            LOG.warning("Connections to cell %s could not be closed well", one.title, exc_info=True)

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from nova_lite import errors
+from nova_lite.cells import templates
+from nova_lite.cells.templates import NOWHERE, LocalUrls
 from nova_lite.db import migrate
 from nova_lite.db.repositories import hosts, mappings, unmapped
 from nova_lite.model.host import CELL0_UUID, Cell
@@ -58,10 +61,10 @@ def cell0_connection(connection: str) -> str:
     return url.set(database=name).render_as_string(hide_password=False)
 
 
-def map_cell0(api_db: Database, connection: str) -> Mapped:
+def map_cell0(api_db: Database, connection: str, *, local: LocalUrls = NOWHERE) -> Mapped:
     """Map cell0 to the database at ``connection``, unless it is mapped already."""
-    checked_url(connection)
     cell = Cell(CELL0_UUID, "cell0", CELL0_TRANSPORT_URL, connection)
+    checked_url(templates.connection(cell, local))
     try:
         with api_db.writer() as session:
             mappings.add_cell(session, cell)
@@ -72,34 +75,65 @@ def map_cell0(api_db: Database, connection: str) -> Mapped:
 
 
 def create_cell(
-    api_db: Database, *, name: str | None, transport_url: str, connection: str, is_disabled: bool = False
+    api_db: Database,
+    *,
+    name: str | None,
+    transport_url: str,
+    connection: str,
+    is_disabled: bool = False,
+    local: LocalUrls = NOWHERE,
 ) -> Cell:
-    """Add a cell.
+    """Add a cell. Its URLs may have holes, which are filled from ``local`` to be checked and stay in the mapping.
 
     Raises Conflict when another one has its bus or its database, Misconfigured for a bad URL, Invalid for a bad name.
     """
-    transport_urls.checked(transport_url)
-    checked_url(connection)
-    if name is not None and not 0 < len(name) <= _MAX_NAME:
-        raise errors.Invalid(f"A cell's name has 1 to {_MAX_NAME} characters.")
     cell = Cell(str(uuids.uuid4()), name, transport_url, connection, is_disabled)
+    check(cell, local)
     with api_db.writer() as session:
         mappings.lock_cells(session)
-        for other in mappings.cells(session):
-            if connection == other.database_connection or transport_url == other.transport_url:
-                what = "database" if connection == other.database_connection else "transport URL"
-                raise errors.Conflict(f"Cell {_title(other)} has that {what} already; each cell needs its own.")
+        require_own_urls(session, cell, local)
         mappings.add_cell(session, cell)
     return cell
 
 
-def find_or_create_cell(api_db: Database, *, name: str | None, transport_url: str, connection: str) -> Mapped:
+def check(cell: Cell, local: LocalUrls) -> None:
+    """Raise Misconfigured when a mapping's URLs cannot be used here, Invalid when its name cannot be stored."""
+    transport_urls.checked(templates.transport_url(cell, local))
+    checked_url(templates.connection(cell, local))
+    if cell.name is not None and not 0 < len(cell.name) <= _MAX_NAME:
+        raise errors.Invalid(f"A cell's name has 1 to {_MAX_NAME} characters.")
+
+
+def require_own_urls(session: Session, cell: Cell, local: LocalUrls) -> None:
+    """Raise Conflict when a mapping names the bus or the database of another one."""
+    transport_url, connection = _urls(cell, local)
+    for other in mappings.cells(session):
+        if other.uuid == cell.uuid:
+            continue
+        other_transport_url, other_connection = _urls(other, local)
+        if connection == other_connection or transport_url == other_transport_url:
+            what = "database" if connection == other_connection else "transport URL"
+            raise errors.Conflict(f"Cell {title(other)} has that {what} already; each cell needs its own.")
+
+
+def _urls(cell: Cell, local: LocalUrls) -> tuple[str, str]:
+    """Return a mapping's URLs, as they stand there when they cannot be filled."""
+    try:
+        return templates.transport_url(cell, local), templates.connection(cell, local)
+    except errors.Misconfigured:
+        return cell.transport_url, cell.database_connection
+
+
+def find_or_create_cell(
+    api_db: Database, *, name: str | None, transport_url: str, connection: str, local: LocalUrls = NOWHERE
+) -> Mapped:
     """Return the cell with this bus and database, added if there is none; raises Conflict as ``create_cell``."""
     with api_db.reader() as session:
         for cell in mappings.cells(session):
-            if (cell.transport_url, cell.database_connection) == (transport_url, connection):
+            if _urls(cell, local) == (transport_url, connection):
                 return Mapped(cell, is_new=False)
-    return Mapped(create_cell(api_db, name=name, transport_url=transport_url, connection=connection), is_new=True)
+    cell = create_cell(api_db, name=name, transport_url=transport_url, connection=connection, local=local)
+    return Mapped(cell, is_new=True)
 
 
 def cells(api_db: Database, cell_uuid: str | None = None) -> list[Cell]:
@@ -116,18 +150,21 @@ def hosts_of(api_db: Database, cell_uuid: str | None = None) -> dict[str, str]:
         return mappings.hosts(session, cell_uuid)
 
 
-def discover_hosts(api_db: Database, cell_uuid: str | None = None, *, by_service: bool = False) -> list[Discovery]:
+def discover_hosts(
+    api_db: Database, cell_uuid: str | None = None, *, by_service: bool = False, local: LocalUrls = NOWHERE
+) -> list[Discovery]:
     """Map the hosts that report to a cell, or to every cell but cell0, and are mapped to none.
 
     A host reports by its compute node; with ``by_service`` its service is enough. One Discovery a cell; one that
     cannot be reached does not keep the others from being looked at.
     """
-    return [_discover(api_db, cell, by_service=by_service) for cell in cells(api_db, cell_uuid) if not cell.is_cell0]
+    found = [cell for cell in cells(api_db, cell_uuid) if not cell.is_cell0]
+    return [_discover(api_db, cell, local, by_service=by_service) for cell in found]
 
 
-def _discover(api_db: Database, cell: Cell, *, by_service: bool) -> Discovery:
+def _discover(api_db: Database, cell: Cell, local: LocalUrls, *, by_service: bool) -> Discovery:
     try:
-        cell_db = Database(cell.database_connection)
+        cell_db = Database(templates.connection(cell, local))
         try:
             migrate.require(cell_db, "cell")
             reporting = reporting_hosts(cell_db, by_service=by_service)
@@ -186,5 +223,6 @@ def map_instances(api_db: Database, cell: Cell, cell_db: Database) -> int:
         last = found[-1].row_id
 
 
-def _title(cell: Cell) -> str:
+def title(cell: Cell) -> str:
+    """Return how people are told of a cell."""
     return f"{cell.name} ({cell.uuid})" if cell.name else cell.uuid

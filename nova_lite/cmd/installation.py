@@ -4,14 +4,16 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-import oslo_messaging
 from keystoneauth1 import exceptions as ks_errors
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.cells import templates
+from nova_lite.cells.templates import LocalUrls
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.cmd.output import masked_connection, one_line
 from nova_lite.placement import policies
+from nova_lite.rpc import transport_url as transport_urls
 from nova_lite.storage import Database
 from nova_lite.web.policy import RulePolicy
 
@@ -38,10 +40,12 @@ class Installation:
     @property
     def transport_url(self) -> str | None:
         """Return ``[DEFAULT] transport_url``, or None when it is not set."""
-        oslo_messaging.TransportURL.parse(self._conf, "none:///")  # teaches the configuration the bus options
-        place = self._conf.get_location("transport_url")
-        is_set = place is not None and place.location is not cfg.Locations.opt_default
-        return str(self._conf.transport_url) if is_set and self._conf.transport_url else None
+        return transport_urls.local(self._conf)
+
+    @property
+    def local_urls(self) -> LocalUrls:
+        """Return what the holes of cell mappings are filled from here."""
+        return templates.local_urls(self._conf)
 
     @contextlib.contextmanager
     def api_db(self) -> Iterator[Database]:

@@ -33,7 +33,7 @@ def run(installation: Installation, arguments: argparse.Namespace) -> int:
         placement = installation.placement()
         with installation.api_db() as api_db:
             migrate.require(api_db, "api")
-            with CellDatabases(api_db) as cells:
+            with CellDatabases(api_db, installation.local_urls) as cells:
                 members = aggregate_mirror.members(api_db, cells)
                 for uuid, why in cells.down.items():
                     complain(f"Cell {uuid} does not answer: {why}")

@@ -91,7 +91,7 @@ def _look_for_orphans(installation: Installation, arguments: argparse.Namespace,
     placement = installation.placement()
     with installation.api_db() as api_db:
         migrate.require(api_db, "api")
-        with CellDatabases(api_db) as cells:
+        with CellDatabases(api_db, installation.local_urls) as cells:
             survey = orphans.survey(
                 api_db, cells, placement, provider=arguments.resource_provider, tell=Progress(_TITLE)
             )

@@ -8,7 +8,7 @@ from nova_lite import errors
 from nova_lite.cells import setup
 from nova_lite.cells.setup import Discovery
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import FORMATS, complain, masked_connection, rendered
+from nova_lite.cmd.output import FORMATS, complain, rendered, shown_connection, shown_transport_url
 from nova_lite.db import migrate
 from nova_lite.model.host import Cell
 from nova_lite.rpc import transport_url as transport_urls
@@ -115,11 +115,12 @@ def _map_cell0(installation: Installation, arguments: argparse.Namespace) -> int
 
 
 def _mapped_cell0(installation: Installation, api_db: Database, connection: str | None) -> setup.Mapped:
-    return setup.map_cell0(api_db, connection or setup.cell0_connection(installation.connection("database")))
+    chosen = connection or setup.cell0_connection(installation.connection("database"))
+    return setup.map_cell0(api_db, chosen, local=installation.local_urls)
 
 
 def _say_cell0(mapped: setup.Mapped) -> None:
-    shown = masked_connection(mapped.cell.database_connection)
+    shown = shown_connection(mapped.cell)
     if mapped.is_new:
         print(f"cell0 is mapped to {shown}\nNext: nova-lite-manage db sync")
     else:
@@ -138,6 +139,7 @@ def _create_cell(installation: Installation, arguments: argparse.Namespace) -> i
                 transport_url=transport_url,
                 connection=connection,
                 is_disabled=arguments.disabled,
+                local=installation.local_urls,
             )
         except errors.Conflict as exc:
             complain(exc.message)
@@ -154,7 +156,6 @@ def _transport_url(installation: Installation, arguments: argparse.Namespace) ->
     url: str | None = arguments.transport_url or installation.transport_url
     if url is None:
         raise errors.Misconfigured("Give --transport-url, or set transport_url in [DEFAULT].")
-    transport_urls.checked(url)
     return url
 
 
@@ -170,7 +171,7 @@ def _list_cells(installation: Installation, arguments: argparse.Namespace) -> in
 def _cell_row(cell: Cell, *, verbose: bool) -> Sequence[object]:
     transport_url, connection = cell.transport_url, cell.database_connection
     if not verbose:
-        transport_url, connection = transport_urls.masked(transport_url), masked_connection(connection)
+        transport_url, connection = shown_transport_url(cell), shown_connection(cell)
     return (cell.name or "", cell.uuid, transport_url, connection, cell.is_disabled)
 
 
@@ -187,7 +188,9 @@ def _list_hosts(installation: Installation, arguments: argparse.Namespace) -> in
 def _discover_hosts(installation: Installation, arguments: argparse.Namespace) -> int:
     with installation.api_db() as api_db:
         migrate.require(api_db, "api")
-        found = setup.discover_hosts(api_db, arguments.cell_uuid, by_service=arguments.by_service)
+        found = setup.discover_hosts(
+            api_db, arguments.cell_uuid, by_service=arguments.by_service, local=installation.local_urls
+        )
     for discovery in found:
         _say_discovery(discovery, verbose=arguments.verbose)
     mapped = sum(len(discovery.mapped) for discovery in found)
@@ -218,12 +221,15 @@ def _say_discovery(discovery: Discovery, *, verbose: bool) -> None:
 
 def _simple_cell_setup(installation: Installation, arguments: argparse.Namespace) -> int:
     transport_url = _transport_url(installation, arguments)
+    transport_urls.checked(transport_url)
     connection = installation.connection("database")
     with installation.api_db() as api_db, opened("database of the cell", connection) as cell_db:
         migrate.require(api_db, "api")
         migrate.require(cell_db, "cell")
         _say_cell0(_mapped_cell0(installation, api_db, None))
-        found = setup.find_or_create_cell(api_db, name="cell1", transport_url=transport_url, connection=connection)
+        found = setup.find_or_create_cell(
+            api_db, name="cell1", transport_url=transport_url, connection=connection, local=installation.local_urls
+        )
         cell = found.cell
         print(f"Cell {cell.name or ''} {cell.uuid} " + ("was added." if found.is_new else "was there already."))
         reporting = setup.reporting_hosts(cell_db)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nova_lite import errors
-from nova_lite.cells import setup
+from nova_lite.cells import setup, templates
 from nova_lite.cmd import manage_upgrade
 from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, count
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import masked_connection, one_line, rendered
+from nova_lite.cmd.output import one_line, rendered, shown_connection
 from nova_lite.cmd.progress import Progress
 from nova_lite.db import migrate, online_migrations
 from nova_lite.db.migrate import History
@@ -141,9 +141,10 @@ def _sync_cell0(installation: Installation, version: str | None) -> int:
     except (errors.Unavailable, errors.Misconfigured) as exc:
         return _no_cell0(f"{exc.message} cell0 could not be looked up.")
     try:
-        _sync_one("database of cell0", cell0.database_connection, "cell", version)
+        connection = templates.connection(cell0, installation.local_urls)
+        _sync_one("database of cell0", connection, "cell", version)
     except errors.NovaLiteError as exc:
-        return _no_cell0(f"{exc.message} This was cell0's, at {masked_connection(cell0.database_connection)}.")
+        return _no_cell0(f"{exc.message} This was cell0's, at {shown_connection(cell0)}.")
     print(f"Next: {_CATEGORIES['db'][2]}")
     return 0
 

@@ -68,7 +68,7 @@ def _heal(installation: Installation, arguments: argparse.Namespace, result: _Re
     placement = installation.placement()
     with installation.api_db() as api_db:
         migrate.require(api_db, "api")
-        with CellDatabases(api_db) as cells:
+        with CellDatabases(api_db, installation.local_urls) as cells:
             healer = Healer(cells, placement, is_dry=arguments.dry_run)
             try:
                 for healed in _looked_at(api_db, cells, healer, arguments):

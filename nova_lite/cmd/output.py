@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from nova_lite import errors
+from nova_lite.cells import templates
+from nova_lite.model.host import Cell
+from nova_lite.rpc import transport_url as transport_urls
 from nova_lite.storage import checked_url
 
 FORMATS = ("table", "json", "csv")
@@ -44,6 +47,18 @@ def masked_connection(connection: str) -> str:
     secrets = {name: _STARS for name in url.query if any(word in name.lower() for word in _SECRET_WORDS)}
     shown = url.update_query_dict(secrets).render_as_string(hide_password=False)
     return shown.replace("%2A%2A%2A%2A", _STARS)
+
+
+def shown_connection(cell: Cell) -> str:
+    """Return the database URL of a cell mapping, with ``****`` for its password and its holes as they are."""
+    url = cell.database_connection
+    return templates.masked(url) if templates.has_holes(url) else masked_connection(url)
+
+
+def shown_transport_url(cell: Cell) -> str:
+    """Return the bus URL of a cell mapping, shown alike."""
+    url = cell.transport_url
+    return templates.masked(url) if templates.has_holes(url) else transport_urls.masked(url)
 
 
 def reason(exc: errors.NovaLiteError) -> str:

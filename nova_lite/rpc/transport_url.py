@@ -1,4 +1,4 @@
-"""URLs of message buses: whether one is usable, and how it is shown without its secrets."""
+"""URLs of message buses: whether one is usable, how it is shown without its secrets, and this process's own."""
 
 from importlib import metadata
 
@@ -9,6 +9,14 @@ from nova_lite import errors
 
 _STARS = "****"
 _EXAMPLE = "rabbit://user:password@host:5672/vhost"
+
+
+def local(conf: cfg.ConfigOpts) -> str | None:
+    """Return ``[DEFAULT] transport_url``, or None when it is not set."""
+    oslo_messaging.TransportURL.parse(conf, "none:///")  # teaches the configuration the bus options
+    place = conf.get_location("transport_url")
+    is_set = place is not None and place.location is not cfg.Locations.opt_default
+    return str(conf.transport_url) if is_set and conf.transport_url else None
 
 
 def checked(url: str) -> None:
