@@ -15,6 +15,7 @@ import oslo_messaging
 from kombu import exceptions as amqp_errors
 from oslo_config import cfg
 from oslo_messaging import exceptions as bus_errors
+from oslo_messaging._drivers import impl_rabbit
 from oslo_messaging._metrics import client as _metrics_options
 from oslo_messaging._tracing import client as _tracing_options
 
@@ -36,6 +37,8 @@ _MAX_NUDGES = 10_000
 #: Where a broker listens when its URL does not say, and seconds it gets to take a connection.
 _AMQP_PORT = 5672
 _PROBE_S = 3.0
+#: Seconds between two tries to reach a broker again, at most: one that returns is used within as many.
+_RETRY_MAX_S = 2
 
 
 class Bus:
@@ -253,6 +256,9 @@ class _Nudger(threading.Thread):
 
 
 def _register_bus_options(conf: cfg.ConfigOpts) -> None:
-    """Register the option groups that oslo.messaging puts on the global configuration only."""
+    """Register the option groups that oslo.messaging puts on the global configuration only, and our own defaults."""
     conf.register_opts(_metrics_options.oslo_messaging_metrics, group="oslo_messaging_metrics")
     conf.register_opts(_tracing_options.oslo_messaging_tracing, group="oslo_messaging_tracing")
+    conf.register_opts(impl_rabbit.rabbit_opts, group="oslo_messaging_rabbit")
+    # By default oslo.messaging waits longer after each try, up to half a minute: as long as the outage was, in effect.
+    conf.set_default("rabbit_interval_max", _RETRY_MAX_S, group="oslo_messaging_rabbit")

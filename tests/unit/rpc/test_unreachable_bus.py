@@ -1,6 +1,7 @@
 """A bus that cannot be reached is said to be so, soon; and its password is never said."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,20 @@ def test_a_url_that_cannot_be_used_is_not_repeated() -> None:
         bus.call("topic", "method")
     assert caught.value.__cause__ is None
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "wait_s"),
+    [
+        pytest.param("", 2, id="ours"),
+        pytest.param("[oslo_messaging_rabbit]\nrabbit_interval_max = 11\n", 11, id="the operator's"),
+    ],
+)
+def test_a_broker_that_returned_was_found_half_a_minute_later(tmp_path: Path, file: str, wait_s: int) -> None:
+    written = tmp_path / "nova-lite.conf"
+    written.write_text(file)
+    conf = config.load([], [str(written)])
+    bus = Bus(conf, "rabbit://user:hidden@127.0.0.1/")
+    bus.serve("topic", "server", object())  # joins the bus, which connects only when it must
+    bus.close()
+    assert conf.oslo_messaging_rabbit.rabbit_interval_max == wait_s
