@@ -6,6 +6,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_lite import errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts, zones
@@ -25,14 +26,18 @@ class Hosts:
     def load(self, summaries: Mapping[str, Any]) -> dict[str, HostState]:
         """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that may be chosen.
 
-        Left out are the hosts of cells that are disabled or do not answer, and those that no mapping leads to.
+        Left out are the hosts of cells that are disabled or do not answer, and those that no mapping leads to. Raises
+        Unavailable when not one cell answers: that says nothing about hosts, and will pass.
         """
         with self._api_db.reader() as session:
             zone_of = zones.of_hosts(session)
         cell_of = self._cells.of_hosts()
         enabled = [cell for cell in self._cells.all(with_cell0=False) if not cell.cell.is_disabled]
+        answers = self._fanout.ask(self._states, of=enabled)
+        if answers.down and not answers.found:
+            raise errors.Unavailable("No cell answers.", cells=sorted(answers.down))
         found: dict[str, HostState] = {}
-        for cell_id, states in self._fanout.ask(self._states, of=enabled).found.items():
+        for cell_id, states in answers.found.items():
             for state in states:
                 if state.node in summaries and cell_of.get(state.host) == cell_id:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
