@@ -38,13 +38,15 @@ def times(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Cloud:
-    """The cloud; a part of it that a run before this one left dead is started again."""
+def cloud() -> Iterator[Cloud]:
+    """The cloud; a part of it that a run before this one left dead is started again, and all of it runs on."""
     assert _PLACE is not None
     cloud = Cloud(Path(_PLACE))
     cloud.network.forgive()
     cloud.heal()
-    return cloud
+    yield cloud
+    for site in cloud.sites.values():
+        site.processes.let_go()
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,14 @@ class Processes:
         temporary.rename(self._run / f"{program.name}.json")
         return child.pid
 
+    def let_go(self) -> None:
+        """Leave what was started here to itself: it outlives this run of the script, and another one ends it."""
+        with self._lock:
+            for child in self._children.values():
+                # Else the interpreter complains at its end that a child still runs.
+                child.returncode = 0
+            self._children.clear()
+
     def pid(self, name: str) -> int | None:
         """Return the number of process ``name``, or None when it does not run."""
         self._reap(name)
