@@ -114,8 +114,6 @@ class Parts:
             for _ in range(3):
                 peer.restart()
                 client = peer.client()
-                # Answered without the database, once the application is there.
-                client.send(request("GET", "/"))
                 waits.append(client.send(case.requests[0]).wait_s)
                 client.close()
             goal = cases.FIRST_REQUEST_S if peer.kind == "ours" and size == cases.SIZES[2] else None

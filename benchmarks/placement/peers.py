@@ -24,6 +24,10 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 #: Both servers get as many.
 PROCESSES = 2
 THREADS = 4
+#: A server that used less than ``_RESTING_S`` seconds of CPU within ``_LOOK_S`` rests; it must within ``_SETTLE_S``.
+_RESTING_S = 0.005
+_LOOK_S = 0.3
+_SETTLE_S = 120.0
 
 
 def cpu_s(pids: Iterable[int]) -> float:
@@ -136,6 +140,24 @@ class Peer:
         """Start the server anew on the same database."""
         self.server.stop()
         self.server.start()
+        self.settle()
+
+    def settle(self) -> None:
+        """Return when every worker has loaded the application, which takes them a while after the server listens."""
+        client = self.client()
+        client.send(wire.request("GET", "/"))
+        client.close()
+        deadline = time.monotonic() + _SETTLE_S
+        before: tuple[list[int], float] = ([], 0.0)
+        while time.monotonic() < deadline:
+            pids = self._pids()
+            with contextlib.suppress(OSError):
+                now = (pids, cpu_s(pids))
+                if len(pids) == PROCESSES + 1 and pids == before[0] and now[1] - before[1] < _RESTING_S:
+                    return
+                before = now
+            time.sleep(_LOOK_S)
+        raise wire.BadAnswer(f"{self.server.name} does not come to rest. {self.site.processes.tail(self.server.name)}")
 
     def _pids(self) -> list[int]:
         master = self.site.processes.pid(self.server.name)
@@ -166,7 +188,10 @@ class Stage:
             for _, server in servers:
                 stack.callback(server.stop)
                 server.start()
-            yield [Peer(kind, server, self.site) for kind, server in servers]
+            peers = [Peer(kind, server, self.site) for kind, server in servers]
+            for peer in peers:
+                peer.settle()
+            yield peers
 
 
 @contextlib.contextmanager
