@@ -164,17 +164,41 @@ def _odd_trait_filter(case: Case) -> bool:
 
 
 def _wrong_sums_there(case: Case) -> bool:
-    """Return whether the real candidates give other amounts than were asked for, and ours the right ones."""
+    """Return whether the real service added up twice, and ours gives what was asked for, to who has room for it.
+
+    What it added up twice is then seen in its candidates, or misses there because so much would not fit.
+    """
     if case.statuses != (200, 200) or not case.problem.what.startswith("body.allocation_requests"):
         return False
-    asked = Counter[str]()
-    for name, value in parse_qsl(urlsplit(case.request.path).query):
-        if name.startswith("resources"):
-            for piece in value.split(","):
-                asked[piece.partition(":")[0]] += int(piece.partition(":")[2])
-    return all(_given(one) == asked for one in _candidates(case.ours)) and any(
-        _given(one) != asked for one in _candidates(case.real)
-    )
+    pairs = parse_qsl(urlsplit(case.request.path).query)
+    pieces = [piece for name, value in pairs if name.startswith("resources") for piece in value.split(",")]
+    asked, groups = Counter[str](), Counter[str]()
+    for piece in pieces:
+        asked[piece.partition(":")[0]] += int(piece.partition(":")[2])
+        groups[piece.partition(":")[0]] += 1
+    ours, real = _candidates(case.ours), _candidates(case.real)
+    if any(_given(one) != asked for one in ours):
+        return False
+    if any(_given(one) != asked for one in real):
+        return True
+    summaries = case.ours.document()["provider_summaries"]
+    more = [one for one in ours if one not in real]
+    return max(groups.values()) > 1 and all(one in ours for one in real) and all(_fits(one, summaries) for one in more)
+
+
+def _fits(allocations: Any, summaries: Any) -> bool:
+    """Return whether every provider has room for its part of a candidate."""
+    told = allocations.items() if isinstance(allocations, dict) else _by_provider(allocations)
+    for uuid, entry in told:
+        for name, amount in entry["resources"].items():
+            room = summaries[uuid]["resources"][name]
+            if amount > room["capacity"] - room["used"]:
+                return False
+    return True
+
+
+def _by_provider(allocations: Any) -> list[tuple[str, Any]]:
+    return [(entry["resource_provider"]["uuid"], entry) for entry in allocations]
 
 
 def _candidates(answer: Answer) -> list[Any]:

@@ -106,6 +106,27 @@ def test_a_server_error_of_ours_is_never_meant() -> None:
     assert not why_meant(request, error(500, "a", "words"), error(400, "a", "words"), Problem("status", 500, 400))
 
 
+@pytest.mark.parametrize(
+    ("amount", "capacity", "is_meant"),
+    [
+        pytest.param(6, 8, True, id="fits, and nine would not"),
+        pytest.param(6, 5, False, id="does not fit"),
+        pytest.param(9, 20, False, id="not what was asked for"),
+    ],
+)
+def test_candidates_that_the_real_service_loses(amount: int, capacity: int, is_meant: bool) -> None:
+    request = Request("GET", "/allocation_candidates?resources=DISK_GB:3&resources1=DISK_GB:3", "1.29")
+    ours = answer(
+        {
+            "allocation_requests": [{"allocations": {_A: {"resources": {"DISK_GB": amount}}}}],
+            "provider_summaries": {_A: {"resources": {"DISK_GB": {"capacity": capacity, "used": 0}}}},
+        }
+    )
+    real = answer({"allocation_requests": [], "provider_summaries": {}})
+    problem = Problem("body.allocation_requests", "1", "0")
+    assert (why_meant(request, ours, real, problem) is not None) is is_meant
+
+
 def test_a_seed_tells_one_story() -> None:
     assert tell(7) == tell(7)
     assert tell(7).requests != tell(13).requests
