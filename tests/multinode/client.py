@@ -21,6 +21,9 @@ from tests.multinode.layout import CELLS, HOSTS
 #: The newest version in which a list shows servers of cells that do not answer, and what is older than any of it.
 VERSION = "compute 2.96"
 _TIMEOUT_S = 60.0
+#: Seconds of CPU that show how much of one this process gets; and how many times a limit is stretched at most.
+_SAMPLE_S = 0.1
+_SLOWEST = 6.0
 
 
 class Client:
@@ -166,3 +169,11 @@ def seconds_until(condition: Callable[[], bool], what: str, *, timeout_s: float)
     began = time.monotonic()
     wait_until(condition, what, timeout_s=timeout_s)
     return time.monotonic() - began
+
+
+def limit(seconds: float) -> float:
+    """Return a limit that is ``seconds`` on a machine with CPUs to spare, and longer where others use them, too."""
+    began, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < _SAMPLE_S:
+        pass
+    return seconds * min(_SLOWEST, max(1.0, (time.monotonic() - began) / _SAMPLE_S))

@@ -8,13 +8,13 @@ import pytest
 
 from tests.integration.stack.keystone import side_by_side
 from tests.integration.stack.processes import wait_until
-from tests.multinode.client import Client, cells_with, guests, seconds_until
+from tests.multinode.client import Client, cells_with, guests, limit, seconds_until
 from tests.multinode.cloud import Cloud
 from tests.multinode.layout import CELLS
 
 pytestmark = pytest.mark.timeout(300)
 
-#: Seconds within which the cloud is whole again once what was dead is back.
+#: Seconds within which the cloud is whole again once what was dead is back, as all limits here on an idle machine.
 _BACK_S = 5.0
 #: Seconds that a question to all cells may take while one is dead: the deadline of a cell, and the work itself.
 _PATIENCE_S = 2.0 + 1.5
@@ -65,7 +65,7 @@ def test_a_cell_without_database_and_bus_hurts_nobody_else(
     # Lists are partial, in time, and tell which servers they know little of.
     took = [duration(client.listed) for _ in range(6)]
     times.append(f"lists while a cell's database and bus are dead: {' '.join(f'{each:.2f}' for each in took)} s")
-    assert max(took) < _PATIENCE_S
+    assert max(took) < limit(_PATIENCE_S)
     assert client.listed() == {uuid: "UNKNOWN" if uuid in dead else "ACTIVE" for uuid in servers.values()}
     old = client.http("GET", "/servers/detail", version="compute 2.68")
     assert {server["id"] for server in old.body["servers"]} == set(servers.values()) - dead
@@ -93,14 +93,14 @@ def test_a_cell_without_database_and_bus_hurts_nobody_else(
         f"a cell's database and bus return: list whole after {took_s:.1f} s, work kept done after {settled_s:.1f} s, "
         f"a new server led through its life after {booted_s:.1f} s"
     )
-    assert took_s < _BACK_S
+    assert took_s < limit(_BACK_S)
     assert guests(cloud) == {
         servers["cell1"]: ["cell1-host2"],
         servers["cell2"]: ["cell2-host2"],
         servers["cell3"]: ["cell3-host2"],
         real: ["cell2-host1"],
     }
-    assert settled_s < 2 * _BACK_S
+    assert settled_s < limit(_BACK_S)
 
 
 def test_a_cell_cut_off_without_a_word_hurts_nobody_else(
@@ -108,10 +108,10 @@ def test_a_cell_cut_off_without_a_word_hurts_nobody_else(
 ) -> None:
     cloud.network.pull_cable("cell3")
     try:
-        took = [duration(client.listed) for _ in range(6)]
+        took = [duration(client.listed) for _ in range(12)]
         times.append(f"lists while a cell is cut off: {' '.join(f'{each:.2f}' for each in took)} s")
-        assert max(took) < _PATIENCE_S
-        assert took[-1] < 1.0, "a cell known to be dead costs nothing"
+        assert max(took) < limit(_PATIENCE_S)
+        assert sorted(took[6:])[3] < limit(1.0), "a cell known to be dead costs nothing, but for a try now and then"
         assert client.listed() == {
             uuid: "UNKNOWN" if cell == "cell3" else "ACTIVE" for cell, uuid in servers.items()
         }  # fmt: skip
@@ -121,7 +121,7 @@ def test_a_cell_cut_off_without_a_word_hurts_nobody_else(
         cloud.network.plug_cable("cell3")
     took_s = seconds_until(all_whole(client, servers, {}), "the list whole again", timeout_s=60)
     times.append(f"a cell that was cut off returns: list whole after {took_s:.1f} s")
-    assert took_s < _BACK_S
+    assert took_s < limit(_BACK_S)
     works_fully(client, "cell3")
 
 
@@ -132,7 +132,7 @@ def test_work_of_a_cell_waits_for_its_conductor(
     programs.kill("cell2-conductor")
     assert client.act(servers["cell2"], "os-stop").status == 202
     waiting = client.create("waits-for-the-conductor", host="cell2-host2")
-    assert max(duration(client.listed) for _ in range(3)) < _PATIENCE_S
+    assert max(duration(client.listed) for _ in range(3)) < limit(_PATIENCE_S)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda cell: works_fully(client, cell), ("cell1", "cell3")))
     assert client.status(servers["cell2"]) == "ACTIVE", "nobody is there to stop it"
@@ -142,7 +142,7 @@ def test_work_of_a_cell_waits_for_its_conductor(
     took_s = seconds_until(lambda: client.status(servers["cell2"]) == "SHUTOFF", "the stop done", timeout_s=60)
     took_s += seconds_until(lambda: client.status(waiting) == "ACTIVE", "the server built", timeout_s=60)
     times.append(f"a cell's conductor returns: waiting stop and build done after {took_s:.1f} s")
-    assert took_s < _BACK_S
+    assert took_s < limit(_BACK_S)
 
 
 @pytest.mark.parametrize("name", ["scheduler", "super-conductor"])
@@ -164,7 +164,7 @@ def test_new_servers_wait_for_who_places_them(
         lambda: {client.listed().get(uuid) for uuid in waiting} == {"ACTIVE"}, "all of them built", timeout_s=60
     )
     times.append(f"the {name} returns: {len(waiting)} waiting servers built after {took_s:.1f} s")
-    assert took_s < _BACK_S
+    assert took_s < limit(_BACK_S)
     assert set(client.listed()) == {*servers.values(), *waiting}
     assert set(guests(cloud)) == {*servers.values(), *waiting}, "one guest each, none of the deleted one"
     assert all(len(hosts) == 1 for hosts in guests(cloud).values())
