@@ -5,7 +5,7 @@ Everything here may be done twice, and by two at once: what is there already sta
 
 import uuid as uuids
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from nova_lite import errors
 from nova_lite.cells import templates
 from nova_lite.cells.templates import NOWHERE, LocalUrls
 from nova_lite.db import migrate
-from nova_lite.db.repositories import hosts, mappings, unmapped
+from nova_lite.db.repositories import hosts, mappings
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.rpc import transport_url as transport_urls
 from nova_lite.storage import Database, checked_url, retried
@@ -22,7 +22,6 @@ from nova_lite.storage import Database, checked_url, retried
 #: cell0 has no hosts, so nobody is ever told anything there.
 CELL0_TRANSPORT_URL = "none:///"
 _MAX_NAME = 255
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +87,63 @@ def create_cell(
     Raises Conflict when another one has its bus or its database, Misconfigured for a bad URL, Invalid for a bad name.
     """
     cell = Cell(str(uuids.uuid4()), name, transport_url, connection, is_disabled)
-    check(cell, local)
+    _check(cell, local, name=name, transport_url=transport_url, connection=connection)
     with api_db.writer() as session:
         mappings.lock_cells(session)
-        require_own_urls(session, cell, local)
+        _require_own_urls(session, cell, local)
         mappings.add_cell(session, cell)
     return cell
 
 
-def check(cell: Cell, local: LocalUrls) -> None:
-    """Raise Misconfigured when a mapping's URLs cannot be used here, Invalid when its name cannot be stored."""
-    transport_urls.checked(templates.transport_url(cell, local))
-    checked_url(templates.connection(cell, local))
-    if cell.name is not None and not 0 < len(cell.name) <= _MAX_NAME:
+@retried
+def update_cell(
+    api_db: Database,
+    uuid: str,
+    *,
+    name: str | None = None,
+    transport_url: str | None = None,
+    connection: str | None = None,
+    is_disabled: bool | None = None,
+    local: LocalUrls = NOWHERE,
+) -> Cell:
+    """Change what is given of a cell; the rest stays. All processes see it within seconds.
+
+    Raises NotFound, Conflict when another cell has that bus or database, Misconfigured or Invalid for bad values,
+    Forbidden for cell0, which is never disabled and has no bus.
+    """
+    with api_db.writer() as session:
+        mappings.lock_cells(session)
+        before = mappings.cell(session, uuid)
+        changed = replace(
+            before,
+            name=before.name if name is None else name,
+            transport_url=transport_url or before.transport_url,
+            database_connection=connection or before.database_connection,
+            is_disabled=before.is_disabled if is_disabled is None else is_disabled,
+        )
+        if changed.is_cell0 and (changed.is_disabled or transport_url):
+            raise errors.Forbidden("cell0 cannot be disabled and has no bus: it only keeps servers that no host took.")
+        # What stays as it is may be wrong, and be mended by the next call.
+        _check(changed, local, name=name, transport_url=transport_url, connection=connection)
+        if transport_url or connection:
+            _require_own_urls(session, changed, local)
+        mappings.change_cell(session, changed)
+    return changed
+
+
+def _check(
+    cell: Cell, local: LocalUrls, *, name: str | None, transport_url: str | None, connection: str | None
+) -> None:
+    """Check those parts of a mapping that are given; raises Misconfigured for a bad URL, Invalid for a bad name."""
+    if transport_url:
+        transport_urls.checked(templates.transport_url(cell, local))
+    if connection:
+        checked_url(templates.connection(cell, local))
+    if name is not None and not 0 < len(name) <= _MAX_NAME:
         raise errors.Invalid(f"A cell's name has 1 to {_MAX_NAME} characters.")
 
 
-def require_own_urls(session: Session, cell: Cell, local: LocalUrls) -> None:
+def _require_own_urls(session: Session, cell: Cell, local: LocalUrls) -> None:
     """Raise Conflict when a mapping names the bus or the database of another one."""
     transport_url, connection = _urls(cell, local)
     for other in mappings.cells(session):
@@ -208,19 +247,6 @@ def _add_hosts(api_db: Database, cell: Cell, new: Sequence[str]) -> bool:
     except IntegrityError:
         return False
     return True
-
-
-def map_instances(api_db: Database, cell: Cell, cell_db: Database) -> int:
-    """Map every live instance of ``cell`` that the API database does not know; return how many that were."""
-    done, last = 0, 0
-    while True:
-        with cell_db.reader() as session:
-            found = unmapped.page(session, after=last, limit=_BATCH)
-        if not found:
-            return done
-        with api_db.writer() as session:
-            done += unmapped.add_missing(session, cell.uuid, found)
-        last = found[-1].row_id
 
 
 def title(cell: Cell) -> str:

@@ -2,7 +2,8 @@
 
 import argparse
 import uuid as uuids
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from nova_lite.cmd.output import FORMATS
 
@@ -36,6 +37,50 @@ def add_format(command: argparse.ArgumentParser) -> None:
 def add_verbose(command: argparse.ArgumentParser, help_text: str) -> None:
     """Let the user ask for more."""
     command.add_argument("--verbose", action="store_true", help=help_text)
+
+
+def add_cell_uuid(command: argparse.ArgumentParser, help_text: str, *, is_required: bool = False) -> None:
+    """Let the user name a cell."""
+    command.add_argument("--cell_uuid", "--cell-uuid", metavar="UUID", required=is_required, help=help_text)
+
+
+def add_transport_url(command: argparse.ArgumentParser, default: str) -> None:
+    """Let the user give a cell's bus."""
+    command.add_argument("--transport-url", "--transport_url", metavar="URL", help=f"the cell's message bus, {default}")
+
+
+def add_connection(command: argparse.ArgumentParser, default: str) -> None:
+    """Let the user give a cell's database."""
+    command.add_argument(
+        "--database_connection", "--database-connection", metavar="URL", help=f"the cell's database, {default}"
+    )
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[..., int],
+    about: str,
+    *,
+    codes: str,
+    description: str = "",
+    example: str = "",
+) -> argparse.ArgumentParser:
+    """Add a command that returns 127 for a wrong command line, since 2 means something of its own; ``codes`` says what.
+
+    ``commands`` make parsers of the class ``Parser``. The description ends with the example.
+    """
+    shown = f"Example: nova-lite-manage {example or name}"
+    command: Parser = commands.add_parser(
+        name,
+        help=about,
+        description=f"{description}\n\n{shown}" if description else shown,
+        epilog=f"Exit codes: {codes}; {BAD_USAGE} the command line is wrong.",
+        formatter_class=Paragraphs,
+    )
+    command.refusal = BAD_USAGE
+    command.set_defaults(run=run, parser=command)
+    return command
 
 
 def uuid(text: str) -> str:

@@ -1,110 +1,145 @@
-"""``cell_v2``: map cell0, add cells, find their hosts. The rules are in ``cells/setup.py``."""
+"""``cell_v2``: map cell0; add, change, list and delete cells. The rules are in ``cells/setup.py`` and ``removal.py``.
+
+What concerns their hosts and servers is in ``manage_hosts.py`` and ``manage_instances.py``.
+"""
 
 import argparse
 from collections.abc import Sequence
 from typing import Any
 
 from nova_lite import errors
-from nova_lite.cells import setup
-from nova_lite.cells.setup import Discovery
+from nova_lite.cells import removal, setup
+from nova_lite.cells.instance_mapping import map_instances
+from nova_lite.cells.removal import Refusal
+from nova_lite.cmd import manage_hosts, manage_instances
+from nova_lite.cmd.arguments import Parser, add_cell_uuid, add_command, add_connection, add_format, add_transport_url
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import FORMATS, complain, rendered, shown_connection, shown_transport_url
+from nova_lite.cmd.manage_hosts import say_discovery
+from nova_lite.cmd.output import complain, reason, rendered, shown_connection, shown_transport_url
 from nova_lite.db import migrate
 from nova_lite.model.host import Cell
 from nova_lite.rpc import transport_url as transport_urls
 from nova_lite.storage import Database
 
-_FAILED, _TAKEN, _LOST_RACE = 1, 2, 2
+_FAILED, _TAKEN = 1, 2
+_BAD_VALUE, _SAME_AS_ANOTHER, _BOTH_FLAGS, _IS_CELL0 = 2, 3, 4, 5
+_REFUSALS = {
+    Refusal.NO_CELL: 1,
+    Refusal.HAS_HOSTS: 2,
+    Refusal.HAS_LIVE_SERVERS: 3,
+    Refusal.HAS_DEAD_SERVERS: 4,
+}
+_HOLES = (
+    "URLs may have holes, as in mysql+pymysql://{username}:{password}@db2/nova: every process fills them from its "
+    "own [DEFAULT] transport_url and [database] connection."
+)
 
 
 def add_commands(categories: Any) -> None:
     """Add the category."""
-    commands = categories.add_parser("cell_v2", help="cells and their hosts").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
+    commands = categories.add_parser("cell_v2", help="cells, their hosts and servers").add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
     )
-    _add_cell_commands(commands)
-    _add_host_commands(commands)
+    _add_setup(commands)
+    _add_changes(commands)
+    manage_hosts.add_commands(commands)
+    manage_instances.add_commands(commands)
 
 
-def _add_cell_commands(commands: Any) -> None:
-    command = commands.add_parser(
+def _add_setup(commands: Any) -> None:
+    command = add_command(
+        commands,
+        "simple_cell_setup",
+        _simple_cell_setup,
+        "map cell0 and one cell with all its hosts and servers",
+        codes="0 done; 1 a bad URL, or no host reports to the cell yet",
+        example="cell_v2 simple_cell_setup",
+    )
+    add_transport_url(command, "by default that of [DEFAULT] transport_url")
+
+    command = add_command(
+        commands,
         "map_cell0",
-        help="map cell0, where servers go that no host can take",
-        epilog="Exit codes: 0 mapped, now or before; 1 failed.",
+        _map_cell0,
+        "map cell0, where servers go that no host can take",
+        codes="0 mapped, now or before; 1 failed",
+        example="cell_v2 map_cell0",
     )
-    _add_connection(command, "by default that of [database] with _cell0 after the database's name")
-    command.set_defaults(run=_map_cell0)
+    add_connection(command, "by default that of [database] with _cell0 after the database's name")
 
-    command = commands.add_parser(
-        "create_cell",
-        help="add a cell",
-        epilog="Exit codes: 0 added; 1 a URL is missing or wrong; 2 another cell has this bus or this database.",
+    command = add_command(
+        commands,
+        "map_cell_and_hosts",
+        _map_cell_and_hosts,
+        "add a cell with the hosts that report to it",
+        description="Adds the cell whose database is that of [database], unless there is one with this database and "
+        "this bus, and maps the hosts that report to it and are mapped to none.",
+        codes="0 done, now or before; 1 a URL is missing, wrong or another cell's, or no host reports to the cell yet",
+        example="cell_v2 map_cell_and_hosts --name cell1",
     )
     command.add_argument("--name", help="what people call the cell")
-    _add_transport_url(command)
-    _add_connection(command, "by default that of [database]")
+    add_transport_url(command, "by default that of [DEFAULT] transport_url")
+    command.add_argument("--verbose", action="store_true", help="print the cell's UUID, and what is mapped")
+
+
+def _add_changes(commands: Any) -> None:
+    command = add_command(
+        commands,
+        "create_cell",
+        _create_cell,
+        "add a cell",
+        description=_HOLES,
+        codes="0 added; 1 a URL is missing or wrong; 2 another cell has this bus or this database",
+        example="cell_v2 create_cell --name cell2 --transport-url rabbit://nova:secret@mq/cell2 "
+        "--database_connection mysql+pymysql://nova:secret@db/nova_cell2",
+    )
+    command.add_argument("--name", help="what people call the cell")
+    add_transport_url(command, "by default that of [DEFAULT] transport_url")
+    add_connection(command, "by default that of [database]")
     command.add_argument("--verbose", action="store_true", help="print the new cell's UUID")
     command.add_argument("--disabled", action="store_true", help="place no servers there yet")
-    command.set_defaults(run=_create_cell)
 
-    command = commands.add_parser("list_cells", help="list the cells")
+    command = add_command(
+        commands,
+        "list_cells",
+        _list_cells,
+        "list the cells",
+        codes="0 done; 1 failed",
+        example="cell_v2 list_cells -f json",
+    )
     command.add_argument("--verbose", action="store_true", help="show URLs with their passwords")
-    _add_format(command)
-    command.set_defaults(run=_list_cells)
+    add_format(command)
 
-    command = commands.add_parser(
-        "simple_cell_setup",
-        help="map cell0 and one cell with all its hosts and servers",
-        epilog="Exit codes: 0 done; 1 a bad URL, or no host reports to the cell yet.",
+    command = add_command(
+        commands,
+        "update_cell",
+        _update_cell,
+        "change a cell",
+        description=f"What is not given stays as it is. Running processes see the change within seconds. {_HOLES}",
+        codes="0 changed; 1 there is no such cell, or it failed; 2 a bad value, or nothing to change; 3 another cell "
+        "has this bus or this database; 4 both --disable and --enable; 5 cell0 can neither be disabled nor have a bus",
+        example="cell_v2 update_cell --cell_uuid 0b5b4c6e-6d54-4d0e-9d5b-1f2f3a4b5c6d --disable",
     )
-    _add_transport_url(command)
-    command.set_defaults(run=_simple_cell_setup)
+    add_cell_uuid(command, "the cell", is_required=True)
+    command.add_argument("--name", help="what people call the cell from now on")
+    add_transport_url(command, "if that changes")
+    add_connection(command, "if that changes")
+    command.add_argument("--disable", action="store_true", help="place no more servers there")
+    command.add_argument("--enable", action="store_true", help="place servers there again")
 
-
-def _add_host_commands(commands: Any) -> None:
-    command = commands.add_parser(
-        "discover_hosts",
-        help="map the hosts that report to cells and are mapped to none",
-        epilog="Exit codes: 0 done; 1 failed, or with --strict nothing was found; 2 somebody else mapped hosts at the "
-        "same time: run it again.",
+    command = add_command(
+        commands,
+        "delete_cell",
+        _delete_cell,
+        "delete a cell that has no servers",
+        description="Forgets the cell; its database and its bus stay. A cell that servers are mapped to must answer, "
+        "so that it is known that they are dead. Disable it first, so that no servers are placed there meanwhile.",
+        codes="0 deleted; 1 there is no such cell, it is cell0, or it failed; 2 it has hosts; 3 it has servers; 4 "
+        "servers that were deleted are still mapped to it, and --force was not given",
+        example="cell_v2 delete_cell --cell_uuid 0b5b4c6e-6d54-4d0e-9d5b-1f2f3a4b5c6d --force",
     )
-    _add_cell_uuid(command, "look in this cell only")
-    command.add_argument("--strict", action="store_true", help="fail when no unmapped host is found")
-    command.add_argument(
-        "--by-service", action="store_true", help="take a host for one by its service, even without a compute node"
-    )
-    command.add_argument("--verbose", action="store_true", help="tell what is found where")
-    command.set_defaults(run=_discover_hosts)
-
-    command = commands.add_parser(
-        "list_hosts", help="list the mapped hosts", epilog="Exit codes: 0 done; 1 there is no such cell."
-    )
-    _add_cell_uuid(command, "list the hosts of this cell only")
-    _add_format(command)
-    command.set_defaults(run=_list_hosts)
-
-
-def _add_transport_url(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--transport-url",
-        "--transport_url",
-        metavar="URL",
-        help="the cell's message bus, by default that of [DEFAULT] transport_url",
-    )
-
-
-def _add_connection(command: argparse.ArgumentParser, default: str) -> None:
-    command.add_argument(
-        "--database_connection", "--database-connection", metavar="URL", help=f"the cell's database, {default}"
-    )
-
-
-def _add_cell_uuid(command: argparse.ArgumentParser, help_text: str) -> None:
-    command.add_argument("--cell_uuid", "--cell-uuid", metavar="UUID", help=help_text)
-
-
-def _add_format(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-f", "--format", choices=FORMATS, default="table", help="output format, by default table")
+    add_cell_uuid(command, "the cell", is_required=True)
+    command.add_argument("--force", action="store_true", help="forget its hosts and its dead servers, too")
 
 
 def _map_cell0(installation: Installation, arguments: argparse.Namespace) -> int:
@@ -175,68 +210,89 @@ def _cell_row(cell: Cell, *, verbose: bool) -> Sequence[object]:
     return (cell.name or "", cell.uuid, transport_url, connection, cell.is_disabled)
 
 
-def _list_hosts(installation: Installation, arguments: argparse.Namespace) -> int:
+def _update_cell(installation: Installation, arguments: argparse.Namespace) -> int:
+    if arguments.disable and arguments.enable:
+        complain("Give --disable or --enable, not both.")
+        return _BOTH_FLAGS
+    given = (arguments.name, arguments.transport_url, arguments.database_connection)
+    is_disabled = True if arguments.disable else False if arguments.enable else None
+    if is_disabled is None and all(value is None for value in given):
+        complain("Say what to change: --name, --transport-url, --database_connection, --disable or --enable.")
+        return _BAD_VALUE
+    if "" in given:
+        complain("A cell's name and URLs cannot be empty.")
+        return _BAD_VALUE
     with installation.api_db() as api_db:
         migrate.require(api_db, "api")
-        names = {cell.uuid: cell.name or "" for cell in setup.cells(api_db)}
-        hosts = setup.hosts_of(api_db, arguments.cell_uuid)
-    rows = [(names.get(cell_uuid, ""), cell_uuid, host) for host, cell_uuid in hosts.items()]
-    print(rendered(("Cell Name", "Cell UUID", "Hostname"), rows, arguments.format))
+        try:
+            cell = setup.update_cell(
+                api_db,
+                arguments.cell_uuid,
+                name=arguments.name,
+                transport_url=arguments.transport_url,
+                connection=arguments.database_connection,
+                is_disabled=is_disabled,
+                local=installation.local_urls,
+            )
+        except (errors.Conflict, errors.Forbidden, errors.Invalid, errors.Misconfigured) as exc:
+            complain(reason(exc))
+            return {errors.Conflict: _SAME_AS_ANOTHER, errors.Forbidden: _IS_CELL0}.get(type(exc), _BAD_VALUE)
+    print(f"Cell {setup.title(cell)} was changed: bus {shown_transport_url(cell)}, database {shown_connection(cell)}, "
+          f"{'disabled' if cell.is_disabled else 'enabled'}.")  # fmt: skip
     return 0
 
 
-def _discover_hosts(installation: Installation, arguments: argparse.Namespace) -> int:
+def _delete_cell(installation: Installation, arguments: argparse.Namespace) -> int:
     with installation.api_db() as api_db:
         migrate.require(api_db, "api")
-        found = setup.discover_hosts(
-            api_db, arguments.cell_uuid, by_service=arguments.by_service, local=installation.local_urls
+        refusal = removal.delete_cell(
+            api_db, arguments.cell_uuid, is_forced=arguments.force, local=installation.local_urls
         )
-    for discovery in found:
-        _say_discovery(discovery, verbose=arguments.verbose)
-    mapped = sum(len(discovery.mapped) for discovery in found)
-    lost = sum(len(discovery.lost) for discovery in found)
-    if any(discovery.failure for discovery in found):
-        return _FAILED
-    if lost:
-        complain(f"{lost} hosts were mapped by somebody else at the same time; run it again to be sure of all.")
-        return _LOST_RACE
-    if mapped == 0 and arguments.strict:
-        print("No unmapped host was found.")
-        return _FAILED
+    if refusal is not None:
+        complain(f"Cell {arguments.cell_uuid} was not deleted. {refusal.value}")
+        return _REFUSALS[refusal]
+    print(f"Cell {arguments.cell_uuid} was deleted. Its database stays.")
     return 0
-
-
-def _say_discovery(discovery: Discovery, *, verbose: bool) -> None:
-    title = discovery.cell.name or discovery.cell.uuid
-    if discovery.failure:
-        complain(f"Cell {title} could not be looked at: {discovery.failure}")
-        return
-    for host, cell_uuid in discovery.elsewhere.items():
-        complain(f"Host {host} reports to cell {title} but is mapped to cell {cell_uuid}; host names must be unique.")
-    if verbose:
-        for host in discovery.mapped:
-            print(f"Host {host} is mapped to cell {title} now.")
-    print(f"Cell {title}: {len(discovery.mapped)} hosts mapped.")
 
 
 def _simple_cell_setup(installation: Installation, arguments: argparse.Namespace) -> int:
+    return _set_up(installation, arguments, name="cell1", is_whole=True)
+
+
+def _map_cell_and_hosts(installation: Installation, arguments: argparse.Namespace) -> int:
+    return _set_up(installation, arguments, name=arguments.name, is_whole=False)
+
+
+def _set_up(installation: Installation, arguments: argparse.Namespace, *, name: str | None, is_whole: bool) -> int:
+    """Map a cell with its hosts; ``is_whole`` with cell0 and its servers, too."""
     transport_url = _transport_url(installation, arguments)
     transport_urls.checked(transport_url)
     connection = installation.connection("database")
     with installation.api_db() as api_db, opened("database of the cell", connection) as cell_db:
         migrate.require(api_db, "api")
         migrate.require(cell_db, "cell")
-        _say_cell0(_mapped_cell0(installation, api_db, None))
-        found = setup.find_or_create_cell(
-            api_db, name="cell1", transport_url=transport_url, connection=connection, local=installation.local_urls
-        )
-        cell = found.cell
-        print(f"Cell {cell.name or ''} {cell.uuid} " + ("was added." if found.is_new else "was there already."))
         reporting = setup.reporting_hosts(cell_db)
-        discovery = setup.map_hosts(api_db, cell, reporting)
-        _say_discovery(discovery, verbose=True)
-        print(f"{setup.map_instances(api_db, cell, cell_db)} servers mapped.")
+        if is_whole:
+            _say_cell0(_mapped_cell0(installation, api_db, None))
+        if is_whole or reporting:
+            found = setup.find_or_create_cell(
+                api_db, name=name, transport_url=transport_url, connection=connection, local=installation.local_urls
+            )
+            _say_found(found, is_bare=not is_whole and arguments.verbose)
+            say_discovery(setup.map_hosts(api_db, found.cell, reporting), verbose=is_whole or arguments.verbose)
+        if is_whole:
+            print(f"{map_instances(api_db, cell_db, found.cell, is_reset=True).mapped} servers mapped.")
     if not reporting:
         complain("No host reports to the cell yet: start its conductor and agents, then run this again.")
         return _FAILED
     return 0
+
+
+def _say_found(found: setup.Mapped, *, is_bare: bool) -> None:
+    if is_bare:
+        print(found.cell.uuid)
+    else:
+        print(
+            f"Cell {found.cell.name or ''} {found.cell.uuid} "
+            + ("was added." if found.is_new else "was there already.")
+        )

@@ -59,6 +59,17 @@ class InstanceMappingRow(ApiBase):
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
 
 
+class MappedUpToRow(ApiBase):
+    """How far the instances of a cell were mapped by hand: the number of the last one that was looked at."""
+
+    __tablename__ = "mapped_up_to"
+
+    cell_uuid: Mapped[str] = mapped_column(
+        Uuid, sa.ForeignKey("cell_mappings.uuid", ondelete="CASCADE"), primary_key=True
+    )
+    row_id: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
 class BuildRequestRow(ApiBase):
     """A server accepted but not yet in a cell; ``instance`` is the whole Instance as JSON."""
 

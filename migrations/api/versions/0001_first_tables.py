@@ -30,6 +30,7 @@ def upgrade() -> None:
     _create_flavor_projects()
     _create_host_mappings()
     _create_instance_mappings()
+    _create_mapped_up_to()
 
 
 def _create_aggregates() -> None:
@@ -193,4 +194,12 @@ def _create_instance_mappings() -> None:
         sa.Column("created_at", _TIMESTAMP, nullable=False),
         sa.Index("instance_mappings_cell_idx", "cell_uuid", "project_id"),
         sa.Index("instance_mappings_usage_idx", "project_id", "queued_for_delete", "user_id"),
+    )
+
+
+def _create_mapped_up_to() -> None:
+    op.create_table(
+        "mapped_up_to",
+        sa.Column("cell_uuid", _UUID, sa.ForeignKey("cell_mappings.uuid", ondelete="CASCADE"), primary_key=True),
+        sa.Column("row_id", sa.BigInteger, nullable=False),
     )

@@ -13,6 +13,7 @@ from nova_lite.db.api_tables import (
     CellMappingRow,
     HostMappingRow,
     InstanceMappingRow,
+    MappedUpToRow,
     RequestSpecRow,
 )
 from nova_lite.errors import NotFound
@@ -57,6 +58,36 @@ def add_cell(session: Session, new: Cell) -> None:
         )
     )
     session.flush()
+
+
+def change_cell(session: Session, changed: Cell) -> None:
+    """Write a cell's mapping anew; raises NotFound."""
+    row = session.get(CellMappingRow, changed.uuid)
+    if row is None:
+        raise NotFound(f"Cell with uuid {changed.uuid} was not found.")
+    row.name = changed.name
+    row.transport_url = changed.transport_url
+    row.database_connection = changed.database_connection
+    row.disabled = changed.is_disabled
+    session.flush()
+
+
+def has_instances(session: Session, cell_uuid: str) -> bool:
+    """Return whether an instance, dead or alive, is mapped to a cell."""
+    found = sa.select(InstanceMappingRow.instance_uuid).where(InstanceMappingRow.cell_uuid == cell_uuid)
+    return session.scalar(found.limit(1)) is not None
+
+
+def remove_cell(session: Session, uuid: str) -> None:
+    """Forget a cell with its hosts, and the mappings of its instances, which must be dead."""
+    hosts_there = sa.select(HostMappingRow.host).where(HostMappingRow.cell_uuid == uuid)
+    mapped = sa.select(InstanceMappingRow.instance_uuid).where(InstanceMappingRow.cell_uuid == uuid)
+    session.execute(sa.delete(AggregateHostRow).where(AggregateHostRow.host.in_(hosts_there)))
+    session.execute(sa.delete(HostMappingRow).where(HostMappingRow.cell_uuid == uuid))
+    session.execute(sa.delete(RequestSpecRow).where(RequestSpecRow.instance_uuid.in_(mapped)))
+    session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.cell_uuid == uuid))
+    session.execute(sa.delete(MappedUpToRow).where(MappedUpToRow.cell_uuid == uuid))
+    session.execute(sa.delete(CellMappingRow).where(CellMappingRow.uuid == uuid))
 
 
 def lock_cells(session: Session) -> None:

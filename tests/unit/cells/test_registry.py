@@ -228,10 +228,10 @@ class _AtOnce:
     """A thread whose work is done when it has started."""
 
     def __init__(self, *, target: Any, args: Any, **_: object) -> None:
-        self._run = lambda: target(*args)
+        self._target, self._args = target, args
 
     def start(self) -> None:
-        self._run()
+        self._target(*self._args)
 
 
 def test_closing_closes_what_was_replaced_too_whatever_breaks(
