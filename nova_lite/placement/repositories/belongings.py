@@ -39,7 +39,11 @@ _INVENTORIES = (
     .where(_I.provider_id.in_(sa.bindparam("ids", expanding=True)))
 )
 _ADD_INVENTORIES = sa.insert(INVENTORIES)
-_NAMED = sa.tuple_(_I.provider_id, _I.class_id).in_(sa.bindparam("keys", expanding=True))
+#: By the pairs alone MariaDB would read, and lock, every row when there is but one pair.
+_NAMED = sa.and_(
+    _I.provider_id.in_(sa.bindparam("ids", expanding=True)),
+    sa.tuple_(_I.provider_id, _I.class_id).in_(sa.bindparam("keys", expanding=True)),
+)
 _STAMP_INVENTORIES = sa.update(INVENTORIES).where(_NAMED).values(updated_at=sa.bindparam("now", type_=sa.Double))
 _CLEAR_INVENTORIES = sa.delete(INVENTORIES).where(_NAMED)
 _REMOVE_INVENTORIES = _CLEAR_INVENTORIES.where(_I.used == 0)
@@ -155,10 +159,10 @@ def _write(
         after[uuid] = replace(provider, generation=provider.generation + 1, updated_at=books.now, inventories=ordered)
     _remove(handle, gone)
     for keys in chunks(sorted(same)):
-        handle.execute(_STAMP_INVENTORIES, {"keys": keys, "now": books.now})
+        handle.execute(_STAMP_INVENTORIES, _named(keys) | {"now": books.now})
     # Written anew rather than updated: that is one statement for all. Who moves what is used waits for our lock.
     for keys in chunks(sorted(changed)):
-        handle.execute(_CLEAR_INVENTORIES, {"keys": keys})
+        handle.execute(_CLEAR_INVENTORIES, _named(keys))
     for piece in chunks(rows):
         _insert(handle, _ADD_INVENTORIES, piece)
     _close(handle, after.values())
@@ -185,8 +189,12 @@ def _refuse_if_used(uuid: str, unwanted: Mapping[str, tuple[int, Inventory]], co
 
 def _remove(handle: Handle, gone: Sequence[Key]) -> None:
     for keys in chunks(sorted(gone)):
-        if handle.execute(_REMOVE_INVENTORIES, {"keys": keys}).rowcount != len(keys):  # type: ignore[attr-defined]
+        if handle.execute(_REMOVE_INVENTORIES, _named(keys)).rowcount != len(keys):  # type: ignore[attr-defined]
             raise TryAgain("An inventory is in use all of a sudden.")
+
+
+def _named(keys: Sequence[Key]) -> dict[str, Any]:
+    return {"keys": keys, "ids": sorted({provider_id for provider_id, _ in keys})}
 
 
 def _row(key: Key, inventory: Inventory) -> dict[str, Any]:
