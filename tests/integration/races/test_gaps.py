@@ -6,6 +6,7 @@ Changes under way are held open here in the database itself, by connections of t
 import contextlib
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -14,9 +15,10 @@ from nova_lite.placement import reader as readers
 from nova_lite.placement.reader import Reader
 from nova_lite.placement.repositories.changes import Kind
 from nova_lite.storage import Database
-from tests.integration.races.client import Client
+from tests.integration.races.client import Client, at_once
 from tests.integration.races.cloud import inventory_body, provider
 from tests.integration.races.conftest import Size, Stage
+from tests.integration.races.writes import KINDS
 from tests.integration.stack.processes import wait_until
 
 
@@ -26,11 +28,11 @@ class _Open:
     def __init__(self, connection: sa.Connection, uuid: str, total: int) -> None:
         self._connection = connection
         where = {"uuid": uuid, "total": total, "kind": int(Kind.PROVIDER)}
-        provider_id = "(SELECT id FROM resource_providers WHERE uuid = :uuid)"
+        where["id"] = connection.scalar(sa.text("SELECT id FROM resource_providers WHERE uuid = :uuid"), where)
         for statement in (
-            "UPDATE resource_providers SET generation = generation + 1 WHERE uuid = :uuid",
-            f"UPDATE inventories SET total = :total WHERE provider_id = {provider_id}",
-            f"INSERT INTO changes (provider_id, kind) VALUES ({provider_id}, :kind)",
+            "UPDATE resource_providers SET generation = generation + 1 WHERE id = :id",
+            "UPDATE inventories SET total = :total WHERE provider_id = :id",
+            "INSERT INTO changes (provider_id, kind) VALUES (:id, :kind)",
         ):
             connection.execute(sa.text(statement), where)
 
@@ -100,6 +102,19 @@ def test_changes_committed_in_another_order_than_they_were_numbered_are_not_miss
                     change.commit()
                     totals[uuid] = round_number
                 everyone_shows_the_truth()
+
+
+def test_a_change_that_is_open_holds_up_no_write_of_other_providers(client: Client, stage: Stage, size: Size) -> None:
+    """A statement that looks at every row would wait for those another holds, and be told 503 in the end."""
+    uuid = provider(client, {"VCPU": 1})
+
+    def tell(kind: str) -> None:
+        for writer, write in zip([0, 1, 2] * size(2), KINDS[kind](client), strict=False):
+            write(writer)((writer + 1) % 3)
+
+    # Not reshapes: of a table of a few rows MariaDB reads all when it is asked for those of two providers.
+    with _change_under_way(stage, uuid, 2):
+        at_once([partial(tell, kind) for kind in KINDS if kind != "reshapes"])
 
 
 def test_a_worker_that_starts_while_an_old_change_is_still_open_does_not_miss_it(

@@ -78,9 +78,9 @@ class Truth:
 
     @contextlib.contextmanager
     def plain_connection(self) -> Iterator[sa.Connection]:
-        """Yield a connection whose user commits; what is not committed is undone."""
+        """Yield a connection that locks no more than a worker's, and whose user commits."""
         with self._engine.connect() as connection:
-            yield connection
+            yield connection.execution_options(isolation_level="READ COMMITTED")
 
     def state(self) -> State:
         """Return everything, as of one moment."""
