@@ -459,3 +459,18 @@ def test_inventories_of_a_thousand_providers_take_a_bounded_number_of_statements
     writer.run(belongings.set_many_inventories, dict.fromkeys(uuids_, (1, more)), only=True)
     writer.run(belongings.set_many_inventories, dict.fromkeys(uuids_, (2, nothing)), only=True)
     assert counter.count <= 80
+
+
+def test_writing_one_inventory_waits_for_nobody_elses(database: Database) -> None:
+    """By a pair of ids alone MariaDB read, and locked, every row when there was one pair."""
+    mine, theirs = add_host(database, {"VCPU": Inventory(4)}), add_host(database, {"VCPU": Inventory(4)})
+    writer = Writer(database)
+    with database.writing() as connection:
+        belongings.set_inventories(connection, theirs, {"VCPU": Inventory(5)}, None, only=True)
+        for inventories in ({"VCPU": Inventory(5)}, {"VCPU": Inventory(5)}, {}):
+            done = threading.Thread(
+                target=partial(writer.run, belongings.set_inventories, mine, inventories, None, only=True), daemon=True
+            )
+            done.start()
+            done.join(timeout=5)
+            assert not done.is_alive()
