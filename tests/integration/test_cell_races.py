@@ -1,0 +1,148 @@
+"""Operators that change, delete and fill cells at once, on real servers: what SQLite, with one writer, cannot show."""
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+import sqlalchemy as sa
+
+from nova_lite import errors
+from nova_lite.cells import instance_mapping, removal, setup
+from nova_lite.cells.instance_mapping import MappedInstances
+from nova_lite.cells.removal import Refusal
+from nova_lite.cells.setup import Discovery
+from nova_lite.cells.templates import NOWHERE
+from nova_lite.db import migrate
+from nova_lite.db.api_tables import HostMappingRow, InstanceMappingRow
+from nova_lite.db.cell_tables import InstanceRow
+from nova_lite.model.host import Cell
+from nova_lite.storage import Database
+from tests.functional.commands.cell_site import add_instance
+
+AT_ONCE = 6
+SERVERS = 230
+
+
+@pytest.fixture(params=["mariadb", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Iterator[tuple[Database, Database]]:
+    """The API's and a cell's database, with their tables."""
+    server = request.getfixturevalue(request.param)
+    names = [f"nl_{uuid.uuid4().hex[:12]}" for _ in range(2)]
+    server.create(names)
+    api_db, cell_db = (Database(server.url(name)) for name in names)
+    migrate.sync(api_db, "api")
+    migrate.sync(cell_db, "cell")
+    yield api_db, cell_db
+    api_db.close()
+    cell_db.close()
+    server.drop(names)
+
+
+@pytest.fixture
+def api_db(databases: tuple[Database, Database]) -> Database:
+    return databases[0]
+
+
+@pytest.fixture
+def cell_db(databases: tuple[Database, Database]) -> Database:
+    return databases[1]
+
+
+@pytest.fixture
+def cell(api_db: Database, cell_db: Database) -> Cell:
+    connection = cell_db.url.render_as_string(hide_password=False)
+    return setup.create_cell(api_db, name="one", transport_url="rabbit://h/one", connection=connection)
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """Run functions in threads that begin together; return what each returned, or the refusal it raised."""
+    start = Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> object:
+        start.wait(timeout=30)
+        try:
+            return work()
+        except (errors.Conflict, errors.NotFound) as exc:
+            return exc
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def test_of_cells_moved_to_one_bus_at_once_one_gets_it(api_db: Database) -> None:
+    made = [
+        setup.create_cell(api_db, name=None, transport_url=f"rabbit://h/{number}", connection=f"sqlite:///{number}.db")
+        for number in range(AT_ONCE)
+    ]
+
+    def move(cell: Cell) -> Callable[[], object]:
+        return lambda: setup.update_cell(api_db, cell.uuid, transport_url="rabbit://h/wanted")
+
+    moved = [found for found in at_once(*map(move, made)) if isinstance(found, Cell)]
+    assert len(moved) == 1
+    assert [cell.transport_url for cell in setup.cells(api_db)].count("rabbit://h/wanted") == 1
+
+
+def test_changes_of_one_cell_at_once_are_all_kept(api_db: Database, cell: Cell) -> None:
+    at_once(
+        lambda: setup.update_cell(api_db, cell.uuid, name="uno"),
+        lambda: setup.update_cell(api_db, cell.uuid, is_disabled=True),
+        lambda: setup.update_cell(api_db, cell.uuid, transport_url="rabbit://h/uno"),
+    )
+    [found] = setup.cells(api_db)
+    assert (found.name, found.is_disabled, found.transport_url) == ("uno", True, "rabbit://h/uno")
+
+
+def test_a_cell_is_deleted_or_gets_hosts_never_both(api_db: Database, cell_db: Database) -> None:
+    connection = cell_db.url.render_as_string(hide_password=False)
+    for number in range(8):
+        cell = setup.create_cell(api_db, name=None, transport_url=f"rabbit://h/{number}", connection=connection)
+        deletions: list[Callable[[], object]] = [
+            lambda cell=cell: removal.delete_cell(api_db, cell.uuid, is_forced=False, local=NOWHERE)  # type: ignore[misc]
+            for _ in range(2)
+        ]
+        mapped, *deleted = at_once(
+            lambda cell=cell, number=number: setup.map_hosts(api_db, cell, [f"host-{number}"]),  # type: ignore[misc]
+            *deletions,
+        )
+        assert isinstance(mapped, Discovery)
+        is_there = [found.uuid for found in setup.cells(api_db)] == [cell.uuid]
+        assert deleted.count(None) == (0 if is_there else 1)
+        assert mapped.mapped == ([f"host-{number}"] if is_there else [])
+        with api_db.reader() as session:
+            assert len(session.scalars(sa.select(HostMappingRow)).all()) == int(is_there)
+        if is_there:
+            assert set(deleted) <= {Refusal.HAS_HOSTS}
+            assert removal.delete_cell(api_db, cell.uuid, is_forced=True, local=NOWHERE) is None
+
+
+def test_a_host_deleted_by_several_at_once_is_deleted_once(api_db: Database, cell: Cell) -> None:
+    for number in range(5):
+        setup.map_hosts(api_db, cell, [f"host-{number}"])
+
+        def delete(host: str = f"host-{number}") -> Refusal | None:
+            return removal.delete_host(api_db, cell.uuid, host, local=NOWHERE)
+
+        found = at_once(*itertools.repeat(delete, AT_ONCE))
+        assert found.count(None) == 1
+        assert found.count(Refusal.NO_HOST) == AT_ONCE - 1
+
+
+def test_servers_mapped_by_several_at_once_are_mapped_once(api_db: Database, cell_db: Database, cell: Cell) -> None:
+    add_instance(cell_db, 0)
+    with cell_db.writer() as session:
+        [first] = session.execute(sa.select(InstanceRow.__table__)).mappings()
+        columns = {name: value for name, value in first.items() if name != "id"}
+        session.execute(sa.insert(InstanceRow), [{**columns, "uuid": str(uuid.uuid4())} for _ in range(SERVERS - 1)])
+
+    def run() -> MappedInstances:
+        return instance_mapping.map_instances(api_db, cell_db, cell)
+
+    done = [one for one in at_once(*itertools.repeat(run, AT_ONCE)) if isinstance(one, MappedInstances)]
+    assert len(done) == AT_ONCE
+    assert sum(one.mapped for one in done) == sum(one.looked_at for one in done) == SERVERS
+    with api_db.reader() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(InstanceMappingRow)) == SERVERS
