@@ -299,17 +299,18 @@ class Snapshot:
             mask &= self.with_any_trait(any_of)
         if where.forbidden:
             mask &= ~self.with_any_trait(where.forbidden)
-        for any_aggregate in where.member_of:
-            mask &= self._members(any_aggregate, whole_tree_aggregates)
+        if where.member_of:
+            members = self.everybody()
+            for any_aggregate in where.member_of:
+                members &= self.in_any_aggregate(any_aggregate)
+            # A provider is in all of them itself, or its root is; not in some by one and in some by the other.
+            mask &= members | self.whole_trees(members) if whole_tree_aggregates else members
         if where.forbidden_aggregates:
-            mask &= ~self._members(where.forbidden_aggregates, whole_tree_aggregates)
+            unwanted = self.in_any_aggregate(where.forbidden_aggregates)
+            mask &= ~(unwanted | self.whole_trees(unwanted) if whole_tree_aggregates else unwanted)
         if where.in_tree is not None:
             mask &= self.in_tree_of(where.in_tree)
         return mask
-
-    def _members(self, aggregates: Iterable[str], whole_trees: bool) -> Mask:
-        members = self.in_any_aggregate(aggregates)
-        return members | self.whole_trees(members) if whole_trees else members
 
     def sharing(self) -> Mask:
         """Return who shares its inventories through its aggregates."""

@@ -106,9 +106,9 @@ class Oracle:
         where = group.where
         if not (group.resources or where.required or where.member_of):
             return False
-        aggregates = provider.aggregates
+        homes = [provider.aggregates]
         if not group.suffix:
-            aggregates |= self.by_id[provider.root_id].aggregates
+            homes.append(self.by_id[provider.root_id].aggregates)
         elif any(not any_of & provider.traits for any_of in where.required):
             return False
         if where.in_tree is not None:
@@ -117,8 +117,8 @@ class Oracle:
                 return False
         return (
             not where.forbidden & provider.traits
-            and all(any_of & aggregates for any_of in where.member_of)
-            and not where.forbidden_aggregates & aggregates
+            and any(all(any_of & home for any_of in where.member_of) for home in homes)
+            and not any(where.forbidden_aggregates & home for home in homes)
         )
 
     @staticmethod
@@ -184,7 +184,7 @@ def filters(draw: st.DrawFn) -> ProviderFilter:
     if draw(st.sampled_from([True, True, False])):
         return ProviderFilter()
     some = st.lists(subsets(TRAITS, 1), max_size=2).map(tuple)
-    places = st.lists(subsets(AGGREGATES, 1), max_size=1).map(tuple)
+    places = st.one_of(st.just(()), st.just(()), st.lists(subsets(AGGREGATES, 1), max_size=2).map(tuple))
     return ProviderFilter(
         required=draw(some),
         forbidden=draw(st.sampled_from([frozenset[str](), frozenset(["CUSTOM_B"])])),
