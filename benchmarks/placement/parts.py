@@ -108,16 +108,18 @@ class Parts:
 
     def _first_request(self, peers: Sequence[Peer], size: int) -> None:
         """Time the first request of a fresh worker that needs to know the hosts, some times."""
-        case = cases.flat_candidates(size)[0]
+        question = ask(cases.flat_candidates(size)[0].requests[0])
         for peer in peers:
-            waits = []
+            waits: list[float] = []
+            costs: list[float] = []
             for _ in range(3):
                 peer.restart()
-                client = peer.client()
-                waits.append(client.send(case.requests[0]).wait_s)
-                client.close()
+                block = peer.block([question], clients=1, budget_s=60.0)
+                waits += block.waits_s
+                costs.append(block.app_cpu_s + block.db_cpu_s)
             goal = cases.FIRST_REQUEST_S if peer.kind == "ours" and size == cases.SIZES[2] else None
             self._add_result(results.of(f"first request {size}, {peer.kind}", waits, "s", goal))
+            self._add_result(results.of(f"first request {size}, {peer.kind}, CPU", costs, "s"))
 
     def _snapshot(self, peer: Peer, size: int) -> None:
         """Measure what the read costs that follows some changes, each of another host."""
