@@ -116,6 +116,7 @@ def test_every_command_is_listed_with_its_codes() -> None:
     categories = {"api_db sync", "api_db version", "db sync", "db version", "placement_db sync", "placement_db version"}
     categories |= {"placement_db online_data_migrations", "placement audit", "placement heal_allocations"}
     cells = {"map_cell0", "create_cell", "list_cells", "simple_cell_setup", "discover_hosts", "list_hosts"}
+    cells |= {"update_cell", "delete_cell", "delete_host", "map_cell_and_hosts", "map_instances", "verify_instance"}
     expected = {f"nova-lite-manage {each}" for each in categories | {f"cell_v2 {cell}" for cell in cells}}
     assert words >= expected
     for name, found in (
@@ -134,7 +135,7 @@ def test_every_command_is_listed_with_its_codes() -> None:
 @pytest.mark.parametrize(
     ("words", "codes"),
     [
-        pytest.param("nova-lite-manage cell_v2 create_cell", {"0", "1", "2"}, id="own codes"),
+        pytest.param("nova-lite-manage cell_v2 create_cell", {"0", "1", "2", "127"}, id="own codes"),
         pytest.param("nova-lite-manage api_db sync", {"0", "1"}, id="usual codes"),
         pytest.param("nova-lite-manage placement audit", {"0", "1", "3", "4", "5", "127"}, id="codes of three digits"),
         pytest.param("nova-lite up", {"0", "1", "2", "3", "4", "5", "6"}, id="up"),
