@@ -48,7 +48,8 @@ def main() -> int:
         say(f"FAILED: {exc}")
         return 1
     except KeyboardInterrupt:
-        say(f"interrupted; end what was started with: tools/multinode down --dir {cloud.directory}")
+        if _ON_CLIENT not in os.environ:
+            say(f"interrupted; end what was started with: tools/multinode down --dir {cloud.directory}")
         return 130
 
 
@@ -60,7 +61,8 @@ def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
         image = guest_image(Site(cloud.directory / "image"))
         say(f"{len(cloud.network.machines)} machines: network namespaces {cloud.network.namespace('*')}")
         cloud.network.lay()
-        return _go_on_at_client(cloud, arguments, image)
+        second_half = ["tests.multinode", arguments.command, "--dir", str(cloud.directory)]
+        return _at_client(cloud, second_half, {_ON_CLIENT: str(image), "PROGRESS_BEGAN": str(_BEGAN)})
     cloud.start(Path(os.environ[_ON_CLIENT]))
     say("up")
     print(f"  logs are in {cloud.directory}/MACHINE/log; a command on the client machine:")
@@ -72,11 +74,8 @@ def _up(cloud: Cloud, arguments: argparse.Namespace) -> int:
 def _test(cloud: Cloud, arguments: argparse.Namespace) -> int:
     if not cloud.network.is_laid():
         raise StackError("it is not up; begin with: tools/multinode up")
-    suite = [sys.executable, "-m", "pytest", "tests/multinode", "-p", "no:cacheprovider", *arguments.pytest]
-    variables = os.environ | {"NOVA_LITE_MULTINODE": str(cloud.directory)}
-    return subprocess.run(
-        [*cloud.network.within(CLIENT), *suite], cwd=_REPOSITORY, env=variables, check=False
-    ).returncode
+    suite = ["pytest", "tests/multinode", "-p", "no:cacheprovider", *arguments.pytest]
+    return _at_client(cloud, suite, {"NOVA_LITE_MULTINODE": str(cloud.directory)})
 
 
 def _down(cloud: Cloud, _: argparse.Namespace) -> int:
@@ -86,14 +85,14 @@ def _down(cloud: Cloud, _: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
-def _go_on_at_client(cloud: Cloud, arguments: argparse.Namespace, image: Path) -> int:
-    """Run this command's second half on the client machine, whence everything can be reached."""
-    argv = [*cloud.network.within(CLIENT), sys.executable, "-m", "tests.multinode", arguments.command]
-    variables = os.environ | {_ON_CLIENT: str(image), "PROGRESS_BEGAN": str(_BEGAN)}
-    child = subprocess.Popen([*argv, "--dir", str(cloud.directory)], cwd=_REPOSITORY, env=variables)
+def _at_client(cloud: Cloud, module: list[str], variables: dict[str, str]) -> int:
+    """Run a Python module on the client machine, whence everything can be reached; return its exit code."""
+    argv = [*cloud.network.within(CLIENT), sys.executable, "-m", *module]
+    child = subprocess.Popen(argv, cwd=_REPOSITORY, env=os.environ | variables)
     try:
         return child.wait()
     except KeyboardInterrupt:
+        # It was interrupted as well, and may have something to put in order.
         child.wait()
         raise
 

@@ -134,6 +134,12 @@ class Programs:
         """Ask a process to end and wait for it."""
         self.site(name).processes.stop(name, timeout_s=STOP_S)
 
+    def restart_api(self, quota: str = "") -> None:
+        """Start the Compute API anew, with other quotas than its configuration has if ``quota`` says so."""
+        self.configuration("api").with_name("api-quota.conf").write_text(f"[quota]\n{quota}\n")
+        self.stop("api")
+        self.start("api")
+
     def kill(self, name: str) -> None:
         """End a process and its workers at once."""
         self.site(name).processes.kill(name)
@@ -155,6 +161,10 @@ class Programs:
         argv = (*_python(f"nova_lite.cmd.{kind}"), "--config-file", str(self.configuration(name)))
         return Program(name, argv, env=_environment(), cwd=str(REPOSITORY))
 
+    def _files(self, name: str) -> list[Path]:
+        own = self.configuration(name)
+        return [path for path in (own, own.with_name(f"{name}-quota.conf")) if path.exists()]
+
     def _wsgi_program(self, name: str) -> Program:
         """Return the shipped uWSGI file, told where to listen and how many workers to have."""
         uwsgi = Path(sys.prefix) / "bin" / "uwsgi"
@@ -163,7 +173,7 @@ class Programs:
         site = self.site(name)
         prefix = f"NOVA_LITE_{name.upper()}"
         variables = {
-            "NOVA_LITE_CONFIG_FILES": str(self.configuration(name)),
+            "NOVA_LITE_CONFIG_FILES": ";".join(str(path) for path in self._files(name)),
             f"{prefix}_LISTEN": f"{site.address}:{site.port(name)}",
             f"{prefix}_PROCESSES": "2",
             f"{prefix}_THREADS": "4",

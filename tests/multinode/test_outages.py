@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.stack.keystone import side_by_side
+from tests.integration.stack.keystone import ADMIN, side_by_side
 from tests.integration.stack.processes import wait_until
 from tests.multinode.client import Client, cells_with, guests, limit, seconds_until
 from tests.multinode.cloud import Cloud
@@ -76,9 +76,7 @@ def test_a_cell_without_database_and_bus_hurts_nobody_else(
     # The others work fully, and so does an API that starts now.
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda cell: works_fully(client, cell), ("cell1", "cell3")))
-    cloud.programs.stop("api")
-    cloud.programs.start("api")
-    wait_until(lambda: client.http("GET", "/servers").status == 200, "the API answering", timeout_s=30)
+    cloud.programs.restart_api()
     works_fully(client, "cell3")
     uuid = client.boot("anywhere")
     assert cells_with(cloud, uuid, ["cell1", "cell3"]), "the scheduler passes the dead cell over"
@@ -168,6 +166,35 @@ def test_new_servers_wait_for_who_places_them(
     assert set(client.listed()) == {*servers.values(), *waiting}
     assert set(guests(cloud)) == {*servers.values(), *waiting}, "one guest each, none of the deleted one"
     assert all(len(hosts) == 1 for hosts in guests(cloud).values())
+
+
+def test_a_quota_holds_while_a_cell_is_dead(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str]
+) -> None:
+    """The server of the dead cell counts as well: seven more fit beside the three that are there."""
+    used = f"/os-quota-sets/{cloud.keystone.project_id(ADMIN.project)}/detail"
+    cloud.programs.restart_api("instances = 10")
+    cloud.buses["cell3"].crash()
+    cloud.sites["cell3"].processes.kill("mariadb")
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            began = time.monotonic()
+            hosts = [f"cell{number % 2 + 1}-host2" for number in range(100)]
+            answers = list(pool.map(lambda host: client.try_create("one-of-100", host=host), hosts))
+            times.append(f"100 parallel creates against a quota, a cell dead: {time.monotonic() - began:.1f} s")
+        assert {answer.status for answer in answers} == {202, 403}
+        accepted = {answer.body["server"]["id"] for answer in answers if answer.status == 202}
+        assert len(accepted) == 7
+        for uuid in accepted:
+            client.wait_status(uuid, "ACTIVE")
+        side_by_side([cloud.buses["cell3"].start, cloud.databases["cell3"].start])
+        wait_until(lambda: "UNKNOWN" not in client.listed().values(), "the list whole again", timeout_s=60)
+        assert set(client.listed()) == {*servers.values(), *accepted}
+        assert client.http("GET", used).body["quota_set"]["instances"]["in_use"] == 10
+        client.delete(accepted.pop())
+        assert client.http("GET", used).body["quota_set"]["instances"]["in_use"] == 9
+    finally:
+        cloud.programs.restart_api()
 
 
 def returned(cloud: Cloud, name: str) -> None:
