@@ -120,6 +120,14 @@ CONDUCTOR_OPTS: list[cfg.Opt] = [
 SCHEDULER_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("max_attempts", default=3, min=1, help="Hosts tried for one build: the chosen one and its alternates."),
     cfg.IntOpt("host_subset_size", default=1, min=1, help="Best hosts among which the winner is drawn."),
+    cfg.IntOpt(
+        "discover_hosts_in_cells_interval",
+        default=-1,
+        min=-1,
+        help="Seconds between looks for hosts that report to a cell and are mapped to none, which are then mapped. -1 "
+        "is never: run nova-lite-manage cell_v2 discover_hosts. The super conductor looks, since schedulers write "
+        "nothing.",
+    ),
     cfg.IntOpt("max_placement_results", default=1000, min=1, help="Candidates asked of Placement for one request."),
 ]
 

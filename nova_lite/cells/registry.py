@@ -80,6 +80,10 @@ class Cells:
         except errors.Unavailable as exc:
             raise errors.Misconfigured("cell0 is not mapped; run: nova-lite-manage cell_v2 map_cell0") from exc
 
+    def require_cell0(self) -> None:
+        """Raise Misconfigured when cell0 is not mapped."""
+        _ = self.cell0
+
     def of_hosts(self) -> dict[str, str]:
         """Return host → cell UUID for every mapped host."""
         self._refresh()

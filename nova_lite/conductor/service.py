@@ -13,6 +13,7 @@ from nova_lite import errors
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
+from nova_lite.conductor.host_discovery import HostDiscovery
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint, SuperEndpoint
 from nova_lite.conductor.workflows.build import BUILD
@@ -46,6 +47,7 @@ class Conductor:
         self._owner = f"{uuid.uuid4()}@{conf.host}"[:_OWNER_LENGTH]
         self._bus = Bus(conf)
         self._cells: Cells | None = None
+        self._discovery: HostDiscovery | None = None
         if conf.api_database.connection:
             self._build_super()
         elif conf.database.connection:
@@ -65,6 +67,7 @@ class Conductor:
     def _build_super(self) -> None:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
         self._cells = Cells(self._conf, self._db)
+        self._discovery = HostDiscovery(self._conf, self._db, self._cells)
         tools = SuperTools(
             conf=self._conf,
             api_db=self._db,
@@ -82,8 +85,8 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
-        self._services_db = self._cells.cell0.db
-        self._endpoint: SuperEndpoint | CellEndpoint = SuperEndpoint(self.runner, self._services_db)
+        self._cells.require_cell0()
+        self._endpoint: SuperEndpoint | CellEndpoint = SuperEndpoint(self.runner, self._cells)
 
     def _build_for_cell(self) -> None:
         self._db = Database(self._conf.database.connection, pool_size=self._conf.database.max_pool_size)
@@ -103,7 +106,6 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
-        self._services_db = self._db
         self._endpoint = CellEndpoint(self.runner, self._db)
 
     def start(self) -> None:
@@ -111,11 +113,15 @@ class Conductor:
         self._server.start()
         self.runner.start()
         self._heart.start()
+        if self._discovery is not None:
+            self._discovery.start()
         LOG.info("%s conductor %s started", "super" if self.is_super else "cell", self._owner)
 
     def stop(self) -> None:
         """Finish what is under way and leave."""
         self._heart.stop()
+        if self._discovery is not None:
+            self._discovery.stop()
         self.runner.stop()  # first: agents at work for it may still ask whether a guest may run
         self._server.stop()
         self._bus.close()
@@ -125,7 +131,8 @@ class Conductor:
 
     def _beat(self) -> None:
         try:
-            with self._services_db.writer() as session:
+            services_db = self._db if self._cells is None else self._cells.cell0.db
+            with services_db.writer() as session:
                 hosts.beat(session, self._conf.host, BINARY)
         except errors.Unavailable as exc:
             LOG.warning("Could not write a heartbeat: %s %s", exc, exc.facts)

@@ -134,7 +134,8 @@ def test_a_library_is_known_in_its_home_only(package: str, home: str | tuple[str
 
 def test_a_cells_services_read_no_settings_of_what_is_above() -> None:
     """The conductor is one program: its service looks which role it has, its super role is above the cells."""
-    above = {"nova_lite/conductor/service.py", "nova_lite/conductor/workflows/schedule.py"}
+    conductor = "nova_lite/conductor/"
+    above = {f"{conductor}{name}.py" for name in ("service", "host_discovery", "workflows/schedule")}
     below = [path for package in ("compute", "conductor", "rpc") for path in modules(PACKAGE / package)]
     read = {
         f"{name_of(path)}:{node.lineno} {node.attr}"
