@@ -15,6 +15,7 @@ from typing import Generic, TypeVar, cast
 from oslo_config import cfg
 
 from nova_lite import concurrency, errors
+from nova_lite.cells.breaker import Breaker
 from nova_lite.cells.registry import Cells, OpenCell
 
 LOG = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 #: Threads for all questions of one process.
 _THREADS = 64
-#: Questions that may hang in one cell before it is not asked any more until one of them ends.
+#: Questions that may hang in one cell, though its database answers, before it is not asked until one of them ends.
 _MOST_HANGING = 3
 
 
@@ -43,6 +44,7 @@ class Fanout:
         self._lock = threading.Lock()
         self._pool: concurrency.Pool | None = None
         self._hanging: Counter[str] = Counter()
+        self._breaker = Breaker(self._submit, self._is_current)
 
     def ask(
         self, question: Callable[[OpenCell], T], *, of: Sequence[OpenCell] | None = None, with_cell0: bool = True
@@ -53,50 +55,63 @@ class Fanout:
         """
         asked = self._cells.all(with_cell0=with_cell0) if of is None else of
         answers: Answers[T] = Answers()
-        futures: dict[Future[object], str] = {}
+        futures: dict[Future[object], OpenCell] = {}
         for cell in asked:
-            if self._hanging[cell.cell.uuid] >= _MOST_HANGING:
-                answers.down[cell.cell.uuid] = "It has not answered for a while."
+            uuid = cell.cell.uuid
+            if self._breaker.is_open(uuid) or self._hanging[uuid] >= _MOST_HANGING:
+                answers.down[uuid] = "It has not answered for a while."
             else:
-                futures[self._submit(question, cell)] = cell.cell.uuid
+                futures[self._submit(question, cell)] = cell
         done, late = wait(futures, timeout=self._conf.cells.timeout)
         for future in late:
-            answers.down[futures[future]] = "It did not answer in time."
+            answers.down[futures[future].cell.uuid] = "It did not answer in time."
             self._watch(future, futures[future])
         for future in done:
+            uuid = futures[future].cell.uuid
             failure = future.exception()
             if isinstance(failure, errors.Unavailable):
-                answers.down[futures[future]] = failure.message
+                answers.down[uuid] = failure.message
             elif failure is not None:
                 raise failure
             else:
-                answers.found[futures[future]] = cast(T, future.result())
+                answers.found[uuid] = cast(T, future.result())
         for uuid, reason in answers.down.items():
             LOG.warning("Cell %s is down: %s", uuid, reason)
         return answers
 
     def close(self) -> None:
         """Wait for questions still under way."""
+        self._breaker.stop()
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()
 
-    def _submit(self, question: Callable[[OpenCell], T], cell: OpenCell) -> Future[object]:
+    def _submit(self, question: Callable[[OpenCell], object], cell: OpenCell) -> Future[object]:
         with self._lock:
             if self._pool is None:
                 self._pool = concurrency.Pool(_THREADS, "fanout")
             return self._pool.submit(question, cell)
 
-    def _watch(self, late: Future[object], uuid: str) -> None:
-        """Count a question as hanging in its cell until it ends."""
+    def _is_current(self, cell: OpenCell) -> bool:
+        try:
+            return any(opened.db is cell.db for opened in self._cells.all())
+        except errors.Unavailable:  # nobody knows: the API database is away, too
+            return True
+
+    def _watch(self, late: Future[object], cell: OpenCell) -> None:
+        """Count a question as hanging in its cell until it ends; nobody else waits there before the cell is back."""
+        uuid = cell.cell.uuid
         with self._lock:
             self._hanging[uuid] += 1
 
-        def ended(_: Future[object]) -> None:
+        def ended(late: Future[object]) -> None:
             with self._lock:
                 self._hanging[uuid] -= 1
+            if late.exception() is None:
+                self._breaker.reset(uuid)
 
+        self._breaker.trip(cell)
         late.add_done_callback(ended)
 
 
