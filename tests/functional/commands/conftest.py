@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from nova_lite.cmd import manage
+from nova_lite.embedded.cloud import Cloud
 from nova_lite.storage import Database
+from nova_lite.testing import cloud as clouds
 
 SECRET = "hunter2"
 
@@ -90,3 +92,10 @@ def synced(site: Site) -> Site:
     site.ok("cell_v2", "map_cell0")
     site.ok("db", "sync")
     return site
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A running cloud, for commands that work on one; a module's own."""
+    with clouds.running(tmp_path_factory.mktemp("cloud")) as running:
+        yield running

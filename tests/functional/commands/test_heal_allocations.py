@@ -22,12 +22,6 @@ COLUMNS = ["Server UUID", "Resource Provider UUID", "Details", "Outcome"]
 HEAL = "heal_allocations"
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with clouds.running(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
 @pytest.fixture
 def site(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> Iterator[PlacementSite]:
     made = PlacementSite(cloud, capsys)

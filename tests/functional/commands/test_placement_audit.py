@@ -26,12 +26,6 @@ from tests.functional.commands.placement_site import PlacementSite
 COLUMNS = ["Finding", "Resource Provider UUID", "Consumer UUID", "Details", "Outcome"]
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with clouds.running(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
 @pytest.fixture
 def site(cloud: Cloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[PlacementSite]:
     monkeypatch.setattr(orphans, "SECOND_LOOK_S", 0.05)

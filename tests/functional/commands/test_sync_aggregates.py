@@ -18,12 +18,6 @@ from tests.functional.commands.placement_site import PlacementSite
 SYNC = "sync_aggregates"
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with clouds.running(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
 @pytest.fixture
 def site(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> Iterator[PlacementSite]:
     made = PlacementSite(cloud, capsys)

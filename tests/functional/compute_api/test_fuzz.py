@@ -18,6 +18,7 @@ import pytest
 from nova_lite.db.api_tables import FlavorRow, KeypairRow
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.states import VmState
+from tests.functional.bodies import containers, written
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 from tests.functional.compute_api.machines import add_machines
 from tests.functional.compute_api.routes import Request, every_request
@@ -246,7 +247,7 @@ def spoiled(request: Request, parts: dict[str, str], dice: random.Random) -> tup
 def _mutated(body: Any, dice: random.Random) -> bytes:
     """Return a good body with something in it spoiled."""
     body = copy.deepcopy(body)
-    holders = [holder for holder in _containers(body) if holder]
+    holders = [holder for holder in containers(body) if holder]
     for _ in range(dice.choice([1, 1, 1, 2, 3])):
         holder = dice.choice(holders)
         keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
@@ -262,18 +263,7 @@ def _mutated(body: Any, dice: random.Random) -> bytes:
         elif isinstance(holder, dict):
             value = holder.pop(key) if way == "rename" else dice.choice(NASTY_VALUES)
             holder[dice.choice(NASTY_TEXTS)] = value
-    text = json.dumps(body)
-    if dice.random() < 0.1 and text.startswith('{"'):
-        # The same key twice.
-        text = text[:-1] + ", " + text[1:]
-    return text.encode()
-
-
-def _containers(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        yield value
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _containers(inner)
+    return written(body, dice)
 
 
 def assert_useful(answer: Any, method: str, story: str) -> None:

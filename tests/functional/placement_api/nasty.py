@@ -2,10 +2,10 @@
 
 import json
 import random
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tests.functional.bodies import containers, written
 from tests.functional.placement_api.routes import AGGREGATE, CONSUMER, HOST, Request, parts
 
 _UUID = "12345678-1234-4234-8234-123456789abc"
@@ -259,7 +259,7 @@ def _spoiled_query(pairs: list[tuple[str, str]], dice: random.Random) -> str:
 
 
 def _spoiled_body(body: Any, dice: random.Random) -> bytes:
-    holders = [holder for holder in _containers(body) if holder]
+    holders = [holder for holder in containers(body) if holder]
     for _ in range(dice.choice([1, 1, 1, 2, 3])):
         if not holders:
             break
@@ -279,15 +279,4 @@ def _spoiled_body(body: Any, dice: random.Random) -> bytes:
             holder.append(holder[key])
         elif way in ("add", "rename"):
             holder[dice.choice(TEXTS)] = holder.pop(key) if way == "rename" else dice.choice(VALUES)
-    text = json.dumps(body)
-    if dice.random() < 0.1 and text.startswith('{"'):
-        # The same key twice.
-        text = text[:-1] + ", " + text[1:]
-    return text.encode()
-
-
-def _containers(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        yield value
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _containers(inner)
+    return written(body, dice)
