@@ -304,13 +304,15 @@ class Snapshot:
             for any_aggregate in where.member_of:
                 members &= self.in_any_aggregate(any_aggregate)
             # A provider is in all of them itself, or its root is; not in some by one and in some by the other.
-            mask &= members | self.whole_trees(members) if whole_tree_aggregates else members
+            mask &= self._spread(members, whole_tree_aggregates)
         if where.forbidden_aggregates:
-            unwanted = self.in_any_aggregate(where.forbidden_aggregates)
-            mask &= ~(unwanted | self.whole_trees(unwanted) if whole_tree_aggregates else unwanted)
+            mask &= ~self._spread(self.in_any_aggregate(where.forbidden_aggregates), whole_tree_aggregates)
         if where.in_tree is not None:
             mask &= self.in_tree_of(where.in_tree)
         return mask
+
+    def _spread(self, members: Mask, to_whole_trees: bool) -> Mask:
+        return members | self.whole_trees(members) if to_whole_trees else members
 
     def sharing(self) -> Mask:
         """Return who shares its inventories through its aggregates."""
