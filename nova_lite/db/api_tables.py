@@ -45,7 +45,8 @@ class InstanceMappingRow(ApiBase):
 
     __tablename__ = "instance_mappings"
     __table_args__ = (
-        sa.Index("instance_mappings_usage_idx", "project_id", "queued_for_delete", "user_id"),
+        # Use is counted in this index alone.
+        sa.Index("instance_mappings_usage_idx", "project_id", "queued_for_delete", "user_id", "vcpus", "ram_mib"),
         sa.Index("instance_mappings_cell_idx", "cell_uuid", "project_id"),
     )
 
@@ -172,8 +173,35 @@ class AggregateHostRow(ApiBase):
     host: Mapped[str] = mapped_column(sa.String(255), primary_key=True, index=True)
 
 
+class ServerGroupRow(ApiBase):
+    """Servers to be kept together or apart, as ``policy`` says and ``rules`` say closer."""
+
+    __tablename__ = "server_groups"
+    __table_args__ = (sa.Index("server_groups_project_idx", "project_id", "user_id"),)
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=True)
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    project_id: Mapped[str] = mapped_column(sa.String(255))
+    user_id: Mapped[str] = mapped_column(sa.String(255))
+    name: Mapped[str] = mapped_column(sa.String(255))
+    policy: Mapped[str] = mapped_column(sa.String(32))
+    rules: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+
+
+class ServerGroupMemberRow(ApiBase):
+    """A server in a group, which may be deleted by now."""
+
+    __tablename__ = "server_group_members"
+
+    group_id: Mapped[int] = mapped_column(
+        sa.Integer, sa.ForeignKey("server_groups.id", ondelete="CASCADE"), primary_key=True
+    )
+    instance_uuid: Mapped[str] = mapped_column(Uuid, primary_key=True, index=True)
+
+
 class QuotaLockRow(ApiBase):
-    """One row a project: whoever counts its servers holds it, so that counting and inserting are one."""
+    """One row a project (for keypairs, a user): whoever counts holds it, so that counting and inserting are one."""
 
     __tablename__ = "quota_locks"
 
@@ -181,11 +209,21 @@ class QuotaLockRow(ApiBase):
 
 
 class QuotaLimitRow(ApiBase):
-    """A limit that differs from the configured default; ``user_id`` is empty for the project as a whole."""
+    """A limit that differs from the default; ``user_id`` is empty for the project as a whole."""
 
     __tablename__ = "quota_limits"
 
     project_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     user_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True, default="")
+    resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    hard_limit: Mapped[int] = mapped_column(sa.Integer)
+
+
+class QuotaClassLimitRow(ApiBase):
+    """A limit of a quota class; those of the class ``default`` stand before the configured ones."""
+
+    __tablename__ = "quota_class_limits"
+
+    class_name: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     hard_limit: Mapped[int] = mapped_column(sa.Integer)

@@ -22,15 +22,18 @@ def upgrade() -> None:
     _create_cell_mappings()
     _create_flavors()
     _create_key_pairs()
+    _create_quota_class_limits()
     _create_quota_limits()
     _create_quota_locks()
     _create_request_specs()
+    _create_server_groups()
     _create_workflows()
     _create_aggregate_hosts()
     _create_flavor_projects()
     _create_host_mappings()
     _create_instance_mappings()
     _create_mapped_up_to()
+    _create_server_group_members()
 
 
 def _create_aggregates() -> None:
@@ -105,6 +108,15 @@ def _create_key_pairs() -> None:
     )
 
 
+def _create_quota_class_limits() -> None:
+    op.create_table(
+        "quota_class_limits",
+        sa.Column("class_name", sa.String(255), primary_key=True),
+        sa.Column("resource", sa.String(64), primary_key=True),
+        sa.Column("hard_limit", sa.Integer, nullable=False),
+    )
+
+
 def _create_quota_limits() -> None:
     op.create_table(
         "quota_limits",
@@ -128,6 +140,21 @@ def _create_request_specs() -> None:
         sa.Column("instance_uuid", _UUID, primary_key=True),
         sa.Column("spec", sa.JSON, nullable=False),
         sa.Column("created_at", _TIMESTAMP, nullable=False),
+    )
+
+
+def _create_server_groups() -> None:
+    op.create_table(
+        "server_groups",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("uuid", _UUID, nullable=False, unique=True),
+        sa.Column("project_id", sa.String(255), nullable=False),
+        sa.Column("user_id", sa.String(255), nullable=False),
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("policy", sa.String(32), nullable=False),
+        sa.Column("rules", sa.JSON, nullable=False),
+        sa.Column("created_at", _TIMESTAMP, nullable=False),
+        sa.Index("server_groups_project_idx", "project_id", "user_id"),
     )
 
 
@@ -193,7 +220,7 @@ def _create_instance_mappings() -> None:
         sa.Column("queued_for_delete", sa.Boolean, nullable=False),
         sa.Column("created_at", _TIMESTAMP, nullable=False),
         sa.Index("instance_mappings_cell_idx", "cell_uuid", "project_id"),
-        sa.Index("instance_mappings_usage_idx", "project_id", "queued_for_delete", "user_id"),
+        sa.Index("instance_mappings_usage_idx", "project_id", "queued_for_delete", "user_id", "vcpus", "ram_mib"),
     )
 
 
@@ -202,4 +229,12 @@ def _create_mapped_up_to() -> None:
         "mapped_up_to",
         sa.Column("cell_uuid", _UUID, sa.ForeignKey("cell_mappings.uuid", ondelete="CASCADE"), primary_key=True),
         sa.Column("row_id", sa.BigInteger, nullable=False),
+    )
+
+
+def _create_server_group_members() -> None:
+    op.create_table(
+        "server_group_members",
+        sa.Column("group_id", sa.Integer, sa.ForeignKey("server_groups.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("instance_uuid", _UUID, primary_key=True, index=True),
     )
