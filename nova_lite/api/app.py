@@ -24,10 +24,12 @@ from nova_lite.api.handlers import (
     servers,
     versions,
 )
+from nova_lite.api.handlers import cells as cell_handlers
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
 from nova_lite.api.services.aggregates import AggregateService
 from nova_lite.api.services.availability_zones import AvailabilityZoneService
+from nova_lite.api.services.cells import CellService
 from nova_lite.api.services.compute_services import ComputeServiceService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
@@ -138,6 +140,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     return [
         ("/os-services", compute_services.ComputeServices(services)),
         ("/os-services/{service_id}", compute_services.ComputeService(services)),
+        ("/os-cells", cell_handlers.Cells(CellService(conf, api_db, cells, fanout))),
         ("/os-hypervisors", hypervisors.Hypervisors(nodes, max_limit=conf.api.max_limit)),
         ("/os-hypervisors/detail", hypervisors.HypervisorsDetail(nodes, max_limit=conf.api.max_limit)),
         ("/os-hypervisors/statistics", hypervisors.HypervisorStatistics(nodes)),

@@ -52,6 +52,16 @@ class Breaker:
         """Note that a cell has answered after all."""
         self._silent.discard(cell_uuid)
 
+    def look(self, cell: OpenCell) -> bool:
+        """Return whether a silent cell answers now; then it is silent no more."""
+        if not _answers(cell):
+            return False
+        # What is pooled may be dead without knowing.
+        cell.db.close()
+        _log.info("Cell %s answers again.", cell.cell.uuid)
+        self.reset(cell.cell.uuid)
+        return True
+
     def stop(self) -> None:
         """End all looks."""
         self._stopped.set()
@@ -61,11 +71,8 @@ class Breaker:
         while uuid in self._silent and not self._stopped.wait(_LOOK_EVERY_S):
             if not self._is_current(cell):
                 self.reset(uuid)
-            elif _answers(cell):
-                # What is pooled may be dead without knowing.
-                cell.db.close()
-                _log.info("Cell %s answers again.", uuid)
-                self.reset(uuid)
+            else:
+                self.look(cell)
 
 
 def _answers(cell: OpenCell) -> bool:

@@ -3,6 +3,7 @@
 ``merged`` then takes sorted answers apart lazily: it asks a cell for more only when more of it is wanted.
 """
 
+import functools
 import heapq
 import logging
 import threading
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _THREADS = 64
 #: Questions that may hang in one cell, though its database answers, before it is not asked until one of them ends.
 _MOST_HANGING = 3
+#: Why a cell that was not asked is down.
+_NOT_ASKED = "It has not answered for a while."
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,19 @@ class Answers(Generic[T]):
 
     found: dict[str, T] = field(default_factory=dict)
     down: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """How a cell last fared when this process asked it something.
+
+    ``latency_s`` is how long its last answer took, None before the first. ``silent_since`` is the ``monotonic`` time
+    since when no question was answered, None while they are; ``failure`` says why.
+    """
+
+    latency_s: float | None = None
+    silent_since: float | None = None
+    failure: str | None = None
 
 
 class Fanout:
@@ -44,6 +60,7 @@ class Fanout:
         self._lock = threading.Lock()
         self._pool: concurrency.Pool | None = None
         self._hanging: Counter[str] = Counter()
+        self._sightings: dict[str, Sighting] = {}
         self._breaker = Breaker(self._submit, self._is_current)
 
     def ask(
@@ -59,9 +76,9 @@ class Fanout:
         for cell in asked:
             uuid = cell.cell.uuid
             if self._breaker.is_open(uuid) or self._hanging[uuid] >= _MOST_HANGING:
-                answers.down[uuid] = "It has not answered for a while."
+                answers.down[uuid] = _NOT_ASKED
             else:
-                futures[self._submit(question, cell)] = cell
+                futures[self._submit(functools.partial(self._timed, question), cell)] = cell
         done, late = wait(futures, timeout=self._conf.cells.timeout)
         for future in late:
             answers.down[futures[future].cell.uuid] = "It did not answer in time."
@@ -76,8 +93,22 @@ class Fanout:
             else:
                 answers.found[uuid] = cast(T, future.result())
         for uuid, reason in answers.down.items():
+            self._note_silence(uuid, reason)
             LOG.warning("Cell %s is down: %s", uuid, reason)
         return answers
+
+    def look_again(self, cells: Sequence[OpenCell]) -> bool:
+        """Try to reach silent cells by new connections, now; return whether one of them answers.
+
+        For whoever is about to refuse something because of them: the background looks may be seconds behind.
+        """
+        futures = [self._submit(self._breaker.look, cell) for cell in cells]
+        done, _ = wait(futures, timeout=self._conf.cells.timeout)
+        return any(future.result() for future in done)
+
+    def sighting(self, cell_uuid: str) -> Sighting:
+        """Return how a cell last fared."""
+        return self._sightings.get(cell_uuid, Sighting())
 
     def close(self) -> None:
         """Wait for questions still under way."""
@@ -86,6 +117,19 @@ class Fanout:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()
+
+    def _timed(self, question: Callable[[OpenCell], T], cell: OpenCell) -> T:
+        began = concurrency.monotonic()
+        answer = question(cell)
+        self._sightings[cell.cell.uuid] = Sighting(latency_s=concurrency.monotonic() - began)
+        return answer
+
+    def _note_silence(self, uuid: str, reason: str) -> None:
+        before = self.sighting(uuid)
+        since = concurrency.monotonic() if before.silent_since is None else before.silent_since
+        # That nobody asked it is no reason: the first one was.
+        failure = before.failure if reason == _NOT_ASKED and before.failure else reason
+        self._sightings[uuid] = Sighting(before.latency_s, since, failure)
 
     def _submit(self, question: Callable[[OpenCell], object], cell: OpenCell) -> Future[object]:
         with self._lock:

@@ -32,7 +32,6 @@ from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
 
-BINARY = "nova-conductor"
 #: Characters of a lease owner's name that a workflow row holds, less what parking adds to it.
 _OWNER_LENGTH = 56
 SUPER_WORKFLOWS = {definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE)}
@@ -133,6 +132,6 @@ class Conductor:
         try:
             services_db = self._db if self._cells is None else self._cells.cell0.db
             with services_db.writer() as session:
-                hosts.beat(session, self._conf.host, BINARY)
+                hosts.beat(session, self._conf.host, hosts.CONDUCTOR)
         except errors.Unavailable as exc:
             LOG.warning("Could not write a heartbeat: %s %s", exc, exc.facts)

@@ -100,16 +100,18 @@ class Bus:
     ) -> Any:
         """Ask ``method`` of whoever serves ``topic`` (or of its ``server``) and return the answer.
 
-        ``long_s`` allows that many seconds, as long as the other side shows signs of life. Raises what the other side
-        raised, Timeout when no answer came, Unavailable when the bus does not take the question.
+        ``long_s`` allows more seconds than a short question gets, as long as the other side shows signs of life: a
+        question that died with its broker is noticed sooner. Raises what the other side raised, Timeout when no answer
+        came, Unavailable when the bus does not take the question.
         """
         client = self._client(topic)
         self._require_reachable()
-        options: dict[str, Any] = {"retry": 2}
+        timeout_s = self.call_timeout_s if long_s is None else long_s
+        options: dict[str, Any] = {"retry": 2, "timeout": timeout_s}
+        if timeout_s > self.monitor_s:
+            options["call_monitor_timeout"] = int(self.monitor_s)
         if server is not None:
             options["server"] = server
-        if long_s is not None:
-            options |= {"timeout": long_s, "call_monitor_timeout": int(self.monitor_s)}
         try:
             answer = client.prepare(**options).call({}, method, **payload)
         except bus_errors.MessagingTimeout as exc:

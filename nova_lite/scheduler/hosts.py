@@ -1,17 +1,33 @@
 """Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oslo_config import cfg
 
-from nova_lite import errors
+from nova_lite import concurrency, errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts, zones
 from nova_lite.model.host import HostState
 from nova_lite.storage import Database
+
+#: Seconds a cell must have been silent until a server is refused that only its hosts could take.
+_BLIP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What could be seen of the nodes asked for.
+
+    ``states`` are those that may be chosen, by compute node UUID; ``silent`` the cells that did not answer, and
+    ``strangers`` how many nodes no other cell knows: they may be theirs.
+    """
+
+    states: Mapping[str, HostState]
+    silent: tuple[OpenCell, ...] = ()
+    strangers: int = 0
 
 
 class Hosts:
@@ -23,11 +39,11 @@ class Hosts:
         self._cells = cells
         self._fanout = fanout
 
-    def load(self, summaries: Mapping[str, Any]) -> dict[str, HostState]:
-        """Return compute node UUID → state for those nodes in ``summaries`` (Placement's) that may be chosen.
+    def load(self, summaries: Mapping[str, Any]) -> Sight:
+        """Return what is known of the nodes in ``summaries`` (Placement's).
 
-        Left out are the hosts of cells that are disabled or do not answer, and those that no mapping leads to. Raises
-        Unavailable when not one cell answers: that says nothing about hosts, and will pass.
+        Not to be chosen are the hosts of cells that are disabled or do not answer, and those that no mapping leads to.
+        Raises Unavailable when not one cell answers: that says nothing about hosts, and will pass.
         """
         with self._api_db.reader() as session:
             zone_of = zones.of_hosts(session)
@@ -37,12 +53,28 @@ class Hosts:
         if answers.down and not answers.found:
             raise errors.Unavailable("No cell answers.", cells=sorted(answers.down))
         found: dict[str, HostState] = {}
+        met: set[str] = set()
         for cell_id, states in answers.found.items():
             for state in states:
+                met.add(state.node)
                 if state.node in summaries and cell_of.get(state.host) == cell_id:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
                     found[state.node] = _with_room(replace(state, availability_zone=zone), summaries[state.node])
-        return found
+        silent = tuple(cell for cell in enabled if cell.cell.uuid in answers.down)
+        return Sight(found, silent, len(summaries.keys() - met) if silent else 0)
+
+    def look_again(self, sight: Sight) -> bool:
+        """Return whether one of the cells that were silent answers now.
+
+        Raises Unavailable when none does, but one fell silent a moment ago: it may be back a moment later.
+        """
+        if self._fanout.look_again(sight.silent):
+            return True
+        now = concurrency.monotonic()
+        since = [self._fanout.sighting(cell.cell.uuid).silent_since for cell in sight.silent]
+        if any(each is not None and now - each < _BLIP_S for each in since):
+            raise errors.Unavailable("A cell that may have room has just fallen silent.")
+        return False
 
     def _states(self, cell: OpenCell) -> list[HostState]:
         with cell.db.reader() as session:

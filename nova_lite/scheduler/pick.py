@@ -58,10 +58,15 @@ def explanation(offered: int, stages: Sequence[Stage], ranking: Sequence[tuple[H
     }
 
 
-def refusal(stages: Sequence[Stage]) -> str:
-    """Return, for users, why no host that had room was left; which hosts those are is for administrators."""
-    entered = stages[0].entered if stages else 0
+def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
+    """Return, for users, why no host that had room was left; which hosts those are is for administrators.
+
+    ``unseen`` hosts with room are in cells that do not answer.
+    """
+    entered = (stages[0].entered if stages else 0) + unseen
     parts = [f"{len(stage.refused)} {FILTERS[stage.name][1]}" for stage in stages if stage.refused]
+    if unseen:
+        parts.append(f"{unseen} cannot be reached now")
     if not parts:
         return "The hosts with room are in no cell that is known and enabled."
     return f"Of {entered} hosts with room: {', '.join(parts)}."

@@ -43,15 +43,26 @@ class SchedulerEndpoint:
         if not requests:
             raise NoValidHost(f"No valid host was found. {request.shortage(spec)}")
         offers = pick.offers_by_root(requests, summaries)
-        known = [state for node, state in self._hosts.load(summaries).items() if node in offers]
-        left, stages = sift(known, spec)
-        if not left:
-            raise NoValidHost(f"No valid host was found. {pick.refusal(stages)}")
+        left, stages = self._survey(spec, {root: summaries[root] for root in offers})
         claimed: list[str] = []
         try:
             return self._claim_all(spec, instance_uuids, offers, left, stages, claimed)
         finally:
             self._let_go_unwanted(claimed)
+
+    def _survey(self, spec: RequestSpec, offered: dict[str, Any]) -> tuple[list[HostState], list[Stage]]:
+        """Return the hosts among those ``offered`` that pass every filter, and what each filter did.
+
+        Raises NoValidHost when none does, Unavailable when one may be in a cell that has just fallen silent.
+        """
+        sight = self._hosts.load(offered)
+        left, stages = sift(sight.states.values(), spec)
+        if not left and sight.strangers and self._hosts.look_again(sight):
+            sight = self._hosts.load(offered)
+            left, stages = sift(sight.states.values(), spec)
+        if not left:
+            raise NoValidHost(f"No valid host was found. {pick.refusal(stages, unseen=sight.strangers)}")
+        return left, stages
 
     def _claim_all(
         self,

@@ -32,9 +32,8 @@ class Scheduler:
         self._cells = Cells(conf, self._db)
         self._fanout = Fanout(conf, self._cells)
         self._bus = Bus(conf)
-        endpoint = SchedulerEndpoint(
-            conf, Hosts(conf, self._db, self._cells, self._fanout), PlacementClient(conf), Waiting(self._db)
-        )
+        self._hosts = Hosts(conf, self._db, self._cells, self._fanout)
+        endpoint = SchedulerEndpoint(conf, self._hosts, PlacementClient(conf), Waiting(self._db))
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         conductor = ConductorClient(self._bus)
         self._heart = Ticker(
@@ -43,9 +42,17 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to listen."""
+        self._meet_cells()
         self._server.start()
         self._heart.start()
         LOG.info("scheduler started")
+
+    def _meet_cells(self) -> None:
+        """Ask every cell once: the first question is slow, and the first request would take that for silence."""
+        try:
+            self._hosts.load({})
+        except errors.Unavailable as exc:
+            LOG.warning("Not ready to place servers yet: %s", exc)
 
     def stop(self) -> None:
         """Answer what was asked and leave."""

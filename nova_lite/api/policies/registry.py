@@ -5,6 +5,7 @@ from oslo_policy import policy as oslo_policy
 from nova_lite.api.policies import (
     aggregates,
     availability_zones,
+    cells,
     compute_services,
     flavors,
     hypervisors,
@@ -22,6 +23,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *servers.RULES,
         *aggregates.RULES,
         *availability_zones.RULES,
+        *cells.RULES,
         *compute_services.RULES,
         *flavors.RULES,
         *hypervisors.RULES,

@@ -16,6 +16,7 @@ from nova_lite.model.host import ComputeNode, HostState, Service
 from nova_lite.storage import epoch_now
 
 AGENT = "nova-compute"
+CONDUCTOR = "nova-conductor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,22 @@ def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: 
     return [(uuid, project, created_at) for uuid, project, created_at in session.execute(statement)]
 
 
+def instances_by_cell(session: Session) -> dict[str, int]:
+    """Return cell UUID → instances in it that are not being deleted."""
+    statement = (
+        sa.select(InstanceMappingRow.cell_uuid, sa.func.count())
+        .where(InstanceMappingRow.queued_for_delete.is_(False), InstanceMappingRow.cell_uuid.is_not(None))
+        .group_by(InstanceMappingRow.cell_uuid)
+    )
+    return dict(session.execute(statement).all())
+
+
+def cells_of_project(session: Session, project_id: str) -> set[str]:
+    """Return the UUIDs of the cells in which a project has instances, dead or alive; one look into an index a cell."""
+    here = sa.and_(InstanceMappingRow.cell_uuid == CellMappingRow.uuid, InstanceMappingRow.project_id == project_id)
+    return set(session.scalars(sa.select(CellMappingRow.uuid).where(sa.select(sa.true()).where(here).exists())))
+
+
 def add_instance(session: Session, uuid: str, *, project_id: str, user_id: str, vcpus: int, ram_mib: int) -> None:
     """Record a new instance that is in no cell yet."""
     session.add(

@@ -10,7 +10,8 @@ import pytest
 from oslo_config import cfg
 
 from nova_lite import config
-from nova_lite.cells.fanout import Fanout, merged
+from nova_lite.cells import breaker
+from nova_lite.cells.fanout import Fanout, Sighting, merged
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.repositories import mappings
@@ -105,6 +106,42 @@ def test_a_silent_cell_costs_one_deadline_and_then_nothing(fanout: Fanout) -> No
     while fanout.ask(_name).down and time.monotonic() < until:
         pass
     assert fanout.ask(_name).down == {}
+
+
+def test_how_a_cell_fared_is_kept(fanout: Fanout) -> None:
+    assert fanout.sighting(CELL1) == Sighting()
+
+    def fail(cell: OpenCell) -> str:
+        raise Unavailable("gone")
+
+    fanout.ask(_name)
+    assert fanout.sighting(CELL1).failure is None
+    assert fanout.sighting(CELL1).silent_since is None
+    latency_s = fanout.sighting(CELL1).latency_s
+    assert latency_s is not None
+    assert 0 <= latency_s < 5
+
+    fanout.ask(fail)
+    first = fanout.sighting(CELL1)
+    assert first.silent_since is not None
+    assert first == Sighting(latency_s, first.silent_since, "gone")
+    fanout.ask(fail)
+    assert fanout.sighting(CELL1) == first
+
+    fanout.ask(_name)
+    assert fanout.sighting(CELL1).silent_since is None
+
+
+def test_a_look_finds_a_cell_back_at_once(fanout: Fanout, cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "_LOOK_EVERY_S", 600.0)
+    released = threading.Event()
+    try:
+        assert fanout.ask(lambda cell: released.wait(30)).down.keys() == {CELL0_UUID, CELL1}
+        assert fanout.ask(_name).down.keys() == {CELL0_UUID, CELL1}
+        assert fanout.look_again([cells.get(CELL1)])
+        assert fanout.ask(_name).found == {CELL1: "1"}
+    finally:
+        released.set()
 
 
 def test_merging_takes_no_more_than_is_wanted() -> None:

@@ -1,35 +1,55 @@
 """What the scheduler knows of hosts when cells do not answer."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from nova_lite import config, errors
-from nova_lite.cells.fanout import Answers, Fanout
+from nova_lite import concurrency, config, errors
+from nova_lite.cells.fanout import Answers, Fanout, Sighting
 from nova_lite.cells.registry import Cells
+from nova_lite.clients.placement import PlacementClient
 from nova_lite.db.api_tables import ApiBase
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler.hosts import Hosts
+from nova_lite.scheduler.server import SchedulerEndpoint
+from nova_lite.scheduler.waiting import Waiting
 from nova_lite.storage import Database
 
 
 class SilentCells:
-    """Two cells, of which ``down`` say nothing and the others know no host."""
+    """Two cells of one host each, "node-a" and "node-b"; ``down`` say nothing, and have done so for ``silent_s``."""
 
-    def __init__(self, *down: str) -> None:
-        self._down = down
+    def __init__(self, *down: str, silent_s: float = 1000.0) -> None:
+        self.down = set(down)
+        self._silent_s = silent_s
 
     def all(self, *, with_cell0: bool) -> list[Any]:
         assert not with_cell0
         return [SimpleNamespace(cell=SimpleNamespace(uuid=uuid, is_disabled=False)) for uuid in ("a", "b")]
 
     def of_hosts(self) -> dict[str, str]:
-        return {}
+        return {"host-a": "a", "host-b": "b"}
 
     def ask(self, _: object, *, of: list[Any]) -> Answers[list[Any]]:
-        uuids = {cell.cell.uuid for cell in of}
-        return Answers({uuid: [] for uuid in uuids - {*self._down}}, dict.fromkeys(self._down, "silent"))
+        found = {cell.cell.uuid: [state(cell.cell.uuid)] for cell in of if cell.cell.uuid not in self.down}
+        return Answers(found, dict.fromkeys(self.down, "silent"))
+
+    def look_again(self, cells: Sequence[Any]) -> bool:
+        return any(cell.cell.uuid not in self.down for cell in cells)
+
+    def sighting(self, _: str) -> Sighting:
+        return Sighting(silent_since=concurrency.monotonic() - self._silent_s)
+
+
+def state(cell: str) -> HostState:
+    return HostState(cell, f"host-{cell}", f"node-{cell}", f"host-{cell}", is_up=True, is_disabled=False)
 
 
 def hosts(tmp_path: Path, cells: SilentCells) -> Hosts:
@@ -38,10 +58,79 @@ def hosts(tmp_path: Path, cells: SilentCells) -> Hosts:
     return Hosts(config.load(files=[]), database, cast(Cells, cells), cast(Fanout, cells))
 
 
+class OfferingPlacement:
+    """Offers ``nodes`` and grants every claim."""
+
+    def __init__(self, *nodes: str) -> None:
+        self._nodes = nodes
+
+    def candidates(self, _: object) -> tuple[list[Any], dict[str, Any]]:
+        summaries = {node: {"root_provider_uuid": node, "resources": {}} for node in self._nodes}
+        return [{"allocations": {node: {"resources": {"VCPU": 1}}}} for node in self._nodes], summaries
+
+    def claim(self, *_: object, **__: object) -> bool:
+        return True
+
+
+class Everybody:
+    """Waits for a host."""
+
+    def missing(self, _: object) -> list[str]:
+        return []
+
+
+def placed_on(tmp_path: Path, cells: SilentCells, *nodes: str) -> str:
+    """Return the host that a server gets when Placement offers ``nodes``."""
+    scheduler = SchedulerEndpoint(
+        config.load(files=[]),
+        hosts(tmp_path, cells),
+        cast(PlacementClient, OfferingPlacement(*nodes)),
+        cast(Waiting, Everybody()),
+    )
+    spec = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")
+    (placed,) = scheduler.place(msgspec.to_builtins(spec), ["server"])
+    return str(placed["selections"][0]["host"])
+
+
 def test_servers_ended_in_error_because_all_cells_were_slow_once(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable):
         hosts(tmp_path, SilentCells("a", "b")).load({})
 
 
 def test_one_silent_cell_is_passed_over(tmp_path: Path) -> None:
-    assert hosts(tmp_path, SilentCells("a")).load({}) == {}
+    assert placed_on(tmp_path, SilentCells("a"), "node-a", "node-b") == "host-b"
+
+
+def test_a_server_that_only_a_silent_cell_could_take_is_refused_and_told_so(tmp_path: Path) -> None:
+    with pytest.raises(errors.NoValidHost, match="Of 1 hosts with room: 1 cannot be reached now"):
+        placed_on(tmp_path, SilentCells("a"), "node-a")
+
+
+def test_it_waits_while_the_cell_has_just_fallen_silent(tmp_path: Path) -> None:
+    with pytest.raises(errors.Unavailable):
+        placed_on(tmp_path, SilentCells("a", silent_s=5), "node-a")
+
+
+def test_a_cell_that_is_back_is_seen_before_a_server_is_refused(tmp_path: Path) -> None:
+    class BackWhenLookedAt(SilentCells):
+        def look_again(self, cells: Sequence[Any]) -> bool:
+            assert [cell.cell.uuid for cell in cells] == ["a"]
+            self.down.clear()
+            return True
+
+    assert placed_on(tmp_path, BackWhenLookedAt("a"), "node-a") == "host-a"
+
+
+def test_nobody_waits_for_a_silent_cell_that_has_nothing_to_offer(tmp_path: Path) -> None:
+    class NeverLookedAt(SilentCells):
+        def look_again(self, cells: Sequence[Any]) -> bool:
+            raise AssertionError("its nodes are not among those offered")
+
+    down = replace(state("b"), is_up=False)
+
+    class OnlyADeadHost(NeverLookedAt):
+        def ask(self, _: object, *, of: list[Any]) -> Answers[list[Any]]:
+            return Answers({"b": [down]}, {"a": "silent"})
+
+    with pytest.raises(errors.NoValidHost):
+        placed_on(tmp_path, OnlyADeadHost("a"), "node-b")
