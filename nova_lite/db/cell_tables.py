@@ -4,6 +4,7 @@ Rows never leave ``db/``; ``repositories/`` turns them into model objects. What 
 JSON column of its row, so that a page of a list is one query a cell. Times are naive UTC.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -155,3 +156,25 @@ class CellWorkflowRow(WorkflowColumns, CellBase):
 
     __tablename__ = "workflows"
     __table_args__ = (sa.Index("workflows_open_idx", "status", "lease_until"),)
+
+
+def _shadow(row: type[CellBase], *, by: str) -> sa.Table:
+    """Return the table that archived rows are moved to: the same columns, found again by one of them."""
+    table = CellBase.metadata.tables[row.__tablename__]
+    columns = [
+        sa.Column(
+            column.name, column.type, primary_key=column.primary_key, autoincrement=False, nullable=column.nullable
+        )
+        for column in table.columns
+    ]
+    index = sa.Index(f"shadow_{table.name}_{by}_idx", by)
+    return sa.Table(f"shadow_{table.name}", CellBase.metadata, *columns, index)
+
+
+#: What leaves with a deleted instance and where it goes; what refers to others comes first.
+SHADOWS: Mapping[type[CellBase], sa.Table] = {
+    InstanceActionEventRow: _shadow(InstanceActionEventRow, by="action_id"),
+    InstanceActionRow: _shadow(InstanceActionRow, by="instance_uuid"),
+    CellWorkflowRow: _shadow(CellWorkflowRow, by="subject"),
+    InstanceRow: _shadow(InstanceRow, by="deleted_at"),
+}

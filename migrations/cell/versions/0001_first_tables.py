@@ -18,11 +18,22 @@ _UUID = sa.String(36)
 def upgrade() -> None:
     """Create every table."""
     _create_compute_nodes()
-    _create_instance_actions()
-    _create_instances()
+    _create_shadow(_create_instance_actions(), "instance_uuid")
+    _create_shadow(_create_instances(), "deleted_at")
     _create_services()
-    _create_workflows()
-    _create_instance_action_events()
+    _create_shadow(_create_workflows(), "subject")
+    _create_shadow(_create_instance_action_events(), "action_id")
+
+
+def _create_shadow(table: sa.Table, by: str) -> None:
+    """Create the table that archived rows of another are moved to."""
+    columns = [
+        sa.Column(
+            column.name, column.type, primary_key=column.primary_key, autoincrement=False, nullable=column.nullable
+        )
+        for column in table.columns
+    ]
+    op.create_table(f"shadow_{table.name}", *columns, sa.Index(f"shadow_{table.name}_{by}_idx", by))
 
 
 def _create_compute_nodes() -> None:
@@ -44,8 +55,8 @@ def _create_compute_nodes() -> None:
     )
 
 
-def _create_instance_actions() -> None:
-    op.create_table(
+def _create_instance_actions() -> sa.Table:
+    return op.create_table(
         "instance_actions",
         sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
         sa.Column("instance_uuid", _UUID, nullable=False),
@@ -62,8 +73,8 @@ def _create_instance_actions() -> None:
     )
 
 
-def _create_instances() -> None:
-    op.create_table(
+def _create_instances() -> sa.Table:
+    return op.create_table(
         "instances",
         sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
         sa.Column("uuid", _UUID, nullable=False, unique=True),
@@ -134,8 +145,8 @@ def _create_services() -> None:
     )
 
 
-def _create_workflows() -> None:
-    op.create_table(
+def _create_workflows() -> sa.Table:
+    return op.create_table(
         "workflows",
         sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
         sa.Column("uuid", _UUID, nullable=False, unique=True),
@@ -159,8 +170,8 @@ def _create_workflows() -> None:
     )
 
 
-def _create_instance_action_events() -> None:
-    op.create_table(
+def _create_instance_action_events() -> sa.Table:
+    return op.create_table(
         "instance_action_events",
         sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
         sa.Column(
