@@ -145,7 +145,7 @@ def instances_by_cell(session: Session) -> dict[str, int]:
         .where(InstanceMappingRow.queued_for_delete.is_(False), InstanceMappingRow.cell_uuid.is_not(None))
         .group_by(InstanceMappingRow.cell_uuid)
     )
-    return dict(session.execute(statement).all())
+    return {str(uuid): count for uuid, count in session.execute(statement)}
 
 
 def cells_of_project(session: Session, project_id: str) -> set[str]:

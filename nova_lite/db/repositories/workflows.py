@@ -10,14 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from nova_lite.db.api_tables import ApiWorkflowRow
-from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.columns import WorkflowColumns
 from nova_lite.model.workflow import OPEN, Status, Workflow
 from nova_lite.storage import epoch_now
 
 #: The table: the API database's or a cell's.
-Row = type[ApiWorkflowRow] | type[CellWorkflowRow]
-_Found = ApiWorkflowRow | CellWorkflowRow
+Row = type[WorkflowColumns]
 
 #: Seconds a new workflow is left to whoever is nudged, before scans take it up.
 _NUDGE_GRACE_S = 1.0
