@@ -85,6 +85,33 @@ API_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "compute_link_prefix", help="URL prefix of links in answers, where it differs from what requests carry."
     ),
+    cfg.BoolOpt(
+        "instance_list_per_project_cells",
+        default=False,
+        help="Whether lists of servers ask only the cells in which the caller's project has servers, unless the caller "
+        "is an administrator. Saves work where there are many cells and a project is in few of them.",
+    ),
+    cfg.StrOpt(
+        "instance_list_cells_batch_strategy",
+        default="distributed",
+        choices=[
+            ("distributed", "a share of the page: never more is read in vain than a tenth of it and 100 of each cell"),
+            ("fixed", "instance_list_cells_batch_fixed_size"),
+        ],
+        help="How many rows each cell is asked for at once when a page is made of several cells' rows.",
+    ),
+    cfg.IntOpt(
+        "instance_list_cells_batch_fixed_size",
+        default=100,
+        min=100,
+        help="Rows each cell is asked for at once with instance_list_cells_batch_strategy = fixed.",
+    ),
+    cfg.BoolOpt(
+        "list_records_by_skipping_down_cells",
+        default=True,
+        help="Whether a list that cannot tell of servers or migrations in cells that are down leaves them out; else it "
+        "is refused. From 2.69 on a list of servers without filters, order or page tells of them, whatever this says.",
+    ),
 ]
 
 SERVICE_OPTS: list[cfg.Opt] = [

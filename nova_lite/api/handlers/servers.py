@@ -144,11 +144,12 @@ def _page_document(req: falcon.Request, found: ServerPage, *, is_detailed: bool)
         ]
     else:
         servers = [views.basic(each, seen_by) for each in found.servers]
-    servers += [
+    # First what is hardly known: the last server of a page may be the marker of the next.
+    unreachable = [
         views.unreachable(each.uuid, each.project_id, each.created_at, seen_by, is_detailed=is_detailed)
         for each in found.unreachable
     ]
-    document: dict[str, Any] = {"servers": servers}
+    document: dict[str, Any] = {"servers": unreachable + servers}
     if found.last_uuid is not None:
         url = paging.next_url(links.collection_url(req), req.context.query, found.last_uuid)
         document["servers_links"] = [{"rel": "next", "href": url}]
@@ -236,9 +237,9 @@ def _refuse_unsupported(server: Mapping[str, Any]) -> None:
 
 
 def _refuse_group(hints: Mapping[str, object]) -> None:
-    """Raise Invalid for a server group: there is none, and a server must not look as if it were in one."""
+    """Raise Invalid for a server group: its policy would not be kept, and a server must not look as if it were."""
     if "group" in hints:
-        raise errors.Invalid(f"os:scheduler_hints.group: server group {str(hints['group'])[:64]} could not be found")
+        raise errors.Invalid("os:scheduler_hints.group: servers cannot be put into server groups yet")
 
 
 def _changes(server: Mapping[str, Any]) -> dict[str, object]:

@@ -1,12 +1,9 @@
 """One list of all servers: those waiting in build requests, those in cell0 and those in every cell, in one order."""
 
 import functools
-import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from oslo_config import cfg
 
@@ -15,7 +12,8 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import server_filters
 from nova_lite.api.services.server_filters import Filters
 from nova_lite.api.services.servers import host_status
-from nova_lite.cells.fanout import Fanout, merged
+from nova_lite.cells.fanout import Fanout
+from nova_lite.cells.listing import Key, Listed, Listing, Row, Wanted
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import build_requests, hosts, instance_lists, instances, mappings
 from nova_lite.db.repositories.instance_lists import InstanceQuery
@@ -24,8 +22,8 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState
 from nova_lite.storage import Database
 
-#: Rows asked of a cell at once, at least.
-_BATCH = 100
+#: Looks at a marker that moves from its build request into a cell while it is looked for.
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,6 @@ class ServerPage:
     unreachable: list[Unreachable] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A server in the list: what it sorts by, and the cell it is in."""
-
-    key: tuple[Any, ...]
-    instance: Instance
-    cell_uuid: str | None
-
-
 class ServerListService:
     """Lists servers."""
 
@@ -84,9 +73,14 @@ class ServerListService:
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
+        self._listing = Listing(conf, fanout)
 
     def page(self, caller: Caller, asked: ListRequest) -> ServerPage:
-        """Return the page asked for; raises Invalid naming what is wrong with the question, Forbidden."""
+        """Return the page asked for.
+
+        Raises Invalid naming what is wrong with the question, Forbidden, Unavailable when the marker's cell is down or
+        the list cannot do without a cell that is.
+        """
         caller.require(rules.DETAIL if asked.is_detailed else rules.INDEX)
         project_id: str | None = caller.project_id
         if server_filters.asks_all_projects(asked.filters):
@@ -104,94 +98,104 @@ class ServerListService:
         )
         if query is None or asked.limit == 0:
             return ServerPage()
-        return self._page(asked, query, project_id)
+        in_cells_of = None
+        if self._conf.api.instance_list_per_project_cells and not caller.is_admin:
+            in_cells_of = project_id
+        return self._page(asked, query, project_id, in_cells_of)
 
-    def _page(self, asked: ListRequest, query: InstanceQuery, project_id: str | None) -> ServerPage:
-        after = None if asked.marker is None else query.key(self._marker(asked.marker, project_id))
-        ordered = functools.partial(_position, query.order)
-
-        def position(found: _Found) -> tuple[Any, ...]:
-            return ordered(found.key)
-
-        waiting = sorted(self._waiting(query, project_id), key=position)
-        if after is not None:
-            here = ordered(after)
-            waiting = [each for each in waiting if position(each) > here]
-        wanted = asked.limit + 1
-        cells = self._cells.all()
-        batch = wanted if len(cells) == 1 else min(wanted, max(_BATCH, math.ceil(wanted * 1.1 / len(cells))))
-        first = self._fanout.ask(lambda cell: _rows(cell, query, after, batch), of=cells)
-        answered = [cell for cell in cells if cell.cell.uuid in first.found]
-        sources = [self._more(cell, query, first.found[cell.cell.uuid], batch) for cell in answered]
-        found = list(itertools.islice(_distinct(merged([iter(waiting), *sources], key=position)), wanted))
-        shown = self._without_ghosts(found[: asked.limit])
-        servers = [each.instance for each in shown]
-        unreachable: list[Unreachable] = []
-        if asked.bears_down_cells and first.down:
-            unreachable = self._unreachable(first.down, project_id, asked.limit - len(shown))
+    def _page(
+        self, asked: ListRequest, query: InstanceQuery, project_id: str | None, in_cells_of: str | None
+    ) -> ServerPage:
+        listed = self._list(asked, query, project_id, in_cells_of)
+        if not asked.bears_down_cells:
+            self._listing.refuse_if_forbidden(listed)
+        shown = self._without_ghosts(listed.rows)
+        servers = [row.item for row in shown]
         return ServerPage(
             servers=servers,
-            last_uuid=found[asked.limit - 1].instance.uuid if len(found) > asked.limit else None,
+            last_uuid=listed.rows[-1].item.uuid if listed.has_more else None,
             host_statuses=self._host_statuses(shown) if asked.with_host_status else {},
             hints=self._hints(servers) if asked.with_hints else {},
-            unreachable=unreachable,
+            unreachable=self._unreachable(listed.down, project_id, asked.limit - len(shown))
+            if asked.bears_down_cells and listed.down
+            else [],
         )
 
-    def _marker(self, uuid: str, project_id: str | None) -> Instance:
-        """Return the server the page begins after, which may be deleted by now; raises Invalid."""
-        try:
-            with self._api_db.reader() as session:
-                mapping = mappings.instance(session, uuid)
-                if project_id is not None and mapping.project_id != project_id:
-                    raise errors.NotFound("not in the project")
-                waiting = build_requests.get(session, uuid) if mapping.cell_uuid is None else None
-            if waiting is not None:
-                return waiting
-            if mapping.cell_uuid is None:
-                raise errors.NotFound("on its way into a cell or deleted")
-            with self._cells.get(mapping.cell_uuid).db.reader() as session:
-                return instances.get(session, uuid, with_deleted=True)
-        except errors.NotFound as exc:
-            raise errors.Invalid(f"marker [{uuid[:64]}] not found") from exc
-
-    def _waiting(self, query: InstanceQuery, project_id: str | None) -> list[_Found]:
-        """Return the servers that have no cell yet."""
+    def _list(
+        self, asked: ListRequest, query: InstanceQuery, project_id: str | None, in_cells_of: str | None
+    ) -> Listed[Instance]:
+        """Return the servers of the page, wherever they are."""
+        page = Wanted(
+            read=functools.partial(_read, query),
+            identity=lambda instance: instance.uuid,
+            descends=[descends for _, descends in query.order],
+            limit=asked.limit,
+            after=None if asked.marker is None else query.key(self._marker(asked.marker, project_id)),
+        )
+        cells = self._cells.all()
+        # Those waiting are read first: one that moves into a cell meanwhile is then seen at one place at least.
         with self._api_db.reader() as session:
             waiting = build_requests.of(session, project_id)
-        return [_Found(query.key(each), each, None) for each in waiting if query.wants(each)]
+            if in_cells_of is not None:
+                there = mappings.cells_of_project(session, in_cells_of)
+                cells = [cell for cell in cells if cell.cell.uuid in there]
+        return self._listing.page(page, cells, [Row(query.key(each), each) for each in waiting if query.wants(each)])
 
-    def _more(self, cell: OpenCell, query: InstanceQuery, rows: list[_Found], batch: int) -> Iterator[_Found]:
-        """Yield a cell's servers, asking for the next batch only when one is used up."""
-        while True:
-            yield from rows
-            if len(rows) < batch:
-                return
-            answers = self._fanout.ask(
-                functools.partial(_rows, query=query, after=rows[-1].key, limit=batch), of=[cell]
-            )
-            if answers.down:
-                raise errors.Unavailable("A cell stopped answering in the middle of a list.", cell=cell.cell.uuid)
-            rows = answers.found[cell.cell.uuid]
+    def _marker(self, uuid: str, project_id: str | None) -> Instance:
+        """Return the server the page begins after, which may be deleted by now; raises Invalid, Unavailable."""
+        not_found = errors.Invalid(f"marker [{uuid[:64]}] not found")
+        for _ in range(_LOOKS):
+            try:
+                with self._api_db.reader() as session:
+                    mapping = mappings.instance(session, uuid)
+                    waiting = build_requests.get(session, uuid) if mapping.cell_uuid is None else None
+            except errors.NotFound as exc:
+                raise not_found from exc
+            if project_id not in (None, mapping.project_id):
+                raise not_found
+            if waiting is not None:
+                return waiting
+            if mapping.cell_uuid is not None:
+                marker = self._in_cell(mapping.cell_uuid, uuid)
+                if marker is None:
+                    raise not_found
+                return marker
+        raise not_found
 
-    def _without_ghosts(self, found: list[_Found]) -> list[_Found]:
+    def _in_cell(self, cell_uuid: str, uuid: str) -> Instance | None:
+        """Return a server of a cell, dead or alive; raises Unavailable."""
+
+        def question(cell: OpenCell) -> Instance | None:
+            try:
+                with cell.db.reader() as session:
+                    return instances.get(session, uuid, with_deleted=True)
+            except errors.NotFound:
+                return None
+
+        answers = self._fanout.ask(question, of=[self._cells.get(cell_uuid)])
+        if answers.down:
+            raise errors.Unavailable("The cell of the marker does not answer.", cell=cell_uuid)
+        return answers.found[cell_uuid]
+
+    def _without_ghosts(self, found: list[Row[Instance]]) -> list[Row[Instance]]:
         """Leave out servers just inserted into a cell that were deleted before they became its own."""
         unsettled = [
-            each.instance.uuid
+            each.item.uuid
             for each in found
-            if each.cell_uuid is not None and each.instance.task_state is TaskState.SCHEDULING
+            if each.cell_uuid is not None and each.item.task_state is TaskState.SCHEDULING
         ]
         if not unsettled:
             return found
         with self._api_db.reader() as session:
             gone = set(unsettled) - mappings.wanted(session, unsettled)
-        return [each for each in found if each.instance.uuid not in gone]
+        return [each for each in found if each.item.uuid not in gone]
 
-    def _host_statuses(self, shown: Sequence[_Found]) -> dict[str, str]:
+    def _host_statuses(self, shown: Sequence[Row[Instance]]) -> dict[str, str]:
         """Return server UUID → state of its host: one query in each cell the page has servers of."""
         hosts_of: dict[str, set[str]] = {}
         for each in shown:
-            if each.cell_uuid is not None and each.instance.host is not None:
-                hosts_of.setdefault(each.cell_uuid, set()).add(each.instance.host)
+            if each.cell_uuid is not None and each.item.host is not None:
+                hosts_of.setdefault(each.cell_uuid, set()).add(each.item.host)
 
         def services(cell: OpenCell) -> dict[str, str]:
             with cell.db.reader() as session:
@@ -205,9 +209,9 @@ class ServerListService:
 
         answers = self._fanout.ask(services, of=[self._cells.get(uuid) for uuid in hosts_of])
         return {
-            each.instance.uuid: ""
-            if each.instance.host is None or each.cell_uuid is None
-            else answers.found.get(each.cell_uuid, {}).get(each.instance.host, "UNKNOWN")
+            each.item.uuid: ""
+            if each.item.host is None or each.cell_uuid is None
+            else answers.found.get(each.cell_uuid, {}).get(each.item.host, "UNKNOWN")
             for each in shown
         }
 
@@ -215,49 +219,18 @@ class ServerListService:
         with self._api_db.reader() as session:
             return build_requests.hints_of(session, [server.uuid for server in servers])
 
-    def _unreachable(self, down: Mapping[str, str], project_id: str | None, limit: int) -> list[Unreachable]:
+    def _unreachable(self, down: Sequence[str], project_id: str | None, limit: int) -> list[Unreachable]:
+        """Return what is known of at most ``limit`` servers of the cells that are down, cell by cell."""
+        found: list[Unreachable] = []
         with self._api_db.reader() as session:
-            return [
-                Unreachable(uuid, project, created_at)
-                for cell_uuid in down
-                for uuid, project, created_at in mappings.in_cell(session, cell_uuid, project_id, limit=max(0, limit))
-            ][: max(0, limit)]
+            for cell_uuid in down:
+                room = limit - len(found)
+                if room > 0:
+                    rows = mappings.in_cell(session, cell_uuid, project_id, limit=room)
+                    found += [Unreachable(uuid, project, created_at) for uuid, project, created_at in rows]
+        return found
 
 
-def _rows(cell: OpenCell, query: InstanceQuery, after: Sequence[Any] | None, limit: int) -> list[_Found]:
+def _read(query: InstanceQuery, cell: OpenCell, after: Key | None, limit: int | None) -> list[tuple[Key, Instance]]:
     with cell.db.reader() as session:
-        rows = instance_lists.page(session, query, after=after, limit=limit)
-    return [_Found(key, instance, cell.cell.uuid) for key, instance in rows]
-
-
-def _distinct(found: Iterator[_Found]) -> Iterator[_Found]:
-    """Yield each server once: one just moving into a cell may be seen at both places."""
-    seen: set[str] = set()
-    for each in found:
-        if each.instance.uuid not in seen:
-            seen.add(each.instance.uuid)
-            yield each
-
-
-def _position(order: Sequence[tuple[str, bool]], key: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return where a server with ``key`` stands in ``order``: smaller is earlier."""
-    return tuple(_Descending(value) if descends else value for value, (_, descends) in zip(key, order, strict=True))
-
-
-@functools.total_ordering
-class _Descending:
-    """A value that comes earlier the greater it is."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Descending) and bool(self._value == other._value)
-
-    def __lt__(self, other: "_Descending") -> bool:
-        return bool(other._value < self._value)
-
-    def __hash__(self) -> int:
-        return hash(self._value)
+        return instance_lists.page(session, query, after=after, limit=limit)

@@ -196,9 +196,9 @@ class InstanceQuery:
 
 
 def page(
-    session: Session, wanted: InstanceQuery, *, after: Sequence[Any] | None, limit: int
+    session: Session, wanted: InstanceQuery, *, after: Sequence[Any] | None, limit: int | None
 ) -> list[tuple[tuple[Any, ...], Instance]]:
-    """Return at most ``limit`` instances beyond the key ``after``, in order, each with its key."""
+    """Return at most ``limit`` (None: all) instances beyond the key ``after``, in order, each with its key."""
     statement = sa.select(*_T)
     for condition in _conditions(wanted):
         statement = statement.where(condition)
