@@ -13,6 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from nova_lite.db.columns import BigId, LongText, Timestamp, Uuid, WorkflowColumns, utcnow
 
+#: Ids of rows that were archived are never given again; SQLite needs to be told.
+_IDS_ONCE = {"sqlite_autoincrement": True}
+
 
 class CellBase(DeclarativeBase):
     """Everything in a cell's database."""
@@ -23,9 +26,11 @@ class InstanceRow(CellBase):
 
     __tablename__ = "instances"
     __table_args__ = (
-        sa.Index("instances_project_idx", "project_id", "deleted", "created_at"),
-        sa.Index("instances_created_idx", "deleted", "created_at"),
+        # In the order of lists, so that a page of one is read from its first row to its last.
+        sa.Index("instances_project_idx", "project_id", "deleted", "created_at", "uuid"),
+        sa.Index("instances_created_idx", "deleted", "created_at", "uuid"),
         sa.Index("instances_host_idx", "host", "deleted"),
+        _IDS_ONCE,
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -82,6 +87,7 @@ class InstanceActionRow(CellBase):
     __table_args__ = (
         sa.Index("instance_actions_instance_idx", "instance_uuid", "start_time"),
         sa.Index("instance_actions_request_idx", "request_id"),
+        _IDS_ONCE,
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -100,6 +106,7 @@ class InstanceActionEventRow(CellBase):
     """One part of an action; ``details`` is for users, ``traceback`` for administrators."""
 
     __tablename__ = "instance_action_events"
+    __table_args__ = _IDS_ONCE
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     action_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("instance_actions.id", ondelete="CASCADE"), index=True)
@@ -110,6 +117,46 @@ class InstanceActionEventRow(CellBase):
     host: Mapped[str | None] = mapped_column(sa.String(255))
     details: Mapped[str | None] = mapped_column(sa.Text)
     traceback: Mapped[str | None] = mapped_column(LongText)
+
+
+class MigrationRow(CellBase):
+    """A server's way to another host, or to another size on its own; see ``model/migration.py``."""
+
+    __tablename__ = "migrations"
+    __table_args__ = (
+        sa.Index("migrations_created_idx", "created_at", "id"),
+        sa.Index("migrations_project_idx", "project_id", "created_at", "id"),
+        sa.Index("migrations_instance_idx", "instance_uuid", "status"),
+        _IDS_ONCE,
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    instance_uuid: Mapped[str] = mapped_column(Uuid)
+    kind: Mapped[str] = mapped_column(sa.String(32))
+    status: Mapped[str] = mapped_column(sa.String(32))
+    user_id: Mapped[str] = mapped_column(sa.String(255))
+    project_id: Mapped[str] = mapped_column(sa.String(255))
+    source_host: Mapped[str] = mapped_column(sa.String(255))
+    source_node: Mapped[str] = mapped_column(Uuid)
+    source_node_name: Mapped[str] = mapped_column(sa.String(255))
+    dest_host: Mapped[str | None] = mapped_column(sa.String(255))
+    dest_node: Mapped[str | None] = mapped_column(Uuid)
+    dest_node_name: Mapped[str | None] = mapped_column(sa.String(255))
+    dest_ip: Mapped[str | None] = mapped_column(sa.String(39))
+    old_flavor: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    new_flavor: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    old_flavor_number: Mapped[int | None] = mapped_column(sa.Integer)
+    new_flavor_number: Mapped[int | None] = mapped_column(sa.Integer)
+    memory_total: Mapped[int | None] = mapped_column(sa.BigInteger)
+    memory_processed: Mapped[int | None] = mapped_column(sa.BigInteger)
+    memory_remaining: Mapped[int | None] = mapped_column(sa.BigInteger)
+    disk_total: Mapped[int | None] = mapped_column(sa.BigInteger)
+    disk_processed: Mapped[int | None] = mapped_column(sa.BigInteger)
+    disk_remaining: Mapped[int | None] = mapped_column(sa.BigInteger)
+    hidden: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+    updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
 
 
 class ServiceRow(CellBase):
@@ -155,7 +202,7 @@ class CellWorkflowRow(WorkflowColumns, CellBase):
     """Long work inside this cell."""
 
     __tablename__ = "workflows"
-    __table_args__ = (sa.Index("workflows_open_idx", "status", "lease_until"),)
+    __table_args__ = (sa.Index("workflows_open_idx", "status", "lease_until"), _IDS_ONCE)
 
 
 def _shadow(row: type[CellBase], *, by: str) -> sa.Table:
@@ -176,5 +223,6 @@ SHADOWS: Mapping[type[CellBase], sa.Table] = {
     InstanceActionEventRow: _shadow(InstanceActionEventRow, by="action_id"),
     InstanceActionRow: _shadow(InstanceActionRow, by="instance_uuid"),
     CellWorkflowRow: _shadow(CellWorkflowRow, by="subject"),
+    MigrationRow: _shadow(MigrationRow, by="instance_uuid"),
     InstanceRow: _shadow(InstanceRow, by="deleted_at"),
 }

@@ -20,6 +20,7 @@ def upgrade() -> None:
     _create_compute_nodes()
     _create_shadow(_create_instance_actions(), "instance_uuid")
     _create_shadow(_create_instances(), "deleted_at")
+    _create_shadow(_create_migrations(), "instance_uuid")
     _create_services()
     _create_shadow(_create_workflows(), "subject")
     _create_shadow(_create_instance_action_events(), "action_id")
@@ -70,6 +71,7 @@ def _create_instance_actions() -> sa.Table:
         sa.Column("updated_at", _TIMESTAMP, nullable=False),
         sa.Index("instance_actions_instance_idx", "instance_uuid", "start_time"),
         sa.Index("instance_actions_request_idx", "request_id"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -121,9 +123,47 @@ def _create_instances() -> sa.Table:
         sa.Column("terminated_at", _TIMESTAMP, nullable=True),
         sa.Column("deleted_at", _TIMESTAMP, nullable=True),
         sa.Column("deleted", sa.Boolean, nullable=False),
-        sa.Index("instances_created_idx", "deleted", "created_at"),
+        sa.Index("instances_created_idx", "deleted", "created_at", "uuid"),
         sa.Index("instances_host_idx", "host", "deleted"),
-        sa.Index("instances_project_idx", "project_id", "deleted", "created_at"),
+        sa.Index("instances_project_idx", "project_id", "deleted", "created_at", "uuid"),
+        sqlite_autoincrement=True,
+    )
+
+
+def _create_migrations() -> sa.Table:
+    return op.create_table(
+        "migrations",
+        sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
+        sa.Column("uuid", _UUID, nullable=False, unique=True),
+        sa.Column("instance_uuid", _UUID, nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("status", sa.String(32), nullable=False),
+        sa.Column("user_id", sa.String(255), nullable=False),
+        sa.Column("project_id", sa.String(255), nullable=False),
+        sa.Column("source_host", sa.String(255), nullable=False),
+        sa.Column("source_node", _UUID, nullable=False),
+        sa.Column("source_node_name", sa.String(255), nullable=False),
+        sa.Column("dest_host", sa.String(255), nullable=True),
+        sa.Column("dest_node", _UUID, nullable=True),
+        sa.Column("dest_node_name", sa.String(255), nullable=True),
+        sa.Column("dest_ip", sa.String(39), nullable=True),
+        sa.Column("old_flavor", sa.JSON, nullable=False),
+        sa.Column("new_flavor", sa.JSON, nullable=False),
+        sa.Column("old_flavor_number", sa.Integer, nullable=True),
+        sa.Column("new_flavor_number", sa.Integer, nullable=True),
+        sa.Column("memory_total", sa.BigInteger, nullable=True),
+        sa.Column("memory_processed", sa.BigInteger, nullable=True),
+        sa.Column("memory_remaining", sa.BigInteger, nullable=True),
+        sa.Column("disk_total", sa.BigInteger, nullable=True),
+        sa.Column("disk_processed", sa.BigInteger, nullable=True),
+        sa.Column("disk_remaining", sa.BigInteger, nullable=True),
+        sa.Column("hidden", sa.Boolean, nullable=False),
+        sa.Column("created_at", _TIMESTAMP, nullable=False),
+        sa.Column("updated_at", _TIMESTAMP, nullable=True),
+        sa.Index("migrations_created_idx", "created_at", "id"),
+        sa.Index("migrations_instance_idx", "instance_uuid", "status"),
+        sa.Index("migrations_project_idx", "project_id", "created_at", "id"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -167,6 +207,7 @@ def _create_workflows() -> sa.Table:
         sa.Column("created_at", _TIMESTAMP, nullable=False),
         sa.Column("updated_at", _TIMESTAMP, nullable=True),
         sa.Index("workflows_open_idx", "status", "lease_until"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -184,4 +225,5 @@ def _create_instance_action_events() -> sa.Table:
         sa.Column("host", sa.String(255), nullable=True),
         sa.Column("details", sa.Text, nullable=True),
         sa.Column("traceback", _LONG_TEXT, nullable=True),
+        sqlite_autoincrement=True,
     )
