@@ -135,7 +135,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout)
     nodes = HypervisorService(conf, cells, fanout)
-    groups = AggregateService(api_db)
+    groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus)
     zones = AvailabilityZoneService(conf, api_db, fanout)
     return [
         ("/os-services", compute_services.ComputeServices(services)),
@@ -149,6 +149,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
         ("/os-aggregates", aggregates.Aggregates(groups)),
         ("/os-aggregates/{aggregate_id}", aggregates.AggregateItem(groups)),
+        ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateAction(groups)),
         ("/os-availability-zone", availability_zones.AvailabilityZones(zones)),
         ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail(zones)),
     ]

@@ -1,8 +1,11 @@
 """Host aggregates, mirrored to Placement: the provider of each member is put into the aggregate of the same UUID.
 
-Nothing is taken away: a provider may be in aggregates that are not ours, and nobody can tell those from ours of old.
+``follow`` does it for one host and one aggregate that just changed; ``put`` for a host and all it is in. That one takes
+nothing away: a provider may be in aggregates that are not ours, and nobody can tell those from ours of old.
 """
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,6 +85,25 @@ def _nodes(cells: CellDatabases, homes: set[str]) -> dict[str, list[str]]:
             for uuid, host in (cells.ask(cell, hosts.node_hosts) or {}).items():
                 nodes.setdefault(host, []).append(uuid)
     return nodes
+
+
+def follow(placement: PlacementClient, provider: str, aggregate: str, is_member: Callable[[], bool]) -> Outcome:
+    """Have a provider be in an aggregate, or not, as ``is_member`` says; what Placement had of others stays.
+
+    The truth is asked again after each write: whoever changed it meanwhile may have looked before the write.
+    """
+    for _ in range(_MAX_TRIES):
+        wanted = is_member()
+        known = placement.aggregates(provider)
+        if known is None:
+            return Outcome.NO_PROVIDER
+        already, generation = known
+        if (aggregate in already) == wanted:
+            return Outcome.FINE
+        changed = already | {aggregate} if wanted else already - {aggregate}
+        with contextlib.suppress(errors.Conflict):
+            placement.set_aggregates(provider, changed, generation)
+    return Outcome.CONTENDED
 
 
 def put(placement: PlacementClient, member: Member) -> Mirrored:

@@ -18,6 +18,7 @@ from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint, SuperEndpoint
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.delete import DELETE, DELETE_ANYWHERE
+from nova_lite.conductor.workflows.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.workflows.power import REBOOT, REBOOT_HARD, START, STOP
 from nova_lite.conductor.workflows.schedule import SCHEDULE, SuperTools
 from nova_lite.conductor.workflows.tools import CellTools
@@ -34,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 #: Characters of a lease owner's name that a workflow row holds, less what parking adds to it.
 _OWNER_LENGTH = 56
-SUPER_WORKFLOWS = {definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE)}
+SUPER_WORKFLOWS = {definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES)}
 CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, START, STOP, REBOOT, REBOOT_HARD)}
 
 

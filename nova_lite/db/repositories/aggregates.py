@@ -1,13 +1,19 @@
 """Host aggregates, in the API database. Which hosts are in which availability zone is ``zones.py``'s."""
 
+import uuid as uuids
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from nova_lite.db.api_tables import AggregateHostRow, AggregateRow
-from nova_lite.errors import NotFound
+from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, HostMappingRow
+from nova_lite.errors import Conflict, NotFound
+
+#: The key of an aggregate's metadata that makes it an availability zone.
+ZONE_KEY = "availability_zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Aggregate:
 
     @property
     def availability_zone(self) -> str | None:
-        return self.metadata.get("availability_zone")
+        return self.metadata.get(ZONE_KEY)
 
 
 def all_of_them(session: Session) -> list[Aggregate]:
@@ -36,8 +42,111 @@ def get(session: Session, aggregate_id: int) -> Aggregate:
     """Return one aggregate; raises NotFound."""
     found = _aggregates(session, sa.select(AggregateRow).where(AggregateRow.id == aggregate_id))
     if not found:
-        raise NotFound(f"Aggregate {aggregate_id} could not be found.")
+        raise _missing(aggregate_id)
     return found[0]
+
+
+def lock(session: Session, aggregate_id: int, more_hosts: Iterable[str] = ()) -> Aggregate:
+    """Return one aggregate and let nobody else change it, or the zone of its hosts and ``more_hosts``, meanwhile.
+
+    Raises NotFound.
+    """
+    statement = sa.select(AggregateRow.id).where(AggregateRow.id == aggregate_id).with_for_update()
+    if session.scalar(statement) is None:
+        raise _missing(aggregate_id)
+    found = get(session, aggregate_id)
+    session.execute(
+        sa.select(HostMappingRow.host)
+        .where(HostMappingRow.host.in_({*found.hosts, *more_hosts}))
+        .order_by(HostMappingRow.host)
+        .with_for_update()
+    ).all()
+    return found
+
+
+def add(session: Session, name: str, metadata: Mapping[str, str]) -> Aggregate:
+    """Record a new aggregate without hosts; raises Conflict when its name is taken."""
+    _refuse_taken(session, name)
+    row = AggregateRow(uuid=str(uuids.uuid4()), name=name, extra=dict(metadata))
+    session.add(row)
+    _flush(session, name)
+    return get(session, row.id)
+
+
+def change(session: Session, aggregate_id: int, *, name: str, metadata: Mapping[str, str]) -> Aggregate:
+    """Write an aggregate's name and metadata and return it; raises NotFound, Conflict when the name is another's."""
+    row = session.get(AggregateRow, aggregate_id)
+    if row is None:
+        raise _missing(aggregate_id)
+    if row.name != name:
+        _refuse_taken(session, name, besides=aggregate_id)
+    row.name = name
+    row.extra = dict(metadata)
+    _flush(session, name)
+    return get(session, aggregate_id)
+
+
+def remove(session: Session, aggregate_id: int) -> None:
+    """Forget an aggregate, which must have no hosts any more; raises NotFound."""
+    done = session.execute(sa.delete(AggregateRow).where(AggregateRow.id == aggregate_id))
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise _missing(aggregate_id)
+
+
+def add_host(session: Session, aggregate_id: int, host: str) -> Aggregate:
+    """Put a host into an aggregate and return that; raises Conflict when it is there already."""
+    refusal = Conflict(f"Aggregate {aggregate_id} already has host {host}.")
+    if session.get(AggregateHostRow, (aggregate_id, host)) is not None:
+        raise refusal
+    session.add(AggregateHostRow(aggregate_id=aggregate_id, host=host))
+    try:
+        session.flush()
+    except IntegrityError as exc:
+        raise refusal from exc
+    return get(session, aggregate_id)
+
+
+def remove_host(session: Session, aggregate_id: int, host: str) -> Aggregate:
+    """Take a host out of an aggregate and return that; raises NotFound when it was not there."""
+    statement = sa.delete(AggregateHostRow).where(
+        AggregateHostRow.aggregate_id == aggregate_id, AggregateHostRow.host == host
+    )
+    if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
+        raise NotFound(f"Host {host} is not in aggregate {aggregate_id}.")
+    return get(session, aggregate_id)
+
+
+def has_host(session: Session, uuid: str, host: str) -> bool:
+    """Return whether a host is in the aggregate of this UUID."""
+    statement = sa.select(AggregateRow.id).join(AggregateHostRow, AggregateHostRow.aggregate_id == AggregateRow.id)
+    return session.scalar(statement.where(AggregateRow.uuid == uuid, AggregateHostRow.host == host)) is not None
+
+
+def other_zones(session: Session, hosts: Sequence[str], besides: int) -> set[str]:
+    """Return the zones that ``hosts`` are in by aggregates other than ``besides``."""
+    rows = session.scalars(
+        sa.select(AggregateRow.extra)
+        .join(AggregateHostRow, AggregateHostRow.aggregate_id == AggregateRow.id)
+        .where(AggregateHostRow.host.in_(hosts), AggregateRow.id != besides)
+    )
+    return {extra[ZONE_KEY] for extra in rows if ZONE_KEY in extra}
+
+
+def _refuse_taken(session: Session, name: str, besides: int = 0) -> None:
+    taken = sa.select(AggregateRow.id).where(AggregateRow.name == name, AggregateRow.id != besides)
+    if session.scalar(taken.limit(1)) is not None:
+        raise Conflict(f"Aggregate {name} already exists.")
+
+
+def _flush(session: Session, name: str) -> None:
+    try:
+        session.flush()
+    except IntegrityError as exc:
+        raise Conflict(f"Aggregate {name} already exists.") from exc
+
+
+def _missing(aggregate_id: int) -> NotFound:
+    return NotFound(f"Aggregate {aggregate_id} could not be found.")
 
 
 def _aggregates(session: Session, statement: sa.Select[AggregateRow]) -> list[Aggregate]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nova_lite.api import app
+from nova_lite.api.policies import aggregates as aggregate_rules
 from nova_lite.api.policies import servers as server_rules
 from nova_lite.cells.fanout import Fanout
 from nova_lite.web.endpoint import Endpoint, declared_endpoint
@@ -123,6 +124,13 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     "POST /flavors/{flavor_id}/os-extra_specs": [({"extra_specs": {"hw:cpu_policy": "shared"}}, None)],
     "PUT /flavors/{flavor_id}/os-extra_specs/{key}": [({"key": "b"}, None)],
     "POST /os-keypairs": [({"keypair": {"name": "k", "type": "ssh", "public_key": _PUBLIC_KEY}}, None)],
+    "POST /os-aggregates": [({"aggregate": {"name": "racks", "availability_zone": "east"}}, None)],
+    "PUT /os-aggregates/{aggregate_id}": [({"aggregate": {"name": "racks", "availability_zone": "east"}}, None)],
+    "POST /os-aggregates/{aggregate_id}/action": [
+        ({"add_host": {"host": "h2"}}, aggregate_rules.ADD_HOST),
+        ({"remove_host": {"host": "h2"}}, aggregate_rules.REMOVE_HOST),
+        ({"set_metadata": {"metadata": {"ssd": "true", "floor": None}}}, aggregate_rules.SET_METADATA),
+    ],
     "PUT /os-services/{service_id}": [({"status": "disabled", "disabled_reason": "text", "forced_down": False}, None)],
 }
 

@@ -83,6 +83,17 @@ class Site:
         status, body = self.ask("POST", f"/servers/{server}/action", {action: details})
         assert status == 202, body
 
+    def regroup(self, server: str) -> None:
+        """Put the server's host into an aggregate and, should it be there already, take it out."""
+        _, body = self.ask("GET", f"/servers/{server}")
+        host = body["server"]["OS-EXT-SRV-ATTR:host"]
+        self.ask("POST", "/os-aggregates", {"aggregate": {"name": "racks"}})
+        _, body = self.ask("GET", "/os-aggregates")
+        (racks,) = body["aggregates"]
+        action = "remove_host" if host in racks["hosts"] else "add_host"
+        status, body = self.ask("POST", f"/os-aggregates/{racks['id']}/action", {action: {"host": host}})
+        assert status == 200, body
+
     def rest(self, deadline_s: float = DEADLINE_S) -> None:
         """Wait until nothing is under way, then until the three truths agree."""
         end = time.monotonic() + deadline_s
@@ -168,6 +179,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("super", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("GONE",)),
     # Where the API's own workflow comes to the cell after the cell's has failed, it begins another one.
     ("cell", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("ERROR", "GONE")),
+    ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),
     ("cell", "stop"): Story(lambda site, server: site.act(server, "os-stop"), "SHUTOFF", ("ACTIVE", "SHUTOFF")),
     ("cell", "start"): Story(
         lambda site, server: site.act(server, "os-start"),
