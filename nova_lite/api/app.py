@@ -18,8 +18,10 @@ from nova_lite.api.handlers import (
     instance_actions,
     keypairs,
     limits,
+    quota_class_sets,
     quota_sets,
     server_actions,
+    server_groups,
     server_metadata,
     servers,
     versions,
@@ -39,8 +41,11 @@ from nova_lite.api.services.images import Images
 from nova_lite.api.services.instance_actions import InstanceActionService
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.limits import LimitService
+from nova_lite.api.services.quota_class_sets import QuotaClassSetService
+from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
+from nova_lite.api.services.server_groups import ServerGroupService
 from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
@@ -122,12 +127,17 @@ def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
 
 
 def _quota_routes(backing: Backing) -> list[tuple[str, object]]:
-    service = LimitService(backing.conf, backing.api_db)
+    conf, api_db = backing.conf, backing.api_db
+    service = QuotaSetService(conf, api_db)
+    groups = ServerGroupService(conf, api_db)
     return [
-        ("/limits", limits.Limits(service)),
+        ("/limits", limits.Limits(LimitService(conf, api_db))),
         ("/os-quota-sets/{project_id}", quota_sets.QuotaSet(service)),
         ("/os-quota-sets/{project_id}/detail", quota_sets.QuotaSetDetail(service)),
         ("/os-quota-sets/{project_id}/defaults", quota_sets.QuotaSetDefaults(service)),
+        ("/os-quota-class-sets/{class_name}", quota_class_sets.QuotaClassSet(QuotaClassSetService(conf, api_db))),
+        ("/os-server-groups", server_groups.ServerGroups(groups, max_limit=conf.api.max_limit)),
+        ("/os-server-groups/{group_id}", server_groups.ServerGroupItem(groups)),
     ]
 
 
@@ -147,6 +157,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
         ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
+        ),
         ("/os-aggregates", aggregates.Aggregates(groups)),
         ("/os-aggregates/{aggregate_id}", aggregates.AggregateItem(groups)),
         ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateAction(groups)),

@@ -12,7 +12,9 @@ from nova_lite.api.policies import (
     instance_actions,
     keypairs,
     limits,
+    quota_class_sets,
     quota_sets,
+    server_groups,
     servers,
 )
 
@@ -30,5 +32,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *instance_actions.RULES,
         *keypairs.RULES,
         *limits.RULES,
+        *quota_class_sets.RULES,
         *quota_sets.RULES,
+        *server_groups.RULES,
     ]

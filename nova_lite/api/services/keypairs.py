@@ -5,9 +5,9 @@ from oslo_config import cfg
 from nova_lite.api.policies import keypairs as policies
 from nova_lite.api.services import key_material
 from nova_lite.api.services.key_material import KeyMaterial
+from nova_lite.api.services.quotas import Quotas
 from nova_lite.db.repositories import keypairs, quotas
 from nova_lite.db.repositories.keypairs import Keypair
-from nova_lite.errors import OverQuota
 from nova_lite.model.caller import Caller
 from nova_lite.storage import Database, retried
 
@@ -16,7 +16,7 @@ class KeypairService:
     """Keypairs in the API database; who acts for another user needs the policy to do so."""
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database) -> None:
-        self._conf = conf
+        self._quotas = Quotas(conf)
         self._api_db = api_db
 
     def page(
@@ -52,9 +52,9 @@ class KeypairService:
         with self._api_db.writer() as session:
             # The lock is the user's: keypairs count for users, whichever project they work in.
             quotas.lock(session, user_id)
-            limit = quotas.limits(session, project_id).get("key_pairs", self._conf.quota.key_pairs)
-            if 0 <= limit <= keypairs.count(session, user_id):
-                raise OverQuota("Quota exceeded, too many key pairs.", limit=limit)
+            allowance = self._quotas.allowance(session, project_id, user_id)
+            number = keypairs.count(session, user_id) + 1
+            allowance.refuse_more_than("key_pairs", number, "Quota exceeded, too many key pairs.")
             return keypairs.add(
                 session,
                 user_id=user_id,

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from oslo_config import cfg
+from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.quotas import Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -82,6 +84,7 @@ class ServerCreationService:
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> None:
         self._conf = conf
+        self._quotas = Quotas(conf)
         self._api_db = api_db
         self._cells = cells
         self._api_bus = api_bus
@@ -213,10 +216,7 @@ class ServerCreationService:
         """Count, insert and begin, all in one transaction under the project's lock."""
         with self._api_db.writer() as session:
             quotas.lock(session, caller.project_id)
-            limits = quotas.limits(session, caller.project_id)
-            refuse_too_much(new.metadata, limits.get("metadata_items", self._conf.quota.metadata_items))
-            used = mappings.usage(session, caller.project_id)
-            count = self._allowed(new, template.flavor, limits, used)
+            count = self._allowed(session, caller, new, template.flavor)
             made = _copies(template, new, count)
             for instance in made:
                 mappings.add_instance(
@@ -241,22 +241,16 @@ class ServerCreationService:
             workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
         return Accepted(made, template.reservation_id), workflow
 
-    def _allowed(self, new: NewServers, flavor: Flavor, limits: Mapping[str, int], used: tuple[int, int, int]) -> int:
-        """Return how many of the servers asked for the project may have; raises OverQuota below the least wanted."""
-        allowed = new.max_count
+    def _allowed(self, session: Session, caller: Caller, new: NewServers, flavor: Flavor) -> int:
+        """Return how many of the servers asked for may be; raises OverQuota when fewer than the least wanted."""
+        project_id, user_id = caller.project_id, caller.user_id
+        allowance = self._quotas.allowance(session, project_id, user_id)
+        refuse_too_much(new.metadata, allowance)
         needs = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram_mib}
-        exceeded = []
-        for (resource, each), have in zip(needs.items(), used, strict=True):
-            limit: int = limits.get(resource, self._conf.quota[resource])
-            if limit < 0 or each == 0:
-                continue
-            fit = max(0, limit - have) // each
-            if fit < new.min_count:
-                exceeded.append(f"{resource}: requested {each * new.min_count}, used {have} of {limit}")
-            allowed = min(allowed, fit)
-        if exceeded:
-            raise errors.OverQuota(f"Quota exceeded for {'; '.join(exceeded)}")
-        return allowed
+        counts = [Limits(allowance.project, used_by_servers(session, project_id))]
+        if needs.keys() & allowance.user.keys():
+            counts.append(Limits(allowance.user, used_by_servers(session, project_id, user_id)))
+        return how_many_fit(counts, needs, least=new.min_count, most=new.max_count)
 
 
 def _copies(template: Instance, new: NewServers, count: int) -> tuple[Instance, ...]:

@@ -6,9 +6,9 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.quotas import Allowance, Quotas
 from nova_lite.api.services.server_changes import ServerChanges
 from nova_lite.api.services.server_lookup import ServerLookup, refuse_if_locked, target
-from nova_lite.db.repositories import quotas
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
@@ -23,7 +23,7 @@ class ServerMetadataService:
     """Reads and edits metadata, a whole or an item at a time."""
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup) -> None:
-        self._conf = conf
+        self._quotas = Quotas(conf)
         self._api_db = api_db
         self._lookup = lookup
         self._changes = ServerChanges(api_db, lookup)
@@ -71,23 +71,20 @@ class ServerMetadataService:
         caller.require(rule, **target(located.instance))
         refuse_if_locked(caller, located.instance)
         with self._api_db.reader() as session:
-            limit = quotas.limits(session, located.instance.project_id).get(
-                "metadata_items", self._conf.quota.metadata_items
-            )
+            allowance = self._quotas.allowance(session, located.instance.project_id, caller.user_id)
 
         def edit(instance: Instance) -> Mapping[str, Metadata]:
             _refuse_if_wrong_state(instance)
             edited = change(dict(instance.metadata))
-            refuse_too_much(edited, limit)
+            refuse_too_much(edited, allowance)
             return {"metadata": edited}
 
         return self._changes.apply(caller, located, edit).instance.metadata
 
 
-def refuse_too_much(metadata: Mapping[str, str], limit: int) -> None:
-    """Raise OverQuota when there are more items than ``limit`` (-1: any number)."""
-    if 0 <= limit < len(metadata):
-        raise errors.OverQuota(f"Maximum number of metadata items exceeds {limit}")
+def refuse_too_much(metadata: Mapping[str, str], allowance: Allowance) -> None:
+    """Raise OverQuota when there are more items than a server of the project's, or of the user's, may have."""
+    allowance.refuse_more_than("metadata_items", len(metadata), "Maximum number of metadata items exceeds {limit}")
 
 
 def _refuse_if_wrong_state(instance: Instance) -> None:

@@ -2,7 +2,7 @@
 
 import falcon
 
-from nova_lite.api.services.limits import Limits
+from nova_lite.api.services.quotas import Limits
 from nova_lite.api.views.fields import Field, View
 
 _ABSOLUTE = View[Limits](
@@ -14,19 +14,18 @@ _ABSOLUTE = View[Limits](
     Field("maxImageMeta", lambda found: found.limits["metadata_items"], until="2.38"),
     Field("maxServerGroups", lambda found: found.limits["server_groups"]),
     Field("maxServerGroupMembers", lambda found: found.limits["server_group_members"]),
-    # No files can be put into a server as it is made: that is what config drives are for.
-    Field("maxPersonality", lambda found: 0, until="2.56"),
-    Field("maxPersonalitySize", lambda found: 0, until="2.56"),
+    Field("maxPersonality", lambda found: found.limits["injected_files"], until="2.56"),
+    Field("maxPersonalitySize", lambda found: found.limits["injected_file_content_bytes"], until="2.56"),
     # The network service limits these.
-    Field("maxTotalFloatingIps", lambda found: -1, until="2.35"),
-    Field("maxSecurityGroups", lambda found: -1, until="2.35"),
-    Field("maxSecurityGroupRules", lambda found: -1, until="2.35"),
+    Field("maxTotalFloatingIps", lambda found: found.limits["floating_ips"], until="2.35"),
+    Field("maxSecurityGroups", lambda found: found.limits["security_groups"], until="2.35"),
+    Field("maxSecurityGroupRules", lambda found: found.limits["security_group_rules"], until="2.35"),
     Field("totalFloatingIpsUsed", lambda found: 0, until="2.35"),
     Field("totalSecurityGroupsUsed", lambda found: 0, until="2.35"),
     Field("totalInstancesUsed", lambda found: found.used["instances"]),
     Field("totalCoresUsed", lambda found: found.used["cores"]),
     Field("totalRAMUsed", lambda found: found.used["ram"]),
-    Field("totalServerGroupsUsed", lambda found: found.used.get("server_groups", 0)),
+    Field("totalServerGroupsUsed", lambda found: found.used["server_groups"]),
 )
 
 

@@ -1,10 +1,31 @@
-"""Quota limits, and the lock under which a project's use is counted; both in the API database."""
+"""Quota limits, and the locks under which use is counted; all in the API database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from nova_lite.db.api_tables import QuotaLimitRow, QuotaLockRow
+from nova_lite.db.api_tables import QuotaClassLimitRow, QuotaLimitRow, QuotaLockRow
+
+#: The class whose limits hold for every project that was given none.
+DEFAULT_CLASS = "default"
+#: In the place of a user: the project as a whole.
+WHOLE_PROJECT = ""
+#: The lock under which the limits of classes are changed.
+_CLASSES = "*"
+
+Limits = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Limits that were set, each resource → limit: of the default class, of a project, of a user in it."""
+
+    default: Limits
+    project: Limits
+    user: Limits
 
 
 def lock(session: Session, project_id: str) -> None:
@@ -15,12 +36,87 @@ def lock(session: Session, project_id: str) -> None:
         session.scalar(sa.select(QuotaLockRow).filter_by(project_id=project_id).with_for_update())
 
 
-def limits(session: Session, project_id: str, user_id: str = "") -> dict[str, int]:
-    """Return the limits set for a project (or for a user in it), by resource; those not set are not in it."""
+def limits(session: Session, project_id: str, user_id: str = WHOLE_PROJECT) -> SetLimits:
+    """Return the limits set for a project, for a user in it, and for everybody; one statement."""
+    of_owner = sa.select(
+        sa.literal(False).label("is_of_class"),
+        QuotaLimitRow.user_id,
+        QuotaLimitRow.resource,
+        QuotaLimitRow.hard_limit,
+    ).where(QuotaLimitRow.project_id == project_id, QuotaLimitRow.user_id.in_({WHOLE_PROJECT, user_id}))
+    of_class = sa.select(
+        sa.literal(True), sa.literal(WHOLE_PROJECT), QuotaClassLimitRow.resource, QuotaClassLimitRow.hard_limit
+    ).where(QuotaClassLimitRow.class_name == DEFAULT_CLASS)
+    found = SetLimits({}, {}, {})
+    for is_of_class, owner, resource, limit in session.execute(sa.union_all(of_owner, of_class)):
+        place = found.default if is_of_class else found.project if owner == WHOLE_PROJECT else found.user
+        place[resource] = limit
+    return found
+
+
+def limits_of_users(session: Session, project_id: str) -> dict[str, Limits]:
+    """Return the limits set for users in a project, by user."""
     rows = session.execute(
-        sa.select(QuotaLimitRow.resource, QuotaLimitRow.hard_limit).filter_by(project_id=project_id, user_id=user_id)
+        sa.select(QuotaLimitRow.user_id, QuotaLimitRow.resource, QuotaLimitRow.hard_limit).where(
+            QuotaLimitRow.project_id == project_id, QuotaLimitRow.user_id != WHOLE_PROJECT
+        )
+    )
+    found: dict[str, Limits] = {}
+    for user_id, resource, limit in rows:
+        found.setdefault(user_id, {})[resource] = limit
+    return found
+
+
+def set_limits(session: Session, project_id: str, user_id: str, changed: Mapping[str, int]) -> None:
+    """Set some limits of a project or of a user in it; the caller holds the project's lock."""
+    if not changed:
+        return
+    session.execute(
+        sa.delete(QuotaLimitRow).where(
+            QuotaLimitRow.project_id == project_id,
+            QuotaLimitRow.user_id == user_id,
+            QuotaLimitRow.resource.in_(list(changed)),
+        )
+    )
+    session.execute(
+        sa.insert(QuotaLimitRow),
+        [
+            {"project_id": project_id, "user_id": user_id, "resource": resource, "hard_limit": limit}
+            for resource, limit in changed.items()
+        ],
+    )
+
+
+def remove_limits(session: Session, project_id: str, user_id: str | None = None) -> None:
+    """Forget the limits of a user in a project, or those of the project and of every user in it."""
+    statement = sa.delete(QuotaLimitRow).where(QuotaLimitRow.project_id == project_id)
+    if user_id is not None:
+        statement = statement.where(QuotaLimitRow.user_id == user_id)
+    session.execute(statement)
+
+
+def class_limits(session: Session, class_name: str) -> Limits:
+    """Return the limits set for a quota class."""
+    rows = session.execute(
+        sa.select(QuotaClassLimitRow.resource, QuotaClassLimitRow.hard_limit).filter_by(class_name=class_name)
     )
     return dict(rows.all())
+
+
+def set_class_limits(session: Session, class_name: str, changed: Mapping[str, int]) -> None:
+    """Set some limits of a quota class."""
+    if not changed:
+        return
+    lock(session, _CLASSES)
+    session.execute(
+        sa.delete(QuotaClassLimitRow).where(
+            QuotaClassLimitRow.class_name == class_name, QuotaClassLimitRow.resource.in_(list(changed))
+        )
+    )
+    session.execute(
+        sa.insert(QuotaClassLimitRow),
+        [{"class_name": class_name, "resource": name, "hard_limit": limit} for name, limit in changed.items()],
+    )
 
 
 def _insert_if_missing(session: Session, project_id: str) -> sa.Insert:

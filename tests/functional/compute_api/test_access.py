@@ -8,7 +8,7 @@ import pytest
 
 from nova_lite.api import app
 from nova_lite.api.policies import base, registry
-from nova_lite.db.api_tables import FlavorRow, KeypairRow
+from nova_lite.db.api_tables import FlavorRow, KeypairRow, ServerGroupRow
 from nova_lite.model.caller import Caller, Policy
 from nova_lite.web.caller import Authenticator, unauthorized
 from nova_lite.web.policy import RulePolicy
@@ -25,6 +25,7 @@ CALLERS = {
     "admin": "admin:admins:reader,member,admin",
     "stranger": "mallory:elsewhere:reader,member",
 }
+GROUP_ID = "98765432-1234-4234-8234-123456789abc"
 _ADMIN = {"admin"}
 _MEMBERS = {"member", "admin"}
 _READERS = {"reader", "member", "admin"}
@@ -69,7 +70,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(Forbidding, "forbidden", None)
     made = Cloud(tmp_path)
     add_machines(made)
-    for resource in ("instances", "cores", "ram", "key_pairs"):
+    for resource in ("instances", "cores", "ram", "key_pairs", "server_groups"):
         made.conf.set_override(resource, -1, group="quota")
     yield made
     made.close()
@@ -81,6 +82,8 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
     with cloud.api_db.writer() as session:
         if session.get(FlavorRow, 77) is None:
             session.add(FlavorRow(id=77, flavorid="77", name="flavor", vcpus=1, memory_mb=64, root_gb=1))
+        if session.query(ServerGroupRow).filter_by(uuid=GROUP_ID).first() is None:
+            session.add(ServerGroupRow(uuid=GROUP_ID, project_id="demo", user_id="alice", name="g", policy="affinity"))
         if session.query(KeypairRow).filter_by(user_id="alice", name="mine").first() is None:
             session.add(KeypairRow(user_id="alice", name="mine", type="ssh", fingerprint="aa", public_key="k"))
     return {
@@ -93,6 +96,8 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "hypervisor_id": "h1",
         "aggregate_id": "1",
         "project_id": "demo",
+        "class_name": "default",
+        "group_id": GROUP_ID,
     }
 
 

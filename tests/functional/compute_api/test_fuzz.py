@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from nova_lite.db.api_tables import FlavorRow, KeypairRow
+from nova_lite.db.api_tables import FlavorRow, KeypairRow, ServerGroupRow
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.states import VmState
 from tests.functional.bodies import containers, written
@@ -176,6 +176,8 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
     with cloud.api_db.writer() as session:
         if session.get(FlavorRow, 77) is None:
             session.add(FlavorRow(id=77, flavorid="77", name="fuzz", vcpus=1, memory_mb=64, root_gb=1, is_public=False))
+        if not session.query(ServerGroupRow).filter_by(uuid=_UUID).count():
+            session.add(ServerGroupRow(uuid=_UUID, project_id="demo", user_id="admin", name="g", policy="affinity"))
         if not session.query(KeypairRow).filter_by(user_id="admin", name="mine").count():
             session.add(KeypairRow(user_id="admin", name="mine", type="ssh", fingerprint="aa", public_key="k"))
     cell, state = dice.choice([(CELL1, VmState.ACTIVE), (None, VmState.BUILDING), (CELL0_UUID, VmState.ERROR)])
@@ -190,6 +192,8 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "hypervisor_id": "h1",
         "aggregate_id": "1",
         "project_id": "demo",
+        "class_name": "default",
+        "group_id": _UUID,
     }
 
 

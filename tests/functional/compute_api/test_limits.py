@@ -34,7 +34,7 @@ def test_use_is_counted_from_every_cell_and_from_none(cloud: Cloud, client: Clie
     cloud.add_server(project_id="other")
     with cloud.counted() as statements:
         absolute = _absolute(client.get("/limits"))
-    assert len(statements) == 2
+    assert len(statements) == 3
     assert absolute == {
         "maxTotalInstances": 10,
         "maxTotalCores": 20,

@@ -1,0 +1,101 @@
+"""Server groups and the servers in them, in the API database."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import InstanceMappingRow, ServerGroupMemberRow, ServerGroupRow
+from nova_lite.errors import NotFound
+from nova_lite.model.server_group import ServerGroup
+
+
+def get(session: Session, uuid: str) -> ServerGroup:
+    """Return a group; raises NotFound."""
+    row = session.scalar(sa.select(ServerGroupRow).filter_by(uuid=uuid))
+    if row is None:
+        raise _missing(uuid)
+    return _group(row, _living_members(session, [row.id]).get(row.id, ()))
+
+
+def page(session: Session, project_id: str | None, *, offset: int, limit: int) -> list[ServerGroup]:
+    """Return groups of a project, or of all, oldest first; two statements however many there are."""
+    statement = sa.select(ServerGroupRow).order_by(ServerGroupRow.id).offset(offset).limit(limit)
+    if project_id is not None:
+        statement = statement.where(ServerGroupRow.project_id == project_id)
+    rows = session.scalars(statement).all()
+    members = _living_members(session, [row.id for row in rows])
+    return [_group(row, members.get(row.id, ())) for row in rows]
+
+
+def add(session: Session, new: ServerGroup) -> None:
+    """Record a new group, which has no members."""
+    session.add(
+        ServerGroupRow(
+            uuid=new.uuid,
+            project_id=new.project_id,
+            user_id=new.user_id,
+            name=new.name,
+            policy=new.policy,
+            rules=dict(new.rules),
+            created_at=new.created_at,
+        )
+    )
+    session.flush()
+
+
+def remove(session: Session, uuid: str) -> None:
+    """Forget a group; its servers live on. Raises NotFound."""
+    group_id = session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid).with_for_update())
+    if group_id is None:
+        raise _missing(uuid)
+    session.execute(sa.delete(ServerGroupMemberRow).where(ServerGroupMemberRow.group_id == group_id))
+    session.execute(sa.delete(ServerGroupRow).where(ServerGroupRow.id == group_id))
+
+
+def count(session: Session, project_id: str, user_id: str | None = None) -> int:
+    """Return how many groups a project, or a user in it, has."""
+    statement = sa.select(sa.func.count()).select_from(ServerGroupRow).filter_by(project_id=project_id)
+    if user_id is not None:
+        statement = statement.filter_by(user_id=user_id)
+    return session.scalar(statement) or 0
+
+
+def count_members(session: Session, uuid: str, user_id: str) -> int:
+    """Return how many living servers of a user are in a group: what ``server_group_members`` limits."""
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(ServerGroupMemberRow)
+        .join(ServerGroupRow, ServerGroupRow.id == ServerGroupMemberRow.group_id)
+        .join(InstanceMappingRow, InstanceMappingRow.instance_uuid == ServerGroupMemberRow.instance_uuid)
+        .where(
+            ServerGroupRow.uuid == uuid,
+            InstanceMappingRow.user_id == user_id,
+            InstanceMappingRow.queued_for_delete.is_(False),
+        )
+    )
+    return session.scalar(statement) or 0
+
+
+def _living_members(session: Session, group_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
+    """Return the servers in groups that are not being deleted, in the order they came to be."""
+    if not group_ids:
+        return {}
+    rows = session.execute(
+        sa.select(ServerGroupMemberRow.group_id, ServerGroupMemberRow.instance_uuid)
+        .join(InstanceMappingRow, InstanceMappingRow.instance_uuid == ServerGroupMemberRow.instance_uuid)
+        .where(ServerGroupMemberRow.group_id.in_(group_ids), InstanceMappingRow.queued_for_delete.is_(False))
+        .order_by(InstanceMappingRow.created_at, InstanceMappingRow.instance_uuid)
+    )
+    found: dict[int, tuple[str, ...]] = {}
+    for group_id, instance_uuid in rows:
+        found[group_id] = (*found.get(group_id, ()), instance_uuid)
+    return found
+
+
+def _missing(uuid: str) -> NotFound:
+    return NotFound(f"Instance group {uuid[:255]} could not be found.")
+
+
+def _group(row: ServerGroupRow, members: tuple[str, ...]) -> ServerGroup:
+    return ServerGroup(row.uuid, row.project_id, row.user_id, row.name, row.policy, row.rules, row.created_at, members)
