@@ -157,7 +157,6 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
         ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
-        ),
         ("/os-aggregates", aggregates.Aggregates(groups)),
         ("/os-aggregates/{aggregate_id}", aggregates.AggregateItem(groups)),
         ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateAction(groups)),

@@ -126,7 +126,9 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     "POST /os-keypairs": [({"keypair": {"name": "k", "type": "ssh", "public_key": _PUBLIC_KEY}}, None)],
     "PUT /os-quota-sets/{project_id}": [({"quota_set": {"metadata_items": 128, "force": True}}, None)],
     "PUT /os-quota-class-sets/{class_name}": [({"quota_class_set": {"metadata_items": 128}}, None)],
+    "POST /os-server-groups": [
         ({"server_group": {"name": "g", "policy": "anti-affinity", "rules": {"max_server_per_host": 2}}}, None)
+    ],
     "POST /os-aggregates": [({"aggregate": {"name": "racks", "availability_zone": "east"}}, None)],
     "PUT /os-aggregates/{aggregate_id}": [({"aggregate": {"name": "racks", "availability_zone": "east"}}, None)],
     "POST /os-aggregates/{aggregate_id}/action": [
