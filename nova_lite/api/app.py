@@ -18,11 +18,13 @@ from nova_lite.api.handlers import (
     instance_actions,
     keypairs,
     limits,
+    migrations,
     quota_class_sets,
     quota_sets,
     server_actions,
     server_groups,
     server_metadata,
+    server_migrations,
     servers,
     versions,
 )
@@ -41,6 +43,7 @@ from nova_lite.api.services.images import Images
 from nova_lite.api.services.instance_actions import InstanceActionService
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.limits import LimitService
+from nova_lite.api.services.migrations import MigrationService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.services.server_actions import ServerActionService
@@ -49,6 +52,7 @@ from nova_lite.api.services.server_groups import ServerGroupService
 from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
+from nova_lite.api.services.server_migrations import ServerMigrationService
 from nova_lite.api.services.servers import ServerService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
@@ -89,6 +93,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     metadata = ServerMetadataService(conf, api_db, lookup)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
+    moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
@@ -99,6 +104,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
         ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),
+        ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(moves)),
+        ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(moves)),
     ]
 
 
@@ -157,6 +164,10 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
         ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
+        (
+            "/os-migrations",
+            migrations.Migrations(MigrationService(conf, cells, fanout), max_limit=conf.api.max_limit),
+        ),
         ("/os-aggregates", aggregates.Aggregates(groups)),
         ("/os-aggregates/{aggregate_id}", aggregates.AggregateItem(groups)),
         ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateAction(groups)),

@@ -8,6 +8,7 @@ from oslo_policy import policy as oslo_policy
 
 PROJECT_READER_OR_ADMIN = "rule:project_reader_or_admin"
 PROJECT_MEMBER_OR_ADMIN = "rule:project_member_or_admin"
+PROJECT_MANAGER_OR_ADMIN = "rule:context_is_admin or (role:manager and project_id:%(project_id)s)"
 ADMIN = "rule:context_is_admin"
 #: What belongs to a user rather than to a project.
 OWNER_OR_ADMIN = "rule:context_is_admin or user_id:%(user_id)s"

@@ -12,9 +12,11 @@ from nova_lite.api.policies import (
     instance_actions,
     keypairs,
     limits,
+    migrations,
     quota_class_sets,
     quota_sets,
     server_groups,
+    server_migrations,
     servers,
 )
 
@@ -32,7 +34,9 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *instance_actions.RULES,
         *keypairs.RULES,
         *limits.RULES,
+        *migrations.RULES,
         *quota_class_sets.RULES,
         *quota_sets.RULES,
         *server_groups.RULES,
+        *server_migrations.RULES,
     ]

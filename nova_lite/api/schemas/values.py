@@ -55,6 +55,11 @@ def read_boolean(value: object) -> bool:
     return value in _TRUE
 
 
+def is_number(text: str) -> bool:
+    """Return whether ``text`` is a whole number that may count rows."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def read_uuid(text: str, field: str) -> str:
     """Return a UUID as it is kept, in lower case with dashes; raises Invalid naming ``field``."""
     try:

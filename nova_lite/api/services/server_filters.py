@@ -57,7 +57,7 @@ def asks_all_projects(filters: Filters) -> bool:
     values = filters.get("all_tenants")
     if not values:
         return False
-    return values[-1] == "" or _flag("all_tenants", values[-1])
+    return values[-1] == "" or flag("all_tenants", values[-1])
 
 
 def instance_query(
@@ -168,10 +168,10 @@ def _add(equal: dict[str, Any], like: dict[str, Pattern], name: str, values: Seq
     elif name in _TIMES:
         equal[_TIMES[name]] = moment(name, last)
     elif name in _FLAGS:
-        equal[_FLAGS[name]] = _flag(name, last)
+        equal[_FLAGS[name]] = flag(name, last)
     elif name == "auto_disk_config":
-        equal["disk_config"] = "AUTO" if _flag(name, last) else "MANUAL"
-    elif name == "soft_deleted" and _flag(name, last):
+        equal["disk_config"] = "AUTO" if flag(name, last) else "MANUAL"
+    elif name == "soft_deleted" and flag(name, last):
         equal["vm_state"] = frozenset({VmState.SOFT_DELETED})
 
 
@@ -222,7 +222,8 @@ def _last(filters: Filters, name: str) -> str | None:
     return values[-1] if values else None
 
 
-def _flag(name: str, text: str) -> bool:
+def flag(name: str, text: str) -> bool:
+    """Return the truth of a word for it; raises Invalid."""
     if text.lower() in _TRUE:
         return True
     if text.lower() in _FALSE:

@@ -16,14 +16,15 @@ from nova_lite.api import app
 from nova_lite.cells.registry import Cells
 from nova_lite.db.api_tables import ApiBase, FlavorRow
 from nova_lite.db.cell_tables import CellBase
-from nova_lite.db.repositories import build_requests, instances, mappings
+from nova_lite.db.repositories import build_requests, instances, mappings, migrations
 from nova_lite.errors import NotFound
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
+from nova_lite.model.migration import Migration
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
-from tests.functional.compute_api.factories import make_instance, make_spec
+from tests.functional.compute_api.factories import make_instance, make_migration, make_spec
 
 CELL1 = "11111111-1111-4111-8111-111111111111"
 CELL2 = "22222222-2222-4222-8222-222222222222"
@@ -108,6 +109,15 @@ class Cloud:
         """Return what a cell has of a server."""
         with self.cells.get(cell_uuid).db.reader() as session:
             return instances.get(session, uuid, with_deleted=True)
+
+    def add_migration(self, instance: Instance, cell_uuid: str = CELL1, **values: Any) -> Migration:
+        """Record a migration of a server in a cell and return it as it is kept."""
+        migration = make_migration(instance, **values)
+        with self.cells.get(cell_uuid).db.writer() as session:
+            migrations.add(session, migration)
+            kept = migrations.get(session, migration.uuid)
+        assert kept is not None
+        return kept
 
     def rows(self, db: Database, row: Any) -> list[Any]:
         with db.reader() as session:

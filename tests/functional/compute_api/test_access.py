@@ -34,6 +34,7 @@ _ANYONE = {"no role", "reader", "member", "admin", "stranger"}
 LETS_IN: Mapping[str, set[str]] = {
     base.PROJECT_READER_OR_ADMIN: _READERS,
     base.PROJECT_MEMBER_OR_ADMIN: _MEMBERS,
+    base.PROJECT_MANAGER_OR_ADMIN: _ADMIN,
     base.ADMIN: _ADMIN,
     base.OWNER_OR_ADMIN: _ANYONE,
     base.ANYONE: _ANYONE,
@@ -94,6 +95,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "name": "mine",
         "service_id": "12345678-1234-4234-8234-123456789abc",
         "hypervisor_id": "h1",
+        "migration_id": "1",
         "aggregate_id": "1",
         "project_id": "demo",
         "class_name": "default",

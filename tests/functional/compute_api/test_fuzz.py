@@ -194,6 +194,7 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "project_id": "demo",
         "class_name": "default",
         "group_id": _UUID,
+        "migration_id": "1",
     }
 
 

@@ -1,0 +1,161 @@
+"""A cell's migrations: recorded, and listed newest first."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.cell_tables import MigrationRow
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.migration import LIVE_IN_PROGRESS, Migration, MigrationKind, Place, Progress
+
+#: What a list is ordered by, and whether it goes down; the UUID tells apart what numbers of several cells cannot.
+DESCENDS = (True, True, False)
+_PROGRESS = tuple(field.name for field in fields(Progress))
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationQuery:
+    """Which migrations to list; None is any. ``host`` and ``node`` (a hypervisor's name) may be at either end."""
+
+    uuid: str | None = None
+    instance_uuid: str | None = None
+    kind: str | None = None
+    status: str | None = None
+    host: str | None = None
+    source_host: str | None = None
+    node: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    changes_since: datetime | None = None
+    changes_before: datetime | None = None
+
+
+def add(session: Session, migration: Migration) -> None:
+    """Record a migration."""
+    dest = migration.dest
+    session.execute(
+        sa.insert(MigrationRow).values(
+            uuid=migration.uuid,
+            instance_uuid=migration.instance_uuid,
+            kind=migration.kind,
+            status=migration.status,
+            user_id=migration.user_id,
+            project_id=migration.project_id,
+            source_host=migration.source.host,
+            source_node=migration.source.node,
+            source_node_name=migration.source.node_name,
+            dest_host=None if dest is None else dest.host,
+            dest_node=None if dest is None else dest.node,
+            dest_node_name=None if dest is None else dest.node_name,
+            dest_ip=migration.dest_ip,
+            old_flavor=msgspec.to_builtins(migration.old_flavor),
+            new_flavor=msgspec.to_builtins(migration.new_flavor),
+            old_flavor_number=migration.old_flavor_number,
+            new_flavor_number=migration.new_flavor_number,
+            hidden=migration.is_hidden,
+            created_at=migration.created_at,
+            updated_at=migration.updated_at,
+            **asdict(migration.progress),
+        )
+    )
+
+
+def get(session: Session, uuid: str) -> Migration | None:
+    """Return one migration, or None."""
+    row = session.scalar(sa.select(MigrationRow).filter_by(uuid=uuid))
+    return None if row is None else _migration(row)
+
+
+def key(migration: Migration) -> tuple[Any, ...]:
+    """Return what a migration sorts by."""
+    return migration.created_at, migration.number, migration.uuid
+
+
+def page(
+    session: Session, wanted: MigrationQuery, *, after: Sequence[Any] | None, limit: int | None
+) -> list[tuple[tuple[Any, ...], Migration]]:
+    """Return at most ``limit`` (None: all) visible ones beyond the key ``after``, newest first, each with its key."""
+    statement = sa.select(MigrationRow).where(MigrationRow.hidden == sa.false(), *_conditions(wanted))
+    if after is not None:
+        created_at, number, uuid = after
+        same_time = MigrationRow.created_at == created_at
+        statement = statement.where(
+            MigrationRow.created_at <= created_at,
+            sa.or_(
+                MigrationRow.created_at < created_at,
+                sa.and_(same_time, MigrationRow.id < number),
+                sa.and_(same_time, MigrationRow.id == number, MigrationRow.uuid > uuid),
+            ),
+        )
+    # The number is unique in a cell: what comes behind it in the key needs no sorting here.
+    statement = statement.order_by(MigrationRow.created_at.desc(), MigrationRow.id.desc()).limit(limit)
+    found = [_migration(row) for row in session.scalars(statement)]
+    return [(key(migration), migration) for migration in found]
+
+
+def live_in_progress(session: Session, instance_uuid: str) -> list[Migration]:
+    """Return an instance's live migrations that are under way, oldest first."""
+    rows = session.scalars(
+        sa.select(MigrationRow)
+        .where(
+            MigrationRow.instance_uuid == instance_uuid,
+            MigrationRow.status.in_(LIVE_IN_PROGRESS),
+            MigrationRow.kind == MigrationKind.LIVE,
+        )
+        .order_by(MigrationRow.id)
+    )
+    return [_migration(row) for row in rows]
+
+
+def _conditions(wanted: MigrationQuery) -> list[sa.ColumnElement[bool]]:
+    exact = (
+        (MigrationRow.uuid, wanted.uuid),
+        (MigrationRow.instance_uuid, wanted.instance_uuid),
+        (MigrationRow.kind, wanted.kind),
+        (MigrationRow.status, wanted.status),
+        (MigrationRow.source_host, wanted.source_host),
+        (MigrationRow.user_id, wanted.user_id),
+        (MigrationRow.project_id, wanted.project_id),
+    )
+    conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
+    if wanted.host is not None:
+        conditions.append(sa.or_(MigrationRow.source_host == wanted.host, MigrationRow.dest_host == wanted.host))
+    if wanted.node is not None:
+        names = (MigrationRow.source_node_name, MigrationRow.dest_node_name)
+        conditions.append(sa.or_(*(name == wanted.node for name in names)))
+    if wanted.changes_since is not None:
+        conditions.append(MigrationRow.updated_at >= wanted.changes_since)
+    if wanted.changes_before is not None:
+        conditions.append(MigrationRow.updated_at <= wanted.changes_before)
+    return conditions
+
+
+def _migration(row: MigrationRow) -> Migration:
+    dest = None
+    if row.dest_host is not None:
+        dest = Place(row.dest_host, row.dest_node or "", row.dest_node_name or "")
+    return Migration(
+        uuid=row.uuid,
+        instance_uuid=row.instance_uuid,
+        kind=MigrationKind(row.kind),
+        status=row.status,
+        user_id=row.user_id,
+        project_id=row.project_id,
+        source=Place(row.source_host, row.source_node, row.source_node_name),
+        old_flavor=Flavor(**row.old_flavor),
+        new_flavor=Flavor(**row.new_flavor),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        dest=dest,
+        dest_ip=row.dest_ip,
+        old_flavor_number=row.old_flavor_number,
+        new_flavor_number=row.new_flavor_number,
+        progress=Progress(**{name: getattr(row, name) for name in _PROGRESS}),
+        is_hidden=row.hidden,
+        number=row.id,
+    )
