@@ -7,6 +7,7 @@ down for the rest of the command, so that a command ends soon and says one thing
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
@@ -14,7 +15,7 @@ from nova_lite.cells import setup, templates
 from nova_lite.cells.templates import NOWHERE, LocalUrls
 from nova_lite.db import migrate
 from nova_lite.model.host import Cell
-from nova_lite.storage import Database
+from nova_lite.storage import Database, checked_url
 
 T = TypeVar("T")
 
@@ -38,19 +39,43 @@ class CellDatabases:
 
     def ask(self, cell: Cell, question: Callable[[Session], T]) -> T | None:
         """Return what a cell's database answers; None when it is down."""
-        if cell.uuid in self.down:
+        database = self.database(cell)
+        if database is None:
             return None
         try:
-            with self._database(cell).reader() as session:
+            with database.reader() as session:
                 return question(session)
-        except (errors.Unavailable, errors.Misconfigured) as exc:
-            cause = exc.facts.get("cause")
-            self.down[cell.uuid] = f"{exc.message} {cause}" if cause else exc.message
+        except errors.Unavailable as exc:
+            self.give_up(cell, exc)
             return None
 
-    def _database(self, cell: Cell) -> Database:
-        if cell.uuid not in self._open:
-            database = Database(templates.connection(cell, self._local))
-            self._open[cell.uuid] = database
-            migrate.require(database, "cell")
-        return self._open[cell.uuid]
+    def database(self, cell: Cell) -> Database | None:
+        """Return a cell's database, open and with the tables of this release; None when it is down."""
+        if cell.uuid not in self._open and cell.uuid not in self.down:
+            try:
+                database = Database(templates.connection(cell, self._local))
+                self._open[cell.uuid] = database
+                migrate.require(database, "cell")
+            except (errors.Unavailable, errors.Misconfigured) as exc:
+                self.give_up(cell, exc)
+        return None if cell.uuid in self.down else self._open[cell.uuid]
+
+    def give_up(self, cell: Cell, exc: errors.NovaLiteError) -> None:
+        """Note that a cell is down, and why."""
+        cause = exc.facts.get("cause")
+        self.down[cell.uuid] = f"{exc.message} {cause}" if cause else exc.message
+
+    def at(self, database: Database) -> Cell | None:
+        """Return the cell whose mapping names a database, whoever it logs in as; None when none does."""
+        for cell in self.cells:
+            try:
+                url = checked_url(templates.connection(cell, self._local))
+            except errors.Misconfigured:
+                continue
+            if _place(url) == _place(database.url):
+                return cell
+        return None
+
+
+def _place(url: URL) -> tuple[object, ...]:
+    return (url.get_backend_name(), url.host, url.port, url.database)

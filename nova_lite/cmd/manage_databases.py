@@ -7,7 +7,7 @@ from typing import Any
 
 from nova_lite import errors
 from nova_lite.cells import setup, templates
-from nova_lite.cmd import manage_upgrade
+from nova_lite.cmd import manage_archive, manage_upgrade
 from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, count
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import one_line, rendered, shown_connection
@@ -57,6 +57,8 @@ def add_commands(categories: Any) -> None:
         show.set_defaults(run=_bound(_version, category))
         if category in _STEPS:
             _add_online_migrations(commands, category)
+        if category == "db":
+            manage_archive.add_commands(commands)
         if category == "placement_db":
             _add_upgrade_check(commands)
 
