@@ -13,14 +13,17 @@ from nova_lite import errors
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
-from nova_lite.conductor.host_discovery import HostDiscovery
 from nova_lite.conductor.saga import Runner
-from nova_lite.conductor.server import CellEndpoint, SuperEndpoint
+from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE
+from nova_lite.conductor.spanning.host_discovery import HostDiscovery
+from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
+from nova_lite.conductor.spanning.schedule import SCHEDULE
+from nova_lite.conductor.spanning.server import SuperEndpoint
+from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.conductor.workflows.build import BUILD
-from nova_lite.conductor.workflows.delete import DELETE, DELETE_ANYWHERE
-from nova_lite.conductor.workflows.mirror_aggregates import MIRROR_AGGREGATES
+from nova_lite.conductor.workflows.delete import DELETE
 from nova_lite.conductor.workflows.power import REBOOT, REBOOT_HARD, START, STOP
-from nova_lite.conductor.workflows.schedule import SCHEDULE, SuperTools
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow

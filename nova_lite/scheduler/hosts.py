@@ -45,23 +45,31 @@ class Hosts:
         Not to be chosen are the hosts of cells that are disabled or do not answer, and those that no mapping leads to.
         Raises Unavailable when not one cell answers: that says nothing about hosts, and will pass.
         """
-        with self._api_db.reader() as session:
-            zone_of = zones.of_hosts(session)
-        cell_of = self._cells.of_hosts()
         enabled = [cell for cell in self._cells.all(with_cell0=False) if not cell.cell.is_disabled]
         answers = self._fanout.ask(self._states, of=enabled)
         if answers.down and not answers.found:
             raise errors.Unavailable("No cell answers.", cells=sorted(answers.down))
+        found = self._mapped(answers.found, summaries)
+        if summaries and not found:
+            # They may have been mapped a moment ago.
+            self._cells.forget()
+            found = self._mapped(answers.found, summaries)
+        silent = tuple(cell for cell in enabled if cell.cell.uuid in answers.down)
+        met = {state.node for states in answers.found.values() for state in states}
+        return Sight(found, silent, len(summaries.keys() - met) if silent else 0)
+
+    def _mapped(self, states_of: Mapping[str, list[HostState]], summaries: Mapping[str, Any]) -> dict[str, HostState]:
+        """Return those of the cells' hosts that are among ``summaries`` and mapped to that cell, with zone and room."""
+        with self._api_db.reader() as session:
+            zone_of = zones.of_hosts(session)
+        cell_of = self._cells.of_hosts()
         found: dict[str, HostState] = {}
-        met: set[str] = set()
-        for cell_id, states in answers.found.items():
+        for cell_id, states in states_of.items():
             for state in states:
-                met.add(state.node)
                 if state.node in summaries and cell_of.get(state.host) == cell_id:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
                     found[state.node] = _with_room(replace(state, availability_zone=zone), summaries[state.node])
-        silent = tuple(cell for cell in enabled if cell.cell.uuid in answers.down)
-        return Sight(found, silent, len(summaries.keys() - met) if silent else 0)
+        return found
 
     def look_again(self, sight: Sight) -> bool:
         """Return whether one of the cells that were silent answers now.

@@ -18,7 +18,8 @@ from nova_lite.api.policies import registry
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
 from nova_lite.compute.server import ComputeEndpoint
-from nova_lite.conductor.server import CellEndpoint, SuperEndpoint
+from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.placement import app as placement_api
 from nova_lite.placement import policies as placement_policies
@@ -132,15 +133,20 @@ def test_a_library_is_known_in_its_home_only(package: str, home: str | tuple[str
     assert users - at_home == (exempt if package == "falcon" else set())
 
 
+def below_the_api() -> list[Path]:
+    """Return the modules that agents and cell conductors are made of.
+
+    The conductor is one program: its service looks which role it has, its super role is above the cells.
+    """
+    conductor = PACKAGE / "conductor"
+    super_role = {conductor / "service.py", *modules(conductor / "spanning")}
+    return [path for path in modules(PACKAGE / "compute") + modules(conductor) if path not in super_role]
+
+
 def test_a_cells_services_read_no_settings_of_what_is_above() -> None:
-    """The conductor is one program: its service looks which role it has, its super role is above the cells."""
-    conductor = "nova_lite/conductor/"
-    above = {f"{conductor}{name}.py" for name in ("service", "host_discovery", "workflows/schedule")}
-    below = [path for package in ("compute", "conductor", "rpc") for path in modules(PACKAGE / package)]
     read = {
         f"{name_of(path)}:{node.lineno} {node.attr}"
-        for path in below
-        if name_of(path) not in above
+        for path in [*below_the_api(), *modules(PACKAGE / "rpc")]
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute)
         and node.attr in ABOVE_A_CELL
@@ -148,6 +154,42 @@ def test_a_cells_services_read_no_settings_of_what_is_above() -> None:
         and (node.value.id if isinstance(node.value, ast.Name) else node.value.attr).lstrip("_") == "conf"
     }
     assert read == set()
+
+
+def imported_modules() -> dict[str, set[str]]:
+    """Return module of ours → the modules of ours that it imports."""
+    named = {name_of(path).removesuffix(".py").replace("/", "."): tree_of(path) for path in modules()}
+    found: dict[str, set[str]] = {}
+    for name, tree in named.items():
+        wanted: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                wanted |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found[name] = wanted & named.keys()
+    return found
+
+
+def reached(start: str, imports: dict[str, set[str]]) -> set[str]:
+    """Return every module that ``start`` imports, and those import, and so on."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        waiting += imports[name] - seen
+        seen |= imports[name]
+    return seen
+
+
+def test_a_cells_services_know_nothing_that_leads_up() -> None:
+    """No tables of the API database, no other cells, no scheduler: not even by way of what they import."""
+    leads_up = {"nova_lite.db.api_tables", "nova_lite.rpc.scheduler", "nova_lite.cells.registry"}
+    imports = imported_modules()
+    super_role = "nova_lite.conductor.spanning.schedule"
+    assert reached(super_role, imports) >= leads_up, "who may look up is seen to do so"
+    names = [name_of(path).removesuffix(".py").replace("/", ".") for path in below_the_api()]
+    assert {name: reached(name, imports) & leads_up for name in names if reached(name, imports) & leads_up} == {}
 
 
 # -- states -----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
 
-#: The kind of the workflow by which Placement follows; ``conductor/workflows/mirror_aggregates.py`` runs it.
+#: The kind of the workflow by which Placement follows; ``conductor/spanning/mirror_aggregates.py`` runs it.
 MIRROR = "mirror-aggregates"
 _EMPTY = Occupancy()
 

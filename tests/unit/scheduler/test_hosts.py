@@ -41,6 +41,9 @@ class SilentCells:
         found = {cell.cell.uuid: [state(cell.cell.uuid)] for cell in of if cell.cell.uuid not in self.down}
         return Answers(found, dict.fromkeys(self.down, "silent"))
 
+    def forget(self) -> None:
+        pass
+
     def look_again(self, cells: Sequence[Any]) -> bool:
         return any(cell.cell.uuid not in self.down for cell in cells)
 
@@ -99,6 +102,19 @@ def test_servers_ended_in_error_because_all_cells_were_slow_once(tmp_path: Path)
 
 def test_one_silent_cell_is_passed_over(tmp_path: Path) -> None:
     assert placed_on(tmp_path, SilentCells("a"), "node-a", "node-b") == "host-b"
+
+
+def test_a_host_mapped_a_moment_ago_is_found(tmp_path: Path) -> None:
+    class MappedSinceLastLook(SilentCells):
+        is_old = True
+
+        def of_hosts(self) -> dict[str, str]:
+            return {"host-b": "b"} if self.is_old else super().of_hosts()
+
+        def forget(self) -> None:
+            self.is_old = False
+
+    assert placed_on(tmp_path, MappedSinceLastLook(), "node-a") == "host-a"
 
 
 def test_a_server_that_only_a_silent_cell_could_take_is_refused_and_told_so(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from nova_lite import errors
 from nova_lite.cells import aggregate_mirror
 from nova_lite.cells.aggregate_mirror import Outcome
 from nova_lite.conductor.saga import Definition, Step, Work
-from nova_lite.conductor.workflows.schedule import SuperTools
+from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.repositories import aggregates
 
 LOG = logging.getLogger(__name__)

@@ -7,18 +7,17 @@ or ``point mappings`` does.
 
 import uuid as uuids
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
 import msgspec
-from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import operations
-from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.clients.placement import PlacementClient
+from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_requests, instances, mappings, workflows
@@ -27,8 +26,6 @@ from nova_lite.model.request_spec import Placed
 from nova_lite.model.states import ACTIONS, TaskState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
-from nova_lite.rpc.scheduler import SchedulerClient
-from nova_lite.storage import Database
 
 #: What users may change of a server that is still in its build request: attribute → column.
 _EDITABLE = {
@@ -41,17 +38,6 @@ _EDITABLE = {
     "disk_config": "disk_config",
     "requested_zone": "requested_zone",
 }
-
-
-@dataclass(frozen=True)
-class SuperTools:
-    """What workflows that span cells work with."""
-
-    conf: cfg.ConfigOpts
-    api_db: Database
-    cells: Cells
-    scheduler: SchedulerClient
-    placement: PlacementClient
 
 
 def choose_hosts(work: Work[SuperTools]) -> Facts:

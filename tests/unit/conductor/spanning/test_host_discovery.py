@@ -11,7 +11,7 @@ from oslo_config import cfg
 from nova_lite import config
 from nova_lite.cells import setup
 from nova_lite.cells.registry import Cells
-from nova_lite.conductor.host_discovery import HostDiscovery
+from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.db import migrate
 from nova_lite.storage import Database
 from tests.functional.commands.cell_site import add_node
