@@ -27,8 +27,9 @@ from nova_lite.placement.repositories import belongings, claims, holdings, provi
 from nova_lite.placement.repositories.sync import standard_names
 from nova_lite.placement.tables import Base as PlacementBase
 from nova_lite.storage import Database, retried
-from tests.contract.db.api import BuildRequestSuite, MappingSuite, QuotaSuite
+from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
+from tests.contract.db.quotas import QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
 
 BASES: dict[migrate.History, type[DeclarativeBase]] = {"api": ApiBase, "cell": CellBase, "placement": PlacementBase}
@@ -350,6 +351,10 @@ class TestBuildRequests(BuildRequestSuite):
 
 
 class TestQuotas(QuotaSuite):
+    pass
+
+
+class TestServerGroups(ServerGroupSuite):
     pass
 
 

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite import errors
-from nova_lite.db.api_tables import QuotaLimitRow, RequestSpecRow
-from nova_lite.db.repositories import build_requests, mappings, quotas
+from nova_lite.db.api_tables import RequestSpecRow
+from nova_lite.db.repositories import build_requests, mappings
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.model.instance import Instance
 from nova_lite.storage import Database
@@ -146,22 +146,3 @@ class BuildRequestSuite:
         with db.writer() as session:
             build_requests.add(session, [instance], SPEC)
         return instance
-
-
-class QuotaSuite:
-    """Limits, and the lock under which use is counted."""
-
-    def test_limits_set_are_told_by_owner(self, api_db: Database) -> None:
-        with api_db.writer() as session:
-            session.add(QuotaLimitRow(project_id="demo", resource="cores", hard_limit=5))
-            session.add(QuotaLimitRow(project_id="demo", user_id="alice", resource="cores", hard_limit=3))
-        with api_db.reader() as session:
-            assert quotas.limits(session, "demo") == {"cores": 5}
-            assert quotas.limits(session, "demo", "alice") == {"cores": 3}
-            assert quotas.limits(session, "other") == {}
-
-    def test_a_lock_may_be_taken_again(self, api_db: Database) -> None:
-        for _ in range(2):
-            with api_db.writer() as session:
-                quotas.lock(session, "demo")
-                quotas.lock(session, "demo")

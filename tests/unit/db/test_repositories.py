@@ -8,8 +8,9 @@ import pytest
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.cell_tables import CellBase
 from nova_lite.storage import Database
-from tests.contract.db.api import BuildRequestSuite, MappingSuite, QuotaSuite
+from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
+from tests.contract.db.quotas import QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
 
 
@@ -54,4 +55,8 @@ class TestBuildRequests(BuildRequestSuite):
 
 
 class TestQuotas(QuotaSuite):
+    pass
+
+
+class TestServerGroups(ServerGroupSuite):
     pass

@@ -1,0 +1,124 @@
+"""What is promised of quotas and server groups, on any database. Subclass and give it a fixture ``api_db``."""
+
+from dataclasses import replace
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.db.api_tables import ServerGroupMemberRow, ServerGroupRow
+from nova_lite.db.repositories import mappings, quotas, server_groups
+from nova_lite.db.repositories.quotas import WHOLE_PROJECT, SetLimits
+from nova_lite.model.server_group import ServerGroup
+from nova_lite.storage import Database
+from tests.contract.db.factories import NOON, new_uuid
+
+
+class QuotaSuite:
+    """Limits, and the lock under which use is counted."""
+
+    def test_limits_set_are_told_by_owner(self, api_db: Database) -> None:
+        with api_db.writer() as session:
+            quotas.set_limits(session, "demo", WHOLE_PROJECT, {"cores": 5, "ram": -1})
+            quotas.set_limits(session, "demo", "alice", {"cores": 3})
+            quotas.set_limits(session, "other", "alice", {"cores": 1})
+            quotas.set_class_limits(session, quotas.DEFAULT_CLASS, {"instances": 7})
+            quotas.set_class_limits(session, "gold", {"instances": 9})
+        with api_db.reader() as session:
+            both = SetLimits(default={"instances": 7}, project={"cores": 5, "ram": -1}, user={"cores": 3})
+            assert quotas.limits(session, "demo", "alice") == both
+            assert quotas.limits(session, "demo") == replace(both, user={})
+            assert quotas.limits(session, "demo", "bob") == replace(both, user={})
+            assert quotas.limits(session, "nobody") == SetLimits({"instances": 7}, {}, {})
+            assert quotas.limits_of_users(session, "demo") == {"alice": {"cores": 3}}
+            assert quotas.class_limits(session, "gold") == {"instances": 9}
+            assert quotas.class_limits(session, "silver") == {}
+
+    def test_limits_are_changed_one_by_one_and_forgotten_together(self, api_db: Database) -> None:
+        with api_db.writer() as session:
+            for user_id in (WHOLE_PROJECT, "alice", "bob"):
+                quotas.set_limits(session, "demo", user_id, {"cores": 5, "ram": 64})
+            quotas.set_limits(session, "demo", "alice", {"cores": 2**31 - 1})
+            quotas.set_limits(session, "demo", "alice", {})
+            quotas.set_class_limits(session, "gold", {"cores": 5, "ram": 64})
+            quotas.set_class_limits(session, "gold", {"ram": 0})
+            quotas.set_class_limits(session, "gold", {})
+            assert quotas.class_limits(session, "gold") == {"cores": 5, "ram": 0}
+            assert quotas.limits(session, "demo", "alice").user == {"cores": 2**31 - 1, "ram": 64}
+            quotas.remove_limits(session, "demo", "alice")
+            assert quotas.limits_of_users(session, "demo").keys() == {"bob"}
+            quotas.remove_limits(session, "demo")
+            assert quotas.limits(session, "demo", "bob") == SetLimits({}, {}, {})
+            quotas.remove_limits(session, "demo")
+
+    def test_a_lock_may_be_taken_again(self, api_db: Database) -> None:
+        for _ in range(2):
+            with api_db.writer() as session:
+                quotas.lock(session, "demo")
+                quotas.lock(session, "demo")
+
+
+class ServerGroupSuite:
+    """Groups, and the servers in them."""
+
+    def test_groups_come_back_oldest_first(self, api_db: Database) -> None:
+        project, other = new_uuid(), new_uuid()
+        made = [self._add(api_db, project_id=project, name=f"g{n} 🙂") for n in range(3)]
+        theirs = self._add(api_db, project_id=other, rules={"max_server_per_host": 2})
+        with api_db.reader() as session:
+            assert server_groups.get(session, theirs.uuid) == theirs
+            assert server_groups.page(session, project, offset=0, limit=9) == made
+            assert server_groups.page(session, project, offset=1, limit=1) == made[1:2]
+            assert server_groups.page(session, project, offset=2**31 - 1, limit=1) == []
+            everybodys = server_groups.page(session, None, offset=0, limit=1000)
+            assert [group for group in everybodys if group.project_id in (project, other)] == [*made, theirs]
+
+    def test_groups_are_counted_by_project_and_by_user(self, api_db: Database) -> None:
+        project = new_uuid()
+        for user_id in ("alice", "alice", "bob"):
+            self._add(api_db, project_id=project, user_id=user_id)
+        with api_db.reader() as session:
+            assert server_groups.count(session, project) == 3
+            assert server_groups.count(session, project, "alice") == 2
+            assert server_groups.count(session, new_uuid()) == 0
+
+    def test_members_are_servers_that_are_not_being_deleted(self, api_db: Database) -> None:
+        group = self._add(api_db)
+        empty = self._add(api_db, project_id=group.project_id)
+        alices, gone = (self._member(api_db, group, "alice") for _ in range(2))
+        bobs = self._member(api_db, group, "bob")
+        with api_db.writer() as session:
+            mappings.queue_for_delete(session, gone)
+        with api_db.reader() as session:
+            assert set(server_groups.get(session, group.uuid).members) == {alices, bobs}
+            [full, still_empty] = server_groups.page(session, group.project_id, offset=0, limit=9)
+            assert set(full.members) == {alices, bobs}
+            assert still_empty == empty
+            assert server_groups.count_members(session, group.uuid, "alice") == 1
+            assert server_groups.count_members(session, empty.uuid, "alice") == 0
+
+    def test_a_group_goes_with_its_memberships_and_without_its_servers(self, api_db: Database) -> None:
+        group = self._add(api_db)
+        member = self._member(api_db, group, "alice")
+        with api_db.writer() as session:
+            server_groups.remove(session, group.uuid)
+        with api_db.writer() as session:
+            for missing in (server_groups.get, server_groups.remove):
+                with pytest.raises(errors.NotFound, match=group.uuid):
+                    missing(session, group.uuid)
+            assert session.query(ServerGroupMemberRow).filter_by(instance_uuid=member).all() == []
+            assert mappings.instance(session, member).user_id == "alice"
+
+    def _add(self, db: Database, **values: object) -> ServerGroup:
+        group = ServerGroup(new_uuid(), new_uuid(), "alice", "g", "anti-affinity", {}, NOON)
+        group = replace(group, **values)  # type: ignore[arg-type]
+        with db.writer() as session:
+            server_groups.add(session, group)
+        return group
+
+    def _member(self, db: Database, group: ServerGroup, user_id: str) -> str:
+        uuid = new_uuid()
+        with db.writer() as session:
+            mappings.add_instance(session, uuid, project_id=group.project_id, user_id=user_id, vcpus=1, ram_mib=1)
+            row = session.query(ServerGroupRow).filter_by(uuid=group.uuid).one()
+            session.add(ServerGroupMemberRow(group_id=row.id, instance_uuid=uuid))
+        return uuid
