@@ -30,6 +30,7 @@ class InstanceRow(CellBase):
         sa.Index("instances_project_idx", "project_id", "deleted", "created_at", "uuid"),
         sa.Index("instances_created_idx", "deleted", "created_at", "uuid"),
         sa.Index("instances_host_idx", "host", "deleted"),
+        sa.Index("instances_updated_idx", "updated_at", "project_id"),
         _IDS_ONCE,
     )
 

@@ -49,6 +49,10 @@ def _c_locale(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
     return f'({compiler.process(element.clauses, **kw)} COLLATE "C")'
 
 
+#: Columns that few instances have the same in.
+_FEW = frozenset({"host", "uuid"})
+
+
 @dataclass(frozen=True, slots=True)
 class SortKey:
     """Something to sort by: its SQL, the same of an Instance, and what stands for nothing."""
@@ -103,7 +107,8 @@ SORT_KEYS: Mapping[str, SortKey] = {
     "terminated_at": _time(_T.terminated_at, "terminated_at"),
     "updated_at": _time(_T.updated_at, "updated_at"),
     "user_id": _text(_T.user_id, "user_id"),
-    "uuid": _text(_T.uuid, "uuid"),
+    # Digits, small letters and dashes at fixed places sort the same in every collation, and so by an index.
+    "uuid": SortKey(_T.uuid, "uuid", ""),
     "vm_state": _text(_T.vm_state, "vm_state"),
 }
 
@@ -199,9 +204,7 @@ def page(
     session: Session, wanted: InstanceQuery, *, after: Sequence[Any] | None, limit: int | None
 ) -> list[tuple[tuple[Any, ...], Instance]]:
     """Return at most ``limit`` (None: all) instances beyond the key ``after``, in order, each with its key."""
-    statement = sa.select(*_T)
-    for condition in _conditions(wanted):
-        statement = statement.where(condition)
+    statement = _in_order_of_index(sa.select(*_T).where(*_conditions(wanted)), wanted)
     keys = [(SORT_KEYS[name].expression, descends) for name, descends in wanted.order]
     if after is not None:
         statement = statement.where(_beyond(keys, after))
@@ -210,10 +213,25 @@ def page(
     return [(wanted.key(instance), instance) for instance in found]
 
 
+def _in_order_of_index(statement: sa.Select[Any], wanted: InstanceQuery) -> sa.Select[Any]:
+    """Have MySQL and MariaDB read a list in its usual order from an index, beginning where the page begins.
+
+    Left alone they read the index from its end, through all the pages before. Where few instances can match they
+    are left alone.
+    """
+    if wanted.order[0][0] != "created_at" or wanted.deleted is None or not _FEW.isdisjoint(wanted.equal):
+        return statement
+    index = "instances_project_idx" if "project_id" in wanted.equal else "instances_created_idx"
+    for dialect in ("mysql", "mariadb"):
+        statement = statement.with_hint(InstanceRow, f"FORCE INDEX ({index})", dialect)
+    return statement
+
+
 def _conditions(wanted: InstanceQuery) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.deleted is not None:
-        conditions.append(_T.deleted.is_(wanted.deleted))
+        # Written so that every database looks it up in an index, which it does not for IS.
+        conditions.append(_T.deleted == (sa.true() if wanted.deleted else sa.false()))
     for name, value in wanted.equal.items():
         conditions.append(_T[name].in_(value) if isinstance(value, frozenset) else _T[name] == value)
     for name, pattern in wanted.like.items():
