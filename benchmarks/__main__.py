@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks import boot, requests_sql, up
-from benchmarks.placement import comparison
-from benchmarks.placement.parts import PARTS
+from benchmarks.listing import comparison as listing
+from benchmarks.listing.parts import PARTS as LISTING_PARTS
+from benchmarks.placement import comparison as placement
+from benchmarks.placement.parts import PARTS as PLACEMENT_PARTS
 from benchmarks.placement.report import Report
 from benchmarks.results import Results
+
+#: Benchmark → its parts.
+_PARTS = {"placement": PLACEMENT_PARTS, "listing": LISTING_PARTS}
 
 
 class Found(Protocol):
@@ -28,17 +33,21 @@ class Found(Protocol):
 def main() -> int:
     """Run the benchmarks named; return 0 whatever the goals say."""
     parser = argparse.ArgumentParser(prog="tools/bench", description="Measures nova_lite and compares with its goals.")
-    parser.add_argument("name", choices=("up", "boot", "statements", "placement", "all"))
+    parser.add_argument("name", choices=("up", "boot", "statements", "placement", "listing", "all"))
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="placement: write a drawing of cost over size (SVG)")
-    parser.add_argument("--part", action="append", choices=PARTS, default=[], help="placement: only this")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="placement, listing: write a drawing (SVG)")
+    parser.add_argument("--part", action="append", default=[], help="placement, listing: only this")
     arguments = parser.parse_args()
+    for part in arguments.part:
+        if part not in _PARTS.get(arguments.name, ()):
+            parser.error(f"--part {part}: {arguments.name} has {', '.join(_PARTS.get(arguments.name, ('none',)))}")
     benchmarks: Mapping[str, Callable[[], Found]] = {
         "up": lambda: Results(up.run(quick=arguments.quick)),
         "boot": lambda: Results(boot.run(quick=arguments.quick)),
         "statements": lambda: Results(requests_sql.run(quick=arguments.quick)),
-        "placement": partial(comparison.run, quick=arguments.quick, parts=arguments.part),
+        "placement": partial(placement.run, quick=arguments.quick, parts=arguments.part),
+        "listing": partial(listing.run, quick=arguments.quick, parts=arguments.part),
     }
     found = {}
     for name in benchmarks if arguments.name == "all" else (arguments.name,):
@@ -52,14 +61,17 @@ def main() -> int:
         plain = {name: results.plain() for name, results in found.items()}
         arguments.json.write_text(json.dumps(plain, indent=2) + "\n")
     if arguments.plot:
-        _draw(found.get("placement"), arguments.plot)
+        _draw(found, arguments.plot)
     return 0
 
 
-def _draw(found: Found | None, path: Path) -> None:
-    drawing = comparison.drawing(found) if isinstance(found, Report) else None
-    if drawing is not None:
-        path.write_text(drawing)
+def _draw(found: Mapping[str, Found], path: Path) -> None:
+    """Write the drawing of the last benchmark that has one."""
+    for name, drawing in (("placement", placement.drawing), ("listing", listing.drawing)):
+        report = found.get(name)
+        drawn = drawing(report) if isinstance(report, Report) else None
+        if drawn is not None:
+            path.write_text(drawn)
 
 
 if __name__ == "__main__":

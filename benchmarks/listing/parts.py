@@ -1,0 +1,191 @@
+"""The parts of the benchmark, each with servers and databases of its own."""
+
+import contextlib
+import itertools
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from benchmarks import results
+from benchmarks.listing import answers, cases, cloud, peers, quota
+from benchmarks.listing.cases import Case
+from benchmarks.listing.peers import OurNova
+from benchmarks.placement.figures import Measure, of
+from benchmarks.placement.measuring import Measuring
+from benchmarks.placement.peers import Peer, Stage
+from benchmarks.placement.wire import BadAnswer, ask
+from benchmarks.results import Result
+from nova_lite.model.host import Cell
+from tests.integration.stack.site import ADDRESS
+
+#: The parts there are, in the order they are run.
+PARTS = ("pages", "wide", "dead", "quota")
+CLIENTS = (1, 8)
+_WARM_UP = 16
+#: Servers of the wide cloud in a quick run.
+_QUICK_WIDE = 20_000
+
+
+class Parts:
+    """Runs parts on one stage; ``quick`` makes the wide cloud smaller and asks for pages by one client only."""
+
+    def __init__(self, stage: Stage, measuring: Measuring, *, quick: bool) -> None:
+        self._stage = stage
+        self._measuring = measuring
+        self._report = measuring.report
+        self._quick = quick
+        self._wide: OurNova | None = None
+
+    def all(self) -> Mapping[str, Callable[[], None]]:
+        """Return name → part, in the order they are run."""
+        return {"pages": self.pages, "wide": self.wide, "dead": self.dead, "quota": self.quota}
+
+    # -- ours and the real one
+
+    def pages(self) -> None:
+        """Both servers over the same 10,000 servers in three cells."""
+        cells, count = cases.PAIR
+        shown = cloud.shown(count, cells)
+        real = peers.real(self._stage, cells, count)
+        ours = peers.ours(self._stage, cells, count)
+        with peers.running(self._stage, real, ours) as both:
+            asked = cases.in_turn(shown)
+            for case in asked:
+                self._compare(both, case)
+            for case in asked:
+                self._measure(both, case)
+        self._late_pages()
+
+    def _compare(self, both: Sequence[Peer], case: Case) -> None:
+        """Say what both answer to a case, and whether it is the same."""
+        bodies = []
+        for peer in both:
+            client = peer.client()
+            answer = client.send(case.requests[0])
+            client.close()
+            if answer.status != 200:
+                raise BadAnswer(f"{case.name}, {peer.kind}: {answer.status} {answer.body[:500]!r}")
+            bodies.append(answer.body)
+        found = answers.differences(*bodies)
+        alike = "the same" if not found else "DIFFERENT: " + "; ".join(found)
+        self._measuring.check(f"{case.name}: {answers.count(bodies[-1])} servers, {alike}")
+
+    def _measure(self, both: Sequence[Peer], case: Case) -> None:
+        # Eight clients wait half a minute for the real one's pages.
+        for clients in (1,) if self._quick and case.goal is not cases.SHOW else CLIENTS:
+            steps = {peer.kind: itertools.cycle([ask(data) for data in case.requests]) for peer in both}
+            self._measuring.rounds(both, case.name, clients, steps, case.goal)
+
+    def _late_pages(self) -> None:
+        """Compare what a late page costs with what the first one does."""
+        found = {row.case: row.ours for row in self._report.rows if row.clients == 1}
+        for name in ("detail", "plain"):
+            first, late = found[f"{name} page 1"], found[f"{name} page {cases.LATE}"]
+            self._add(_times(f"{name} page {cases.LATE} over page 1, ours, CPU", late.cpu_ms, first.cpu_ms))
+
+    # -- ours alone
+
+    def wide(self) -> None:
+        """Twenty cells against one."""
+        cells, count = cases.WIDE
+        small = peers.ours(self._stage, *cases.SMALL, name="ours-small")
+        wide = peers.ours(self._stage, cells, _QUICK_WIDE if self._quick else count, name="ours-wide")
+        self._wide = wide
+        with peers.running(self._stage, small, wide) as both:
+            for case, goal in ((cases.detail(goal=None), cases.WIDE_GROWTH), (cases.plain(goal=None), None)):
+                few, many = self._in_turns(both, case)
+                self._add_measure(f"{case.name}, 1 cell", few)
+                self._add_measure(f"{case.name}, {cells} cells", many)
+                name = f"{case.name}, {cells} cells over 1 cell"
+                self._add(_times(name, many.p50_ms, few.p50_ms, goal))
+
+    def dead(self) -> None:
+        """Three cells, and three with a fourth that is dead: its server never speaks, or refuses to be called."""
+        cells, count = cases.PAIR
+        well = peers.ours(self._stage, cells, count, name="ours-well")
+        with _silent_port() as silent, _refusing_port() as refusing:
+            for kind, port in (("silent", silent), ("refusing", refusing)):
+                hurt = peers.ours(self._stage, cells, count, name=f"ours-{kind}")
+                self._kill_a_cell(hurt, port)
+                with peers.running(self._stage, well, hurt) as both:
+                    client = both[1].client()
+                    waited = client.send(cases.detail().requests[0]).wait_s
+                    client.close()
+                    self._add(results.of(f"first page, {kind} cell", [waited * 1000], "ms"))
+                    for case in (cases.detail(goal=None), cases.plain(goal=None)):
+                        without, with_dead = self._in_turns(both, case)
+                        self._add_measure(f"{case.name}, all cells well", without)
+                        self._add_measure(f"{case.name}, {kind} cell beside", with_dead)
+                        name = f"{case.name}, {kind} cell beside over all well"
+                        self._add(_times(name, with_dead.p50_ms, without.p50_ms, cases.DEAD_GROWTH))
+
+    def _kill_a_cell(self, nova: OurNova, port: int) -> None:
+        """Map one cell more, whose database is at ``port``."""
+        with nova.opened() as (api, _):
+            peers.map_cell(api, Cell(cloud.uuid_of("dead"), "dead", "fake://dead/", _url(nova.api_url, port)))
+
+    def _in_turns(self, both: Sequence[Peer], case: Case) -> tuple[Measure, Measure]:
+        """Return what a case takes two servers, driven in turns."""
+        effort = self._measuring.effort
+        question = ask(case.requests[0])
+        blocks: tuple[list[Measure], list[Measure]] = ([], [])
+        for number in range(2 * effort.rounds + 1):
+            for peer, found in zip(both, blocks, strict=True):
+                some = itertools.repeat(question, _WARM_UP if number == 0 else effort.requests)
+                clients = 8 if number == 0 else 1
+                block = peer.block(some, clients=clients, budget_s=effort.block_s, at_least=_WARM_UP)
+                if set(block.statuses) != {200}:
+                    raise BadAnswer(f"{case.name}, {peer.server.name}: {dict(block.statuses)}")
+                if number > 0:
+                    found.append(of([block]))
+        best = [min(found, key=lambda measure: measure.p50_ms) for found in blocks]
+        return best[0], best[1]
+
+    def quota(self) -> None:
+        """Count a project's use, as every boot does."""
+        nova = self._wide
+        if nova is None:
+            cells, count = cases.WIDE
+            nova = peers.ours(self._stage, cells, _QUICK_WIDE if self._quick else count, name="ours-wide")
+        with nova.opened() as (api, _):
+            for whose, project_id, goal in (
+                ("a project of a hundredth", cloud.OTHERS[0], cases.QUOTA_MS),
+                ("nearly all", cloud.PROJECT, None),
+            ):
+                used, samples_ms = quota.check(api, project_id, rounds=10 if self._quick else 50)
+                self._measuring.check(f"quota: {whose} has {used} servers")
+                self._add(results.of(f"quota check, {whose}", samples_ms, "ms", goal))
+
+    # -- telling
+
+    def _add_measure(self, name: str, measure: Measure) -> None:
+        self._add(Result(name, measure.p50_ms, "ms", measure.p95_ms, measure.requests))
+
+    def _add(self, result: Result) -> None:
+        self._report.others.append(result)
+        print(f"{result.case}: {result.value:.2f} {result.unit}", flush=True)
+
+
+def _times(name: str, value: float, base: float, goal: float | None = cases.LATE_PAGE) -> Result:
+    return results.of(name, [value / base], "times", goal)
+
+
+def _url(like: str, port: int) -> str:
+    """Return a database URL like another one, at another port."""
+    return sa.make_url(like).set(host=ADDRESS, port=port).render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def _silent_port() -> Iterator[int]:
+    """Yield a port whose server takes every connection and never says a word."""
+    with socket.create_server((ADDRESS, 0), backlog=1024) as server:
+        yield int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _refusing_port() -> Iterator[int]:
+    """Yield a port where nobody listens, and nobody else can meanwhile."""
+    with socket.socket() as holder:
+        holder.bind((ADDRESS, 0))
+        yield int(holder.getsockname()[1])
