@@ -1,14 +1,10 @@
-"""Ask every cell the same thing at once, under one deadline, and bear the cells that do not answer.
-
-``merged`` then takes sorted answers apart lazily: it asks a cell for more only when more of it is wanted.
-"""
+"""Ask every cell the same thing at once, under one deadline, and bear the cells that do not answer."""
 
 import functools
-import heapq
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
@@ -157,8 +153,3 @@ class Fanout:
 
         self._breaker.trip(cell)
         late.add_done_callback(ended)
-
-
-def merged(sources: Iterable[Iterator[T]], key: Callable[[T], object]) -> Iterator[T]:
-    """Yield the items of sorted ``sources`` in one order, taking from each no more than needed."""
-    return heapq.merge(*sources, key=key)  # type: ignore[arg-type]

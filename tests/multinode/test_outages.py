@@ -1,8 +1,12 @@
 """One part after the other is killed: the rest goes on at once, what was accepted is kept, all returns by itself."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -10,14 +14,19 @@ from tests.integration.stack.keystone import ADMIN, side_by_side
 from tests.integration.stack.processes import wait_until
 from tests.multinode.client import Client, cells_with, guests, limit, seconds_until
 from tests.multinode.cloud import Cloud
-from tests.multinode.layout import CELLS
+from tests.multinode.layout import CELLS, PORTS
 
 pytestmark = pytest.mark.timeout(300)
 
 #: Seconds within which the cloud is whole again once what was dead is back, as all limits here on an idle machine.
 _BACK_S = 5.0
-#: Seconds until work goes on whose messages were lost with a bus: until ``[rpc] call_timeout`` they are waited for.
-_LOST_S = 20.0 + _BACK_S
+#: Seconds until work goes on whose messages died with a bus: ``[rpc] call_monitor_timeout``, then all again.
+_LOST_S = 5.0 + _BACK_S
+#: Seconds within which every process acts on a mapping that was changed, and how often each looks.
+_FOLLOWED_S = 5.0
+_REFRESH_S = 3.0
+#: Seconds for which a database stands still.
+_STALL_S = 10.0
 #: Seconds that a question to all cells may take while one is dead: the deadline of a cell, and the work itself.
 _PATIENCE_S = 2.0 + 1.5
 
@@ -40,6 +49,19 @@ def works_fully(client: Client, cell: str) -> None:
     client.stop(uuid)
     client.start(uuid)
     client.delete(uuid)
+
+
+def cells(client: Client) -> dict[str, Any]:
+    """Return how every cell is, by name."""
+    answer = client.http("GET", "/os-cells")
+    assert answer.status == 200, answer
+    return {cell["name"]: cell for cell in answer.body["cells"]}
+
+
+def everybody_looks_again() -> None:
+    """Wait as long as it takes the last process to do what the first has been seen to do."""
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > _REFRESH_S, "every process looking again", timeout_s=60)
 
 
 def duration(work: Callable[[], object]) -> float:
@@ -134,6 +156,63 @@ def test_lists_wait_for_a_silent_cell_a_few_times_only(
     times.append(f"lists while a cell is cut off: {' '.join(f'{each:.2f}' for each in took)} s")
     wait_until(all_whole(client, servers, {}), "the list whole again", timeout_s=60)
     assert sorted(took[6:])[3] < limit(1.0), "but for a try now and then"
+
+
+def test_a_database_that_stands_still_is_waited_for_once(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str]
+) -> None:
+    """Nothing is refused and nothing is closed: whoever asks it just waits."""
+    database = cloud.sites["cell1"].processes.pid("mariadb")
+    assert database is not None
+    assert len(client.listed()) == len(servers)
+    began = time.monotonic()
+    os.kill(database, signal.SIGSTOP)
+    try:
+        took = [duration(client.listed) for _ in range(12)]
+        shown = cells(client)["cell1"]
+        works_fully(client, "cell3")
+        wait_until(lambda: time.monotonic() - began > _STALL_S, "the end of the stall", timeout_s=2 * _STALL_S)
+    finally:
+        os.kill(database, signal.SIGCONT)
+    took_s = seconds_until(all_whole(client, servers, {}), "the list whole again", timeout_s=60)
+    times.append(f"lists while a database stands still: {' '.join(f'{each:.2f}' for each in took)} s")
+    times.append(f"it goes on after {_STALL_S:.0f} s: list whole after {took_s:.1f} s")
+    assert sorted(took[6:])[3] < limit(1.0)
+    assert (shown["state"], shown["instances"]) == ("down", 1)
+    assert shown["down_since"]
+    assert took_s < limit(_BACK_S)
+    works_fully(client, "cell1")
+    assert {cell["state"] for cell in cells(client).values()} == {"up"}
+
+
+def test_a_mapping_changed_under_way_is_followed_within_seconds(
+    cloud: Cloud, client: Client, servers: dict[str, str], times: list[str]
+) -> None:
+    """No process is restarted, and none is told."""
+    uuid = cells(client)["cell2"]["uuid"]
+    change = partial(cloud.programs.manage, "manage", "cell_v2", "update_cell", "--cell_uuid", uuid)
+
+    change("--disable")
+    wait_until(lambda: cells(client)["cell2"]["status"] == "disabled", "the cell shown disabled", timeout_s=_FOLLOWED_S)
+    everybody_looks_again()
+    for number in range(6):
+        created = client.boot(f"anywhere-but-there-{number}")
+        assert cells_with(cloud, created, ["cell1", "cell3"])
+        client.delete(created)
+    client.stop(servers["cell2"])
+    client.start(servers["cell2"])
+    change("--enable")
+
+    good = cloud.databases["cell2"].url("nova_lite")
+    change("--database_connection", good.replace(f":{PORTS['mariadb']}/", ":9/"))
+    lost_s = seconds_until(lambda: "UNKNOWN" in client.listed().values(), "the cell lost", timeout_s=60)
+    change("--database_connection", good)
+    found_s = seconds_until(all_whole(client, servers, {}), "the cell found again", timeout_s=60)
+    times.append(f"a cell's database moved away: seen after {lost_s:.1f} s; back: list whole after {found_s:.1f} s")
+    assert lost_s < limit(_FOLLOWED_S)
+    assert found_s < limit(_FOLLOWED_S)
+    everybody_looks_again()
+    works_fully(client, "cell2")
 
 
 def test_work_of_a_cell_waits_for_its_conductor(

@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from nova_lite import config
 from nova_lite.cells import breaker
-from nova_lite.cells.fanout import Fanout, Sighting, merged
+from nova_lite.cells.fanout import Fanout, Sighting
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.repositories import mappings
@@ -142,16 +142,3 @@ def test_a_look_finds_a_cell_back_at_once(fanout: Fanout, cells: Cells, monkeypa
         assert fanout.ask(_name).found == {CELL1: "1"}
     finally:
         released.set()
-
-
-def test_merging_takes_no_more_than_is_wanted() -> None:
-    taken: list[int] = []
-
-    def counting(numbers: range) -> Iterator[int]:
-        for number in numbers:
-            taken.append(number)
-            yield number
-
-    found = merged([counting(range(0, 100, 2)), counting(range(1, 100, 2))], key=lambda number: number)
-    assert [next(found) for _ in range(4)] == [0, 1, 2, 3]
-    assert len(taken) <= 6
