@@ -26,6 +26,7 @@ from nova_lite.api.handlers import (
     server_metadata,
     server_migrations,
     servers,
+    usages,
     versions,
 )
 from nova_lite.api.handlers import cells as cell_handlers
@@ -54,6 +55,7 @@ from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
 from nova_lite.api.services.servers import ServerService
+from nova_lite.api.services.usages import UsageService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.rpc.bus import Bus
@@ -154,6 +156,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     nodes = HypervisorService(conf, cells, fanout)
     groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus)
     zones = AvailabilityZoneService(conf, api_db, fanout)
+    usage = UsageService(conf, api_db, cells, fanout)
     return [
         ("/os-services", compute_services.ComputeServices(services)),
         ("/os-services/{service_id}", compute_services.ComputeService(services)),
@@ -173,6 +176,8 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateAction(groups)),
         ("/os-availability-zone", availability_zones.AvailabilityZones(zones)),
         ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail(zones)),
+        ("/os-simple-tenant-usage", usages.Usages(usage, max_limit=conf.api.max_limit)),
+        ("/os-simple-tenant-usage/{project_id}", usages.ProjectUsages(usage, max_limit=conf.api.max_limit)),
     ]
 
 

@@ -18,6 +18,7 @@ from nova_lite.api.policies import (
     server_groups,
     server_migrations,
     servers,
+    usages,
 )
 
 
@@ -37,6 +38,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *migrations.RULES,
         *quota_class_sets.RULES,
         *quota_sets.RULES,
+        *usages.RULES,
         *server_groups.RULES,
         *server_migrations.RULES,
     ]
