@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -18,7 +18,8 @@ from nova_lite.api.services.server_lists import ListRequest, ServerListService, 
 from nova_lite.api.services.servers import Details, Remains, ServerService
 from nova_lite.api.views import links
 from nova_lite.api.views import servers as views
-from nova_lite.model.caller import Caller
+from nova_lite.db.repositories.instance_lists import Named
+from nova_lite.model.instance import Instance
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import endpoint
@@ -44,7 +45,10 @@ class Servers:
 
     @endpoint(policy=rules.INDEX, query=schemas.LIST_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _send_page(self._lists, req, resp, self._max_limit, is_detailed=False)
+        found = self._lists.names(req.context.caller, _asked(req, self._max_limit))
+        seen_by = look(req)
+        servers = [views.basic(each, seen_by) for each in found.servers]
+        _send_page(req, resp, found, servers, is_detailed=False)
 
     @endpoint(policy=rules.CREATE, query=LENIENT_QUERY, body=schemas.CREATE)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -74,7 +78,16 @@ class ServersDetail:
 
     @endpoint(policy=rules.DETAIL, query=schemas.LIST_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _send_page(self._lists, req, resp, self._max_limit, is_detailed=True)
+        found = self._lists.details(req.context.caller, _asked(req, self._max_limit))
+        seen_by, sight = look(req), HostStatusSight(req.context.caller)
+        servers = [
+            views.detail(
+                views.Seen(each, seen_by, found.hints.get(each.uuid, {})),
+                sight.of(found.host_statuses.get(each.uuid)),
+            )
+            for each in found.servers
+        ]
+        _send_page(req, resp, found, servers, is_detailed=True)
 
 
 class Server:
@@ -104,56 +117,43 @@ class Server:
         resp.status = falcon.HTTP_204
 
 
-def _send_page(
-    lists: ServerListService, req: falcon.Request, resp: falcon.Response, max_limit: int, *, is_detailed: bool
-) -> None:
-    caller: Caller = req.context.caller
+def _asked(req: falcon.Request, max_limit: int) -> ListRequest:
     query: Query = req.context.query
     version: Version = req.context.version
     page = paging.page(query, max_limit)
-    filters = schemas.filters(query, version, all_of_them=caller.may(rules.ALL_FILTERS))
+    filters = schemas.filters(query, version, all_of_them=req.context.caller.may(rules.ALL_FILTERS))
     is_plain = not schemas.PAGING & query.keys() and not filters.keys() - {"all_tenants"}
-    found = lists.page(
-        caller,
-        ListRequest(
-            filters=filters,
-            sort_keys=query.all("sort_key"),
-            sort_dirs=query.all("sort_dir"),
-            limit=page.limit,
-            marker=page.marker,
-            is_detailed=is_detailed,
-            known_status_only=version >= _KNOWN_STATUS_ONLY,
-            bears_down_cells=version >= _BEARS_DOWN_CELLS and is_plain,
-            **(_wants(req) if is_detailed else {}),
-        ),
+    return ListRequest(
+        filters=filters,
+        sort_keys=query.all("sort_key"),
+        sort_dirs=query.all("sort_dir"),
+        limit=page.limit,
+        marker=page.marker,
+        known_status_only=version >= _KNOWN_STATUS_ONLY,
+        bears_down_cells=version >= _BEARS_DOWN_CELLS and is_plain,
+        **_wants(req),
     )
-    send_json(resp, _page_document(req, found, is_detailed=is_detailed))
 
 
-def _page_document(req: falcon.Request, found: ServerPage, *, is_detailed: bool) -> dict[str, Any]:
+def _send_page(
+    req: falcon.Request,
+    resp: falcon.Response,
+    found: ServerPage[Instance] | ServerPage[Named],
+    servers: Sequence[Mapping[str, Any]],
+    *,
+    is_detailed: bool,
+) -> None:
     seen_by = look(req)
-    sight = HostStatusSight(req.context.caller)
-    servers: list[dict[str, Any]]
-    if is_detailed:
-        servers = [
-            views.detail(
-                views.Seen(each, seen_by, found.hints.get(each.uuid, {})),
-                sight.of(found.host_statuses.get(each.uuid)),
-            )
-            for each in found.servers
-        ]
-    else:
-        servers = [views.basic(each, seen_by) for each in found.servers]
     # First what is hardly known: the last server of a page may be the marker of the next.
     unreachable = [
         views.unreachable(each.uuid, each.project_id, each.created_at, seen_by, is_detailed=is_detailed)
         for each in found.unreachable
     ]
-    document: dict[str, Any] = {"servers": unreachable + servers}
+    document: dict[str, Any] = {"servers": [*unreachable, *servers]}
     if found.last_uuid is not None:
         url = paging.next_url(links.collection_url(req), req.context.query, found.last_uuid)
         document["servers_links"] = [{"rel": "next", "href": url}]
-    return document
+    send_json(resp, document)
 
 
 def _wants(req: falcon.Request) -> dict[str, bool]:

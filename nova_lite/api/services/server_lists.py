@@ -1,11 +1,12 @@
 """One list of all servers: those waiting in build requests, those in cell0 and those in every cell, in one order."""
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Generic, Protocol, TypeVar
 
 from oslo_config import cfg
+from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
@@ -16,11 +17,13 @@ from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.listing import Key, Listed, Listing, Row, Wanted
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import build_requests, hosts, instance_lists, instances, mappings
-from nova_lite.db.repositories.instance_lists import InstanceQuery
+from nova_lite.db.repositories.instance_lists import InstanceQuery, Named
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState
 from nova_lite.storage import Database
+
+T = TypeVar("T", Instance, Named)
 
 #: Looks at a marker that moves from its build request into a cell while it is looked for.
 _LOOKS = 3
@@ -35,7 +38,6 @@ class ListRequest:
     sort_dirs: Sequence[str]
     limit: int
     marker: str | None = None
-    is_detailed: bool = False
     known_status_only: bool = False
     with_host_status: bool = False
     with_hints: bool = False
@@ -52,13 +54,13 @@ class Unreachable:
 
 
 @dataclass(frozen=True)
-class ServerPage:
-    """One page of servers, with what their views need from elsewhere, by server.
+class ServerPage(Generic[T]):
+    """One page of servers, or of their names, with what their views need from elsewhere, by server.
 
     ``last_uuid`` is the server the next page begins after, None on the last page.
     """
 
-    servers: list[Instance] = field(default_factory=list)
+    servers: list[T] = field(default_factory=list)
     last_uuid: str | None = None
     host_statuses: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -75,16 +77,43 @@ class ServerListService:
         self._fanout = fanout
         self._listing = Listing(conf, fanout)
 
-    def page(self, caller: Caller, asked: ListRequest) -> ServerPage:
-        """Return the page asked for.
+    def names(self, caller: Caller, asked: ListRequest) -> ServerPage[Named]:
+        """Return the page asked for, of each server its name only.
 
         Raises Invalid naming what is wrong with the question, Forbidden, Unavailable when the marker's cell is down or
         the list cannot do without a cell that is.
         """
-        caller.require(rules.DETAIL if asked.is_detailed else rules.INDEX)
+        scope = self._scope(caller, asked, rules.INDEX, rules.ALL_PROJECTS_INDEX)
+        if scope is None:
+            return ServerPage()
+        listed = self._listed(asked, scope, instance_lists.names, _named)
+        servers = [row.item for row in self._without_ghosts(listed.rows)]
+        return ServerPage(
+            servers, _last(listed), unreachable=self._unreachable(asked, scope, listed.down, len(servers))
+        )
+
+    def details(self, caller: Caller, asked: ListRequest) -> ServerPage[Instance]:
+        """Return the page asked for; raises as ``names`` does."""
+        scope = self._scope(caller, asked, rules.DETAIL, rules.ALL_PROJECTS_DETAIL)
+        if scope is None:
+            return ServerPage()
+        listed = self._listed(asked, scope, instance_lists.page, lambda instance: instance)
+        shown = self._without_ghosts(listed.rows)
+        servers = [row.item for row in shown]
+        return ServerPage(
+            servers,
+            _last(listed),
+            host_statuses=self._host_statuses(shown) if asked.with_host_status else {},
+            hints=self._hints(servers) if asked.with_hints else {},
+            unreachable=self._unreachable(asked, scope, listed.down, len(servers)),
+        )
+
+    def _scope(self, caller: Caller, asked: ListRequest, rule: str, rule_for_all: str) -> "_Scope | None":
+        """Return what the caller may see of what was asked for; None when that can be nothing."""
+        caller.require(rule)
         project_id: str | None = caller.project_id
         if server_filters.asks_all_projects(asked.filters):
-            caller.require(rules.ALL_PROJECTS_DETAIL if asked.is_detailed else rules.ALL_PROJECTS_INDEX)
+            caller.require(rule_for_all)
             project_id = None
         if server_filters.asks_deleted(asked.filters) and not caller.is_admin:
             raise errors.Forbidden("Only administrators may list deleted instances")
@@ -97,49 +126,41 @@ class ServerListService:
             known_status_only=asked.known_status_only,
         )
         if query is None or asked.limit == 0:
-            return ServerPage()
+            return None
         in_cells_of = None
         if self._conf.api.instance_list_per_project_cells and not caller.is_admin:
             in_cells_of = project_id
-        return self._page(asked, query, project_id, in_cells_of)
+        return _Scope(query, project_id, in_cells_of)
 
-    def _page(
-        self, asked: ListRequest, query: InstanceQuery, project_id: str | None, in_cells_of: str | None
-    ) -> ServerPage:
-        listed = self._list(asked, query, project_id, in_cells_of)
-        if not asked.bears_down_cells:
-            self._listing.refuse_if_forbidden(listed)
-        shown = self._without_ghosts(listed.rows)
-        servers = [row.item for row in shown]
-        return ServerPage(
-            servers=servers,
-            last_uuid=listed.rows[-1].item.uuid if listed.has_more else None,
-            host_statuses=self._host_statuses(shown) if asked.with_host_status else {},
-            hints=self._hints(servers) if asked.with_hints else {},
-            unreachable=self._unreachable(listed.down, project_id, asked.limit - len(shown))
-            if asked.bears_down_cells and listed.down
-            else [],
-        )
+    def _listed(
+        self, asked: ListRequest, scope: "_Scope", read: "_Reader[T]", look: Callable[[Instance], T]
+    ) -> Listed[T]:
+        """Return what is on the page, wherever it is; ``look`` makes of a server in no cell what ``read`` returns."""
+        query = scope.query
 
-    def _list(
-        self, asked: ListRequest, query: InstanceQuery, project_id: str | None, in_cells_of: str | None
-    ) -> Listed[Instance]:
-        """Return the servers of the page, wherever they are."""
+        def read_cell(cell: OpenCell, after: Key | None, limit: int | None) -> list[tuple[Key, T]]:
+            with cell.db.reader() as session:
+                return read(session, query, after=after, limit=limit)
+
         page = Wanted(
-            read=functools.partial(_read, query),
-            identity=lambda instance: instance.uuid,
+            read=read_cell,
+            identity=lambda server: server.uuid,
             descends=[descends for _, descends in query.order],
             limit=asked.limit,
-            after=None if asked.marker is None else query.key(self._marker(asked.marker, project_id)),
+            after=None if asked.marker is None else query.key(self._marker(asked.marker, scope.project_id)),
         )
         cells = self._cells.all()
         # Those waiting are read first: one that moves into a cell meanwhile is then seen at one place at least.
         with self._api_db.reader() as session:
-            waiting = build_requests.of(session, project_id)
-            if in_cells_of is not None:
-                there = mappings.cells_of_project(session, in_cells_of)
+            waiting = build_requests.of(session, scope.project_id)
+            if scope.in_cells_of is not None:
+                there = mappings.cells_of_project(session, scope.in_cells_of)
                 cells = [cell for cell in cells if cell.cell.uuid in there]
-        return self._listing.page(page, cells, [Row(query.key(each), each) for each in waiting if query.wants(each)])
+        beside = [Row(query.key(each), look(each)) for each in waiting if query.wants(each)]
+        listed = self._listing.page(page, cells, beside)
+        if not asked.bears_down_cells:
+            self._listing.refuse_if_forbidden(listed)
+        return listed
 
     def _marker(self, uuid: str, project_id: str | None) -> Instance:
         """Return the server the page begins after, which may be deleted by now; raises Invalid, Unavailable."""
@@ -177,12 +198,12 @@ class ServerListService:
             raise errors.Unavailable("The cell of the marker does not answer.", cell=cell_uuid)
         return answers.found[cell_uuid]
 
-    def _without_ghosts(self, found: list[Row[Instance]]) -> list[Row[Instance]]:
+    def _without_ghosts(self, found: list[Row[T]]) -> list[Row[T]]:
         """Leave out servers just inserted into a cell that were deleted before they became its own."""
         unsettled = [
             each.item.uuid
             for each in found
-            if each.cell_uuid is not None and each.item.task_state is TaskState.SCHEDULING
+            if each.cell_uuid is not None and each.item.task_state == TaskState.SCHEDULING
         ]
         if not unsettled:
             return found
@@ -219,18 +240,40 @@ class ServerListService:
         with self._api_db.reader() as session:
             return build_requests.hints_of(session, [server.uuid for server in servers])
 
-    def _unreachable(self, down: Sequence[str], project_id: str | None, limit: int) -> list[Unreachable]:
-        """Return what is known of at most ``limit`` servers of the cells that are down, cell by cell."""
+    def _unreachable(self, asked: ListRequest, scope: "_Scope", down: Sequence[str], shown: int) -> list[Unreachable]:
+        """Return what is known of servers in cells that are down, cell by cell, as many as fit on the page."""
         found: list[Unreachable] = []
+        if not asked.bears_down_cells or not down:
+            return found
         with self._api_db.reader() as session:
             for cell_uuid in down:
-                room = limit - len(found)
+                room = asked.limit - shown - len(found)
                 if room > 0:
-                    rows = mappings.in_cell(session, cell_uuid, project_id, limit=room)
+                    rows = mappings.in_cell(session, cell_uuid, scope.project_id, limit=room)
                     found += [Unreachable(uuid, project, created_at) for uuid, project, created_at in rows]
         return found
 
 
-def _read(query: InstanceQuery, cell: OpenCell, after: Key | None, limit: int | None) -> list[tuple[Key, Instance]]:
-    with cell.db.reader() as session:
-        return instance_lists.page(session, query, after=after, limit=limit)
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a list is made of: the project (None: all) and, where not all cells are asked, whose are."""
+
+    query: InstanceQuery
+    project_id: str | None
+    in_cells_of: str | None
+
+
+class _Reader(Protocol[T]):
+    """Reads a page of one cell."""
+
+    def __call__(
+        self, session: Session, wanted: InstanceQuery, *, after: Key | None, limit: int | None
+    ) -> list[tuple[Key, T]]: ...
+
+
+def _named(instance: Instance) -> Named:
+    return Named(instance.uuid, instance.display_name, instance.task_state)
+
+
+def _last(listed: Listed[T]) -> str | None:
+    return listed.rows[-1].item.uuid if listed.has_more else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from nova_lite.api.views.fields import Field, View
 from nova_lite.api.views.host_id import host_id
+from nova_lite.db.repositories.instance_lists import Named
 from nova_lite.model import states
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
@@ -167,7 +168,7 @@ def updated(seen: Seen, host_status: str | None) -> dict[str, Any]:
     return _with_story(seen, _BASE.render(seen, version) | _GROUPS.render(seen, version))
 
 
-def basic(instance: Instance, look: Look) -> dict[str, Any]:
+def basic(instance: Instance | Named, look: Look) -> dict[str, Any]:
     """Return a server as ``/servers`` shows it."""
     return {"id": instance.uuid, "name": instance.display_name, "links": look.links(instance.uuid)}
 

@@ -22,6 +22,8 @@ from nova_lite.db.repositories.instances import instance_of
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
 
+Key = tuple[Any, ...]
+
 _T = cast(sa.Table, InstanceRow.__table__).c
 _NEVER = datetime.fromisoformat("1970-01-01")
 
@@ -174,7 +176,7 @@ class InstanceQuery:
     not_tags: tuple[str, ...] = ()
     not_tags_any: tuple[str, ...] = ()
 
-    def key(self, instance: Instance) -> tuple[Any, ...]:
+    def key(self, instance: Instance) -> Key:
         """Return what ``instance`` sorts by."""
         return tuple(SORT_KEYS[name].of(instance) for name, _ in self.order)
 
@@ -200,17 +202,39 @@ class InstanceQuery:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """As much of an instance as a list of names needs."""
+
+    uuid: str
+    display_name: str
+    task_state: str | None
+
+
 def page(
-    session: Session, wanted: InstanceQuery, *, after: Sequence[Any] | None, limit: int | None
-) -> list[tuple[tuple[Any, ...], Instance]]:
+    session: Session, wanted: InstanceQuery, *, after: Key | None, limit: int | None
+) -> list[tuple[Key, Instance]]:
     """Return at most ``limit`` (None: all) instances beyond the key ``after``, in order, each with its key."""
-    statement = _in_order_of_index(sa.select(*_T).where(*_conditions(wanted)), wanted)
+    rows = session.execute(_statement(list(_T), wanted, after, limit))
+    found = (instance_of(cast(InstanceRow, row)) for row in rows)
+    return [(wanted.key(instance), instance) for instance in found]
+
+
+def names(session: Session, wanted: InstanceQuery, *, after: Key | None, limit: int | None) -> list[tuple[Key, Named]]:
+    """Return the same as ``page``, of each instance its name only."""
+    keys = [SORT_KEYS[name].expression.label(f"key{position}") for position, (name, _) in enumerate(wanted.order)]
+    rows = session.execute(_statement([_T.uuid, _T.display_name, _T.task_state, *keys], wanted, after, limit))
+    return [(tuple(key), Named(uuid, name, task_state)) for uuid, name, task_state, *key in rows]
+
+
+def _statement(
+    columns: Sequence[sa.ColumnElement[Any]], wanted: InstanceQuery, after: Key | None, limit: int | None
+) -> sa.Select[Any]:
+    statement = _in_order_of_index(sa.select(*columns).where(*_conditions(wanted)), wanted)
     keys = [(SORT_KEYS[name].expression, descends) for name, descends in wanted.order]
     if after is not None:
         statement = statement.where(_beyond(keys, after))
-    statement = statement.order_by(*(key.desc() if descends else key for key, descends in keys)).limit(limit)
-    found = (instance_of(cast(InstanceRow, row)) for row in session.execute(statement))
-    return [(wanted.key(instance), instance) for instance in found]
+    return statement.order_by(*(key.desc() if descends else key for key, descends in keys)).limit(limit)
 
 
 def _in_order_of_index(statement: sa.Select[Any], wanted: InstanceQuery) -> sa.Select[Any]:
