@@ -7,6 +7,7 @@ from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite.cells.fanout import Answers, Fanout
+from nova_lite.cells.listing import Key, Listing, Wanted
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts, mappings, zones
 from nova_lite.errors import Invalid, NotFound, Unavailable
@@ -66,17 +67,27 @@ class ComputeServiceService:
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
+        self._listing = Listing(conf, fanout)
 
     def all(self, *, host: str | None, binary: str | None) -> tuple[list[PlacedService], list[str]]:
         """Return the services, cell by cell, and the compute hosts of cells that do not answer."""
-        answers = self._ask(ServiceRef(host=host, binary=binary))
+        ref = ServiceRef(host=host, binary=binary)
+        cells = self._cells.all()
+        rank_of = {cell.cell.uuid: rank for rank, cell in enumerate(cells)}
+
+        def read(cell: OpenCell, after: Key | None, limit: int | None) -> list[tuple[Key, Service]]:
+            with cell.db.reader() as session:
+                found = self._services(session, ref)
+            return [((rank_of[cell.cell.uuid], service.number), service) for service in found]
+
+        listed = self._listing.page(Wanted(read, lambda service: service.uuid, (False, False)), cells)
         with self._api_db.reader() as session:
             zone_of = zones.of_hosts(session)
-        found = [self._placed(service, zone_of) for _, service in self._in_order(answers)]
+        services = [self._placed(row.item, zone_of) for row in listed.rows]
         if binary not in (None, hosts.AGENT):
-            return found, []
-        silent = [name for name, cell_uuid in self._cells.of_hosts().items() if cell_uuid in answers.down]
-        return found, [name for name in silent if host in (None, name)]
+            return services, []
+        silent = [name for name, cell_uuid in self._cells.of_hosts().items() if cell_uuid in listed.down]
+        return services, [name for name in silent if host in (None, name)]
 
     def change(self, ref: ServiceRef, change: ServiceChange, *, only_agents: bool) -> PlacedService:
         """Change a service and return it; with ``only_agents`` others than compute services refuse."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from oslo_config import cfg
 
 from nova_lite.cells.fanout import Answers, Fanout
+from nova_lite.cells.listing import Key, Listing, Wanted
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts
 from nova_lite.errors import Invalid, NotFound, Unavailable
@@ -51,6 +52,7 @@ class HypervisorService:
         self._conf = conf
         self._cells = cells
         self._fanout = fanout
+        self._listing = Listing(conf, fanout)
 
     def page(
         self, *, marker: HypervisorRef | None, limit: int | None, with_usage: bool, with_servers: bool
@@ -60,18 +62,24 @@ class HypervisorService:
         A cell that does not answer is left out. Raises Invalid when ``marker`` names no hypervisor.
         """
         cells = self._cells.all(with_cell0=False)
-        after = 0
+        rank_of = {cell.cell.uuid: rank for rank, cell in enumerate(cells)}
+        after = None
         if marker is not None:
             cell, behind = self._marked(marker)
-            cells = cells[[other.cell.uuid for other in cells].index(cell.cell.uuid) :]
-            after = behind.node.number
-        reading = _Reading(limit=None if limit is None else limit + 1, with_usage=with_usage, with_servers=with_servers)
-        begins_in = cells[0].cell.uuid if cells else ""
-        answers = self._fanout.ask(
-            lambda cell: self._read(cell, reading, after if cell.cell.uuid == begins_in else 0), of=cells
-        )
-        found = [hypervisor for _, hypervisor in _in_order(cells, answers)]
-        return found[:limit], limit is not None and 0 < limit < len(found)
+            after = (rank_of[cell.cell.uuid], behind.node.number)
+
+        def read(cell: OpenCell, after: Key | None, limit: int | None) -> list[tuple[Key, Hypervisor]]:
+            rank = rank_of[cell.cell.uuid]
+            after_rank, after_number = after or (rank, 0)
+            if rank < after_rank:
+                return []
+            reading = _Reading(limit=limit, with_usage=with_usage, with_servers=with_servers)
+            found = self._read(cell, reading, after_number if rank == after_rank else 0)
+            return [((rank, hypervisor.node.number), hypervisor) for hypervisor in found]
+
+        page = Wanted(read, lambda hypervisor: hypervisor.node.uuid, (False, False), limit, after)
+        listed = self._listing.page(page, cells)
+        return [row.item for row in listed.rows], listed.has_more
 
     def matching(self, name_part: str, *, with_usage: bool = False, with_servers: bool = False) -> list[Hypervisor]:
         """Return the hypervisors with ``name_part`` in their name; raises NotFound when there is none."""
