@@ -2,21 +2,18 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from nova_lite import errors
 from nova_lite.cells import setup, templates
-from nova_lite.cmd import manage_archive, manage_upgrade
-from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, count
+from nova_lite.cmd import manage_archive, manage_online, manage_upgrade
+from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format
 from nova_lite.cmd.installation import Installation, opened
-from nova_lite.cmd.output import one_line, rendered, shown_connection
-from nova_lite.cmd.progress import Progress
-from nova_lite.db import migrate, online_migrations
+from nova_lite.cmd.output import one_line, shown_connection
+from nova_lite.db import migrate
 from nova_lite.db.migrate import History
-from nova_lite.db.online_migrations import Step
 from nova_lite.model.host import CELL0_UUID
-from nova_lite.placement.online_migrations import STEPS as PLACEMENT_STEPS
 
 #: Category → the option group that names its database, the history it follows, what to do after a sync.
 _CATEGORIES: dict[str, tuple[str, History, str]] = {
@@ -24,11 +21,6 @@ _CATEGORIES: dict[str, tuple[str, History, str]] = {
     "db": ("database", "cell", "nova-lite-manage cell_v2 create_cell, unless this cell has a mapping"),
     "placement_db": ("placement_database", "placement", "start the Placement API"),
 }
-
-
-#: Category → what ``online_data_migrations`` runs.
-_STEPS: dict[str, Mapping[str, Step]] = {"placement_db": PLACEMENT_STEPS}
-_MORE, _ONLY_FAILURES = 1, 2
 
 
 def add_commands(categories: Any) -> None:
@@ -55,11 +47,11 @@ def add_commands(categories: Any) -> None:
         sync.set_defaults(run=_bound(_sync, category))
         show = commands.add_parser("version", help="print the version the database is at")
         show.set_defaults(run=_bound(_version, category))
-        if category in _STEPS:
-            _add_online_migrations(commands, category)
         if category == "db":
             manage_archive.add_commands(commands)
+            manage_online.add_to_cells(commands)
         if category == "placement_db":
+            manage_online.add_to_placement(commands)
             _add_upgrade_check(commands)
 
 
@@ -78,26 +70,6 @@ def _add_upgrade_check(commands: Any) -> None:
     command.refusal = BAD_USAGE
     add_format(command)
     command.set_defaults(run=manage_upgrade.run, parser=command)
-
-
-def _add_online_migrations(commands: Any, category: str) -> None:
-    command = commands.add_parser(
-        "online_data_migrations",
-        help="bring data into the shape that this release wants, while services run",
-        description="Changes data in batches, after a sync, while services run. May be run again, also by several, and "
-        "stopped at any time. Run it until it returns 0, before the next upgrade. No release needed any so far, so it "
-        "finds nothing to do.\n\n"
-        f"Example: nova-lite-manage {category} online_data_migrations --max-count 1000",
-        epilog="Exit codes: 0 nothing is left to do; 1 there is, or may be, more: run it again; 2 some failed, and "
-        "nothing was changed; 127 the command line is wrong.",
-        formatter_class=Paragraphs,
-    )
-    command.refusal = BAD_USAGE
-    command.add_argument(
-        "--max-count", "--max_count", metavar="N", type=count, help="stop after N rows, by default when all is done"
-    )
-    add_format(command)
-    command.set_defaults(run=_bound(_online_migrations, category), parser=command)
 
 
 def _bound(
@@ -162,21 +134,3 @@ def _version(category: str, installation: Installation, arguments: argparse.Name
     with opened(migrate.TITLES[history], installation.connection(group)) as database:
         print(migrate.version(database, history) or "none: never synced")
     return 0
-
-
-def _online_migrations(category: str, installation: Installation, arguments: argparse.Namespace) -> int:
-    group, history, _ = _CATEGORIES[category]
-    tell = Progress(f"nova-lite-manage {category} online_data_migrations")
-    with opened(migrate.TITLES[history], installation.connection(group)) as database:
-        migrate.require(database, history)
-        reports = online_migrations.run(database, _STEPS[category], max_count=arguments.max_count, tell=tell)
-    rows = [(report.name, report.found, report.done, report.failure) for report in reports]
-    if rows or arguments.format != "table":
-        print(rendered(("Migration", "Found", "Done", "Failure"), rows, arguments.format))
-    done = sum(report.done for report in reports)
-    if arguments.format == "table":
-        print(f"{done} rows changed." if done else "Nothing was changed.")
-    if any(report.failure for report in reports):
-        return _MORE if done else _ONLY_FAILURES
-    is_cut = arguments.max_count is not None and done >= arguments.max_count
-    return _MORE if is_cut or any(report.found > report.done for report in reports) else 0

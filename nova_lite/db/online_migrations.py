@@ -1,6 +1,9 @@
 """Runs the steps that bring data into its new shape while services run: in batches, to the end or up to a count.
 
-Which steps there are, each database's owner says; Placement's are in ``placement/online_migrations.py``.
+Those of the API database and of cells are here, Placement's in ``placement/online_migrations.py``. A step takes a
+database and how many rows it may change at most (0: it only looks), and returns how many rows it found that need it,
+and how many it changed: one short transaction, safe to run again and by several at once, and doing nothing once all is
+done. It is named after what it does, and stays until no release that needs it is supported.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +15,10 @@ from nova_lite import errors
 from nova_lite.storage import Database
 
 Step = Callable[[Database, int], tuple[int, int]]
+
+#: Name → step, in the order they run. There has been no release whose data needs any.
+API_STEPS: Mapping[str, Step] = {}
+CELL_STEPS: Mapping[str, Step] = {}
 
 #: Rows a step may change in one transaction.
 BATCH = 50
