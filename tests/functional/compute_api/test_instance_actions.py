@@ -8,16 +8,27 @@ import sqlalchemy as sa
 
 from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
 from nova_lite.db.repositories import actions, instances, mappings
+from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
-from tests.functional.compute_api.cloud import CELL1, Client, Cloud
+from nova_lite.model.states import VmState
+from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.factories import NOON
+from tests.functional.compute_api.machines import silence
 
 
-def _do(cloud: Cloud, server: Instance, number: int, *, error: str | None = None, traceback: str | None = None) -> str:
+def _do(
+    cloud: Cloud,
+    server: Instance,
+    number: int,
+    *,
+    error: str | None = None,
+    traceback: str | None = None,
+    cell_uuid: str = CELL1,
+) -> str:
     """Record one action as a conductor would, an hour later each, and return its request id."""
     request_id = f"req-00000000-0000-4000-8000-{number:012}"
     begun = NOON + timedelta(hours=number)
-    with cloud.cells.get(CELL1).db.writer() as session:
+    with cloud.cells.get(cell_uuid).db.writer() as session:
         actions.begin(
             session,
             instance_uuid=server.uuid,
@@ -147,6 +158,30 @@ def test_a_server_without_a_cell_has_had_nothing_done(cloud: Cloud, client: Clie
     assert client.get(url).json == {"instanceActions": []}
     assert client.get(f"{url}/req-1").status_code == 404
 
+    assert client.get(f"{url}?marker=req-1").status_code == 400
+    assert client.get(f"{url}?limit=1").json == {"instanceActions": []}
+    assert cloud.client("eve:evil").get(url).status_code == 404
+
+
+def test_a_server_that_found_no_host_has_its_actions_too(cloud: Cloud, client: Client) -> None:
+    server = cloud.add_server(CELL0_UUID, vm_state=VmState.ERROR)
+    request_id = _do(cloud, server, 1, error="No valid host was found.", cell_uuid=CELL0_UUID)
+    url = f"/servers/{server.uuid}/os-instance-actions"
+    assert _requests(client.get(url)) == [1]
+    assert _event(client, server, request_id)["result"] == "Error"
+    silence(cloud, CELL1)
+    assert _requests(client.get(url)) == [1]
+
+
+def test_while_its_cell_does_not_answer_nobody_knows(cloud: Cloud, client: Client) -> None:
+    server, other = cloud.add_server(CELL1), cloud.add_server(CELL2)
+    silence(cloud, CELL1)
+    for path in ("", "/req-1", "?limit=1"):
+        answer = client.get(f"/servers/{server.uuid}/os-instance-actions{path}")
+        assert answer.status_code == 503
+        assert "cell" in answer.json["serviceUnavailable"]["message"]
+    assert client.get(f"/servers/{other.uuid}/os-instance-actions").json == {"instanceActions": []}
+
 
 def test_servers_of_others_do_not_exist(cloud: Cloud, admin: Client) -> None:
     server = cloud.add_server()
@@ -165,7 +200,10 @@ def test_servers_of_others_do_not_exist(cloud: Cloud, admin: Client) -> None:
     ("query", "named"),
     [
         ("limit=x", "limit"),
+        ("limit=1&limit=2", "limit"),
         ("marker=req-9", "marker"),
+        ("marker=", "marker"),
+        ("changes-since=2026-01-01&changes-since=2026-01-01", "changes-since"),
         ("changes-since=yesterday", "changes-since"),
         ("changes-before=", "changes-before"),
         ("changes-since=2026-01-02&changes-before=2026-01-01", "changes-since"),
