@@ -27,6 +27,7 @@ from nova_lite.placement.repositories import belongings, claims, holdings, provi
 from nova_lite.placement.repositories.sync import standard_names
 from nova_lite.placement.tables import Base as PlacementBase
 from nova_lite.storage import Database, retried
+from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
 from tests.contract.db.quotas import QuotaSuite, ServerGroupSuite
@@ -351,6 +352,14 @@ class TestBuildRequests(BuildRequestSuite):
 
 
 class TestQuotas(QuotaSuite):
+    pass
+
+
+class TestAggregates(AggregateSuite):
+    pass
+
+
+class TestUsages(UsageSuite):
     pass
 
 

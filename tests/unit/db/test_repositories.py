@@ -8,6 +8,7 @@ import pytest
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.cell_tables import CellBase
 from nova_lite.storage import Database
+from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
 from tests.contract.db.quotas import QuotaSuite, ServerGroupSuite
@@ -55,6 +56,14 @@ class TestBuildRequests(BuildRequestSuite):
 
 
 class TestQuotas(QuotaSuite):
+    pass
+
+
+class TestAggregates(AggregateSuite):
+    pass
+
+
+class TestUsages(UsageSuite):
     pass
 
 
