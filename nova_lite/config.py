@@ -171,6 +171,13 @@ QUOTA_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("key_pairs", default=100, min=-1, help="Keypairs of a user; -1 is unlimited."),
     cfg.IntOpt("server_groups", default=10, min=-1, help="Server groups of a project; -1 is unlimited."),
     cfg.IntOpt("server_group_members", default=10, min=-1, help="Servers of a server group; -1 is unlimited."),
+    cfg.FloatOpt(
+        "recount_interval",
+        default=60.0,
+        min=0.0,
+        help="Seconds between looks of the super conductor for servers whose deletion failed, which then count again; "
+        "0 is never.",
+    ),
 ]
 
 LIBVIRT_OPTS: list[cfg.Opt] = [

@@ -16,6 +16,7 @@ from nova_lite.concurrency import Ticker
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE
+from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.schedule import SCHEDULE
@@ -50,7 +51,8 @@ class Conductor:
         self._owner = f"{uuid.uuid4()}@{conf.host}"[:_OWNER_LENGTH]
         self._bus = Bus(conf)
         self._cells: Cells | None = None
-        self._discovery: HostDiscovery | None = None
+        #: What looks from time to time whether something is to be put right.
+        self._lookers: list[HostDiscovery | FailedDeletes] = []
         if conf.api_database.connection:
             self._build_super()
         elif conf.database.connection:
@@ -70,7 +72,7 @@ class Conductor:
     def _build_super(self) -> None:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
         self._cells = Cells(self._conf, self._db)
-        self._discovery = HostDiscovery(self._conf, self._db, self._cells)
+        self._lookers = [looker(self._conf, self._db, self._cells) for looker in (HostDiscovery, FailedDeletes)]
         tools = SuperTools(
             conf=self._conf,
             api_db=self._db,
@@ -116,15 +118,15 @@ class Conductor:
         self._server.start()
         self.runner.start()
         self._heart.start()
-        if self._discovery is not None:
-            self._discovery.start()
+        for looker in self._lookers:
+            looker.start()
         LOG.info("%s conductor %s started", "super" if self.is_super else "cell", self._owner)
 
     def stop(self) -> None:
         """Finish what is under way and leave."""
         self._heart.stop()
-        if self._discovery is not None:
-            self._discovery.stop()
+        for looker in self._lookers:
+            looker.stop()
         self.runner.stop()  # first: agents at work for it may still ask whether a guest may run
         self._server.stop()
         self._bus.close()

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
-from nova_lite.api.services.quotas import Limits, Quotas, how_many_fit, used_by_servers
+from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -247,9 +247,12 @@ class ServerCreationService:
         allowance = self._quotas.allowance(session, project_id, user_id)
         refuse_too_much(new.metadata, allowance)
         needs = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram_mib}
-        counts = [Limits(allowance.project, used_by_servers(session, project_id))]
-        if needs.keys() & allowance.user.keys():
-            counts.append(Limits(allowance.user, used_by_servers(session, project_id, user_id)))
+        counts = [
+            Limits(limits, used_by_servers(session, project_id, whose))
+            for limits, whose in ((allowance.project, None), (allowance.user, user_id))
+            # What has no limit is not counted.
+            if any(limits.get(resource, UNLIMITED) >= 0 for resource in needs)
+        ]
         return how_many_fit(counts, needs, least=new.min_count, most=new.max_count)
 
 

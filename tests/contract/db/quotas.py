@@ -1,16 +1,23 @@
-"""What is promised of quotas and server groups, on any database. Subclass and give it a fixture ``api_db``."""
+"""What is promised of quotas and what counts for them, on any database.
+
+Subclass and give it fixtures ``api_db`` and ``cell_db``.
+"""
 
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from nova_lite import errors
 from nova_lite.db.api_tables import ServerGroupMemberRow, ServerGroupRow
-from nova_lite.db.repositories import mappings, quotas, server_groups
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import failed_deletes, instances, mappings, quotas, server_groups, workflows
 from nova_lite.db.repositories.quotas import WHOLE_PROJECT, SetLimits
 from nova_lite.model.server_group import ServerGroup
+from nova_lite.model.states import TaskState, VmState
+from nova_lite.model.workflow import Status
 from nova_lite.storage import Database
-from tests.contract.db.factories import NOON, new_uuid
+from tests.contract.db.factories import NOON, make_instance, make_workflow, new_uuid
 
 
 class QuotaSuite:
@@ -122,3 +129,48 @@ class ServerGroupSuite:
             row = session.query(ServerGroupRow).filter_by(uuid=group.uuid).one()
             session.add(ServerGroupMemberRow(group_id=row.id, instance_uuid=uuid))
         return uuid
+
+
+class FailedDeleteSuite:
+    """Servers that a failed deletion left in their cell."""
+
+    def test_what_a_failed_deletion_left_is_found(self, cell_db: Database) -> None:
+        left = self._server(cell_db)
+        for _ in range(2):
+            self._ended(cell_db, left, "delete", Status.FAILED)
+        at_work = self._server(cell_db, task_state=TaskState.DELETING)
+        gone, stopped, deleting = (self._server(cell_db) for _ in range(3))
+        self._ended(cell_db, at_work, "delete", Status.FAILED)
+        self._ended(cell_db, gone, "delete", Status.FAILED)
+        self._ended(cell_db, stopped, "stop", Status.FAILED)
+        self._ended(cell_db, deleting, "delete", Status.RUNNING)
+        with cell_db.writer() as session:
+            instances.mark_deleted(session, gone)
+        with cell_db.reader() as session:
+            assert failed_deletes.in_cell(session, [left, at_work, gone, stopped, deleting, new_uuid()]) == [left]
+            assert left in failed_deletes.in_cell(session)
+
+    def test_a_server_counts_again(self, api_db: Database) -> None:
+        project = new_uuid()
+        left, counted = new_uuid(), new_uuid()
+        with api_db.writer() as session:
+            for uuid in (left, counted):
+                mappings.add_instance(session, uuid, project_id=project, user_id="alice", vcpus=1, ram_mib=1)
+            mappings.queue_for_delete(session, left)
+        with api_db.writer() as session:
+            assert failed_deletes.uncounted(session, [left, counted, new_uuid()]) == [left]
+            assert failed_deletes.uncounted(session, [left], for_update=True) == [left]
+            failed_deletes.count_again(session, left)
+            assert mappings.usage(session, project)[0] == 2
+
+    def _server(self, db: Database, task_state: TaskState | None = None) -> str:
+        instance = make_instance(vm_state=VmState.ERROR, task_state=task_state)
+        with db.writer() as session:
+            instances.add(session, instance)
+        return instance.uuid
+
+    def _ended(self, db: Database, subject: str, kind: str, status: Status) -> None:
+        workflow = replace(make_workflow(), subject=subject, kind=kind)
+        with db.writer() as session:
+            workflows.add(session, CellWorkflowRow, workflow, timeout_s=60)
+            session.execute(sa.update(CellWorkflowRow).filter_by(uuid=workflow.uuid).values(status=status))

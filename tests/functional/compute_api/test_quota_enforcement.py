@@ -92,6 +92,11 @@ def test_checking_costs_the_same_however_many_cells_and_servers(cloud: Cloud, cl
     [first, later] = counted
     assert len(later) == 3, "the lock, the limits, the use"
     assert len(first) == 5, "the first of a project makes its lock"
+    for resource in ("instances", "cores", "ram"):
+        limit(cloud, resource, -1)
+    with cloud.counted() as statements:
+        assert create(client).status_code == 202
+    assert not [text for text in statements if "sum(" in text], "what has no limit is not counted"
 
 
 def test_metadata_items_are_limited_wherever_they_come_from(cloud: Cloud, client: Client) -> None:
