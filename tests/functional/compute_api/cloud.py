@@ -4,6 +4,7 @@ No conductor runs here: stories that need a server in a cell put it there with t
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,24 @@ class FakeImages:
 
 
 class Cloud:
-    """The API and the databases under it."""
+    """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        cells: Sequence[str] = (CELL1, CELL2),
+        database: Callable[[str], str] | None = None,
+    ) -> None:
         self.directory = directory
-        self.conf = _configuration(directory)
+        self.conf = _configuration(directory, database)
         name = f"cloud{next(_clouds)}"
         self.api_db = Database(self.conf.api_database.connection)
         ApiBase.metadata.create_all(self.api_db.engine)
         self.cell_files = {}
-        for number, uuid in enumerate((CELL0_UUID, CELL1, CELL2)):
+        for number, uuid in enumerate((CELL0_UUID, *cells)):
             self.cell_files[uuid] = directory / f"cell{number}.sqlite"
-            url = f"sqlite:///{self.cell_files[uuid]}"
+            url = database(f"cell{number}") if database else f"sqlite:///{self.cell_files[uuid]}"
             cell_db = Database(url)
             CellBase.metadata.create_all(cell_db.engine)
             cell_db.close()
@@ -194,8 +201,9 @@ class Client:
         return self.request("DELETE", path)
 
 
-def _configuration(directory: Path) -> cfg.ConfigOpts:
+def _configuration(directory: Path, database: Callable[[str], str] | None) -> cfg.ConfigOpts:
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
-    conf.set_override("connection", f"sqlite:///{directory / 'api.sqlite'}", group="api_database")
+    url = database("api") if database else f"sqlite:///{directory / 'api.sqlite'}"
+    conf.set_override("connection", url, group="api_database")
     return conf
