@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from docs._ext import markup
-from nova_lite.cmd import cloud, compute, conductor, daemon, manage, scheduler
+from nova_lite.cmd import cloud, compute, conductor, daemon, manage, scheduler, status
 
 #: What a command of ``nova-lite-manage`` returns when its help says nothing of its own.
 MANAGE_CODES = {"0": "done", "1": "failed; standard error says why"}
@@ -35,6 +35,11 @@ def manage_commands() -> list[Command]:
     return list(_leaves(manage.parser(), MANAGE_CODES))
 
 
+def status_commands() -> list[Command]:
+    """Return every command of ``nova-lite-status``."""
+    return list(_leaves(status.parser(), {}))
+
+
 def cloud_commands() -> list[Command]:
     """Return every command of ``nova-lite``."""
     return list(_leaves(cloud._parser(), {}))
@@ -50,8 +55,8 @@ def daemons() -> list[Command]:
 
 
 def lines(name: str) -> list[str]:
-    """Return one program's commands: ``manage``, ``cloud`` or ``daemons``."""
-    known = {"manage": manage_commands, "cloud": cloud_commands, "daemons": daemons}
+    """Return one program's commands: ``manage``, ``status``, ``cloud`` or ``daemons``."""
+    known = {"manage": manage_commands, "status": status_commands, "cloud": cloud_commands, "daemons": daemons}
     written: list[str] = []
     for command in known[name]():
         written += markup.rubric(command.words)

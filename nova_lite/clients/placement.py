@@ -21,8 +21,13 @@ _VERSION = "1.36"
 _TYPES_VERSION = "1.38"
 #: Seconds one answer may take, where the configuration says nothing.
 _TIMEOUT_S = 15.0
+#: A page that costs nothing, and that only those see whom Placement lets in.
+_NO_PROVIDER = "/resource_providers/00000000-0000-0000-0000-000000000000"
 #: Tries at a call that the network broke; each call may safely arrive twice.
 _CONNECT_RETRIES = 2
+
+#: The newest microversion that anything here asks for.
+NEEDED_VERSION = _TYPES_VERSION
 
 Allocations = Mapping[str, Mapping[str, int]]
 
@@ -43,6 +48,16 @@ class PlacementClient:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._http = _adapter(conf)
+
+    def newest_version(self) -> str:
+        """Return the newest microversion that Placement speaks, once it has taken our credentials."""
+        try:
+            version = str(self._send("GET", "/", allow=(200,))["versions"][0]["max_version"])
+        except (IndexError, KeyError, TypeError, ValueError) as exc:
+            raise errors.Unavailable("What answers instead of Placement is something else.", is_named=True) from exc
+        if self._status("GET", _NO_PROVIDER, allow=(200, 401, 403, 404)) in (401, 403):
+            raise errors.Forbidden("Placement does not let the user of [placement] in.")
+        return version
 
     def candidates(self, query: Mapping[str, object]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return allocation requests, and provider UUID → summary."""

@@ -8,8 +8,10 @@ from keystoneauth1 import exceptions as ks_errors
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.api.policies import registry as compute_policies
 from nova_lite.cells import templates
 from nova_lite.cells.templates import LocalUrls
+from nova_lite.clients import volumes
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.cmd.output import masked_connection, one_line
 from nova_lite.placement import policies
@@ -56,6 +58,29 @@ class Installation:
     def placement_policy(self) -> RulePolicy:
         """Return the policy of the Placement API; raises Misconfigured for a policy file that cannot be read."""
         return RulePolicy(self._conf, (*policies.BLOCKS, *policies.RULES))
+
+    def compute_policy(self) -> RulePolicy:
+        """Return the policy of the Compute API; raises Misconfigured for a policy file that cannot be read."""
+        return RulePolicy(self._conf, compute_policies.rules())
+
+    @property
+    def service_down_time_s(self) -> int:
+        """Return the seconds without heartbeat after which a service is down."""
+        return int(self._conf.service_down_time)
+
+    @property
+    def has_cinder(self) -> bool:
+        """Return whether ``[cinder]`` is configured."""
+        return volumes.is_configured(self._conf)
+
+    def cinder_version(self) -> tuple[int, int]:
+        """Return the newest microversion of the block storage service; raises as ``volumes.newest_version``."""
+        return volumes.newest_version(self._conf)
+
+    @property
+    def has_service_user(self) -> bool:
+        """Return whether ``[service_user]`` is configured."""
+        return bool(self._conf.service_user.auth_type or self._conf.service_user.auth_section)
 
     def placement(self) -> PlacementClient:
         """Return a client of the Placement API that ``[placement]`` describes."""

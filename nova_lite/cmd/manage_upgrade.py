@@ -6,9 +6,9 @@ from nova_lite import errors
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import reason, rendered
 from nova_lite.db import migrate
+from nova_lite.model.checks import Check, Level
 from nova_lite.placement import upgrade
 from nova_lite.placement.online_migrations import STEPS
-from nova_lite.placement.upgrade import Check, Level
 
 
 def run(installation: Installation, arguments: argparse.Namespace) -> int:

@@ -67,9 +67,9 @@ def reason(exc: errors.NovaLiteError) -> str:
     return exc.message + (f" ({one_line(cause)})" if cause else "")
 
 
-def complain(message: str) -> None:
+def complain(message: str, prog: str = "nova-lite-manage") -> None:
     """Print one line to standard error."""
-    print(f"nova-lite-manage: {one_line(message)}", file=sys.stderr)
+    print(f"{prog}: {one_line(message)}", file=sys.stderr)
 
 
 def one_line(text: object) -> str:

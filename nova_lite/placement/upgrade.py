@@ -1,33 +1,15 @@
 """Is the Placement database ready for the installed release? Its tables' version is ``db/migrate.py``'s to say."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
 
 import os_resource_classes
 import os_traits
 
+from nova_lite.model.checks import Check, Level
 from nova_lite.placement.repositories import audit, names
 from nova_lite.placement.services.allocations import NOBODY
 from nova_lite.placement.tables import ResourceClassRow, TraitRow
 from nova_lite.storage import Database
-
-
-class Level(IntEnum):
-    """How well it is; the worst of all checks is the exit code of the command."""
-
-    SUCCESS = 0
-    WARNING = 1
-    FAILURE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one check came to."""
-
-    name: str
-    level: Level
-    details: str = ""
 
 
 def checks(database: Database, steps: Mapping[str, Callable[[Database, int], tuple[int, int]]]) -> list[Check]:

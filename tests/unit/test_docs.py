@@ -114,6 +114,7 @@ def test_options_said_to_be_unread_are_unread() -> None:
 def test_every_command_is_listed_with_its_codes() -> None:
     words = {command.words for command in commands.manage_commands()}
     categories = {"api_db sync", "api_db version", "db sync", "db version", "placement_db sync", "placement_db version"}
+    categories |= {"db archive_deleted_rows", "db purge", "db online_data_migrations"}
     categories |= {"placement_db online_data_migrations", "placement audit", "placement heal_allocations"}
     cells = {"map_cell0", "create_cell", "list_cells", "simple_cell_setup", "discover_hosts", "list_hosts"}
     cells |= {"update_cell", "delete_cell", "delete_host", "map_cell_and_hosts", "map_instances", "verify_instance"}
@@ -121,6 +122,7 @@ def test_every_command_is_listed_with_its_codes() -> None:
     assert words >= expected
     for name, found in (
         ("manage", commands.manage_commands()),
+        ("status", commands.status_commands()),
         ("cloud", commands.cloud_commands()),
         ("daemons", commands.daemons()),
     ):
@@ -138,12 +140,14 @@ def test_every_command_is_listed_with_its_codes() -> None:
         pytest.param("nova-lite-manage cell_v2 create_cell", {"0", "1", "2", "127"}, id="own codes"),
         pytest.param("nova-lite-manage api_db sync", {"0", "1"}, id="usual codes"),
         pytest.param("nova-lite-manage placement audit", {"0", "1", "3", "4", "5", "127"}, id="codes of three digits"),
+        pytest.param("nova-lite-manage db archive_deleted_rows", {"0", "1", "2", "3", "4", "127", "255"}, id="archive"),
+        pytest.param("nova-lite-status upgrade check", {"0", "1", "2", "127", "255"}, id="status"),
         pytest.param("nova-lite up", {"0", "1", "2", "3", "4", "5", "6"}, id="up"),
         pytest.param("nova-lite-compute", {"0", "1", "2"}, id="daemon"),
     ],
 )
 def test_exit_codes_are_read_from_where_they_are_told(words: str, codes: set[str]) -> None:
-    found = [*commands.manage_commands(), *commands.cloud_commands(), *commands.daemons()]
+    found = [*commands.manage_commands(), *commands.status_commands(), *commands.cloud_commands(), *commands.daemons()]
     [command] = [each for each in found if each.words == words]
     assert set(command.exit_codes) == codes
 
@@ -157,7 +161,7 @@ def test_a_description_is_shown_in_paragraphs_and_its_example_as_code() -> None:
 
 
 def test_every_program_of_the_package_is_listed() -> None:
-    found = [*commands.manage_commands(), *commands.cloud_commands(), *commands.daemons()]
+    found = [*commands.manage_commands(), *commands.status_commands(), *commands.cloud_commands(), *commands.daemons()]
     scripts = {
         line.partition(" = ")[0].strip()
         for line in (TREE / "setup.cfg").read_text().splitlines()
