@@ -152,7 +152,7 @@ def _quota_routes(backing: Backing) -> list[tuple[str, object]]:
 
 def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
-    services = ComputeServiceService(conf, api_db, cells, fanout)
+    services = ComputeServiceService(conf, api_db, cells, fanout, backing.api_bus)
     nodes = HypervisorService(conf, cells, fanout)
     groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus)
     zones = AvailabilityZoneService(conf, api_db, fanout)

@@ -148,6 +148,10 @@ class PlacementClient:
                 raise errors.Conflict(f"Placement already knows a provider called {name} with another UUID")
         return int(found["generation"])
 
+    def remove_provider(self, provider: str) -> bool:
+        """Delete a provider, which may be gone already; False while something of it is claimed or it has children."""
+        return self._status("DELETE", f"/resource_providers/{provider}", allow=(204, 404, 409)) != 409
+
     def inventories(self, provider: str) -> tuple[dict[str, dict[str, Any]], int]:
         """Return class → inventory, and the provider's generation."""
         answer = self._send("GET", f"/resource_providers/{provider}/inventories", allow=(200,))

@@ -17,6 +17,7 @@ from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
+from nova_lite.conductor.spanning.forget_host import FORGET_HOST
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.schedule import SCHEDULE
@@ -39,7 +40,9 @@ LOG = logging.getLogger(__name__)
 
 #: Characters of a lease owner's name that a workflow row holds, less what parking adds to it.
 _OWNER_LENGTH = 56
-SUPER_WORKFLOWS = {definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES)}
+SUPER_WORKFLOWS = {
+    definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES, FORGET_HOST)
+}
 CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, START, STOP, REBOOT, REBOOT_HARD)}
 
 

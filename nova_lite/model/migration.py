@@ -18,6 +18,8 @@ class MigrationKind(StrEnum):
 
 #: Statuses of a live migration that clients may watch, force or abort.
 LIVE_IN_PROGRESS = ("queued", "preparing", "running", "post-migrating")
+#: Statuses of a migration that is over, however it ended; one that waits to be confirmed is not.
+OVER = ("completed", "done", "confirmed", "reverted", "cancelled", "failed", "error")
 
 
 @dataclass(frozen=True, slots=True)

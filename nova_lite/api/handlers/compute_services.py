@@ -57,7 +57,7 @@ class ComputeService:
             ref = ServiceRef(number=int(service_id))
         else:
             raise errors.Invalid(f"service id: {service_id[:64]!r} is not a number")
-        self._services.delete(ref)
+        self._services.delete(req.context.caller, ref)
         resp.status = falcon.HTTP_204
 
     def _change_by_host(self, version: Version, action: str, body: Mapping[str, Any]) -> dict[str, object]:

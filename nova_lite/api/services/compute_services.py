@@ -1,5 +1,6 @@
 """The services that make up the cloud, wherever they report: agents and conductors in their cells, others in cell0."""
 
+import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,13 +10,20 @@ from sqlalchemy.orm import Session
 from nova_lite.cells.fanout import Answers, Fanout
 from nova_lite.cells.listing import Key, Listing, Wanted
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.db.repositories import hosts, mappings, zones
-from nova_lite.errors import Invalid, NotFound, Unavailable
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.repositories import host_occupancy, hosts, mappings, workflows, zones
+from nova_lite.errors import Conflict, Invalid, NotFound, Unavailable
+from nova_lite.model.caller import Caller
 from nova_lite.model.host import Service
+from nova_lite.model.workflow import Workflow
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
 
 #: The zone of services that carry no servers.
 INTERNAL_ZONE = "internal"
+#: The kind of the workflow by which Placement forgets a host; ``conductor/spanning/forget_host.py`` runs it.
+FORGET_HOST = "forget-host"
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,12 @@ class ServiceChange:
 class ComputeServiceService:
     """Lists, changes and deletes services."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout, api_bus: Bus) -> None:
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
+        self._conductor = ConductorClient(api_bus)
         self._listing = Listing(conf, fanout)
 
     def all(self, *, host: str | None, binary: str | None) -> tuple[list[PlacedService], list[str]]:
@@ -98,14 +107,16 @@ class ComputeServiceService:
         with self._api_db.reader() as session:
             return self._placed(changed, zones.of_hosts(session))
 
-    def delete(self, ref: ServiceRef) -> None:
-        """Forget a service, and of a compute host its hypervisors, its mapping and its aggregates.
+    def delete(self, caller: Caller, ref: ServiceRef) -> None:
+        """Forget a service, and of a compute host its hypervisors, its mapping, its aggregates and its providers.
 
-        Raises Conflict while servers live there. A service that runs on comes back with its next heartbeat.
+        Raises Conflict while servers live there or move. A service that runs on comes back with its next heartbeat.
         """
         cell, service = self._find(ref)
-        self._remove(cell, service)
+        workflow = self._remove(caller, cell, service)
         self._cells.forget()
+        if workflow is not None:
+            self._conductor.wake(workflow.uuid)
 
     @retried
     def _write(self, cell: OpenCell, service: Service, change: ServiceChange) -> Service:
@@ -115,14 +126,38 @@ class ComputeServiceService:
             return changed
 
     @retried
-    def _remove(self, cell: OpenCell, service: Service) -> None:
+    def _remove(self, caller: Caller, cell: OpenCell, service: Service) -> Workflow | None:
         # The mapping goes while the cell's lock is held: a crash between the two commits leaves a service without
         # mapping, which a second DELETE finds, and never a mapping without service.
         with cell.db.writer() as session:
+            occupancy = host_occupancy.of_hosts(session, [service.host]).get(service.host)
             hosts.remove_service(session, service)
-            if service.binary == hosts.AGENT:
-                with self._api_db.writer() as api_session:
-                    mappings.remove_host(api_session, service.host)
+            if service.binary != hosts.AGENT:
+                return None
+            if host_occupancy.has_unfinished_migrations(session, service.host):
+                raise Conflict(
+                    "Unable to delete compute service that has in-progress migrations. Complete them, or delete the "
+                    "servers first."
+                )
+            providers = () if occupancy is None else occupancy.nodes
+            workflow = self._forgetting(caller, cell, service, providers)
+            with self._api_db.writer() as api_session:
+                mappings.remove_host(api_session, service.host)
+                workflows.add(api_session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
+            return workflow
+
+    def _forgetting(self, caller: Caller, cell: OpenCell, service: Service, providers: Sequence[str]) -> Workflow:
+        """Return the workflow by which Placement forgets a host, too."""
+        return Workflow(
+            uuid=str(uuids.uuid4()),
+            kind=FORGET_HOST,
+            subject=service.uuid,
+            project_id=caller.project_id,
+            user_id=caller.user_id,
+            request_id=caller.request_id,
+            inputs={"cell_uuid": cell.cell.uuid, "host": service.host, "providers": list(providers)},
+            deadline=0.0,
+        )
 
     def _find(self, ref: ServiceRef) -> tuple[OpenCell, Service]:
         """Return the one service ``ref`` names and its cell.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from nova_lite.db.cell_tables import ComputeNodeRow, InstanceRow
+from nova_lite.db.cell_tables import ComputeNodeRow, InstanceRow, MigrationRow
+from nova_lite.model.migration import OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,11 @@ def of_hosts(session: Session, hosts: Sequence[str]) -> dict[str, Occupancy]:
         for host in hosts
         if host in nodes or host in counted
     }
+
+
+def has_unfinished_migrations(session: Session, host: str) -> bool:
+    """Return whether a server is on its way from or to a host, or is yet to be confirmed."""
+    found = sa.select(MigrationRow.id).where(
+        sa.or_(MigrationRow.source_host == host, MigrationRow.dest_host == host), MigrationRow.status.not_in(OVER)
+    )
+    return session.scalar(found.limit(1)) is not None

@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, HostMappingRow
+from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, ApiWorkflowRow, HostMappingRow
 from nova_lite.db.cell_tables import ComputeNodeRow, ServiceRow
+from nova_lite.db.repositories import migrations
+from nova_lite.model.flavor import Flavor
+from nova_lite.model.migration import Migration, MigrationKind, Place
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
+from tests.functional.compute_api.factories import NOON
 from tests.functional.compute_api.machines import NODES, add_machines, silence
 
 
@@ -142,6 +146,49 @@ def test_a_deleted_host_leaves_nothing_behind(cloud_of_hosts: Cloud, admin: Clie
     assert [row.host for row in cloud_of_hosts.rows(cell.db, ComputeNodeRow)] == ["h1"]
     assert {row.host for row in cloud_of_hosts.rows(cloud_of_hosts.api_db, HostMappingRow)} == {"h1", "h3"}
     assert cloud_of_hosts.rows(cloud_of_hosts.api_db, AggregateHostRow) == []
+    (told,) = cloud_of_hosts.rows(cloud_of_hosts.api_db, ApiWorkflowRow)
+    assert (told.kind, told.inputs) == (
+        "forget-host",
+        {"cell_uuid": CELL1, "host": "h2", "providers": [NODES["h2"][1]]},
+    )
+
+
+def test_a_deleted_service_that_carries_no_servers_leaves_hosts_alone(cloud_of_hosts: Cloud, admin: Client) -> None:
+    conductor = _services(admin.get("/os-services?binary=nova-conductor"))[0]
+    assert admin.delete(f"/os-services/{conductor['id']}").status_code == 204
+    assert len(_named(admin.get("/os-services"))) == 5
+    assert len(cloud_of_hosts.rows(cloud_of_hosts.api_db, HostMappingRow)) == 3
+    assert cloud_of_hosts.rows(cloud_of_hosts.api_db, ApiWorkflowRow) == []
+
+
+@pytest.mark.parametrize(("status", "code"), [("running", 409), ("finished", 409), ("confirmed", 204), ("error", 204)])
+@pytest.mark.parametrize("ends", [("h2", "h1"), ("h1", "h2")], ids=" ".join)
+def test_a_host_servers_move_to_or_from_is_not_deleted(
+    cloud_of_hosts: Cloud, admin: Client, ends: tuple[str, str], status: str, code: int
+) -> None:
+    source, dest = (Place(host, NODES[host][1], f"{host}.lan") for host in ends)
+    flavor = Flavor("1", "m1.tiny", 1, 512, 1)
+    moved = Migration(
+        uuid=CELL2,
+        instance_uuid=CELL1,
+        kind=MigrationKind.COLD,
+        status=status,
+        user_id="alice",
+        project_id="demo",
+        source=source,
+        dest=dest,
+        old_flavor=flavor,
+        new_flavor=flavor,
+        created_at=NOON,
+    )
+    with cloud_of_hosts.cells.get(CELL1).db.writer() as session:
+        migrations.add(session, moved)
+    answer = admin.delete(f"/os-services/{_service(admin, 'h2')['id']}")
+    assert answer.status_code == code
+    if code == 409:
+        assert "migrations" in answer.json["conflictingRequest"]["message"]
+        assert _service(admin, "h2")["state"] == "up"
+        assert len(cloud_of_hosts.rows(cloud_of_hosts.api_db, HostMappingRow)) == 3
 
 
 def test_a_host_with_servers_is_not_deleted(cloud_of_hosts: Cloud, admin: Client) -> None:

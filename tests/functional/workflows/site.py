@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import time
+import uuid as uuids
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,14 @@ import requests
 from falcon.testing import TestClient
 from oslo_config import cfg
 
+from nova_lite.cells import setup
 from nova_lite.conductor import saga
 from nova_lite.conductor.service import Conductor
-from nova_lite.db.repositories import actions, workflows
+from nova_lite.db.repositories import actions, hosts, mappings, workflows
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.model.conductor import HostReport
+from nova_lite.model.guest import HostResources
 from nova_lite.storage import Database
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.audit import Watch
@@ -45,6 +49,7 @@ class Site:
     watch: Watch
     image: str
     used: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._client = clouds.wsgi(self.cloud)
@@ -94,6 +99,25 @@ class Site:
         status, body = self.ask("POST", f"/os-aggregates/{racks['id']}/action", {action: {"host": host}})
         assert status == 200, body
 
+    def lose_host(self) -> None:
+        """Delete the service of a host that was there once and carries nothing, and see Placement forget it."""
+        host, node = f"ghost{next(_names)}", str(uuids.uuid4())
+        with contextlib.closing(Database(self.cloud.settings.database("api"))) as api_db:
+            cells = {cell.name: cell for cell in setup.cells(api_db)}
+            name = self.cloud.settings.cell_names[0]
+            with api_db.writer() as session:
+                mappings.add_host(session, host, cells[name].uuid)
+        with contextlib.closing(Database(self.cloud.settings.database(name))) as cell_db, cell_db.writer() as session:
+            resources = HostResources(1, 1, 1, "QEMU", 1, host, "127.0.0.1", {})
+            hosts.register(session, HostReport(host, node, resources))
+        url = f"{self.cloud.placement_url}/resource_providers"
+        headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
+        made = requests.post(url, json={"uuid": node, "name": host}, headers=headers, timeout=10)
+        assert made.status_code == 200, made.text
+        _, body = self.ask("GET", f"/os-services?host={host}")
+        self.lost.append(f"{url}/{node}")
+        assert self.ask("DELETE", f"/os-services/{body['services'][0]['id']}")[0] == 204
+
     def rest(self, deadline_s: float = DEADLINE_S) -> None:
         """Wait until nothing is under way, then until the three truths agree."""
         end = time.monotonic() + deadline_s
@@ -104,6 +128,9 @@ class Site:
         while findings := self.watch.audit():
             assert time.monotonic() < end, findings
             time.sleep(0.05)
+        for url in self.lost:
+            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=10).status_code == 404
+        self.lost.clear()
 
     def status(self, server: str) -> str:
         """Return a server's status, ``GONE`` when there is none."""
@@ -179,6 +206,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("super", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("GONE",)),
     # Where the API's own workflow comes to the cell after the cell's has failed, it begins another one.
     ("cell", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("ERROR", "GONE")),
+    ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),
     ("cell", "stop"): Story(lambda site, server: site.act(server, "os-stop"), "SHUTOFF", ("ACTIVE", "SHUTOFF")),
     ("cell", "start"): Story(
