@@ -29,6 +29,9 @@ _CONNECT_RETRIES = 2
 #: The newest microversion that anything here asks for.
 NEEDED_VERSION = _TYPES_VERSION
 
+#: Roles to name where nobody checks who calls, for what only services may do.
+_AS_SERVICE = {"X-Roles": "admin,service"}
+
 Allocations = Mapping[str, Mapping[str, int]]
 
 
@@ -48,6 +51,7 @@ class PlacementClient:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._http = _adapter(conf)
+        self._is_trusted = not conf.placement.noauth_token
 
     def newest_version(self) -> str:
         """Return the newest microversion that Placement speaks, once it has taken our credentials."""
@@ -60,8 +64,11 @@ class PlacementClient:
         return version
 
     def candidates(self, query: Mapping[str, object]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Return allocation requests, and provider UUID → summary."""
-        answer = self._send("GET", "/allocation_candidates", params=query, allow=(200,))
+        """Return allocation requests, and provider UUID → summary; raises Invalid with Placement's words."""
+        response = self._request("GET", "/allocation_candidates", params=query, allow=(200, 400))
+        if response.status_code == 400:
+            raise errors.Invalid(" ".join(response.json()["errors"][0]["detail"].split()))
+        answer = response.json()
         return answer["allocation_requests"], answer["provider_summaries"]
 
     def claim(self, consumer: str, allocations: Allocations, *, project_id: str, user_id: str) -> bool:
@@ -152,15 +159,72 @@ class PlacementClient:
         """Delete a provider, which may be gone already; False while something of it is claimed or it has children."""
         return self._status("DELETE", f"/resource_providers/{provider}", allow=(204, 404, 409)) != 409
 
+    def tree(self, root: str) -> list[dict[str, Any]]:
+        """Return the providers of a tree, each with ``uuid``, ``name``, ``generation``, ``parent_provider_uuid``."""
+        answer = self._send("GET", "/resource_providers", params={"in_tree": root}, allow=(200,))
+        return list(answer["resource_providers"])
+
+    def add_provider(self, uuid: str, name: str, parent: str | None = None) -> None:
+        """Make a provider; raises Conflict when its name or UUID is another's."""
+        body = {"uuid": uuid, "name": name} | ({} if parent is None else {"parent_provider_uuid": parent})
+        if self._status("POST", "/resource_providers", json=body, allow=(200, 409)) == 409:
+            raise errors.Conflict(f"Placement already knows a provider called {name}, with another UUID or place")
+
+    def held(self, provider: str) -> dict[str, dict[str, int]]:
+        """Return consumer → class → amount, what is held of a provider."""
+        answer = self._send("GET", f"/resource_providers/{provider}/allocations", allow=(200,))
+        return {consumer: entry["resources"] for consumer, entry in answer["allocations"].items()}
+
+    def ensure_class(self, name: str) -> None:
+        """Make a custom resource class if it is missing."""
+        self._status("PUT", f"/resource_classes/{name}", allow=(201, 204))
+
+    def ensure_trait(self, name: str) -> None:
+        """Make a custom trait if it is missing."""
+        self._status("PUT", f"/traits/{name}", allow=(201, 204))
+
+    def reshape(
+        self,
+        inventories: Mapping[str, tuple[int, Mapping[str, Mapping[str, object]]]],
+        holdings: Mapping[str, Holding],
+    ) -> None:
+        """Set inventories (provider UUID → generation, by class) and what consumers hold, all at once or not at all.
+
+        Raises Conflict when a generation is stale, or somebody holds what would go.
+        """
+        body = {
+            "inventories": {
+                uuid: {"resource_provider_generation": generation, "inventories": by_class}
+                for uuid, (generation, by_class) in inventories.items()
+            },
+            "allocations": {
+                consumer: {
+                    "allocations": {uuid: {"resources": amounts} for uuid, amounts in holding.allocations.items()},
+                    "project_id": holding.project_id,
+                    "user_id": holding.user_id,
+                    "consumer_generation": holding.generation,
+                }
+                for consumer, holding in holdings.items()
+            },
+        }
+        response = self._request(
+            "POST", "/reshaper", json=body, allow=(204, 409), headers={} if self._is_trusted else _AS_SERVICE
+        )
+        if response.status_code == 409:
+            raise errors.Conflict("The tree changed while it was reshaped", code=_code(response))
+
     def inventories(self, provider: str) -> tuple[dict[str, dict[str, Any]], int]:
         """Return class → inventory, and the provider's generation."""
         answer = self._send("GET", f"/resource_providers/{provider}/inventories", allow=(200,))
         return answer["inventories"], int(answer["resource_provider_generation"])
 
-    def set_inventories(self, provider: str, inventories: Mapping[str, Mapping[str, object]], generation: int) -> None:
-        """Replace a provider's inventories; raises Conflict when ``generation`` is stale."""
+    def set_inventories(self, provider: str, inventories: Mapping[str, Mapping[str, object]], generation: int) -> int:
+        """Replace a provider's inventories, return its new generation.
+
+        Raises Conflict when ``generation`` is stale, or somebody holds what would go.
+        """
         body = {"inventories": inventories, "resource_provider_generation": generation}
-        self._expect("PUT", f"/resource_providers/{provider}/inventories", json=body)
+        return self._expect("PUT", f"/resource_providers/{provider}/inventories", json=body)
 
     def traits(self, provider: str) -> tuple[set[str], int]:
         """Return a provider's traits and its generation."""
@@ -172,9 +236,11 @@ class PlacementClient:
         body = {"traits": sorted(traits), "resource_provider_generation": generation}
         self._expect("PUT", f"/resource_providers/{provider}/traits", json=body)
 
-    def _expect(self, method: str, path: str, *, json: object) -> None:
-        if self._status(method, path, json=json, allow=(200, 204, 409)) == 409:
-            raise errors.Conflict(f"{path} changed meanwhile")
+    def _expect(self, method: str, path: str, *, json: object) -> int:
+        response = self._request(method, path, json=json, allow=(200, 409))
+        if response.status_code == 409:
+            raise errors.Conflict(f"{path} changed meanwhile", code=_code(response))
+        return int(response.json()["resource_provider_generation"])
 
     def _status(self, method: str, path: str, *, json: object = None, allow: tuple[int, ...]) -> int:
         return int(self._request(method, path, json=json, allow=allow).status_code)
@@ -202,10 +268,12 @@ class PlacementClient:
         json: object = None,
         allow: tuple[int, ...],
         version: str = _VERSION,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         options: dict[str, Any] = {} if json is None else {"json": json}
+        options["headers"] = dict(headers or {})
         if version != _VERSION:
-            options["headers"] = {"OpenStack-API-Version": f"placement {version}"}
+            options["headers"]["OpenStack-API-Version"] = f"placement {version}"
         if params is not None:
             options["params"] = params
         try:
@@ -221,6 +289,13 @@ class PlacementClient:
                 "Placement refused a request of ours.", status=response.status_code, path=path, body=response.text[:500]
             )
         return response
+
+
+def _code(response: Any) -> str | None:
+    """Return what kind of error Placement says it is."""
+    told = response.json().get("errors") or [{}]
+    code: str | None = told[0].get("code")
+    return code
 
 
 def _adapter(conf: cfg.ConfigOpts) -> Adapter:

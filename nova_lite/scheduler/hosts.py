@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from oslo_config import cfg
+from oslo_utils import uuidutils
 
 from nova_lite import concurrency, errors
 from nova_lite.cells.fanout import Fanout
@@ -39,8 +39,8 @@ class Hosts:
         self._cells = cells
         self._fanout = fanout
 
-    def load(self, summaries: Mapping[str, Any]) -> Sight:
-        """Return what is known of the nodes in ``summaries`` (Placement's).
+    def load(self, rooms: Mapping[str, Mapping[str, int]]) -> Sight:
+        """Return what is known of the nodes in ``rooms``: node → class → what it has free.
 
         Not to be chosen are the hosts of cells that are disabled or do not answer, and those that no mapping leads to.
         Raises Unavailable when not one cell answers: that says nothing about hosts, and will pass.
@@ -49,27 +49,53 @@ class Hosts:
         answers = self._fanout.ask(self._states, of=enabled)
         if answers.down and not answers.found:
             raise errors.Unavailable("No cell answers.", cells=sorted(answers.down))
-        found = self._mapped(answers.found, summaries)
-        if summaries and not found:
+        found = self._mapped(answers.found, rooms)
+        if rooms and not found:
             # They may have been mapped a moment ago.
             self._cells.forget()
-            found = self._mapped(answers.found, summaries)
+            found = self._mapped(answers.found, rooms)
         silent = tuple(cell for cell in enabled if cell.cell.uuid in answers.down)
         met = {state.node for states in answers.found.values() for state in states}
-        return Sight(found, silent, len(summaries.keys() - met) if silent else 0)
+        return Sight(found, silent, len(rooms.keys() - met) if silent else 0)
 
-    def _mapped(self, states_of: Mapping[str, list[HostState]], summaries: Mapping[str, Any]) -> dict[str, HostState]:
-        """Return those of the cells' hosts that are among ``summaries`` and mapped to that cell, with zone and room."""
+    def _mapped(
+        self, states_of: Mapping[str, list[HostState]], rooms: Mapping[str, Mapping[str, int]]
+    ) -> dict[str, HostState]:
+        """Return those of the cells' hosts that are among ``rooms`` and mapped to that cell, with zone and room."""
         with self._api_db.reader() as session:
             zone_of = zones.of_hosts(session)
         cell_of = self._cells.of_hosts()
         found: dict[str, HostState] = {}
         for cell_id, states in states_of.items():
             for state in states:
-                if state.node in summaries and cell_of.get(state.host) == cell_id:
+                if state.node in rooms and cell_of.get(state.host) == cell_id:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
-                    found[state.node] = _with_room(replace(state, availability_zone=zone), summaries[state.node])
+                    found[state.node] = _with_room(replace(state, availability_zone=zone), rooms[state.node])
         return found
+
+    def zone_aggregates(self, zone: str) -> set[str]:
+        """Return the UUIDs of the aggregates that make up a zone; none for the default one."""
+        with self._api_db.reader() as session:
+            return zones.aggregates_of(session, zone)
+
+    def node_wanted(self, host: str | None, node: str | None) -> str | None:
+        """Return the UUID of the only compute node that will do: the one named, or the one that ``host`` has.
+
+        None when that cannot be told: the host has several, or its cell does not answer.
+        """
+        if node is not None and uuidutils.is_uuid_like(node):
+            return node
+        if host is None:
+            return None
+        cell_uuid = self._cells.of_hosts().get(host)
+        cells = [cell for cell in self._cells.all(with_cell0=False) if cell.cell.uuid == cell_uuid]
+
+        def nodes(cell: OpenCell) -> list[str]:
+            with cell.db.reader() as session:
+                return hosts.nodes_of(session, host)
+
+        found = [uuid for answer in self._fanout.ask(nodes, of=cells).found.values() for uuid in answer]
+        return found[0] if len(found) == 1 else None
 
     def look_again(self, sight: Sight) -> bool:
         """Return whether one of the cells that were silent answers now.
@@ -89,9 +115,8 @@ class Hosts:
             return hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
 
 
-def _with_room(state: HostState, summary: Mapping[str, Any]) -> HostState:
-    """Return ``state`` with what its provider has free."""
-    free = {name: entry["capacity"] - entry["used"] for name, entry in summary["resources"].items()}
+def _with_room(state: HostState, free: Mapping[str, int]) -> HostState:
+    """Return ``state`` with what its providers have free."""
     return replace(
         state,
         free_vcpus=free.get("VCPU", 0),

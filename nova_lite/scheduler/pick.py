@@ -1,6 +1,6 @@
 """Put together what Placement offers and what hosts are like, and explain it: pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nova_lite.model.host import HostState
@@ -13,13 +13,24 @@ _MAX_NAMED = 20
 Offers = Mapping[str, dict[str, dict[str, int]]]
 
 
-def offers_by_root(requests: Sequence[Mapping[str, Any]], summaries: Mapping[str, Any]) -> dict[str, Any]:
+def offers_by_root(requests: Sequence[Mapping[str, Any]], summaries: Mapping[str, Any]) -> Offers:
     """Return root provider UUID → the first allocations Placement offers there (provider → class → amount)."""
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, dict[str, int]]] = {}
     for request in requests:
         allocations = {provider: entry["resources"] for provider, entry in request["allocations"].items()}
         for provider in allocations:
             found.setdefault(summaries[provider]["root_provider_uuid"], allocations)
+    return found
+
+
+def room_by_root(roots: Iterable[str], summaries: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return root provider UUID → class → what its whole tree has free."""
+    found: dict[str, dict[str, int]] = {root: {} for root in roots}
+    for summary in summaries.values():
+        room = found.get(summary["root_provider_uuid"])
+        if room is not None:
+            for name, entry in summary["resources"].items():
+                room[name] = room.get(name, 0) + entry["capacity"] - entry["used"]
     return found
 
 

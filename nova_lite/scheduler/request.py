@@ -1,28 +1,150 @@
-"""From a request to the question put to Placement: pure."""
+"""From a request to the question put to Placement: pure.
 
-from collections.abc import Mapping
+A flavor's extra specs may ask for more, less or other than its vCPUs, memory and disk: ``resources:CLASS=N`` (0:
+nothing of it), ``trait:NAME=required|forbidden``, the same in groups that one provider each must fulfil
+(``resources1:…``, ``trait_net:…``), ``group_policy`` and ``same_subtree``. An image may require traits.
+"""
 
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from nova_lite.errors import NoValidHost
 from nova_lite.model.flavor import Flavor
-from nova_lite.model.request_spec import RequestSpec
+
+#: An extra spec of a group: what it is about, the group's suffix, the class or trait.
+_GROUPED = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{0,64}):([A-Z0-9_]{1,255})")
+_AMOUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+#: What hosts have that operators have disabled.
+_DISABLED = "COMPUTE_STATUS_DISABLED"
+_UNITS = {"VCPU": "VCPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
+
+
+@dataclass
+class Group:
+    """What one provider must give, or for the unnamed group all of them together: class → amount, and traits."""
+
+    resources: dict[str, int] = field(default_factory=dict)
+    required: set[str] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a server needs of providers: suffix → group (the unnamed one is ""), and how the groups lie together."""
+
+    groups: Mapping[str, Group]
+    policy: str | None = None
+    same_subtree: str | None = None
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Return class → amount over all groups."""
+        found: dict[str, int] = {}
+        for group in self.groups.values():
+            for name, amount in group.resources.items():
+                found[name] = found.get(name, 0) + amount
+        return found
+
+
+def needs(flavor: Flavor, image_properties: Mapping[str, str] | None = None) -> Needs:
+    """Return what a server of ``flavor`` with such an image needs.
+
+    Raises NoValidHost, saying which, when an extra spec cannot be understood or contradicts another.
+    """
+    plain = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
+    groups = {"": Group(plain)}
+    for key, value in sorted(flavor.extra_specs.items()):
+        _add(groups, key, value, "flavor")
+    for key, value in sorted((image_properties or {}).items()):
+        if key.startswith("trait:"):
+            _add(groups, key, value, "image")
+    for suffix, group in groups.items():
+        group.resources = {name: amount for name, amount in group.resources.items() if amount > 0}
+        both = group.required & group.forbidden
+        if both:
+            raise _unfit(f"trait{suffix}:{min(both)} is both required and forbidden")
+    filled = {suffix: group for suffix, group in groups.items() if group.resources or group.required or group.forbidden}
+    policy = flavor.extra_specs.get("group_policy")
+    if policy not in (None, "none", "isolate"):
+        raise _unfit(f"group_policy is {policy[:64]!r}, not none or isolate")
+    if policy is None and len(filled.keys() - {""}) > 1:
+        policy = "none"
+    return Needs(filled, policy, flavor.extra_specs.get("same_subtree"))
 
 
 def resources(flavor: Flavor) -> dict[str, int]:
-    """Return class → amount that one server of ``flavor`` takes; memory in MiB, disk in GiB."""
-    amounts = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
-    return {name: amount for name, amount in amounts.items() if amount > 0}
+    """Return class → amount that one server of ``flavor`` takes of all providers; memory in MiB, disk in GiB."""
+    return needs(flavor).totals
 
 
-def candidates_query(spec: RequestSpec, *, limit: int) -> Mapping[str, object]:
-    """Return the query of ``GET /allocation_candidates`` for ``spec``."""
-    return {
-        "resources": ",".join(f"{name}:{amount}" for name, amount in sorted(resources(spec.flavor).items())),
-        "limit": limit,
-    }
+def candidates_query(
+    wanted: Needs,
+    *,
+    limit: int,
+    with_disabled: bool = False,
+    node: str | None = None,
+    aggregates: Iterable[str] | None = None,
+) -> dict[str, object]:
+    """Return the query of ``GET /allocation_candidates`` for ``wanted``.
+
+    ``node`` is the only root that will do; ``aggregates`` are those of which it must be in one. Hosts marked as
+    disabled are left out unless ``with_disabled``.
+    """
+    query: dict[str, object] = {"limit": limit}
+    for suffix, group in sorted(wanted.groups.items()):
+        if group.resources:
+            query[f"resources{suffix}"] = ",".join(
+                f"{name}:{group.resources[name]}" for name in sorted(group.resources)
+            )
+        traits = sorted(group.required) + [f"!{name}" for name in sorted(group.forbidden)]
+        if traits:
+            query[f"required{suffix}"] = ",".join(traits)
+    if wanted.policy is not None and len(wanted.groups.keys() - {""}) > 1:
+        query["group_policy"] = wanted.policy
+    if wanted.same_subtree is not None:
+        query["same_subtree"] = wanted.same_subtree
+    if not with_disabled:
+        # The mark is on the root, whichever providers of its tree give something.
+        query["root_required"] = f"!{_DISABLED}"
+    if node is not None:
+        query["in_tree"] = node
+    if aggregates is not None:
+        query["member_of"] = f"in:{','.join(sorted(aggregates))}"
+    return query
 
 
-def shortage(spec: RequestSpec) -> str:
+def shortage(wanted: Needs) -> str:
     """Return, for users, what no provider could give."""
-    wanted = resources(spec.flavor)
-    units = {"VCPU": "VCPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
-    parts = [f"{wanted[name]} {unit}" for name, unit in units.items() if name in wanted]
-    return f"No host has {', '.join(parts)} free."
+    amounts = wanted.totals
+    ordered = [name for name in _UNITS if name in amounts] + sorted(amounts.keys() - _UNITS.keys())
+    parts = [f"{amounts[name]} {_UNITS.get(name, name)}" for name in ordered]
+    required = sorted({trait for group in wanted.groups.values() for trait in group.required})
+    forbidden = sorted({trait for group in wanted.groups.values() for trait in group.forbidden})
+    having = f", having {', '.join(required)}" if required else ""
+    lacking = f", not having {', '.join(forbidden)}" if forbidden else ""
+    return f"No host has {', '.join(parts) or 'anything'} free{having}{lacking}."
+
+
+def _add(groups: dict[str, Group], key: str, value: str, source: str) -> None:
+    """Add one extra spec or image property to the group it names; what is of no group is left alone."""
+    matched = _GROUPED.fullmatch(key)
+    if matched is None:
+        return
+    kind, suffix, name = matched.groups()
+    group = groups.setdefault(suffix, Group())
+    if kind == "resources":
+        if _AMOUNT.fullmatch(value) is None:
+            raise _unfit(f"{key} is {value[:64]!r}, not a whole number")
+        group.resources[name] = int(value)
+    elif value == "required":
+        group.required.add(name)
+    elif value == "forbidden" and source == "flavor":
+        group.forbidden.add(name)
+    else:
+        choices = "required or forbidden" if source == "flavor" else "required"
+        raise _unfit(f"{key} is {value[:64]!r}, not {choices}", source)
+
+
+def _unfit(why: str, source: str = "flavor") -> NoValidHost:
+    return NoValidHost(f"No valid host was found. The {source} asks for what cannot be: {why}.")

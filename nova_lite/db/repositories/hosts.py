@@ -218,6 +218,11 @@ def node_hosts(session: Session) -> dict[str, str]:
     return dict(session.execute(sa.select(ComputeNodeRow.uuid, ComputeNodeRow.host)).all())
 
 
+def nodes_of(session: Session, host: str) -> list[str]:
+    """Return the UUIDs of a host's compute nodes."""
+    return list(session.scalars(sa.select(ComputeNodeRow.uuid).where(ComputeNodeRow.host == host)))
+
+
 def _usage(session: Session, on_hosts: Sequence[str]) -> Mapping[str | None, Usage]:
     """Return compute node UUID → what its live servers use."""
     rows = session.execute(

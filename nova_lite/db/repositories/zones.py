@@ -14,3 +14,9 @@ def of_hosts(session: Session) -> dict[str, str]:
         )
     )
     return {host: extra["availability_zone"] for host, extra in rows if "availability_zone" in extra}
+
+
+def aggregates_of(session: Session, zone: str) -> set[str]:
+    """Return the UUIDs of the aggregates that make up a zone."""
+    rows = session.execute(sa.select(AggregateRow.uuid, AggregateRow.extra))
+    return {uuid for uuid, extra in rows if extra.get("availability_zone") == zone}

@@ -6,15 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
-from nova_lite.model.request_spec import RequestSpec
-from nova_lite.scheduler import pick, request
+from nova_lite.scheduler import pick
 from nova_lite.scheduler.filters import Stage
 from nova_lite.scheduler.weighers import WEIGHERS, weigh
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
-SPEC = RequestSpec("project", "user", Flavor("1", "tiny", 2, 512, 1), "image")
 OFFERS = {f"node-{number}": {f"node-{number}": {"VCPU": 2}} for number in range(1, 6)}
 
 
@@ -95,6 +92,20 @@ def test_offers_are_the_first_of_each_root() -> None:
     }
 
 
+def test_room_is_that_of_whole_trees() -> None:
+    def summary(root: str, **free: int) -> dict[str, object]:
+        rows = {name: {"capacity": amount + 3, "used": 3} for name, amount in free.items()}
+        return {"root_provider_uuid": root, "resources": rows}
+
+    summaries = {
+        "root": summary("root", DISK_GB=7),
+        "cell-a": summary("root", VCPU=2, MEMORY_MB=10),
+        "cell-b": summary("root", VCPU=4),
+        "pool": summary("pool", DISK_GB=1000),
+    }
+    assert pick.room_by_root(["root"], summaries) == {"root": {"DISK_GB": 7, "VCPU": 6, "MEMORY_MB": 10}}
+
+
 def test_an_explanation_stays_small() -> None:
     stage = Stage("Up", 1000, 0, {f"host{number}": "its agent does not report" for number in range(1000)})
     ranking = [(replace(HOST, host=f"host{number}"), 1 / 3) for number in range(1000)]
@@ -102,26 +113,3 @@ def test_an_explanation_stays_small() -> None:
     assert (told["placement"], told["filters"][0]["entered"]) == ({"hosts": 1000}, 1000)
     assert len(told["filters"][0]["refused"]) == len(told["ranking"]) == 20
     assert told["ranking"][0] == {"host": "host0", "weight": 0.333}
-
-
-@pytest.mark.parametrize(
-    ("flavor", "resources", "shortage"),
-    [
-        pytest.param(
-            Flavor("1", "tiny", 1, 512, 1),
-            "DISK_GB:1,MEMORY_MB:512,VCPU:1",
-            "No host has 1 VCPU, 512 MiB of memory, 1 GiB of disk free.",
-            id="plain",
-        ),
-        pytest.param(
-            Flavor("1", "diskless", 1, 512, 0),
-            "MEMORY_MB:512,VCPU:1",
-            "No host has 1 VCPU, 512 MiB of memory free.",
-            id="no disk",
-        ),
-    ],
-)
-def test_what_is_asked_of_placement(flavor: Flavor, resources: str, shortage: str) -> None:
-    spec = replace(SPEC, flavor=flavor)
-    assert request.candidates_query(spec, limit=7) == {"resources": resources, "limit": 7}
-    assert request.shortage(spec) == shortage
