@@ -16,8 +16,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
@@ -155,6 +157,7 @@ class Database:
             "hide_parameters": True,  # rows hold secrets, and errors are logged
             "pool_size": self._pool_size,
             "max_overflow": 40,
+            "json_deserializer": orjson.loads,
         }
         if self.is_sqlite:
             args: dict[str, object] = {"timeout": 30, "check_same_thread": False}
@@ -165,6 +168,8 @@ class Database:
         args = {"autocommit": True, "connect_timeout": max(1, int(self._connect_timeout_s))}
         if self.url.get_backend_name() in ("mysql", "mariadb"):
             args |= {"charset": "utf8mb4", "read_timeout": 60, "write_timeout": 60}
+            if self.url.get_driver_name() == "pymysql":
+                args["conv"] = _quicker_conversions()
         engine = sa.create_engine(self.url, connect_args=args, pool_timeout=10, pool_recycle=1800, **options)
         event.listen(engine, "connect", _tune_mysql if "read_timeout" in args else _tune_postgresql)
         event.listen(engine, "begin", _begin_on_server)
@@ -294,6 +299,20 @@ def _roll_back_only_what_is_open(engine: Engine) -> None:
             roll_back(connection)
 
     engine.dialect.do_rollback = when_open  # type: ignore[assignment, method-assign]
+
+
+def _quicker_conversions() -> dict[Any, Any]:
+    """Return how PyMySQL makes values of what the server sends, with times made without regular expressions."""
+    from pymysql import converters  # type: ignore[import-untyped]  # noqa: PLC0415 - only where that driver is used
+    from pymysql.constants import FIELD_TYPE  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    def moment(text: str) -> object:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:  # such as 0000-00-00
+            return converters.convert_datetime(text)
+
+    return {**converters.conversions, FIELD_TYPE.DATETIME: moment, FIELD_TYPE.TIMESTAMP: moment}
 
 
 class _PulseCheck:

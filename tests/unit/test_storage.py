@@ -257,3 +257,21 @@ def test_values_of_a_failed_statement_are_not_in_its_error(tmp_path: Path) -> No
         connection.execute(sa.text("INSERT INTO nowhere VALUES (:value)"), {"value": "a secret"})
     database.close()
     assert "a secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("2026-11-21 09:10:11.000012", id="microseconds"),
+        pytest.param("2026-11-21 09:10:11", id="seconds"),
+        pytest.param("2026-11-21 09:10:11.5", id="tenths"),
+        pytest.param("0000-00-00 00:00:00", id="no time at all"),
+    ],
+)
+def test_times_of_mysql_are_read_as_its_driver_reads_them(text: str) -> None:
+    converters = pytest.importorskip("pymysql.converters")
+    field_type = pytest.importorskip("pymysql.constants").FIELD_TYPE
+    quicker = storage._quicker_conversions()
+    for kind in (field_type.DATETIME, field_type.TIMESTAMP):
+        assert quicker[kind](text) == converters.conversions[kind](text)
+    assert quicker.keys() == converters.conversions.keys()

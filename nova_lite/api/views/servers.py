@@ -208,11 +208,11 @@ def created(instance: Instance, look: Look, admin_password: str, security_groups
 
 def zulu(moment: datetime) -> str:
     """Return a naive UTC time as the API writes most of them."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.isoformat(timespec='seconds')}Z"
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return None if moment is None else moment.isoformat(timespec="microseconds")
 
 
 def _status(instance: Instance) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from nova_lite.db.cell_tables import InstanceRow
 from nova_lite.db.columns import moment_or_never
-from nova_lite.db.repositories.instances import instance_of
+from nova_lite.db.repositories.instances import COLUMNS, instance_of
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
 
@@ -215,8 +215,7 @@ def page(
     session: Session, wanted: InstanceQuery, *, after: Key | None, limit: int | None
 ) -> list[tuple[Key, Instance]]:
     """Return at most ``limit`` (None: all) instances beyond the key ``after``, in order, each with its key."""
-    rows = session.execute(_statement(list(_T), wanted, after, limit))
-    found = (instance_of(cast(InstanceRow, row)) for row in rows)
+    found = map(instance_of, session.execute(_statement(COLUMNS, wanted, after, limit)))
     return [(wanted.key(instance), instance) for instance in found]
 
 

@@ -1,6 +1,8 @@
 """Instances of one cell. Writes that can race name what they expect and raise Conflict otherwise."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -15,7 +17,29 @@ from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import TaskState, VmState, after_power_report
 from nova_lite.model.workflow import OPEN
+from nova_lite.storage import Handle
 
+_T = cast(sa.Table, InstanceRow.__table__).c
+#: What an Instance and its table call by different names.
+_COLUMN_NAMES = {
+    "image_id": "image_ref",
+    "metadata": "user_metadata",
+    "has_config_drive": "config_drive",
+    "is_locked": "locked",
+}
+_FIELDS = [field.name for field in fields(Instance)]
+#: The columns of an Instance, in the order of its fields: a row of them is read by place, which is quickest.
+COLUMNS = tuple(_T[_COLUMN_NAMES.get(name, name)] for name in _FIELDS)
+_TASKS: dict[str | None, TaskState | None] = {None: None, **{state.value: state for state in TaskState}}
+#: What is more than a plain value: its place, and how it is made of what is stored.
+_MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
+    (_FIELDS.index("vm_state"), {state.value: state for state in VmState}.__getitem__),
+    (_FIELDS.index("task_state"), _TASKS.__getitem__),
+    (_FIELDS.index("power_state"), {state.value: state for state in PowerState}.__getitem__),
+    (_FIELDS.index("flavor"), lambda stored: Flavor(**stored)),
+    (_FIELDS.index("tags"), tuple),
+    (_FIELDS.index("fault"), lambda stored: stored and msgspec.convert(stored, Fault)),
+)
 #: States of an instance whose guest should be running.
 _RUNNING = (VmState.ACTIVE, VmState.RESCUED, VmState.RESIZED)
 
@@ -27,14 +51,21 @@ def add(session: Session, instance: Instance) -> None:
     session.execute(sa.insert(InstanceRow).values(**_values(instance)))
 
 
-def get(session: Session, uuid: str, *, with_deleted: bool = False) -> Instance:
+def get(handle: Handle, uuid: str, *, with_deleted: bool = False) -> Instance:
     """Return one instance; raises NotFound."""
-    return instance_of(_row(session, uuid, with_deleted=with_deleted))
+    statement = sa.select(*COLUMNS).where(_T.uuid == uuid)
+    if not with_deleted:
+        statement = statement.where(_T.deleted.is_(False))
+    row = handle.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(f"Instance {uuid} could not be found.")
+    return instance_of(row)
 
 
 def lock(session: Session, uuid: str) -> Instance:
     """Return one instance, held against other writers until the transaction ends; raises NotFound."""
-    row = session.scalar(sa.select(InstanceRow).filter_by(uuid=uuid, deleted=False).with_for_update())
+    held = sa.select(*COLUMNS).where(_T.uuid == uuid, _T.deleted.is_(False)).with_for_update()
+    row = session.execute(held).one_or_none()
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
     return instance_of(row)
@@ -129,49 +160,12 @@ def task_on(session: Session, uuid: str, host: str, epoch: int) -> TaskState | N
     return TaskState(row.task_state)
 
 
-def instance_of(row: InstanceRow) -> Instance:
-    """Return the Instance that ``row`` holds."""
-    return Instance(
-        uuid=row.uuid,
-        project_id=row.project_id,
-        user_id=row.user_id,
-        display_name=row.display_name,
-        hostname=row.hostname,
-        description=row.description,
-        vm_state=VmState(row.vm_state),
-        task_state=None if row.task_state is None else TaskState(row.task_state),
-        power_state=PowerState(row.power_state),
-        host=row.host,
-        node=row.node,
-        node_name=row.node_name,
-        epoch=row.epoch,
-        flavor=Flavor(**row.flavor),
-        image_id=row.image_ref,
-        image_properties=row.image_properties,
-        metadata=row.user_metadata,
-        tags=tuple(row.tags),
-        key_name=row.key_name,
-        key_data=row.key_data,
-        user_data=row.user_data,
-        has_config_drive=row.config_drive,
-        availability_zone=row.availability_zone,
-        requested_zone=row.requested_zone,
-        launch_index=row.launch_index,
-        reservation_id=row.reservation_id,
-        root_device_name=row.root_device_name,
-        access_ip_v4=row.access_ip_v4,
-        access_ip_v6=row.access_ip_v6,
-        disk_config=row.disk_config,
-        is_locked=row.locked,
-        locked_reason=row.locked_reason,
-        scheduling=row.scheduling,
-        fault=None if row.fault is None else msgspec.convert(row.fault, Fault),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        launched_at=row.launched_at,
-        terminated_at=row.terminated_at,
-        deleted_at=row.deleted_at,
-    )
+def instance_of(row: Sequence[Any]) -> Instance:
+    """Return the Instance that a row of ``COLUMNS`` holds."""
+    values = list(row)
+    for place, made in _MADE:
+        values[place] = made(values[place])
+    return Instance(*values)
 
 
 def _values(instance: Instance) -> dict[str, Any]:
@@ -222,13 +216,3 @@ def _values(instance: Instance) -> dict[str, Any]:
         "deleted_at": instance.deleted_at,
         "deleted": instance.is_deleted,
     }
-
-
-def _row(session: Session, uuid: str, *, with_deleted: bool) -> InstanceRow:
-    statement = sa.select(InstanceRow).filter_by(uuid=uuid)
-    if not with_deleted:
-        statement = statement.filter_by(deleted=False)
-    row = session.scalar(statement)
-    if row is None:
-        raise NotFound(f"Instance {uuid} could not be found.")
-    return row
