@@ -187,14 +187,13 @@ class Listing:
     def __init__(self, conf: cfg.ConfigOpts, fanout: Fanout) -> None:
         self._conf = conf
         self._fanout = fanout
-        self._batches = Batches.of(conf)
 
     def page(self, page: Wanted[T], cells: Sequence[OpenCell], beside: Iterable[Row[T]] = ()) -> Listed[T]:
         """Return a page over ``cells`` and over what lies ``beside`` them, in any order."""
         if page.limit == 0:
             return Listed()
         by_uuid = {cell.cell.uuid: cell for cell in cells}
-        merge = Merge(page, by_uuid, beside, self._batches)
+        merge = Merge(page, by_uuid, beside, Batches.of(self._conf))
         while questions := merge.questions():
 
             def question(cell: OpenCell, asked: dict[str, tuple[Key | None, int | None]] = questions) -> list[Row[T]]:

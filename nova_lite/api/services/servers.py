@@ -162,8 +162,8 @@ class ServerService:
         with self._api_db.reader() as session:
             mapping = mappings.instance(session, uuid)
             spec = build_requests.spec(session, uuid)
-        if spec is None:
-            raise errors.Unavailable("The server's cell does not answer.", cell=mapping.cell_uuid)
+        if mapping.is_queued_for_delete or spec is None:
+            raise not_found(uuid)
         instance = Instance(
             uuid=uuid,
             project_id=mapping.project_id,
@@ -197,8 +197,8 @@ class ServerService:
         host = located.instance.host
         if located.cell is None or host is None:
             return ""
-        with located.cell.db.reader() as session:
-            found = hosts.services(session, down_after_s=self._conf.service_down_time, host=host, binary=hosts.AGENT)
+        with located.cell.db.reading() as connection:
+            found = hosts.services(connection, down_after_s=self._conf.service_down_time, host=host, binary=hosts.AGENT)
         return host_status(found[0] if found else None)
 
 

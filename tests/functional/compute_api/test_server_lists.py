@@ -1,19 +1,25 @@
 """Lists of servers over build requests, cell0 and two cells."""
 
+import contextlib
 import itertools
 import random
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from nova_lite.db.repositories import instances
+from nova_lite import errors
+from nova_lite.db.repositories import instance_lists, instances
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
+from tests.contract.lists.oracle import Placed, World
+from tests.contract.lists.suite import fill
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
-from tests.functional.compute_api.factories import NOON
+from tests.functional.compute_api.factories import NOON, make_instance
+from tests.functional.compute_api.machines import silence
 
 PLACES = (None, CELL0_UUID, CELL1, CELL2)
 
@@ -233,17 +239,171 @@ def test_a_cell_that_is_down_is_left_out(cloud: Cloud) -> None:
     assert cloud.client().delete(f"/servers/{far.uuid}").status_code == 503
 
 
-def test_one_query_a_cell_and_page(cloud: Cloud, client: Client, admin: Client) -> None:
-    spread(cloud, 12, host="h1")
+def test_statements_do_not_grow_with_the_list(cloud: Cloud, client: Client, admin: Client) -> None:
+    for count in (8, 48):
+        spread(cloud, count, host="h1")
+        with cloud.counted() as statements:
+            client.get("/servers")
+        assert len(statements) == 1 + 3  # the build requests; cell0 and two cells
+        with cloud.counted() as statements:
+            client.get("/servers/detail")
+        assert len(statements) == 1 + 3 + 1  # and the hints
+        with cloud.counted() as statements:
+            assert len(ids(admin.get("/servers/detail", all_tenants="1"))) >= count
+        assert len(statements) == 1 + 3 + 1 + 3  # and the hosts' states, by cell
+        marker = ids(client.get("/servers", limit=3))[-1]
+        with cloud.counted() as statements:
+            client.get("/servers", limit=3, marker=marker)
+        assert len(statements) == 2 + 1 + 3  # the marker's mapping and row
+
+
+@contextlib.contextmanager
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Collect how many rows of servers each question to a cell brings."""
+    counts: list[int] = []
+    with monkeypatch.context() as patch:
+        for name in ("page", "names"):
+            read = getattr(instance_lists, name)
+
+            def counted(*args: Any, read: Any = read, **kwargs: Any) -> Any:
+                found = read(*args, **kwargs)
+                counts.append(len(found))
+                return found
+
+            patch.setattr(instance_lists, name, counted)
+        yield counts
+
+
+def crowd(cloud: Cloud, counts: dict[str, int]) -> list[Instance]:
+    """Put many servers into cells, one cell's after another's, and return them, newest first."""
+    cells = [cell_uuid for cell_uuid, count in counts.items() for _ in range(count)]
+    placed = [
+        Placed(make_instance(created_at=NOON + timedelta(seconds=number)), cell_uuid)
+        for number, cell_uuid in enumerate(cells)
+    ]
+    fill(cloud, World(placed))
+    return [each.server for each in reversed(placed)]
+
+
+@pytest.mark.parametrize("limit", [20, 300])
+@pytest.mark.parametrize("counts", [{CELL1: 350, CELL2: 350}, {CELL1: 700}], ids=["one after the other", "all in one"])
+def test_no_more_rows_are_read_than_a_page_costs(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch, counts: dict[str, int], limit: int
+) -> None:
+    servers = crowd(cloud, counts)
+    for path in ("/servers", "/servers/detail"):
+        marker: dict[str, str] = {}
+        for page in range(2):
+            with rows_read(monkeypatch) as read:
+                found = ids(client.get(path, limit=limit, **marker))
+            assert found == [server.uuid for server in servers[page * limit : (page + 1) * limit]]
+            assert sum(read) <= limit * 1.1 + 100 * 3
+            marker = {"marker": found[-1]}
+
+
+def test_batches_of_a_fixed_size(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.conf.set_override("instance_list_cells_batch_strategy", "fixed", group="api")
+    cloud.conf.set_override("instance_list_cells_batch_fixed_size", 110, group="api")
+    crowd(cloud, {CELL1: 250, CELL2: 250})
+    with rows_read(monkeypatch) as read:
+        assert len(ids(client.get("/servers", limit=240))) == 240
+    assert max(read) == 110
+
+
+def test_a_project_s_list_asks_only_cells_it_is_in(cloud: Cloud, client: Client, admin: Client) -> None:
+    cloud.conf.set_override("instance_list_per_project_cells", True, group="api")
+    mine, waiting = cloud.add_server(CELL1), cloud.add_server(None)
+    cloud.add_server(CELL2, project_id="other")
     with cloud.counted() as statements:
-        client.get("/servers")
-    assert len(statements) == 1 + 3  # the build requests; cell0 and two cells
+        assert set(ids(client.get("/servers"))) == {mine.uuid, waiting.uuid}
+    assert len(statements) == 1 + 1 + 1  # the build requests, the project's cells, its one cell
+    assert ids(cloud.client("carol:new").get("/servers")) == []
     with cloud.counted() as statements:
-        client.get("/servers/detail")
-    assert len(statements) == 1 + 3 + 1  # and the hints
-    with cloud.counted() as statements:
-        assert len(ids(admin.get("/servers/detail", all_tenants="1"))) == 12
-    assert len(statements) == 1 + 3 + 1 + 3  # and the hosts' states, by cell
+        assert len(ids(admin.get("/servers", all_tenants="1"))) == 3
+    assert len(statements) >= 1 + 3
+    silence(cloud, CELL2)
+    assert [server["status"] for server in client.get("/servers/detail").json["servers"]] == ["ACTIVE", "ACTIVE"]
+
+
+@pytest.mark.parametrize("query", [{"limit": "5"}, {"sort_key": "uuid"}, {"name": "vm"}, {"status": "ACTIVE"}])
+def test_only_a_plain_list_tells_of_servers_in_a_cell_that_is_down(
+    cloud: Cloud, client: Client, query: dict[str, str]
+) -> None:
+    near = cloud.add_server(CELL1)
+    cloud.add_server(CELL2)
+    silence(cloud, CELL2)
+    assert ids(client.get("/servers", **query)) == [near.uuid]
+    cloud.conf.set_override("list_records_by_skipping_down_cells", False, group="api")
+    assert client.get("/servers", **query).status_code == 503
+    assert len(ids(client.get("/servers"))) == 2
+
+
+def test_a_list_that_may_not_leave_out_cells_is_refused(cloud: Cloud) -> None:
+    cloud.conf.set_override("list_records_by_skipping_down_cells", False, group="api")
+    near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
+    old = cloud.client(version="2.68")
+    assert set(ids(old.get("/servers"))) == {near.uuid, far.uuid}
+    silence(cloud, CELL2)
+    for path in ("/servers", "/servers/detail"):
+        answer = old.get(path)
+        assert answer.status_code == 503
+        assert answer.json["serviceUnavailable"]["message"]
+
+
+def test_servers_of_a_cell_that_is_down(cloud: Cloud, client: Client, admin: Client) -> None:
+    near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
+    theirs = cloud.add_server(CELL2, project_id="other")
+    gone = cloud.add_server(CELL2)
+    assert client.delete(f"/servers/{gone.uuid}").status_code == 204
+    silence(cloud, CELL2)
+    links = [
+        {"rel": "self", "href": f"http://falconframework.org/v2.1/servers/{far.uuid}"},
+        {"rel": "bookmark", "href": f"http://falconframework.org/servers/{far.uuid}"},
+    ]
+    first, second = client.get("/servers").json["servers"]
+    assert first == {"id": far.uuid, "status": "UNKNOWN", "links": links}
+    assert second["id"] == near.uuid
+    detailed = client.get("/servers/detail").json["servers"][0]
+    assert detailed.keys() == {"id", "status", "links", "tenant_id", "created"}
+    assert set(ids(admin.get("/servers", all_tenants="1"))) == {near.uuid, far.uuid, theirs.uuid}
+    shown = client.get(f"/servers/{far.uuid}").json["server"]
+    assert shown["OS-EXT-AZ:availability_zone"] == "UNKNOWN"
+    assert (shown["user_id"], shown["OS-EXT-STS:power_state"], shown["server_groups"]) == ("alice", 0, [])
+    assert client.get(f"/servers/{gone.uuid}").status_code == 404
+    assert client.get("/servers", marker=far.uuid).status_code == 503
+    assert ids(client.get("/servers", marker=near.uuid)) == []
+
+
+@pytest.mark.parametrize("path", ["/servers", "/servers/detail"])
+def test_a_cell_falling_silent_in_the_middle_ends_the_page(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """What it has not told comes on the next page, if it is back by then: nothing is lost and nothing comes twice."""
+    servers = crowd(cloud, {CELL1: 10, CELL2: 250})
+    asked: list[object] = []
+    name = "names" if path == "/servers" else "page"
+    read = getattr(instance_lists, name)
+
+    def faltering(session: Any, query: Any, *, after: Any, limit: int) -> Any:
+        if "cell2" in str(session.bind.url):
+            asked.append(after)
+            if len(asked) == 2:
+                raise errors.Unavailable("It fell silent.")
+        return read(session, query, after=after, limit=limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(instance_lists, name, faltering)
+        answer = client.get(path)
+    found = ids(answer)
+    assert 0 < len(found) < 250
+    following = answer.json["servers_links"][0]["href"].partition("/v2.1")[2]
+    found += ids(client.request("GET", following))
+    assert found == [server.uuid for server in servers]
+    cloud.conf.set_override("list_records_by_skipping_down_cells", False, group="api")
+    asked.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(instance_lists, name, faltering)
+        assert client.get(path, limit=250).status_code == 503
 
 
 def test_a_server_deleted_on_its_way_into_a_cell_is_not_listed(cloud: Cloud, client: Client) -> None:
