@@ -82,6 +82,12 @@ class Installation:
         """Return whether ``[service_user]`` is configured."""
         return bool(self._conf.service_user.auth_type or self._conf.service_user.auth_section)
 
+    @property
+    def has_placement(self) -> bool:
+        """Return whether ``[placement]`` is configured."""
+        placement = self._conf.placement
+        return bool(placement.auth_type or placement.auth_section or placement.noauth_token)
+
     def placement(self) -> PlacementClient:
         """Return a client of the Placement API that ``[placement]`` describes."""
         # That it tries again is nothing operators need to read; that it failed is told once.

@@ -99,6 +99,8 @@ def _databases(installation: Installation) -> Iterator[Check]:
 
 def _placement(installation: Installation) -> Check:
     title = "Placement"
+    if not installation.has_placement:
+        return Check(title, Level.FAILURE, "Not configured in [placement]; no server is placed without it.")
     try:
         version = installation.placement().newest_version()
     except errors.NovaLiteError as exc:

@@ -187,6 +187,10 @@ def test_a_placement_that_is_too_old_or_silent_is_a_failure(
     assert "does not answer" in details
 
 
+def test_a_placement_that_is_not_configured_is_a_failure(synced: Site, check: Check) -> None:
+    assert check(config(synced), code=2)["Placement"][1].startswith("Not configured")
+
+
 def test_block_storage_that_is_configured_must_answer_and_needs_a_service_user(ready: Site, check: Check) -> None:
     append(ready, "[cinder]\nauth_type = none\nendpoint_override = http://127.0.0.1:9/v3\n")
     found = check(config(ready), code=2)
