@@ -39,11 +39,16 @@ class FailedDeletes:
 
     def look(self) -> None:
         """Count what a failed deletion left in any cell that answers."""
-        for opened in self._cells.all(with_cell0=False):
+        try:
+            cells = self._cells.all(with_cell0=False)
+        except errors.Unavailable as exc:
+            LOG.warning("Could not look for failed deletions: %s", exc)
+            return
+        for opened in cells:
             try:
                 self._look_at(opened)
             except errors.Unavailable as exc:
-                LOG.info("Cell %s could not be looked at for failed deletions: %s", opened.cell.uuid, exc)
+                LOG.info("Could not look for failed deletions in cell %s: %s", opened.cell.uuid, exc)
 
     def _look_at(self, opened: OpenCell) -> None:
         with opened.db.reader() as session:

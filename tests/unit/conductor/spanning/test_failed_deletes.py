@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from oslo_config import cfg
 
-from nova_lite import config
+from nova_lite import config, errors
 from nova_lite.cells import setup
 from nova_lite.cells.registry import Cells
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
@@ -97,6 +97,18 @@ def test_a_server_being_deleted_again_is_left_alone(cloud: Cloud) -> None:
         instances.change(session, begun, task_state=TaskState.DELETING)
     FailedDeletes(cloud.conf, cloud.api_db, cloud.cells).look()
     assert cloud.counted == 0
+
+
+def test_it_bears_an_api_database_that_is_down(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def silent(**_: object) -> None:
+        raise errors.Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(cloud.cells, "all", silent)
+    with caplog.at_level(logging.WARNING):
+        FailedDeletes(cloud.conf, cloud.api_db, cloud.cells).look()
+    assert "Could not look for failed deletions" in caplog.text
 
 
 @pytest.mark.parametrize(("interval", "looks"), [(0.0, False), (0.02, True)])
