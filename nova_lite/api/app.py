@@ -165,6 +165,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-hypervisors/detail", hypervisors.HypervisorsDetail(nodes, max_limit=conf.api.max_limit)),
         ("/os-hypervisors/statistics", hypervisors.HypervisorStatistics(nodes)),
         ("/os-hypervisors/{hypervisor_id}", hypervisors.HypervisorItem(nodes)),
+        ("/os-hypervisors/{hypervisor_id}/uptime", hypervisors.HypervisorUptime(nodes)),
         ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch(nodes)),
         ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers(nodes)),
         (

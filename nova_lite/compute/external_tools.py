@@ -33,13 +33,22 @@ def require(program: str, package: str) -> str:
 
 def run(argv: Sequence[str], limits: Limits = Limits()) -> None:
     """Run ``argv`` to its end; raises Unavailable when it fails, Timeout when it takes too long."""
+    _run(argv, limits, stdout=subprocess.DEVNULL)
+
+
+def read(argv: Sequence[str], limits: Limits = Limits()) -> str:
+    """Run ``argv`` to its end and return what it wrote, which is little; raises as ``run`` does."""
+    return _run(argv, limits, stdout=subprocess.PIPE).decode(errors="replace")
+
+
+def _run(argv: Sequence[str], limits: Limits, *, stdout: int) -> bytes:
     limited = [_LIMITER, f"--as={limits.memory_mib * 1024**2}", f"--cpu={limits.cpu_s}", "--core=0", "--", *argv]
     program = argv[0].rpartition("/")[2]
     try:
-        subprocess.run(  # noqa: S603 - an argument list, no shell
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell
             limited,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             timeout=limits.wall_s,
             check=True,
@@ -53,3 +62,4 @@ def run(argv: Sequence[str], limits: Limits = Limits()) -> None:
         raise errors.Unavailable(f"{program} failed", argv=list(argv), exit=error.returncode, stderr=said) from error
     except OSError as error:
         raise errors.Unavailable(f"{program} cannot be run", argv=list(argv)) from error
+    return done.stdout or b""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from nova_lite.compute import uptime
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.concurrency import KeyedLocks
@@ -44,3 +45,6 @@ class ComputeEndpoint:
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)
+
+    def uptime(self) -> str:
+        return uptime.text()

@@ -50,3 +50,7 @@ class ComputeClient:
         """Return the end of the guest's console log as text."""
         answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)
         return str(answer)
+
+    def uptime(self, host: str, *, timeout_s: float) -> str:
+        """Return how long the host is up and how busy it is, as its ``uptime`` says."""
+        return str(self._bus.call(TOPIC, "uptime", server=host, long_s=timeout_s))

@@ -15,6 +15,8 @@ from nova_lite.web.versions import Version
 
 _PAGED = Version(2, 33)
 _BY_UUID = Version(2, 53)
+#: From here on a hypervisor says itself how long its host is up.
+_WITH_UPTIME = Version(2, 88)
 
 
 class Hypervisors:
@@ -60,15 +62,23 @@ class HypervisorItem:
 
     @endpoint(policy=policies.SHOW, query=schemas.SHOW_QUERY, enforce=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response, hypervisor_id: str) -> None:
-        version = req.context.version
-        if version >= _BY_UUID:
-            ref = HypervisorRef(uuid=read_uuid(hypervisor_id, "hypervisor id"))
-        elif _is_number(hypervisor_id):
-            ref = HypervisorRef(number=int(hypervisor_id))
-        else:
-            raise errors.NotFound(f"Hypervisor with ID '{hypervisor_id[:64]}' could not be found.")
-        hypervisor = self._hypervisors.show(ref, with_servers=_with_servers(req))
+        hypervisor = self._hypervisors.show(
+            _ref(hypervisor_id, req.context.version),
+            with_servers=_with_servers(req),
+            with_uptime=req.context.version >= _WITH_UPTIME,
+        )
         send_json(resp, views.one(req, hypervisor))
+
+
+class HypervisorUptime:
+    """``/os-hypervisors/{hypervisor_id}/uptime``"""
+
+    def __init__(self, hypervisors: HypervisorService) -> None:
+        self._hypervisors = hypervisors
+
+    @endpoint(policy=policies.UPTIME, query=LENIENT_QUERY, enforce=True, until="2.87")
+    def on_get(self, req: falcon.Request, resp: falcon.Response, hypervisor_id: str) -> None:
+        send_json(resp, views.uptime(req, self._hypervisors.uptime(_ref(hypervisor_id, req.context.version))))
 
 
 class HypervisorSearch:
@@ -113,6 +123,15 @@ def _send_list(
         marker=marker, limit=limit, with_usage=is_detailed, with_servers=_with_servers(req)
     )
     send_json(resp, views.many(req, found, is_detailed=is_detailed, has_more=has_more))
+
+
+def _ref(hypervisor_id: str, version: Version) -> HypervisorRef:
+    """Return what a URL names; raises Invalid for what is no UUID, before 2.53 NotFound for what is no number."""
+    if version >= _BY_UUID:
+        return HypervisorRef(uuid=read_uuid(hypervisor_id, "hypervisor id"))
+    if _is_number(hypervisor_id):
+        return HypervisorRef(number=int(hypervisor_id))
+    raise errors.NotFound(f"Hypervisor with ID '{hypervisor_id[:64]}' could not be found.")
 
 
 def _with_servers(req: falcon.Request) -> bool:

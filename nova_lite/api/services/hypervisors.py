@@ -1,5 +1,6 @@
 """Hypervisors of every cell, with their services and, where asked for, their servers."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from nova_lite.cells.fanout import Answers, Fanout
 from nova_lite.cells.listing import Key, Listing, Wanted
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts
-from nova_lite.errors import Invalid, NotFound, Unavailable
+from nova_lite.errors import Invalid, NotFound, NovaLiteError, Unavailable
 from nova_lite.model.host import ComputeNode, Service
+from nova_lite.rpc.compute import ComputeClient
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,32 @@ class HypervisorService:
             raise NotFound(f"No hypervisor matching '{name_part[:255]}' could be found.")
         return found
 
-    def show(self, ref: HypervisorRef, *, with_servers: bool) -> Hypervisor:
-        """Return one hypervisor.
+    def show(self, ref: HypervisorRef, *, with_servers: bool, with_uptime: bool = False) -> Hypervisor:
+        """Return one hypervisor; ``with_uptime`` also how long its host is up, None when that does not answer.
 
         Raises: NotFound, Invalid when several cells have its number, Unavailable when a cell that may have it is down.
         """
-        return self._find(_Reading(ref=ref, with_servers=with_servers))[1]
+        cell, hypervisor = self._find(_Reading(ref=ref, with_servers=with_servers))
+        if with_uptime and _is_up(hypervisor):
+            with contextlib.suppress(NovaLiteError):
+                return self._timed(cell, hypervisor)
+        return hypervisor
+
+    def uptime(self, ref: HypervisorRef) -> Hypervisor:
+        """Return one hypervisor and how long its host is up.
+
+        Raises as ``show`` does, Invalid when its host is down, Unavailable when that does not answer.
+        """
+        cell, hypervisor = self._find(_Reading(ref=ref, with_usage=False))
+        if not _is_up(hypervisor):
+            raise Invalid(f"Compute service of {hypervisor.node.host} is unavailable at this time.")
+        return self._timed(cell, hypervisor)
+
+    def _timed(self, cell: OpenCell, hypervisor: Hypervisor) -> Hypervisor:
+        """Ask a hypervisor's host how long it is up, no longer than a cell has to answer."""
+        agent = ComputeClient(cell.bus)
+        text = agent.uptime(hypervisor.node.host, timeout_s=float(self._conf.cells.timeout))
+        return dataclasses.replace(hypervisor, node=dataclasses.replace(hypervisor.node, uptime=text))
 
     def statistics(self) -> tuple[int, ComputeNode]:
         """Return how many hypervisors there are, and all of them added up as if they were one."""
@@ -160,6 +182,10 @@ class HypervisorService:
             Hypervisor(node, of_host.get(node.host), None if servers is None else servers.get(node.uuid, ()))
             for node in nodes
         ]
+
+
+def _is_up(hypervisor: Hypervisor) -> bool:
+    return hypervisor.service is not None and hypervisor.service.is_up
 
 
 def _in_order(cells: Sequence[OpenCell], answers: Answers[list[Hypervisor]]) -> list[tuple[OpenCell, Hypervisor]]:

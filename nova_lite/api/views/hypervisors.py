@@ -47,6 +47,7 @@ def _amount(read: Callable[[ComputeNode], int]) -> Callable[[Hypervisor], object
 
 
 _LISTED = View(*_BRIEF)
+_UPTIME = View(*_BRIEF, Field("uptime", lambda hypervisor: hypervisor.node.uptime))
 _FULL = View(
     *_BRIEF,
     *(Field[Hypervisor](name, _amount(read), until="2.87") for name, read in _AMOUNTS.items()),
@@ -64,6 +65,11 @@ _FULL = View(
 def one(req: falcon.Request, hypervisor: Hypervisor) -> dict[str, object]:
     """Return the document of one hypervisor."""
     return {"hypervisor": _shown(_FULL, req.context.version, hypervisor)}
+
+
+def uptime(req: falcon.Request, hypervisor: Hypervisor) -> dict[str, object]:
+    """Return how long a hypervisor's host is up, before the hypervisor itself told it."""
+    return {"hypervisor": _UPTIME.render(hypervisor, req.context.version)}
 
 
 def many(

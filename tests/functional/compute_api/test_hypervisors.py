@@ -1,12 +1,14 @@
 """Hypervisors: list, page, show, search, add up."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.states import TaskState
+from nova_lite.rpc import compute
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.machines import CPU_INFO, NODES, add_machines, silence
 
@@ -69,6 +71,63 @@ def test_details_and_show_agree(cloud_of_hosts: Cloud, admin: Client) -> None:
         "service": {"id": service["id"], "host": "h1", "disabled_reason": None},
     }
     assert admin.get(f"/os-hypervisors/{NODES['h1'][1]}").json["hypervisor"] == detailed
+
+
+UPTIME = " 08:32:11 up 93 days, 18:25, 12 users,  load average: 0.20, 0.12, 0.14\n"
+
+
+class Agent:
+    """Answers for one compute host."""
+
+    def uptime(self) -> str:
+        return UPTIME
+
+
+@pytest.fixture
+def agent(cloud_of_hosts: Cloud) -> Iterator[None]:
+    serving = cloud_of_hosts.cells.get(CELL1).bus.serve(compute.TOPIC, "h1", Agent())
+    serving.start()
+    yield
+    serving.stop()
+
+
+def test_a_host_says_how_long_it_is_up(cloud_of_hosts: Cloud, agent: None, admin: Client) -> None:
+    h1, h2 = NODES["h1"][1], NODES["h2"][1]
+    cloud_of_hosts.conf.set_override("timeout", 0.5, group="cells")
+    assert admin.get(f"/os-hypervisors/{h1}").json["hypervisor"]["uptime"] == UPTIME
+    # An agent that says nothing: the rest is told all the same.
+    silent = admin.get(f"/os-hypervisors/{h2}").json["hypervisor"]
+    assert (silent["hypervisor_hostname"], silent["state"], silent["uptime"]) == ("h2.lan", "up", None)
+    assert admin.get(f"/os-hypervisors/{h1}/uptime").status_code == 404
+    before = cloud_of_hosts.client("admin:admins", "2.87")
+    answer = before.get(f"/os-hypervisors/{h1}/uptime")
+    assert answer.status_code == 200
+    assert answer.json == {
+        "hypervisor": {
+            "id": h1,
+            "hypervisor_hostname": "h1.lan",
+            "state": "up",
+            "status": "enabled",
+            "uptime": UPTIME,
+        }
+    }
+    assert before.get(f"/os-hypervisors/{h2}/uptime").status_code == 503
+    for wrong, status in (("1", 400), ("x", 400), (CELL1, 404)):
+        assert before.get(f"/os-hypervisors/{wrong}/uptime").status_code == status
+    first = cloud_of_hosts.client("admin:admins", "2.52")
+    for wrong, status in (("1", 400), ("x", 404), ("99", 404), (h1, 404)):
+        assert first.get(f"/os-hypervisors/{wrong}/uptime").status_code == status
+    assert cloud_of_hosts.client(version="2.87").get(f"/os-hypervisors/{h1}/uptime").status_code == 403
+
+
+def test_a_host_that_is_down_is_not_asked(cloud_of_hosts: Cloud, agent: None, admin: Client) -> None:
+    (service,) = admin.get("/os-services?host=h1").json["services"]
+    assert admin.put(f"/os-services/{service['id']}", {"forced_down": True}).status_code == 200
+    shown = admin.get(f"/os-hypervisors/{NODES['h1'][1]}").json["hypervisor"]
+    assert (shown["state"], shown["uptime"]) == ("down", None)
+    answer = cloud_of_hosts.client("admin:admins", "2.87").get(f"/os-hypervisors/{NODES['h1'][1]}/uptime")
+    assert answer.status_code == 400
+    assert "h1" in answer.json["badRequest"]["message"]
 
 
 def test_amounts_until_2_87(cloud_of_hosts: Cloud) -> None:

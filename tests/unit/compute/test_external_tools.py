@@ -6,11 +6,14 @@ import time
 import pytest
 
 from nova_lite import errors
-from nova_lite.compute.external_tools import Limits, require, run
+from nova_lite.compute.external_tools import Limits, read, require, run
 
 
 def test_a_program_that_works() -> None:
     run(["/bin/true"])
+    assert read(["/bin/echo", "a line"]) == "a line\n"
+    with pytest.raises(errors.Unavailable):
+        read(["/bin/false"])
 
 
 def test_what_a_failing_program_said_is_for_the_log() -> None:

@@ -1,5 +1,6 @@
 """What an agent does when told: building, removing, power; with the fence that keeps out late messages."""
 
+import re
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -102,6 +103,7 @@ def test_a_life() -> None:
     assert host.ear.reboot(UUID, 1, hard=False) == PowerState.RUNNING
     assert host.ear.reboot(UUID, 1, hard=True) == PowerState.RUNNING
     assert "login" in host.ear.console_output(UUID, None)
+    assert re.match(r"\s*\S+ up\s+.+,\s+\d+ users?,\s+load average: [\d., ]+\n", host.ear.uptime())
     host.ear.destroy(UUID)
     host.ear.destroy(UUID)
     assert host.state() is None
