@@ -1,5 +1,6 @@
 """Operators that change, delete and fill cells at once, on real servers: what SQLite, with one writer, cannot show."""
 
+import functools
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from nova_lite.db.api_tables import HostMappingRow, InstanceMappingRow
 from nova_lite.db.cell_tables import InstanceRow
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database
-from tests.functional.commands.cell_site import add_instance
+from tests.functional.commands.cell_site import add_instance, add_node
 
 AT_ONCE = 6
 SERVERS = 230
@@ -146,3 +147,48 @@ def test_servers_mapped_by_several_at_once_are_mapped_once(api_db: Database, cel
     assert sum(one.mapped for one in done) == sum(one.looked_at for one in done) == SERVERS
     with api_db.reader() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(InstanceMappingRow)) == SERVERS
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["the first cell", "a later cell"])
+def test_of_equal_cells_added_at_once_one_is(api_db: Database, is_first: bool) -> None:
+    if not is_first:
+        setup.map_cell0(api_db, "sqlite:///cell0.db")
+    before = len(setup.cells(api_db))
+    for number in range(5):
+        add = functools.partial(
+            setup.create_cell,
+            api_db,
+            name=None,
+            transport_url=f"rabbit://h/{number}",
+            connection=f"sqlite:///{number}.db",
+        )
+        added = at_once(*itertools.repeat(add, AT_ONCE))
+        assert sum(isinstance(found, Cell) for found in added) == 1
+        assert len(setup.cells(api_db)) == before + 1
+        if is_first:
+            [only] = setup.cells(api_db)
+            assert removal.delete_cell(api_db, only.uuid, is_forced=False, local=NOWHERE) is None
+        else:
+            before += 1
+
+
+def test_cell0_mapped_by_several_at_once_is_mapped_once(api_db: Database) -> None:
+    def map_cell0(number: int) -> Callable[[], object]:
+        return lambda: setup.map_cell0(api_db, f"sqlite:///{number}.db")
+
+    mapped = [found for found in at_once(*map(map_cell0, range(AT_ONCE))) if isinstance(found, setup.Mapped)]
+    assert len(mapped) == AT_ONCE
+    assert sum(found.is_new for found in mapped) == 1
+    assert {found.cell for found in mapped} == set(setup.cells(api_db))
+
+
+def test_hosts_discovered_by_several_at_once_are_mapped_once(api_db: Database, cell_db: Database, cell: Cell) -> None:
+    for number in range(9):
+        add_node(cell_db, f"host-{number}", number)
+    found = at_once(*itertools.repeat(lambda: setup.discover_hosts(api_db), AT_ONCE))
+    discoveries = [discovery for one in found if isinstance(one, list) for discovery in one]
+    assert len(discoveries) == AT_ONCE
+    assert {discovery.failure for discovery in discoveries} == {None}
+    mapped = [host for discovery in discoveries for host in discovery.mapped]
+    assert sorted(mapped) == sorted(setup.hosts_of(api_db)) == [f"host-{number}" for number in range(9)]
+    assert all(set(discovery.lost).isdisjoint(discovery.mapped) for discovery in discoveries)
