@@ -16,8 +16,13 @@ from nova_lite.db.api_tables import (
     MappedUpToRow,
     RequestSpecRow,
 )
+from nova_lite.db.repositories import quotas
 from nova_lite.errors import NotFound
 from nova_lite.model.host import Cell
+
+
+#: The lock under which the first cell is added; no project is called so.
+_NO_CELLS = "*cells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,11 @@ def remove_cell(session: Session, uuid: str) -> None:
 
 def lock_cells(session: Session) -> None:
     """Let nobody else that locks the cells add or change one until this transaction ends."""
-    session.execute(sa.select(CellMappingRow.uuid).order_by(CellMappingRow.uuid).with_for_update()).all()
+    rows = sa.select(CellMappingRow.uuid).order_by(CellMappingRow.uuid).with_for_update()
+    if not session.execute(rows).all():
+        # There is no row to hold yet, and another may add the first meanwhile.
+        quotas.lock(session, _NO_CELLS)
+        session.execute(rows).all()
 
 
 def hosts(session: Session, cell_uuid: str | None = None) -> dict[str, str]:
