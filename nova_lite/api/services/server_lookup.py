@@ -44,18 +44,19 @@ class ServerLookup:
 
     def _look(self, caller: Caller, uuid: str) -> Located | None:
         """Return the server, None when it was just moving into a cell."""
-        with self._api_db.reader() as session:
-            mapping = mappings.instance(session, uuid)
-            if mapping.project_id != caller.project_id and not caller.is_admin:
+        with self._api_db.reading() as connection:
+            mapping = mappings.instance(connection, uuid)
+        if mapping.project_id != caller.project_id and not caller.is_admin:
+            raise not_found(uuid)
+        if mapping.cell_uuid is None:
+            if mapping.is_queued_for_delete:
                 raise not_found(uuid)
-            if mapping.cell_uuid is None:
-                if mapping.is_queued_for_delete:
-                    raise not_found(uuid)
+            with self._api_db.reader() as session:
                 waiting = build_requests.get(session, uuid)
-                return None if waiting is None else Located(waiting, None, is_queued_for_delete=False)
+            return None if waiting is None else Located(waiting, None, is_queued_for_delete=False)
         cell = self._cells.get(mapping.cell_uuid)
-        with cell.db.reader() as session:
-            return Located(instances.get(session, uuid), cell, mapping.is_queued_for_delete)
+        with cell.db.reading() as connection:
+            return Located(instances.get(connection, uuid), cell, mapping.is_queued_for_delete)
 
 
 def not_found(uuid: str) -> errors.NotFound:

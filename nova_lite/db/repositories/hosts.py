@@ -3,17 +3,18 @@
 import uuid as uuids
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import ComputeNodeRow, InstanceRow, ServiceRow
 from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import build_failures
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.host import ComputeNode, HostState, Service
-from nova_lite.storage import epoch_now
+from nova_lite.storage import Handle, epoch_now
 
 AGENT = "nova-compute"
 CONDUCTOR = "nova-conductor"
@@ -30,6 +31,8 @@ class Usage:
     busy: int = 0
 
 
+#: The columns of services; read without the ORM, for a show of one server waits for this.
+_SERVICES = tuple(cast(sa.Table, ServiceRow.__table__).c)
 #: The columns that make a Usage.
 _USAGE = (
     sa.func.count(),
@@ -74,7 +77,7 @@ def register(session: Session, report: HostReport) -> None:
 
 
 def services(
-    session: Session,
+    handle: Handle,
     *,
     down_after_s: float,
     host: str | None = None,
@@ -85,14 +88,14 @@ def services(
 ) -> list[Service]:
     """Return the cell's services; down is one forced down or not seen for ``down_after_s`` by the database's clock."""
     is_fresh = ServiceRow.last_seen > epoch_now() - down_after_s
-    statement = sa.select(ServiceRow, is_fresh).order_by(ServiceRow.id)
+    statement = sa.select(*_SERVICES, is_fresh.label("is_fresh")).order_by(ServiceRow.id)
     wanted = ((ServiceRow.host, host), (ServiceRow.binary, binary), (ServiceRow.uuid, uuid), (ServiceRow.id, number))
     for column, value in wanted:
         if value is not None:
             statement = statement.where(column == value)
     if on_hosts is not None:
         statement = statement.where(ServiceRow.host.in_(on_hosts))
-    return [_service(row, bool(fresh)) for row, fresh in session.execute(statement)]
+    return [_service(row, bool(row.is_fresh)) for row in handle.execute(statement)]
 
 
 def change_service(session: Session, uuid: str, **values: object) -> None:
@@ -197,6 +200,7 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
             sa.and_(is_fresh, ServiceRow.forced_down.is_(False)),
             ServiceRow.disabled,
             ServiceRow.disabled_reason,
+            build_failures.recent(),
         ).join(ServiceRow, sa.and_(ServiceRow.host == ComputeNodeRow.host, ServiceRow.binary == AGENT))
     )
     return [
@@ -208,8 +212,9 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
             is_up=bool(is_up),
             is_disabled=is_disabled,
             disabled_reason=reason,
+            failed_builds=failed_builds,
         )
-        for uuid, host, name, is_up, is_disabled, reason in rows
+        for uuid, host, name, is_up, is_disabled, reason, failed_builds in rows
     ]
 
 
@@ -238,7 +243,7 @@ def _used(row: Sequence[Any]) -> Usage:
     return Usage(*(int(value or 0) for value in row))
 
 
-def _service(row: ServiceRow, is_fresh: bool) -> Service:
+def _service(row: Any, is_fresh: bool) -> Service:
     return Service(
         uuid=row.uuid,
         host=row.host,

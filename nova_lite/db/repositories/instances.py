@@ -30,6 +30,9 @@ _COLUMN_NAMES = {
 _FIELDS = [field.name for field in fields(Instance)]
 #: The columns of an Instance, in the order of its fields: a row of them is read by place, which is quickest.
 COLUMNS = tuple(_T[_COLUMN_NAMES.get(name, name)] for name in _FIELDS)
+#: Made once, for each show of a server runs one of them.
+_EVEN_DELETED = sa.select(*COLUMNS).where(_T.uuid == sa.bindparam("uuid"))
+_LIVING = _EVEN_DELETED.where(_T.deleted.is_(False))
 _TASKS: dict[str | None, TaskState | None] = {None: None, **{state.value: state for state in TaskState}}
 #: What is more than a plain value: its place, and how it is made of what is stored.
 _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
@@ -53,10 +56,7 @@ def add(session: Session, instance: Instance) -> None:
 
 def get(handle: Handle, uuid: str, *, with_deleted: bool = False) -> Instance:
     """Return one instance; raises NotFound."""
-    statement = sa.select(*COLUMNS).where(_T.uuid == uuid)
-    if not with_deleted:
-        statement = statement.where(_T.deleted.is_(False))
-    row = handle.execute(statement).one_or_none()
+    row = handle.execute(_EVEN_DELETED if with_deleted else _LIVING, {"uuid": uuid}).one_or_none()
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
     return instance_of(row)
@@ -64,8 +64,7 @@ def get(handle: Handle, uuid: str, *, with_deleted: bool = False) -> Instance:
 
 def lock(session: Session, uuid: str) -> Instance:
     """Return one instance, held against other writers until the transaction ends; raises NotFound."""
-    held = sa.select(*COLUMNS).where(_T.uuid == uuid, _T.deleted.is_(False)).with_for_update()
-    row = session.execute(held).one_or_none()
+    row = session.execute(_LIVING.with_for_update(), {"uuid": uuid}).one_or_none()
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
     return instance_of(row)

@@ -19,6 +19,7 @@ from nova_lite.db.api_tables import (
 from nova_lite.db.repositories import quotas
 from nova_lite.errors import NotFound
 from nova_lite.model.host import Cell
+from nova_lite.storage import Handle
 
 
 #: The lock under which the first cell is added; no project is called so.
@@ -35,6 +36,17 @@ class InstanceMapping:
     user_id: str
     is_queued_for_delete: bool
     created_at: datetime
+
+
+#: The columns of an InstanceMapping, in the order of its fields.
+_WHERE_IT_IS = sa.select(
+    InstanceMappingRow.instance_uuid,
+    InstanceMappingRow.cell_uuid,
+    InstanceMappingRow.project_id,
+    InstanceMappingRow.user_id,
+    InstanceMappingRow.queued_for_delete,
+    InstanceMappingRow.created_at,
+).where(InstanceMappingRow.instance_uuid == sa.bindparam("uuid"))
 
 
 def cells(session: Session) -> list[Cell]:
@@ -124,14 +136,12 @@ def remove_host(session: Session, host: str) -> None:
     session.execute(sa.delete(AggregateHostRow).where(AggregateHostRow.host == host))
 
 
-def instance(session: Session, uuid: str) -> InstanceMapping:
+def instance(handle: Handle, uuid: str) -> InstanceMapping:
     """Return where an instance is; raises NotFound for one that was never accepted or is being deleted unborn."""
-    row = session.get(InstanceMappingRow, uuid)
+    row = handle.execute(_WHERE_IT_IS, {"uuid": uuid}).one_or_none()
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
-    return InstanceMapping(
-        row.instance_uuid, row.cell_uuid, row.project_id, row.user_id, row.queued_for_delete, row.created_at
-    )
+    return InstanceMapping(*row)
 
 
 def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: int) -> list[tuple[str, str, datetime]]:
