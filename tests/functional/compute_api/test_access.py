@@ -8,7 +8,7 @@ import pytest
 
 from nova_lite.api import app
 from nova_lite.api.policies import base, registry
-from nova_lite.db.api_tables import FlavorRow, KeypairRow, ServerGroupRow
+from nova_lite.db.api_tables import AggregateRow, FlavorRow, KeypairRow, ServerGroupRow
 from nova_lite.model.caller import Caller, Policy
 from nova_lite.web.caller import Authenticator, unauthorized
 from nova_lite.web.policy import RulePolicy
@@ -85,6 +85,8 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
             session.add(FlavorRow(id=77, flavorid="77", name="flavor", vcpus=1, memory_mb=64, root_gb=1))
         if session.query(ServerGroupRow).filter_by(uuid=GROUP_ID).first() is None:
             session.add(ServerGroupRow(uuid=GROUP_ID, project_id="demo", user_id="alice", name="g", policy="affinity"))
+        if session.get(AggregateRow, 1) is None:
+            session.add(AggregateRow(id=1, uuid=CELL1, name="racks"))
         if session.query(KeypairRow).filter_by(user_id="alice", name="mine").first() is None:
             session.add(KeypairRow(user_id="alice", name="mine", type="ssh", fingerprint="aa", public_key="k"))
     return {

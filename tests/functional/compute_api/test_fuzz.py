@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from nova_lite.db.api_tables import FlavorRow, KeypairRow, ServerGroupRow
+from nova_lite.db.api_tables import AggregateRow, FlavorRow, KeypairRow, ServerGroupRow
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.states import VmState
 from tests.functional.bodies import containers, written
@@ -100,6 +100,7 @@ NASTY_NAMES = ["limit", "marker", "sort_key", "sort_dir", "all_tenants", "change
 NASTY_NAMES += ["name", "host", "user_id", "flavor", "uuid", "power_state", "launch_index", "created_at", "deleted"]
 NASTY_NAMES += ["tags", "not-tags", "ip", "locked", "minRam", "is_public", "tenant_id", "with_servers", "project_id"]
 NASTY_NAMES += ["unknown", "", "nul\x00", "limit[]", "progress", "task_state", "config_drive", "binary", "sort_key"]
+NASTY_NAMES += ["start", "end", "detailed"]
 NASTY_QUERIES = [
     "%00=%00",
     "a=%FF",
@@ -178,6 +179,8 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
             session.add(FlavorRow(id=77, flavorid="77", name="fuzz", vcpus=1, memory_mb=64, root_gb=1, is_public=False))
         if not session.query(ServerGroupRow).filter_by(uuid=_UUID).count():
             session.add(ServerGroupRow(uuid=_UUID, project_id="demo", user_id="admin", name="g", policy="affinity"))
+        if session.get(AggregateRow, 1) is None:
+            session.add(AggregateRow(id=1, uuid=_UUID, name="racks", extra={"availability_zone": "east"}))
         if not session.query(KeypairRow).filter_by(user_id="admin", name="mine").count():
             session.add(KeypairRow(user_id="admin", name="mine", type="ssh", fingerprint="aa", public_key="k"))
     cell, state = dice.choice([(CELL1, VmState.ACTIVE), (None, VmState.BUILDING), (CELL0_UUID, VmState.ERROR)])
