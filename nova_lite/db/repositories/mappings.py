@@ -21,7 +21,6 @@ from nova_lite.errors import NotFound
 from nova_lite.model.host import Cell
 from nova_lite.storage import Handle
 
-
 #: The lock under which the first cell is added; no project is called so.
 _NO_CELLS = "*cells"
 
