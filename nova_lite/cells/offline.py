@@ -7,7 +7,6 @@ down for the rest of the command, so that a command ends soon and says one thing
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
@@ -72,10 +71,6 @@ class CellDatabases:
                 url = checked_url(templates.connection(cell, self._local))
             except errors.Misconfigured:
                 continue
-            if _place(url) == _place(database.url):
+            if setup.place_of(url) == setup.place_of(database.url):
                 return cell
         return None
-
-
-def _place(url: URL) -> tuple[object, ...]:
-    return (url.get_backend_name(), url.host, url.port, url.database)

@@ -7,6 +7,7 @@ import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,8 @@ from nova_lite.storage import Database, checked_url, retried
 #: cell0 has no hosts, so nobody is ever told anything there.
 CELL0_TRANSPORT_URL = "none:///"
 _MAX_NAME = 255
+#: Ports of database servers where a URL names none.
+_PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +63,25 @@ def cell0_connection(connection: str) -> str:
     return url.set(database=name).render_as_string(hide_password=False)
 
 
+@retried
 def map_cell0(api_db: Database, connection: str, *, local: LocalUrls = NOWHERE) -> Mapped:
-    """Map cell0 to the database at ``connection``, unless it is mapped already."""
+    """Map cell0 to the database at ``connection``, unless it is mapped already.
+
+    Raises Misconfigured for a bad URL, Conflict when it is the database of a cell.
+    """
     cell = Cell(CELL0_UUID, "cell0", CELL0_TRANSPORT_URL, connection)
     checked_url(templates.connection(cell, local))
-    try:
-        with api_db.writer() as session:
-            mappings.add_cell(session, cell)
-    except IntegrityError:
-        with api_db.reader() as session:
-            return Mapped(mappings.cell(session, CELL0_UUID), is_new=False)
+    with api_db.writer() as session:
+        mappings.lock_cells(session)
+        for known in mappings.cells(session):
+            if known.is_cell0:
+                return Mapped(known, is_new=False)
+        _require_own_urls(session, cell, local)
+        mappings.add_cell(session, cell)
     return Mapped(cell, is_new=True)
 
 
+@retried
 def create_cell(
     api_db: Database,
     *,
@@ -145,22 +154,36 @@ def _check(
 
 def _require_own_urls(session: Session, cell: Cell, local: LocalUrls) -> None:
     """Raise Conflict when a mapping names the bus or the database of another one."""
-    transport_url, connection = _urls(cell, local)
     for other in mappings.cells(session):
         if other.uuid == cell.uuid:
             continue
-        other_transport_url, other_connection = _urls(other, local)
-        if connection == other_connection or transport_url == other_transport_url:
-            what = "database" if connection == other_connection else "transport URL"
+        has_bus = _bus(cell, local) == _bus(other, local)
+        has_database = _place(cell, local) == _place(other, local)
+        if has_bus or has_database:
+            what = "database" if has_database else "transport URL"
             raise errors.Conflict(f"Cell {title(other)} has that {what} already; each cell needs its own.")
 
 
-def _urls(cell: Cell, local: LocalUrls) -> tuple[str, str]:
-    """Return a mapping's URLs, as they stand there when they cannot be filled."""
+def _bus(cell: Cell, local: LocalUrls) -> str:
+    """Return a mapping's transport URL, as it stands there when it cannot be filled."""
     try:
-        return templates.transport_url(cell, local), templates.connection(cell, local)
+        return templates.transport_url(cell, local)
     except errors.Misconfigured:
-        return cell.transport_url, cell.database_connection
+        return cell.transport_url
+
+
+def _place(cell: Cell, local: LocalUrls) -> tuple[object, ...]:
+    """Return where a mapping's database is; its URL as it stands there when it cannot be filled."""
+    try:
+        return place_of(checked_url(templates.connection(cell, local)))
+    except errors.Misconfigured:
+        return (cell.database_connection,)
+
+
+def place_of(url: URL) -> tuple[object, ...]:
+    """Return what two URLs of one database have in common, whoever logs in and with which options."""
+    backend = url.get_backend_name()
+    return (backend, url.host, url.port or _PORTS.get(backend), url.database)
 
 
 def find_or_create_cell(
@@ -169,7 +192,7 @@ def find_or_create_cell(
     """Return the cell with this bus and database, added if there is none; raises Conflict as ``create_cell``."""
     with api_db.reader() as session:
         for cell in mappings.cells(session):
-            if _urls(cell, local) == (transport_url, connection):
+            if (_bus(cell, local), _place(cell, local)) == (transport_url, place_of(checked_url(connection))):
                 return Mapped(cell, is_new=False)
     cell = create_cell(api_db, name=name, transport_url=transport_url, connection=connection, local=local)
     return Mapped(cell, is_new=True)

@@ -115,6 +115,25 @@ def test_a_bus_or_database_of_another_cell_is_refused(synced: Site, words: list[
     assert cells_of(synced) == before
 
 
+def test_one_database_by_another_url_is_the_same(synced: Site) -> None:
+    """Servers of a database that two cells share would be listed twice."""
+    server = "mysql+pymysql://nova:a@db.example.org"
+    bus = "--transport-url"
+    synced.ok("cell_v2", "create_cell", bus, "rabbit://h/1", "--database_connection", f"{server}/one")
+    for connection in (f"{server}:3306/one?charset=utf8mb4", "mysql+pymysql://root:b@db.example.org/one"):
+        assert synced.run("cell_v2", "create_cell", bus, "rabbit://h/2", "--database_connection", connection).code == 2
+    synced.ok("cell_v2", "create_cell", bus, "rabbit://h/2", "--database_connection", f"{server}:3307/one")
+
+
+def test_cell0_is_never_the_database_of_a_cell(site: Site) -> None:
+    site.ok("api_db", "sync")
+    site.ok("cell_v2", "create_cell", "--name", "one")
+    ran = site.run("cell_v2", "map_cell0", "--database_connection", site.url("nova") + "?timeout=5")
+    assert ran.code == 1
+    assert "Cell one" in ran.err
+    assert len(cells_of(site)) == 1
+
+
 @pytest.mark.parametrize(
     ("missing", "named"),
     [("transport_url", "--transport-url"), ("database", "connection in [database] is not set")],
