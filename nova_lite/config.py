@@ -56,6 +56,38 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt("initial_cpu_allocation_ratio", default=4.0, min=0.0, help="CPU overcommit of a host first seen."),
     cfg.FloatOpt("initial_ram_allocation_ratio", default=1.0, min=0.0, help="Memory overcommit of a host first seen."),
     cfg.FloatOpt("initial_disk_allocation_ratio", default=1.0, min=0.0, help="Disk overcommit of a host first seen."),
+    cfg.FloatOpt(
+        "cpu_allocation_ratio", min=0.01, help="CPU overcommit of the host, whatever Placement's API was told of it."
+    ),
+    cfg.FloatOpt(
+        "ram_allocation_ratio", min=0.01, help="Memory overcommit of the host, whatever Placement's API was told of it."
+    ),
+    cfg.FloatOpt(
+        "disk_allocation_ratio", min=0.01, help="Disk overcommit of the host, whatever Placement's API was told of it."
+    ),
+    cfg.FloatOpt(
+        "update_resources_interval",
+        default=60.0,
+        min=0.1,
+        help="Seconds between two looks at what the host offers, which is told when it changed.",
+    ),
+]
+
+COMPUTE_OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "uses_shared_disk_pool",
+        default=False,
+        help="Whether guests' disks come from a pool that several hosts share. The host then offers no DISK_GB of its "
+        "own: an operator makes a provider of the pool, with the trait MISC_SHARES_VIA_AGGREGATE, and puts it and its "
+        "hosts into one aggregate of Placement.",
+    ),
+    cfg.IntOpt(
+        "consecutive_build_service_disable_threshold",
+        default=10,
+        min=0,
+        help="Failed builds in a row that are counted of a host, at most: the more, the later the scheduler chooses "
+        "it. No host is disabled for them. 0: none is counted.",
+    ),
 ]
 
 DATABASE_OPTS: list[cfg.Opt] = [
@@ -235,6 +267,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "conductor": CONDUCTOR_OPTS,
     "scheduler": SCHEDULER_OPTS,
     "cells": CELLS_OPTS,
+    "compute": COMPUTE_OPTS,
     "quota": QUOTA_OPTS,
     "libvirt": LIBVIRT_OPTS,
     "glance": GLANCE_OPTS,

@@ -5,6 +5,7 @@ one transaction of the workflow's own database, committed together with the prog
 its leases run out and another goes on where the record stands.
 
 - An error that will pass is retried until the workflow's deadline, first here, then by whoever scans next.
+- An error that a step's detour is for is recorded, then the detour's steps are run and then the step again.
 - Any other error undoes every step begun, last first, then runs ``on_failure``, then the record says FAILED and why.
 - From the first step with ``no_way_back`` on, steps are only retried.
 - Undoing has ``UNDO_GRACE_S`` after the deadline; what could not be undone by then is noted in the facts.
@@ -74,6 +75,7 @@ class Step(Generic[T]):
     do: Callable[[Work[T]], Facts | None]
     undo: Callable[[Work[T]], None] | None = None
     no_way_back: bool = False
+    detour: "Detour[T] | None" = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,46 @@ class Record(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Detour(Generic[T]):
+    """What is done when a step fails with an error of kind ``on``, before that step is run again.
+
+    Its first step finds the error's message in the fact ``detour``. Its last way out is an error: nothing else bounds
+    how often a detour is taken.
+    """
+
+    on: type[errors.NovaLiteError]
+    steps: tuple[Step[T] | Record[T], ...]
+
+
+@dataclass(frozen=True)
 class Definition(Generic[T]):
     """A kind of workflow. ``on_failure`` runs last, after the undoing, with ``work.reason`` set."""
 
     kind: str
     steps: tuple[Step[T] | Record[T], ...]
     on_failure: Step[T] | Record[T] | None = None
+
+    @property
+    def road(self) -> "tuple[Stop[T], ...]":
+        """Every step, each followed by those of its detour: a record's ``step`` counts along it."""
+        stops: list[Stop[T]] = []
+        for step in self.steps:
+            here = len(stops)
+            detour = step.detour if isinstance(step, Step) else None
+            aside = () if detour is None else detour.steps
+            stops.append(Stop(step, onward=here + len(aside) + 1, detour=detour))
+            for index, each in enumerate(aside, 1):
+                stops.append(Stop(each, onward=here if index == len(aside) else here + index + 1))
+        return tuple(stops)
+
+
+@dataclass(frozen=True)
+class Stop(Generic[T]):
+    """A step on the road of a workflow, and where the road goes on after it; its detour begins right behind it."""
+
+    step: Step[T] | Record[T]
+    onward: int
+    detour: Detour[T] | None = None
 
 
 class LeaseLost(Exception):
@@ -210,6 +246,7 @@ class _Run(Generic[T]):
     def __init__(self, runner: Runner[T], definition: Definition[T], work: Work[T], deadline: float) -> None:
         self._runner = runner
         self._definition = definition
+        self._road = definition.road
         self._work = work
         self._deadline = deadline
 
@@ -230,12 +267,9 @@ class _Run(Generic[T]):
 
     def _forward(self) -> str | None:
         """Run every step not yet done; returns None when the workflow ended well, else the reason, for users."""
-        steps = self._definition.steps
         try:
-            for index in range(self._work.workflow.step, len(steps)):
-                is_last = index + 1 == len(steps)
-                may_give_up = not any(step.no_way_back for step in steps[: index + 1])
-                self._tried(steps[index], is_last=is_last, may_give_up=may_give_up)
+            while self._work.workflow.step < len(self._road):
+                self._pass(self._work.workflow.step)
         except (LeaseLost, _Parked):
             raise
         except errors.NovaLiteError as exc:
@@ -246,8 +280,25 @@ class _Run(Generic[T]):
             return "An internal error happened."
         return None
 
-    def _tried(self, step: Step[T] | Record[T], *, is_last: bool, may_give_up: bool) -> None:
-        """Run one step, again while its errors pass; raises what ends the workflow."""
+    def _pass(self, here: int) -> None:
+        """Run the step at ``here`` of the road, or turn off onto its detour; raises what ends the workflow."""
+        stop = self._road[here]
+        may_give_up = not any(each.step.no_way_back for each in self._road[: here + 1])
+        try:
+            self._tried(stop, may_give_up=may_give_up)
+        except errors.NovaLiteError as exc:
+            if stop.detour is None or not isinstance(exc, stop.detour.on):
+                raise
+            LOG.warning(
+                "%s of %s failed, its detour follows: %s %s", stop.step.name, self._work.subject, exc, exc.facts
+            )
+            facts = {**self._work.facts, "detour": exc.message}
+            self._save(facts=facts, step=here + 1, attempt=1)
+            self._arrived(here + 1, facts, stop.step.name)
+
+    def _tried(self, stop: Stop[T], *, may_give_up: bool) -> None:
+        """Run one step, again while its errors pass; raises what ends the workflow, or takes it onto a detour."""
+        step = stop.step
         tries = 0
         while True:
             self._work.seconds_left = self._deadline - time.monotonic()
@@ -256,7 +307,7 @@ class _Run(Generic[T]):
             try:
                 if self._work.may_have_run:
                     self._check_lease()
-                self._advance(step, is_last=is_last)
+                self._advance(step, stop.onward)
                 return
             except LeaseLost:
                 raise
@@ -272,10 +323,10 @@ class _Run(Generic[T]):
             self._wait(tries)
             tries += 1
 
-    def _advance(self, step: Step[T] | Record[T], *, is_last: bool) -> None:
+    def _advance(self, step: Step[T] | Record[T], onward: int) -> None:
         """Run ``step`` and record that it is done."""
-        values: dict[str, Any] = {"step": self._work.workflow.step + 1, "attempt": 1}
-        if is_last:
+        values: dict[str, Any] = {"step": onward, "attempt": 1}
+        if onward == len(self._road):
             values |= {"status": Status.DONE, "lease_owner": None}
         if isinstance(step, Record):
             facts = self._record(step, values)
@@ -283,9 +334,12 @@ class _Run(Generic[T]):
             found = step.do(self._work)
             facts = {**self._work.facts, **(found or {})}
             self._save(facts=facts, **values)
-        self._work.workflow = replace(self._work.workflow, step=values["step"], facts=dict(facts))
+        self._arrived(onward, facts, step.name)
+
+    def _arrived(self, at: int, facts: Mapping[str, object], after: str) -> None:
+        self._work.workflow = replace(self._work.workflow, step=at, facts=dict(facts))
         self._work.may_have_run = False
-        self._runner.after_record(self._definition.kind, step.name)
+        self._runner.after_record(self._definition.kind, after)
 
     @retried
     def _record(self, step: Record[T], values: Mapping[str, Any]) -> dict[str, object]:
@@ -298,8 +352,8 @@ class _Run(Generic[T]):
         """Undo every step begun, last first, then end as failed."""
         work = self._work
         work.reason = work.workflow.reason
-        for index in range(min(work.workflow.step, len(self._definition.steps) - 1), -1, -1):
-            step = self._definition.steps[index]
+        for index in range(min(work.workflow.step, len(self._road) - 1), -1, -1):
+            step = self._road[index].step
             if step.undo is not None:
                 self._undone(step.name, step.undo)
             self._save(step=index, attempt=1)

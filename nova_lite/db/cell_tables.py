@@ -180,7 +180,10 @@ class ServiceRow(CellBase):
 
 
 class ComputeNodeRow(CellBase):
-    """A hypervisor and its totals; its UUID is its provider's in Placement."""
+    """A hypervisor and its totals; its UUID is its provider's in Placement.
+
+    ``failed_builds`` counts those that failed one after the other, ``last_failed_build`` is seconds since 1970.
+    """
 
     __tablename__ = "compute_nodes"
 
@@ -195,6 +198,8 @@ class ComputeNodeRow(CellBase):
     memory_mb: Mapped[int] = mapped_column(sa.Integer)
     local_gb: Mapped[int] = mapped_column(sa.Integer)
     cpu_info: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    failed_builds: Mapped[int] = mapped_column(sa.Integer, default=0)
+    last_failed_build: Mapped[float | None] = mapped_column(sa.Double)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
     updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
 

@@ -52,7 +52,10 @@ class ComputeNode:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """A host as the scheduler weighs it; ``cell_id`` says which cell it serves."""
+    """A host as the scheduler weighs it; ``cell_id`` says which cell it serves.
+
+    ``failed_builds`` are those that failed there lately, one after the other.
+    """
 
     cell_id: str
     host: str
@@ -66,6 +69,7 @@ class HostState:
     free_ram_mib: float = 0.0
     free_disk_gib: float = 0.0
     building: int = 0
+    failed_builds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

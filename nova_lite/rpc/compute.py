@@ -16,7 +16,10 @@ class ComputeClient:
         self._bus = bus
 
     def build(self, instance: Instance, *, timeout_s: float) -> PowerState:
-        """Make and start the guest on ``instance.host``. Raises GuestFailed for what no other host could do better."""
+        """Make and start the guest on ``instance.host``.
+
+        Raises GuestFailed for what no other host could do better, HostFailed for what another one might.
+        """
         plain = msgspec.to_builtins(instance)
         answer = self._bus.call(TOPIC, "build", server=instance.host, long_s=timeout_s, instance=plain)
         return PowerState(answer)

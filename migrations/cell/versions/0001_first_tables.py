@@ -51,6 +51,8 @@ def _create_compute_nodes() -> None:
         sa.Column("memory_mb", sa.Integer, nullable=False),
         sa.Column("local_gb", sa.Integer, nullable=False),
         sa.Column("cpu_info", sa.JSON, nullable=False),
+        sa.Column("failed_builds", sa.Integer, nullable=False),
+        sa.Column("last_failed_build", sa.Double, nullable=True),
         sa.Column("created_at", _TIMESTAMP, nullable=False),
         sa.Column("updated_at", _TIMESTAMP, nullable=True),
     )

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from nova_lite import errors
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
 from nova_lite.model.instance import Instance
+
+LOG = logging.getLogger(__name__)
 
 
 class Fence(Protocol):
@@ -69,10 +72,17 @@ def _host_failures() -> Iterator[None]:
     """Tell what only this host, or only the user, can be blamed for."""
     try:
         yield
-    except errors.NotFound as exc:
+    except (errors.Conflict, errors.GuestFailed):
+        raise
+    except (errors.NotFound, errors.Invalid) as exc:
         raise errors.GuestFailed(exc.message) from exc
-    except errors.Unavailable as exc:
+    except errors.NovaLiteError as exc:
+        LOG.warning("This host could not start the server: %s %s", exc, exc.facts)
         raise errors.HostFailed(f"The host could not start the server: {exc.message}", cause=exc.facts) from exc
+    except Exception as exc:
+        # Whatever it is, it happened here; its words are not for users.
+        LOG.exception("This host could not start the server")
+        raise errors.HostFailed("The host could not start the server: an internal error happened.") from exc
 
 
 def guest_spec(instance: Instance) -> GuestSpec:

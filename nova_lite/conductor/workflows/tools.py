@@ -52,14 +52,22 @@ def end_well(work: Work[CellTools], session: Session, **values: Any) -> None:
     )
 
 
-def end_in_error(work: Work[CellTools], session: Session, **values: Any) -> None:
-    """End a failed operation as the state table says, with the reason in the instance's fault and action."""
+def end_in_error(work: Work[CellTools], session: Session, *, details: str = "", **values: Any) -> None:
+    """End a failed operation as the state table says, with the reason in the instance's fault and action.
+
+    ``details`` are for administrators.
+    """
     rule = ACTIONS[work.workflow.kind]
     reason = work.reason or "An internal error happened."
     instance = instances.lock(session, work.subject)
     if rule.fails_in is not None:
         instances.set_fault(
-            session, work.subject, Fault(500, reason, utcnow()), vm_state=rule.fails_in, task_state=None, **values
+            session,
+            work.subject,
+            Fault(500, reason, utcnow(), details),
+            vm_state=rule.fails_in,
+            task_state=None,
+            **values,
         )
     else:
         instances.change(session, work.subject, task_state=None, **values)

@@ -59,6 +59,31 @@ def begin(
     session.add(InstanceActionEventRow(action_id=row.id, event=event))
 
 
+def begin_again(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:
+    """Record that an action which is under way began one more event, such as the next attempt at the same thing."""
+    action_id = _open_action(session, instance_uuid, request_id)
+    if action_id is not None:
+        session.add(InstanceActionEventRow(action_id=action_id, event=event))
+
+
+def fail_event(session: Session, *, instance_uuid: str, request_id: str, error: str, host: str | None) -> None:
+    """Record that what an action was just trying failed, with ``error`` for users to read; the action goes on."""
+    action_id = _open_action(session, instance_uuid, request_id)
+    session.execute(
+        sa.update(InstanceActionEventRow)
+        .where(InstanceActionEventRow.action_id == action_id, InstanceActionEventRow.finish_time.is_(None))
+        .values(finish_time=utcnow(), result="Error", details=error, host=host)
+    )
+
+
+def _open_action(session: Session, instance_uuid: str, request_id: str) -> int | None:
+    return session.scalar(
+        sa.select(InstanceActionRow.id)
+        .filter_by(instance_uuid=instance_uuid, request_id=request_id, finish_time=None)
+        .limit(1)
+    )
+
+
 def finish(session: Session, *, instance_uuid: str, request_id: str, error: str | None, host: str | None) -> None:
     """Record how the actions of a request on an instance ended: well, or with ``error`` for users to read."""
     now = utcnow()

@@ -160,7 +160,7 @@ def test_an_agent_dies_while_it_builds(site: Site, after: bool) -> None:
     assert site.status(server) == "ACTIVE"
 
 
-def test_a_host_that_stays_down_ends_the_build_with_a_reason(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_that_stay_down_end_the_build_with_a_reason(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     call = Bus.call
 
     def unanswered(bus: Bus, topic: str, method: str, **options: Any) -> Any:
@@ -173,7 +173,10 @@ def test_a_host_that_stays_down_ends_the_build_with_a_reason(site: Site, monkeyp
     (server,) = site.boot()
     site.rest()
     assert site.status(server) == "ERROR"
-    assert site.reason(server) == "The host that was to start the server does not answer."
+    assert site.reason(server) == (
+        "Exceeded maximum number of retries: 2 hosts were tried. "
+        "The last failure: The host that was to start the server does not answer."
+    )
 
 
 def test_a_guest_left_to_a_host_that_was_cut_off_is_destroyed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

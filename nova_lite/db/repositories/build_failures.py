@@ -1,0 +1,40 @@
+"""Builds that failed one after the other on a hypervisor, written in its row for the scheduler to weigh.
+
+A build that works makes them forgotten, and so does time: a host that is mended is not shunned for ever.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.cell_tables import ComputeNodeRow
+from nova_lite.storage import epoch_now
+
+#: Seconds after the last failure when all are forgotten.
+FORGOTTEN_AFTER_S = 3600.0
+
+
+def add(session: Session, node: str, *, at_most: int) -> None:
+    """Count one more failed build of a hypervisor; ``at_most`` as many are told apart."""
+    session.execute(
+        sa.update(ComputeNodeRow)
+        .where(ComputeNodeRow.uuid == node)
+        .values(
+            failed_builds=sa.case((recent() < at_most, recent() + 1), else_=at_most),
+            last_failed_build=epoch_now(),
+        )
+    )
+
+
+def forget(session: Session, node: str) -> None:
+    """Forget the failed builds of a hypervisor: one has just worked. Writes only if there were any."""
+    failed = session.scalar(sa.select(ComputeNodeRow.failed_builds).where(ComputeNodeRow.uuid == node))
+    if failed:
+        session.execute(
+            sa.update(ComputeNodeRow).where(ComputeNodeRow.uuid == node).values(failed_builds=0, last_failed_build=None)
+        )
+
+
+def recent() -> sa.ColumnElement[int]:
+    """Return what tells, in a query of hypervisors, how many builds failed lately."""
+    is_recent = ComputeNodeRow.last_failed_build > epoch_now() - FORGOTTEN_AFTER_S
+    return sa.case((is_recent, ComputeNodeRow.failed_builds), else_=0)
