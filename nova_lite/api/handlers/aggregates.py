@@ -16,7 +16,7 @@ from nova_lite.api.views import aggregates as views
 from nova_lite.db.repositories.aggregates import Aggregate
 from nova_lite.model.caller import Caller
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import ANY_QUERY, endpoint
 from nova_lite.web.validation import Schemas
 
 #: Told who asks, which aggregate, and what stands under the action's name.
@@ -61,7 +61,7 @@ class Aggregates:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         send_json(resp, views.many(req, self._aggregates.all()))
 
-    @endpoint(policy=policies.CREATE, body=schemas.CREATE, enforce=True)
+    @endpoint(policy=policies.CREATE, query=ANY_QUERY, body=schemas.CREATE, enforce=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         wanted = req.context.body["aggregate"]
         send_json(resp, views.created(req, self._aggregates.create(wanted["name"], wanted.get("availability_zone"))))
@@ -77,14 +77,14 @@ class AggregateItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         send_json(resp, views.one(req, self._aggregates.show(_number(aggregate_id))))
 
-    @endpoint(policy=policies.UPDATE, body=schemas.UPDATE, enforce=True)
+    @endpoint(policy=policies.UPDATE, query=ANY_QUERY, body=schemas.UPDATE, enforce=True)
     def on_put(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         wanted = req.context.body["aggregate"]
         metadata = {key: value for key, value in wanted.items() if key == "availability_zone"}
         change = AggregateChange(name=wanted.get("name"), metadata=metadata)
         send_json(resp, views.one(req, self._aggregates.change(_number(aggregate_id), change)))
 
-    @endpoint(policy=policies.DELETE, enforce=True)
+    @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         self._aggregates.remove(_number(aggregate_id))
 
@@ -95,7 +95,7 @@ class AggregateAction:
     def __init__(self, aggregates: AggregateService) -> None:
         self._aggregates = aggregates
 
-    @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), body=schemas.ANY_ACTION)
+    @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=ANY_QUERY, body=schemas.ANY_ACTION)
     def on_post(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         caller, body = req.context.caller, req.context.body
         name = next(iter(body))
@@ -111,7 +111,8 @@ def _number(text: str) -> int:
     """Return an aggregate's number; raises Invalid for what is none, NotFound for one that none has."""
     if re.fullmatch(r"\s*[+-]?[0-9]+\s*", text, re.ASCII) is None:
         raise errors.Invalid(f"aggregate id: {text[:64]!r} is not a number")
-    number = int(text) if len(text) < 20 else -1
+    # Python refuses to read numbers of thousands of digits.
+    number = int(text) if len(text) < 20 else MAX_INT + 1
     if not 0 < number <= MAX_INT:
         raise errors.NotFound(f"Aggregate {text[:64]} could not be found.")
     return number

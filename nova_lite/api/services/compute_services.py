@@ -98,11 +98,12 @@ class ComputeServiceService:
         silent = [name for name, cell_uuid in self._cells.of_hosts().items() if cell_uuid in listed.down]
         return services, [name for name in silent if host in (None, name)]
 
-    def change(self, ref: ServiceRef, change: ServiceChange, *, only_agents: bool) -> PlacedService:
-        """Change a service and return it; with ``only_agents`` others than compute services refuse."""
+    def change(self, ref: ServiceRef, change: ServiceChange) -> PlacedService:
+        """Change a compute service and return it; raises as ``_find`` does, Invalid for a service of another kind."""
+        if ref.binary is not None:
+            _refuse_others(ref.binary)
         cell, service = self._find(ref)
-        if only_agents and service.binary != hosts.AGENT:
-            raise Invalid(f"Updating a {service.binary} service is not supported. Only {hosts.AGENT} services can be.")
+        _refuse_others(service.binary)
         changed = self._write(cell, service, change)
         with self._api_db.reader() as session:
             return self._placed(changed, zones.of_hosts(session))
@@ -198,3 +199,8 @@ class ComputeServiceService:
         if service.binary != hosts.AGENT:
             return PlacedService(service, INTERNAL_ZONE)
         return PlacedService(service, zone_of.get(service.host, self._conf.default_availability_zone))
+
+
+def _refuse_others(binary: str) -> None:
+    if binary != hosts.AGENT:
+        raise Invalid(f"Updating a {binary} service is not supported. Only {hosts.AGENT} services can be.")

@@ -329,3 +329,6 @@ def test_queries_and_strangers(cloud_of_aggregates: Cloud, client: Client, admin
     assert client.put("/os-aggregates/2", {"aggregate": {"name": "mine"}}).status_code == 403
     assert _act(client, "/os-aggregates/2", "add_host", host="h1").status_code == 403
     assert [row["name"] for row in admin.get("/os-aggregates").json["aggregates"]] == ["racks", "empty"]
+    # What changes something ignores what follows the question mark.
+    assert admin.put("/os-aggregates/2?color=red", {"aggregate": {"name": "full"}}).status_code == 200
+    assert admin.delete("/os-aggregates/2?color=red").status_code == 200

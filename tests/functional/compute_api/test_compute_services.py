@@ -112,6 +112,8 @@ def test_before_2_53_services_are_changed_by_host_and_binary(cloud_of_hosts: Clo
         ("disable", {"host": "h3"}, 400),
         ("disable", {**h3, "host": "h 3"}, 400),
         ("disable", {**h3, "color": "red"}, 400),
+        ("disable", {**h3, "binary": "nova-conductor"}, 400),
+        ("enable", {"host": "control", "binary": "nova-conductor"}, 400),
     ):
         assert old.put(f"/os-services/{action}", body).status_code == status, (action, body)
 
