@@ -25,6 +25,7 @@ from nova_lite.api.handlers import (
     server_groups,
     server_metadata,
     server_migrations,
+    server_scheduling,
     servers,
     usages,
     versions,
@@ -54,6 +55,7 @@ from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
+from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.servers import ServerService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.cells.fanout import Fanout
@@ -104,6 +106,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup))),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
+        ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
         ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),
         ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(moves)),

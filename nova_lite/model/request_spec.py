@@ -45,9 +45,22 @@ class Selection:
 class Placed:
     """The scheduler's answer for one instance: the claimed host first, then unclaimed alternates in its cell.
 
-    ``explanation`` tells each stage with the hosts that entered and left it, and why the others were refused.
+    ``explanation`` (``model/explanation.py``) is how the choice came about.
     """
 
     instance_uuid: str
     selections: tuple[Selection, ...]
+    explanation: dict[str, object] = field(default_factory=dict)
+
+
+@known
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the scheduler decided for all servers of a request: a place for each, or a ``refusal``, for users.
+
+    ``explanation`` is why it refused.
+    """
+
+    placed: tuple[Placed, ...] = ()
+    refusal: str | None = None
     explanation: dict[str, object] = field(default_factory=dict)

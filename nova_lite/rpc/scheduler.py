@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nova_lite.model.request_spec import Placed, RequestSpec
+from nova_lite.model.request_spec import Decision, RequestSpec
 from nova_lite.rpc.bus import Bus
 
 TOPIC = "scheduler"
@@ -14,12 +14,12 @@ class SchedulerClient:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    def place(self, spec: RequestSpec, instance_uuids: list[str], *, timeout_s: float) -> list[Placed]:
+    def place(self, spec: RequestSpec, instance_uuids: list[str], *, timeout_s: float) -> Decision:
         """Choose and claim a host for each instance, all or none; a claim that another attempt made is kept.
 
-        Raises NoValidHost with the reason, Unavailable when Placement or the scheduler does not answer.
+        Raises Unavailable when Placement or the scheduler does not answer.
         """
         answer = self._bus.call(
             TOPIC, "place", long_s=timeout_s, spec=msgspec.to_builtins(spec), instance_uuids=instance_uuids
         )
-        return msgspec.convert(answer, list[Placed])
+        return msgspec.convert(answer, Decision)

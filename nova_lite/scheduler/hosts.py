@@ -1,10 +1,10 @@
 """Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from oslo_config import cfg
-from oslo_utils import uuidutils
 
 from nova_lite import concurrency, errors
 from nova_lite.cells.fanout import Fanout
@@ -13,6 +13,7 @@ from nova_lite.db.repositories import hosts, zones
 from nova_lite.model.host import HostState
 from nova_lite.storage import Database
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Seconds a cell must have been silent until a server is refused that only its hosts could take.
 _BLIP_S = 30.0
 
@@ -21,11 +22,13 @@ _BLIP_S = 30.0
 class Sight:
     """What could be seen of the nodes asked for.
 
-    ``states`` are those that may be chosen, by compute node UUID; ``silent`` the cells that did not answer, and
-    ``strangers`` how many nodes no other cell knows: they may be theirs.
+    ``states`` are those that may be chosen, by compute node UUID; ``names`` the hosts of all nodes that cells know,
+    asked for or not. ``silent`` are the cells that did not answer, and ``strangers`` is how many nodes asked for no
+    other cell knows: they may be theirs.
     """
 
     states: Mapping[str, HostState]
+    names: Mapping[str, str] = field(default_factory=dict)
     silent: tuple[OpenCell, ...] = ()
     strangers: int = 0
 
@@ -55,8 +58,8 @@ class Hosts:
             self._cells.forget()
             found = self._mapped(answers.found, rooms)
         silent = tuple(cell for cell in enabled if cell.cell.uuid in answers.down)
-        met = {state.node for states in answers.found.values() for state in states}
-        return Sight(found, silent, len(rooms.keys() - met) if silent else 0)
+        names = {state.node: state.host for states in answers.found.values() for state in states}
+        return Sight(found, names, silent, len(rooms.keys() - names.keys()) if silent else 0)
 
     def _mapped(
         self, states_of: Mapping[str, list[HostState]], rooms: Mapping[str, Mapping[str, int]]
@@ -83,7 +86,7 @@ class Hosts:
 
         None when that cannot be told: the host has several, or its cell does not answer.
         """
-        if node is not None and uuidutils.is_uuid_like(node):
+        if node is not None and _UUID.fullmatch(node):
             return node
         if host is None:
             return None

@@ -1,14 +1,10 @@
-"""Put together what Placement offers and what hosts are like, and explain it: pure."""
+"""Put together what Placement offers and what hosts are like: pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Selection
-from nova_lite.scheduler.filters import FILTERS, Stage
-
-#: Hosts named per stage and in the ranking of an explanation, at most.
-_MAX_NAMED = 20
 
 Offers = Mapping[str, dict[str, dict[str, int]]]
 
@@ -50,34 +46,3 @@ def alternates(chosen: HostState, ranking: Sequence[HostState], offers: Offers, 
     """Return up to ``count`` further hosts of the chosen one's cell, best first."""
     others = [host for host in ranking if host.cell_id == chosen.cell_id and host.node != chosen.node]
     return [selection(host, offers) for host in others[:count]]
-
-
-def explanation(offered: int, stages: Sequence[Stage], ranking: Sequence[tuple[HostState, float]]) -> dict[str, Any]:
-    """Return how a choice came about, small enough to be kept with the instance."""
-    return {
-        "placement": {"hosts": offered},
-        "filters": [
-            {
-                "name": stage.name,
-                "entered": stage.entered,
-                "left": stage.left,
-                "refused": dict(list(stage.refused.items())[:_MAX_NAMED]),
-            }
-            for stage in stages
-        ],
-        "ranking": [{"host": host.host, "weight": round(weight, 3)} for host, weight in ranking[:_MAX_NAMED]],
-    }
-
-
-def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
-    """Return, for users, why no host that had room was left; which hosts those are is for administrators.
-
-    ``unseen`` hosts with room are in cells that do not answer.
-    """
-    entered = (stages[0].entered if stages else 0) + unseen
-    parts = [f"{len(stage.refused)} {FILTERS[stage.name][1]}" for stage in stages if stage.refused]
-    if unseen:
-        parts.append(f"{unseen} cannot be reached now")
-    if not parts:
-        return "The hosts with room are in no cell that is known and enabled."
-    return f"Of {entered} hosts with room: {', '.join(parts)}."

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from nova_lite.errors import NoValidHost
+from nova_lite.errors import Invalid
 from nova_lite.model.flavor import Flavor
 
 #: An extra spec of a group: what it is about, the group's suffix, the class or trait.
@@ -17,7 +17,8 @@ _GROUPED = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{0,64}):([A-Z0-9_]{1,255}
 _AMOUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 #: What hosts have that operators have disabled.
 _DISABLED = "COMPUTE_STATUS_DISABLED"
-_UNITS = {"VCPU": "VCPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
+#: Class → what one of it is called, where the class itself is no word for it.
+UNITS = {"VCPU": "VCPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
 
 
 @dataclass
@@ -46,11 +47,21 @@ class Needs:
                 found[name] = found.get(name, 0) + amount
         return found
 
+    @property
+    def required(self) -> set[str]:
+        """Return the traits that some group requires."""
+        return {trait for group in self.groups.values() for trait in group.required}
+
+    @property
+    def forbidden(self) -> set[str]:
+        """Return the traits that some group forbids."""
+        return {trait for group in self.groups.values() for trait in group.forbidden}
+
 
 def needs(flavor: Flavor, image_properties: Mapping[str, str] | None = None) -> Needs:
     """Return what a server of ``flavor`` with such an image needs.
 
-    Raises NoValidHost, saying which, when an extra spec cannot be understood or contradicts another.
+    Raises Invalid, saying which, when an extra spec cannot be understood or contradicts another.
     """
     plain = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
     groups = {"": Group(plain)}
@@ -117,12 +128,10 @@ def candidates_query(
 def shortage(wanted: Needs) -> str:
     """Return, for users, what no provider could give."""
     amounts = wanted.totals
-    ordered = [name for name in _UNITS if name in amounts] + sorted(amounts.keys() - _UNITS.keys())
-    parts = [f"{amounts[name]} {_UNITS.get(name, name)}" for name in ordered]
-    required = sorted({trait for group in wanted.groups.values() for trait in group.required})
-    forbidden = sorted({trait for group in wanted.groups.values() for trait in group.forbidden})
-    having = f", having {', '.join(required)}" if required else ""
-    lacking = f", not having {', '.join(forbidden)}" if forbidden else ""
+    ordered = [name for name in UNITS if name in amounts] + sorted(amounts.keys() - UNITS.keys())
+    parts = [f"{amounts[name]} {UNITS.get(name, name)}" for name in ordered]
+    having = f", having {', '.join(sorted(wanted.required))}" if wanted.required else ""
+    lacking = f", not having {', '.join(sorted(wanted.forbidden))}" if wanted.forbidden else ""
     return f"No host has {', '.join(parts) or 'anything'} free{having}{lacking}."
 
 
@@ -146,5 +155,5 @@ def _add(groups: dict[str, Group], key: str, value: str, source: str) -> None:
         raise _unfit(f"{key} is {value[:64]!r}, not {choices}", source)
 
 
-def _unfit(why: str, source: str = "flavor") -> NoValidHost:
-    return NoValidHost(f"No valid host was found. The {source} asks for what cannot be: {why}.")
+def _unfit(why: str, source: str = "flavor") -> Invalid:
+    return Invalid(f"The {source} asks for what cannot be: {why}.")

@@ -14,6 +14,7 @@ from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.rpc.scheduler import TOPIC
 from nova_lite.scheduler.hosts import Hosts
 from nova_lite.scheduler.server import SchedulerEndpoint
+from nova_lite.scheduler.survey import Surveyor
 from nova_lite.scheduler.waiting import Waiting
 from nova_lite.storage import Database
 
@@ -33,7 +34,8 @@ class Scheduler:
         self._fanout = Fanout(conf, self._cells)
         self._bus = Bus(conf)
         self._hosts = Hosts(conf, self._db, self._cells, self._fanout)
-        endpoint = SchedulerEndpoint(conf, self._hosts, PlacementClient(conf), Waiting(self._db))
+        placement = PlacementClient(conf)
+        endpoint = SchedulerEndpoint(conf, Surveyor(conf, self._hosts, placement), placement, Waiting(self._db))
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         conductor = ConductorClient(self._bus)
         self._heart = Ticker(

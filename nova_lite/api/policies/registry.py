@@ -17,6 +17,7 @@ from nova_lite.api.policies import (
     quota_sets,
     server_groups,
     server_migrations,
+    server_scheduling,
     servers,
     usages,
 )
@@ -26,6 +27,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
     """Return every rule, for the application and for the sample policy generator."""
     return [
         *servers.RULES,
+        *server_scheduling.RULES,
         *aggregates.RULES,
         *availability_zones.RULES,
         *cells.RULES,

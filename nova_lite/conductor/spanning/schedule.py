@@ -21,6 +21,7 @@ from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_requests, instances, mappings, workflows
+from nova_lite.model import explanation
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.request_spec import Placed
 from nova_lite.model.states import ACTIONS, TaskState
@@ -52,10 +53,13 @@ def choose_hosts(work: Work[SuperTools]) -> Facts:
         spec = build_requests.spec(session, wanted[0].uuid)
     if spec is None:
         raise errors.NovaLiteError("The request of these servers is lost.")
-    placed = work.tools.scheduler.place(
-        spec, [instance.uuid for instance in wanted], timeout_s=max(1.0, work.seconds_left)
-    )
-    return {"placed": msgspec.to_builtins(placed)}
+    uuids_wanted = [instance.uuid for instance in wanted]
+    decision = work.tools.scheduler.place(spec, uuids_wanted, timeout_s=max(1.0, work.seconds_left))
+    if decision.refusal is not None:
+        with work.tools.api_db.writer() as session:
+            build_requests.explain(session, uuids_wanted, decision.explanation)
+        raise errors.NoValidHost(decision.refusal)
+    return {"placed": msgspec.to_builtins(decision.placed)}
 
 
 def release_claims(work: Work[SuperTools]) -> None:
@@ -116,13 +120,13 @@ def start_builds(work: Work[SuperTools]) -> None:
 
 def bury(work: Work[SuperTools]) -> None:
     """Put every server still wanted into cell0, in ERROR with the reason, where it is shown and can be deleted."""
-    reason = work.reason or "An internal error happened."
-    fault = Fault(500, reason, utcnow())
+    reason, now = work.reason or "An internal error happened.", utcnow()
     cell0 = work.tools.cells.cell0
     for uuid in work.inputs["instance_uuids"]:
         with work.tools.api_db.reader() as session:
             instance = build_requests.get(session, uuid)
         if instance is not None:
+            fault = Fault(500, reason, now, explanation.text(instance.scheduling))
             with cell0.db.writer() as session:
                 _add_failed(work, session, instance, fault)
             with work.tools.api_db.writer() as session:

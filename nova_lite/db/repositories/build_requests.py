@@ -1,6 +1,6 @@
 """Servers accepted but not yet in a cell, and what was asked for them; both in the API database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -63,6 +63,13 @@ def rename(session: Session, instance: Instance) -> bool:
         .values(instance=msgspec.to_builtins(instance))
     )
     return bool(changed.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def explain(session: Session, instance_uuids: Sequence[str], explanation: Mapping[str, object]) -> None:
+    """Keep with servers that are in no cell yet why they got no host."""
+    statement = sa.select(BuildRequestRow).where(BuildRequestRow.instance_uuid.in_(instance_uuids))
+    for row in session.scalars(statement.with_for_update()):
+        row.instance = {**row.instance, "scheduling": explanation}
 
 
 def drop(session: Session, instance_uuid: str) -> bool:

@@ -131,7 +131,16 @@ def test_a_machine_is_taken_as_a_whole(
     assert placement.claimed(first["id"]) == {node: {"CUSTOM_GOLD": 1}}
     second = ends(user, user.boot("no-more", image, flavor=whole))
     assert second["status"] == "ERROR"
-    assert second["fault"]["message"] == "No valid host was found. No host has 1 CUSTOM_GOLD free."
+    nearest = f"Nearest: {len(nodes)} hosts have no CUSTOM_GOLD free."
+    assert second["fault"]["message"] == f"No valid host was found. No host has 1 CUSTOM_GOLD free. {nearest}"
+    told = user.ask("GET", f"/servers/{second['id']}/scheduling").json["scheduling"]
+    assert (told["state"], told["explanation"]["needs"]["resources"]) == ("refused", {"CUSTOM_GOLD": 1})
+    (stage,) = told["explanation"]["stages"]
+    assert (stage["name"], stage["entered"], stage["left"]) == ("Placement", len(nodes), 0)
+    assert stage["hosts"] == dict.fromkeys(nodes, "has no CUSTOM_GOLD free")
+    placed = user.ask("GET", f"/servers/{first['id']}/scheduling").json["scheduling"]
+    assert (placed["state"], placed["host"]) == ("placed", min(nodes))
+    assert [ranked["host"] for ranked in placed["explanation"]["ranking"]] == [min(nodes)]
 
     for server in (first, second):
         delete(user, server)

@@ -7,7 +7,7 @@ import pytest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
-from nova_lite.scheduler import pick
+from nova_lite.scheduler import explain
 from nova_lite.scheduler.filters import FILTERS, sift
 
 HOST = HostState("cell", "host1", "node-1", "host1.example", is_up=True, is_disabled=False)
@@ -59,7 +59,7 @@ def test_what_each_filter_did_is_told() -> None:
     assert told["Up"] == (4, 2, ["host2", "host4"])
     assert told["Enabled"] == (2, 1, ["host3"])
     assert all(stage.entered - len(stage.refused) == stage.left for stage in stages)
-    assert pick.refusal(stages) == "Of 4 hosts with room: 2 not reporting, 1 disabled."
+    assert explain.refusal(stages) == "Of 4 hosts with room: 2 not reporting, 1 disabled."
 
 
 @pytest.mark.parametrize("change", [{"is_up": False}, {"is_disabled": True}, {"availability_zone": "other"}])
@@ -71,10 +71,10 @@ def test_a_host_named_with_its_zone_is_taken_as_it_is(change: dict[str, object])
 def test_a_host_asked_for_must_pass_the_other_filters() -> None:
     left, stages = sift([replace(HOST, is_disabled=True)], replace(SPEC, wanted_host="host1"))
     assert left == []
-    assert pick.refusal(stages) == "Of 1 hosts with room: 1 disabled."
+    assert explain.refusal(stages) == "Of 1 hosts with room: 1 disabled."
 
 
 def test_no_hosts_are_no_trouble() -> None:
     left, stages = sift([], SPEC)
     assert left == []
-    assert pick.refusal(stages) == "The hosts with room are in no cell that is known and enabled."
+    assert explain.refusal(stages) == "The hosts with room are in no cell that is known and enabled."

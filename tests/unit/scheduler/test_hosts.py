@@ -19,6 +19,7 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler.hosts import Hosts
 from nova_lite.scheduler.server import SchedulerEndpoint
+from nova_lite.scheduler.survey import Surveyor
 from nova_lite.scheduler.waiting import Waiting
 from nova_lite.storage import Database
 
@@ -84,15 +85,15 @@ class Everybody:
 
 def placed_on(tmp_path: Path, cells: SilentCells, *nodes: str) -> str:
     """Return the host that a server gets when Placement offers ``nodes``."""
-    scheduler = SchedulerEndpoint(
-        config.load(files=[]),
-        hosts(tmp_path, cells),
-        cast(PlacementClient, OfferingPlacement(*nodes)),
-        cast(Waiting, Everybody()),
-    )
+    placement = cast(PlacementClient, OfferingPlacement(*nodes))
+    conf = config.load(files=[])
+    surveyor = Surveyor(conf, hosts(tmp_path, cells), placement)
+    scheduler = SchedulerEndpoint(conf, surveyor, placement, cast(Waiting, Everybody()))
     spec = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")
-    (placed,) = scheduler.place(msgspec.to_builtins(spec), ["server"])
-    return str(placed["selections"][0]["host"])
+    decision = scheduler.place(msgspec.to_builtins(spec), ["server"])
+    if decision["refusal"] is not None:
+        raise errors.NoValidHost(decision["refusal"])
+    return str(decision["placed"][0]["selections"][0]["host"])
 
 
 def test_servers_ended_in_error_because_all_cells_were_slow_once(tmp_path: Path) -> None:

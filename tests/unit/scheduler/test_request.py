@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from nova_lite.errors import NoValidHost
+from nova_lite.errors import Invalid
 from nova_lite.model.flavor import Flavor
 from nova_lite.scheduler import request
 
@@ -107,7 +107,7 @@ def test_where_to_look_narrows_the_question() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_the_reason(flavor: Flavor, image: dict[str, str], why: str) -> None:
-    with pytest.raises(NoValidHost, match=why):
+    with pytest.raises(Invalid, match=why):
         request.needs(flavor, image)
 
 

@@ -1,0 +1,32 @@
+"""How the scheduler came to a decision, as it is kept with each server and shown to whoever asks.
+
+It is JSON::
+
+    {"needs": {"resources": {class: amount}, "required": [trait], "forbidden": [trait], "zone": …, "host": …},
+     "stages": [{"name": …, "entered": hosts, "left": hosts, "reasons": {reason: hosts}, "hosts": {host: reason}}],
+     "nearest": ["3 hosts lack 512 MiB of memory"],
+     "ranking": [{"host": …, "weight": …, "weighed": {weigher: value}}]}
+
+The first stage is Placement, the others are the scheduler's filters in their order. ``nearest`` is there when Placement
+offered nothing, ``ranking`` (the winner first) when something was found. Of hosts and reasons only so many are named.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Explanation = dict[str, Any]
+
+
+def text(explained: Mapping[str, Any]) -> str:
+    """Return an explanation in lines, for administrators; empty when there is none."""
+    lines = []
+    for stage in explained.get("stages", ()):
+        lines.append(f"{stage['name']}: {stage['entered']} hosts entered, {stage['left']} left")
+        lines += [f"  {count}: {reason}" for reason, count in stage["reasons"].items()]
+    return "\n".join([*lines, *(f"Nearest: {each}" for each in explained.get("nearest", ()))])
+
+
+def without_hosts(explained: Mapping[str, Any]) -> Explanation:
+    """Return what of an explanation users may see: how many hosts, and why, but not which."""
+    stages = [{name: value for name, value in stage.items() if name != "hosts"} for stage in explained["stages"]]
+    return {**explained, "stages": stages, "ranking": []}

@@ -1,0 +1,62 @@
+"""What is said of a decision: the document that ``model/explanation.py`` describes, and a sentence for users. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from nova_lite.model.explanation import Explanation
+from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler.filters import FILTERS, Stage
+from nova_lite.scheduler.request import Needs
+from nova_lite.scheduler.weighers import WEIGHERS
+
+#: Hosts, and reasons, named per stage and in the ranking.
+_MAX_NAMED = 20
+
+
+def explanation(
+    spec: RequestSpec,
+    needs: Needs | None,
+    stages: Sequence[Stage] = (),
+    ranking: Sequence[tuple[HostState, float]] = (),
+    nearest: Sequence[str] = (),
+) -> Explanation:
+    """Return how a choice came about, or why there was none; small enough to be kept with each instance."""
+    wanted = {
+        "resources": needs.totals if needs else {},
+        "required": sorted(needs.required) if needs else [],
+        "forbidden": sorted(needs.forbidden) if needs else [],
+        "zone": spec.availability_zone,
+        "host": spec.wanted_host or spec.wanted_node,
+    }
+    return {
+        "needs": wanted,
+        "stages": [_stage(stage) for stage in stages],
+        "nearest": list(nearest),
+        "ranking": [_ranked(host, weight) for host, weight in ranking[:_MAX_NAMED]],
+    }
+
+
+def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
+    """Return, for users, why no host that had room was left; which hosts those are is for administrators.
+
+    ``stages`` are those of the filters; ``unseen`` hosts with room are in cells that do not answer.
+    """
+    entered = (stages[0].entered if stages else 0) + unseen
+    parts = [f"{len(stage.refused)} {FILTERS[stage.name][1]}" for stage in stages if stage.refused]
+    if unseen:
+        parts.append(f"{unseen} cannot be reached now")
+    if not parts:
+        return "The hosts with room are in no cell that is known and enabled."
+    return f"Of {entered} hosts with room: {', '.join(parts)}."
+
+
+def _stage(stage: Stage) -> dict[str, object]:
+    reasons = Counter(stage.refused.values()).most_common(_MAX_NAMED)
+    named = dict(list(stage.refused.items())[:_MAX_NAMED])
+    return {"name": stage.name, "entered": stage.entered, "left": stage.left, "reasons": dict(reasons), "hosts": named}
+
+
+def _ranked(host: HostState, weight: float) -> dict[str, object]:
+    weighed = {name: round(weigher(host), 3) for name, (weigher, _) in WEIGHERS.items()}
+    return {"host": host.host, "weight": round(weight, 3), "weighed": weighed}
