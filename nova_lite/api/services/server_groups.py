@@ -60,7 +60,7 @@ class ServerGroupService:
 
     def _find(self, caller: Caller, uuid: str, rule: str) -> ServerGroup:
         with self._api_db.reader() as session:
-            group = server_groups.get(session, uuid)
+            group = server_groups.get(session, uuid, visible_to=None if caller.is_admin else caller.project_id)
         caller.require(rule, project_id=group.project_id)
         return group
 

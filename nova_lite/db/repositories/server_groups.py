@@ -10,10 +10,10 @@ from nova_lite.errors import NotFound
 from nova_lite.model.server_group import ServerGroup
 
 
-def get(session: Session, uuid: str) -> ServerGroup:
-    """Return a group; raises NotFound."""
+def get(session: Session, uuid: str, *, visible_to: str | None = None) -> ServerGroup:
+    """Return a group; raises NotFound, also for one of another project than ``visible_to`` (None: whoever's)."""
     row = session.scalar(sa.select(ServerGroupRow).filter_by(uuid=uuid))
-    if row is None:
+    if row is None or visible_to not in (None, row.project_id):
         raise _missing(uuid)
     return _group(row, _living_members(session, [row.id]).get(row.id, ()))
 

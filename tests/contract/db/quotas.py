@@ -72,7 +72,10 @@ class ServerGroupSuite:
         made = [self._add(api_db, project_id=project, name=f"g{n} 🙂") for n in range(3)]
         theirs = self._add(api_db, project_id=other, rules={"max_server_per_host": 2})
         with api_db.reader() as session:
-            assert server_groups.get(session, theirs.uuid) == theirs
+            for viewer in (None, other):
+                assert server_groups.get(session, theirs.uuid, visible_to=viewer) == theirs
+            with pytest.raises(errors.NotFound):
+                server_groups.get(session, theirs.uuid, visible_to=project)
             assert server_groups.page(session, project, offset=0, limit=9) == made
             assert server_groups.page(session, project, offset=1, limit=1) == made[1:2]
             assert server_groups.page(session, project, offset=2**31 - 1, limit=1) == []

@@ -116,7 +116,7 @@ def expected(request: Request, caller: str) -> str:
     """Return how a caller fares, going by the rule that the route declares: in, 401, 403 or 404."""
     if caller == "nobody":
         return "401"
-    if "{server_id}" in request.path and caller == "stranger":
+    if caller == "stranger" and ("{server_id}" in request.path or "{group_id}" in request.path):
         return "404"
     check = {rule.name: rule.check_str for rule in registry.rules()}[request.rule]
     allowed = set(LETS_IN[check])

@@ -107,7 +107,7 @@ def test_pages_and_projects(cloud: Cloud, client: Client, admin: Client) -> None
     assert len(listed(admin.get(f"{URL}?all_projects"))) == 5
     assert listed(admin.get(URL)) == []
     for method in ("GET", "DELETE"):
-        assert client.request(method, f"{URL}/{theirs['id']}").status_code == 403
+        assert client.request(method, f"{URL}/{theirs['id']}").status_code == 404
         assert admin.request(method, f"{URL}/{theirs['id']}").status_code in (200, 204)
 
 
