@@ -146,15 +146,6 @@ class PlacementClient:
         body = {"aggregates": sorted(aggregates), "resource_provider_generation": generation}
         self._expect("PUT", f"/resource_providers/{provider}/aggregates", json=body)
 
-    def ensure_provider(self, uuid: str, name: str) -> int:
-        """Make a root provider if it is missing, return its generation; raises Conflict when the name is another's."""
-        found = self._send("GET", f"/resource_providers/{uuid}", allow=(200, 404))
-        if "uuid" not in found:
-            found = self._send("POST", "/resource_providers", json={"uuid": uuid, "name": name}, allow=(200, 409))
-            if "uuid" not in found:
-                raise errors.Conflict(f"Placement already knows a provider called {name} with another UUID")
-        return int(found["generation"])
-
     def remove_provider(self, provider: str) -> bool:
         """Delete a provider, which may be gone already; False while something of it is claimed or it has children."""
         return self._status("DELETE", f"/resource_providers/{provider}", allow=(204, 404, 409)) != 409
@@ -163,6 +154,11 @@ class PlacementClient:
         """Return the providers of a tree, each with ``uuid``, ``name``, ``generation``, ``parent_provider_uuid``."""
         answer = self._send("GET", "/resource_providers", params={"in_tree": root}, allow=(200,))
         return list(answer["resource_providers"])
+
+    def provider_called(self, name: str) -> str | None:
+        """Return the UUID of the provider of that name; None when there is none."""
+        answer = self._send("GET", "/resource_providers", params={"name": name}, allow=(200,))
+        return next((provider["uuid"] for provider in answer["resource_providers"]), None)
 
     def add_provider(self, uuid: str, name: str, parent: str | None = None) -> None:
         """Make a provider; raises Conflict when its name or UUID is another's."""
@@ -231,10 +227,10 @@ class PlacementClient:
         answer = self._send("GET", f"/resource_providers/{provider}/traits", allow=(200,))
         return set(answer["traits"]), int(answer["resource_provider_generation"])
 
-    def set_traits(self, provider: str, traits: Iterable[str], generation: int) -> None:
-        """Replace a provider's traits; raises Conflict when ``generation`` is stale."""
+    def set_traits(self, provider: str, traits: Iterable[str], generation: int) -> int:
+        """Replace a provider's traits, return its new generation; raises Conflict when ``generation`` is stale."""
         body = {"traits": sorted(traits), "resource_provider_generation": generation}
-        self._expect("PUT", f"/resource_providers/{provider}/traits", json=body)
+        return self._expect("PUT", f"/resource_providers/{provider}/traits", json=body)
 
     def _expect(self, method: str, path: str, *, json: object) -> int:
         response = self._request(method, path, json=json, allow=(200, 409))

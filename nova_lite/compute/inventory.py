@@ -1,92 +1,81 @@
-"""What this host offers, told to Placement: only what changed, and only what is this host's to say."""
+"""What a host offers: the driver's facts with what the configuration says of them. Pure."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-import os_traits
 from oslo_config import cfg
 
-from nova_lite import errors
-from nova_lite.clients.placement import PlacementClient
-from nova_lite.model.guest import HostResources
+from nova_lite.model.provider import Inventory, Provider
 
-LOG = logging.getLogger(__name__)
-
-#: Tries at telling, against others who change the provider at the same time.
-_MAX_TRIES = 5
-#: The ratio by class that the configuration names for hosts first seen; later ones are the operators' to set.
+#: The option of the ratio that always holds, by class; without it ``initial_…`` is where a new inventory begins.
 _RATIOS = {
-    "VCPU": "initial_cpu_allocation_ratio",
-    "MEMORY_MB": "initial_ram_allocation_ratio",
-    "DISK_GB": "initial_disk_allocation_ratio",
+    "VCPU": "cpu_allocation_ratio",
+    "MEMORY_MB": "ram_allocation_ratio",
+    "DISK_GB": "disk_allocation_ratio",
 }
+_MIB_PER_GIB = 1024
 
-Inventory = dict[str, object]
 
+def offered(providers: Sequence[Provider], conf: cfg.ConfigOpts) -> tuple[Provider, ...]:
+    """Return a host's providers with reserves and ratios; without a disk that is a shared pool's.
 
-def wanted(
-    resources: HostResources, conf: cfg.ConfigOpts, known: Mapping[str, Mapping[str, object]]
-) -> dict[str, Inventory]:
-    """Return the inventories of a host by class: its totals and reserves, with the ratios already ``known``.
-
-    Units: VCPU counts, MEMORY_MB in MiB, DISK_GB in GiB.
+    Units: VCPU counts, MEMORY_MB in MiB, DISK_GB in GiB. What is reserved of a class is spread over all providers that
+    have it, in proportion to what they have.
     """
-    reserved_gib = -(-conf.reserved_host_disk_mb // 1024)
-    sizes = {
-        "VCPU": (resources.vcpus, conf.reserved_host_cpus),
-        "MEMORY_MB": (resources.ram_mib, conf.reserved_host_memory_mb),
-        "DISK_GB": (resources.disk_gib, reserved_gib),
+    reserves = {
+        "VCPU": _spread(conf.reserved_host_cpus, providers, "VCPU"),
+        "MEMORY_MB": _spread(conf.reserved_host_memory_mb, providers, "MEMORY_MB"),
+        "DISK_GB": _spread(-(-conf.reserved_host_disk_mb // _MIB_PER_GIB), providers, "DISK_GB"),
     }
-    return {
-        name: {
-            "total": total,
-            "reserved": min(reserved, total),
-            "min_unit": 1,
-            "max_unit": total,
-            "step_size": 1,
-            "allocation_ratio": known.get(name, {}).get("allocation_ratio", conf[_RATIOS[name]]),
-        }
-        for name, (total, reserved) in sizes.items()
-        if total > 0
-    }
+    hidden = {"DISK_GB"} if conf.compute.uses_shared_disk_pool else set[str]()
 
+    def settled(provider: Provider, name: str, inventory: Inventory) -> Inventory:
+        if name not in _RATIOS:
+            return inventory
+        return replace(
+            inventory,
+            reserved=reserves[name].get(provider.name, 0),
+            allocation_ratio=conf[_RATIOS[name]],
+            initial_ratio=conf[f"initial_{_RATIOS[name]}"],
+        )
 
-def tell(placement: PlacementClient, conf: cfg.ConfigOpts, node: str, resources: HostResources) -> None:
-    """Bring the host's provider in Placement up to date.
-
-    Traits that an operator set are left alone, and so are ratios. Raises Conflict when Placement knows the host's name
-    by another UUID, Unavailable when it does not answer.
-    """
-    placement.ensure_provider(node, resources.hypervisor_hostname)
-    for _ in range(_MAX_TRIES):
-        try:
-            _tell_inventories(placement, conf, node, resources)
-            _tell_traits(placement, node, resources)
-        except errors.Conflict:
-            LOG.info("The provider %s changed meanwhile; telling again", node)
-        else:
-            return
-    raise errors.Unavailable("Placement's view of this host changes faster than it can be told.")
-
-
-def _tell_inventories(placement: PlacementClient, conf: cfg.ConfigOpts, node: str, resources: HostResources) -> None:
-    known, generation = placement.inventories(node)
-    new = wanted(resources, conf, known)
-    foreign = {name: entry for name, entry in known.items() if name not in _RATIOS}
-    if known != {**foreign, **new}:
-        placement.set_inventories(node, {**foreign, **new}, generation)
-
-
-def _tell_traits(placement: PlacementClient, node: str, resources: HostResources) -> None:
-    known, generation = placement.traits(node)
-    foreign = {trait for trait in known if not _is_ours(trait)}
-    new = foreign | resources.traits
-    if new != known:
-        placement.set_traits(node, new, generation)
-
-
-def _is_ours(trait: str) -> bool:
-    """Return whether the host decides on ``trait``: what its CPU and driver can do, not what operators say of it."""
-    return (
-        not os_traits.is_custom(trait) and trait.startswith(("HW_", "COMPUTE_")) and trait != "COMPUTE_STATUS_DISABLED"
+    return tuple(
+        replace(
+            provider,
+            inventories={
+                name: settled(provider, name, inventory)
+                for name, inventory in provider.inventories.items()
+                if name not in hidden
+            },
+        )
+        for provider in providers
     )
+
+
+def _spread(reserved: int, providers: Iterable[Provider], name: str) -> dict[str, int]:
+    """Return how much of ``reserved`` each provider keeps back, at most all it has."""
+    totals = {provider.name: provider.inventories[name].total for provider in providers if name in provider.inventories}
+    left, to_share = min(reserved, sum(totals.values())), sum(totals.values())
+    shares: dict[str, int] = {}
+    for provider, total in totals.items():
+        shares[provider] = -(-left * total // to_share) if to_share else 0
+        left, to_share = left - shares[provider], to_share - total
+    return shares
+
+
+def entry(wanted: Inventory, known: Mapping[str, object] | None, moved_ratio: object = None) -> dict[str, object]:
+    """Return an inventory as Placement is to have it, which has ``known`` now.
+
+    ``moved_ratio`` is the ratio of the inventory that this one takes the place of, elsewhere in the tree.
+    """
+    ratio: object = wanted.allocation_ratio
+    if ratio is None:
+        ratio = (known or {}).get("allocation_ratio", moved_ratio)
+    return {
+        "total": wanted.total,
+        "reserved": wanted.reserved,
+        "min_unit": wanted.min_unit,
+        "max_unit": wanted.total if wanted.max_unit is None else wanted.max_unit,
+        "step_size": wanted.step_size,
+        "allocation_ratio": wanted.initial_ratio if ratio is None else ratio,
+    }

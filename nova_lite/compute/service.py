@@ -9,16 +9,16 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
-from nova_lite.compute import identity, inventory
+from nova_lite.compute import identity
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks, Ticker
-from nova_lite.model.conductor import HostReport
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import TOPIC
 from nova_lite.rpc.conductor import ConductorClient
@@ -53,14 +53,20 @@ class Agent:
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
         self._repairs = Ticker(conf.sync_power_state_interval, self._repair, "reconcile")
+        self._looks = Ticker(conf.update_resources_interval, self._look, "resources")
         self._stopping = threading.Event()
         self.ready = threading.Event()
         self._introduction = threading.Thread(target=self._introduce, name="introduction", daemon=True)
 
     def start(self) -> None:
-        """Reach the hypervisor (raises Unavailable or Misconfigured), then introduce the host and take work."""
+        """Reach the hypervisor (raises Unavailable), then introduce the host and take work.
+
+        Raises Misconfigured when the host is not who it says it is, or cannot run guests.
+        """
         self._node = identity.compute_id(Path(self._conf.state_path))
         self.driver.connect()
+        self._reporter = HostReporter(self._conf, self._node, self.driver, self._placement, self._conductor)
+        self._reporter.check()
         self._introduction.start()
 
     def stop(self) -> None:
@@ -71,6 +77,7 @@ class Agent:
         if self.ready.is_set():
             # It may be asking a conductor that has left before: not worth waiting for.
             self._repairs.stop(wait_s=1.0)
+            self._looks.stop(wait_s=1.0)
             self._heart.stop()
             self._server.stop()
         self._bus.close()
@@ -80,9 +87,7 @@ class Agent:
         """Tell conductor and Placement of this host, put its guests in order, then listen. Retried until it works."""
         while not self._stopping.is_set():
             try:
-                resources = self.driver.resources()
-                inventory.tell(self._placement, self._conf, self._node, resources)
-                self._conductor.register_host(HostReport(self._conf.host, self._node, resources))
+                self._reporter.report()
                 self._reconciler.run()
             except errors.NovaLiteError as exc:
                 LOG.warning("This host cannot take work yet: %s %s", exc, exc.facts)
@@ -94,6 +99,7 @@ class Agent:
                 self._server.start()
                 self._heart.start()
                 self._repairs.start()
+                self._looks.start()
                 self.ready.set()
                 LOG.info("agent of %s (%s) takes work", self._conf.host, self._node)
                 return
@@ -104,6 +110,13 @@ class Agent:
             self._reconciler.run()
         except errors.NovaLiteError as exc:
             LOG.warning("Cannot compare the guests with the cell: %s %s", exc, exc.facts)
+
+    def _look(self) -> None:
+        """Tell what changed of the host: memory was added, a device came or went."""
+        try:
+            self._reporter.report()
+        except errors.NovaLiteError as exc:
+            LOG.warning("Cannot tell what this host offers: %s %s", exc, exc.facts)
 
 
 def make_driver(conf: cfg.ConfigOpts) -> Driver:

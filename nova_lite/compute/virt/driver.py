@@ -8,6 +8,7 @@ not mind: what is already so is left alone. Drivers know nothing of the bus, of 
 from typing import Protocol
 
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources
+from nova_lite.model.provider import Provider
 
 
 class Driver(Protocol):
@@ -31,6 +32,10 @@ class Driver(Protocol):
 
     def resources(self) -> HostResources:
         """Return what this host has in all."""
+        ...
+
+    def providers(self) -> tuple[Provider, ...]:
+        """Return what this host offers to guests, before reserves and ratios: the host first, parts after it."""
         ...
 
     def guests(self) -> list[Guest]:

@@ -14,6 +14,7 @@ from nova_lite.compute.virt import console
 from nova_lite.compute.virt.faults import FaultScript, Gate
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
 from nova_lite.model.plain import known
+from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
 
@@ -109,6 +110,10 @@ class FakeDriver:
             cpu_info={"arch": "x86_64", "model": "fake", "vendor": "fake", "features": []},
             traits=_TRAITS,
         )
+
+    def providers(self) -> tuple[Provider, ...]:
+        """Return the host as one provider."""
+        return (whole_host(self.resources()),)
 
     def guests(self) -> list[Guest]:
         """Return every guest of this host."""

@@ -1,6 +1,7 @@
 """What our client gets from any Placement, ours or the real one. Subclass and give it a fixture ``client``."""
 
 import uuid as uuids
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,8 +26,8 @@ def _inventory(total: int) -> dict[str, Any]:
 
 def _host(client: PlacementClient, vcpus: int) -> str:
     uuid = _uuid()
-    generation = client.ensure_provider(uuid, f"host-{uuid}")
-    client.set_inventories(uuid, {"VCPU": _inventory(vcpus)}, generation)
+    client.add_provider(uuid, f"host-{uuid}")
+    client.set_inventories(uuid, {"VCPU": _inventory(vcpus)}, 0)
     return uuid
 
 
@@ -39,9 +40,53 @@ class PlacementSuite:
 
     def test_a_provider_is_made_once(self, client: PlacementClient) -> None:
         uuid, name = _uuid(), f"host-{_uuid()}"
-        assert client.ensure_provider(uuid, name) == client.ensure_provider(uuid, name)
-        with pytest.raises(errors.Conflict, match=name):
-            client.ensure_provider(_uuid(), name)
+        client.add_provider(uuid, name)
+        for taken in ((_uuid(), name), (uuid, f"host-{_uuid()}")):
+            with pytest.raises(errors.Conflict, match=taken[1]):
+                client.add_provider(*taken)
+        assert client.provider_called(name) == uuid
+        assert client.provider_called(f"host-{_uuid()}") is None
+
+    def test_a_tree_grows_and_shrinks(self, client: PlacementClient) -> None:
+        host, part = _host(client, 4), _uuid()
+        client.add_provider(part, f"part-{part}", host)
+        assert {one["uuid"]: one["parent_provider_uuid"] for one in client.tree(host)} == {host: None, part: host}
+        assert not client.remove_provider(host)
+        assert client.remove_provider(part)
+        assert client.remove_provider(host)
+        assert client.tree(host) == []
+
+    def test_custom_names_are_made_as_often_as_asked(self, client: PlacementClient) -> None:
+        host, name = _host(client, 4), f"CUSTOM_{_uuid().replace('-', '_').upper()}"
+        for _ in range(2):
+            client.ensure_class(name)
+            client.ensure_trait(name)
+        generation = client.set_inventories(host, {name: _inventory(1)}, client.inventories(host)[1])
+        assert client.set_traits(host, {name}, generation) > generation
+
+    def test_a_reshape_moves_inventory_and_what_is_held_of_it(self, client: PlacementClient) -> None:
+        host, part, consumer = _host(client, 4), _uuid(), _uuid()
+        client.add_provider(part, f"part-{part}", host)
+        assert client.claim(consumer, {host: {"VCPU": 3}}, **OWNER)
+        assert client.held(host) == {consumer: {"VCPU": 3}}
+        before = client.holding(consumer)
+        assert before is not None
+        after = {consumer: replace(before, allocations={part: {"VCPU": 3}})}
+        parts: dict[str, tuple[int, dict[str, Any]]] = {
+            host: (client.inventories(host)[1], {}),
+            part: (client.inventories(part)[1], {"VCPU": _inventory(4)}),
+        }
+        with pytest.raises(errors.Conflict):
+            client.reshape(parts | {host: (99, {})}, after)
+        with pytest.raises(errors.Conflict):
+            client.reshape(parts, {})
+        assert client.allocations(consumer) == {host: {"VCPU": 3}}
+        client.reshape(parts, after)
+        assert client.allocations(consumer) == {part: {"VCPU": 3}}
+        moved = client.holding(consumer)
+        assert moved is not None
+        assert (moved.project_id, moved.user_id) == ("demo", "alice")
+        assert (client.inventories(host)[0], set(client.inventories(part)[0])) == ({}, {"VCPU"})
 
     def test_inventories_and_traits_are_replaced_from_a_known_generation(self, client: PlacementClient) -> None:
         host = _host(client, 4)
@@ -115,8 +160,10 @@ class PlacementSuite:
         assert small not in summaries
         assert client.candidates({"resources": "VCPU:400"}) == ([], {})
 
-    def test_what_placement_does_not_understand_is_our_bug(self, client: PlacementClient) -> None:
-        with pytest.raises(errors.NovaLiteError) as told:
+    def test_placement_says_what_it_does_not_understand(self, client: PlacementClient) -> None:
+        with pytest.raises(errors.Invalid, match="nonsense"):
             client.candidates({"resources": "nonsense"})
+        with pytest.raises(errors.NovaLiteError) as told:
+            client.set_inventories(_host(client, 1), {"nonsense": _inventory(1)}, 1)
         assert not told.value.will_pass
         assert told.value.facts["status"] == 400

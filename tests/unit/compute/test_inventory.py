@@ -1,12 +1,13 @@
-"""What a host tells Placement of itself."""
+"""What a host offers: reserves, ratios, and what a pool offers in its place."""
 
 from typing import Any
 
 import pytest
 
-from nova_lite import config, errors
+from nova_lite import config
 from nova_lite.compute import inventory
 from nova_lite.model.guest import HostResources
+from nova_lite.model.provider import Inventory, Provider, whole_host
 
 RESOURCES = HostResources(
     vcpus=4,
@@ -20,99 +21,70 @@ RESOURCES = HostResources(
 )
 
 
-def _conf(**options: object) -> Any:
-    conf = config.load(files=[])
+def _offered(*providers: Provider, **options: object) -> tuple[Provider, ...]:
+    conf: Any = config.load(files=[])
     for name, value in options.items():
-        conf.set_override(name, value)
-    return conf
+        group, _, option = name.rpartition("__")
+        conf.set_override(option, value, group=group or None)
+    return inventory.offered(providers or (whole_host(RESOURCES),), conf)
 
 
-class Provider:
-    """A provider as Placement keeps it; others change it as often as ``disturbances`` says."""
-
-    def __init__(self, inventories: dict[str, Any] | None = None, traits: set[str] | None = None) -> None:
-        self.held, self.tagged, self.generation = inventories or {}, traits or set(), 0
-        self.disturbances = 0
-        self.writes: list[str] = []
-
-    def ensure_provider(self, uuid: str, name: str) -> int:
-        return self.generation
-
-    def inventories(self, uuid: str) -> tuple[dict[str, Any], int]:
-        return dict(self.held), self.generation
-
-    def set_inventories(self, uuid: str, inventories: dict[str, Any], generation: int) -> None:
-        self._write("inventories", generation)
-        self.held = dict(inventories)
-
-    def traits(self, uuid: str) -> tuple[set[str], int]:
-        return set(self.tagged), self.generation
-
-    def set_traits(self, uuid: str, traits: set[str], generation: int) -> None:
-        self._write("traits", generation)
-        self.tagged = set(traits)
-
-    def _write(self, what: str, generation: int) -> None:
-        if self.disturbances:
-            self.disturbances -= 1
-            self.generation += 1
-        if generation != self.generation:
-            raise errors.Conflict("changed meanwhile")
-        self.generation += 1
-        self.writes.append(what)
-
-
-def _tell(provider: Provider, **options: object) -> None:
-    inventory.tell(provider, _conf(**options), "node", RESOURCES)  # type: ignore[arg-type]
-
-
-def test_a_new_host_gets_the_configured_ratios_and_reserves() -> None:
-    conf = _conf(initial_cpu_allocation_ratio=8.0, reserved_host_disk_mb=1025, reserved_host_cpus=1)
-    found = inventory.wanted(RESOURCES, conf, {})
-    assert {name: (one["total"], one["reserved"], one["allocation_ratio"]) for name, one in found.items()} == {
-        "VCPU": (4, 1, 8.0),
-        "MEMORY_MB": (8192, 512, 1.0),
-        "DISK_GB": (100, 2, 1.0),
+def test_a_host_offers_what_it_has_but_its_reserves() -> None:
+    (host,) = _offered(initial_cpu_allocation_ratio=8.0, reserved_host_disk_mb=1025, reserved_host_cpus=1)
+    assert (host.name, host.parent, host.traits) == ("host1", None, RESOURCES.traits)
+    found = {name: inventory.entry(one, None) for name, one in host.inventories.items()}
+    assert {name: (one["total"], one["reserved"], one["max_unit"]) for name, one in found.items()} == {
+        "VCPU": (4, 1, 4),
+        "MEMORY_MB": (8192, 512, 8192),
+        "DISK_GB": (100, 2, 100),
     }
 
 
-def test_a_known_ratio_is_the_operators() -> None:
-    found = inventory.wanted(RESOURCES, _conf(), {"VCPU": {"allocation_ratio": 2.5}})
-    assert found["VCPU"]["allocation_ratio"] == 2.5
+@pytest.mark.parametrize(
+    ("known", "options", "ratio"),
+    [
+        pytest.param(None, {}, 4.0, id="the first is the initial one"),
+        pytest.param({"allocation_ratio": 2.5}, {"initial_cpu_allocation_ratio": 8.0}, 2.5, id="later: operators'"),
+        pytest.param(None, {"cpu_allocation_ratio": 3.0}, 3.0, id="forced at first"),
+        pytest.param({"allocation_ratio": 2.5}, {"cpu_allocation_ratio": 3.0}, 3.0, id="forced later"),
+    ],
+)
+def test_ratios(known: dict[str, object] | None, options: dict[str, object], ratio: float) -> None:
+    (host,) = _offered(**options)
+    assert inventory.entry(host.inventories["VCPU"], known)["allocation_ratio"] == ratio
+
+
+def test_an_inventory_in_another_places_stead_has_its_ratio() -> None:
+    (host,) = _offered()
+    assert inventory.entry(host.inventories["VCPU"], None, 9.0)["allocation_ratio"] == 9.0
 
 
 @pytest.mark.parametrize("reserved", [8192, 10_000])
 def test_a_reserve_never_exceeds_what_there_is(reserved: int) -> None:
-    assert inventory.wanted(RESOURCES, _conf(reserved_host_memory_mb=reserved), {})["MEMORY_MB"]["reserved"] == 8192
+    (host,) = _offered(reserved_host_memory_mb=reserved)
+    assert host.inventories["MEMORY_MB"].reserved == 8192
 
 
-def test_telling_twice_writes_once() -> None:
-    provider = Provider()
-    _tell(provider)
-    assert provider.writes == ["inventories", "traits"]
-    _tell(provider)
-    assert provider.writes == ["inventories", "traits"]
+@pytest.mark.parametrize(
+    ("reserved", "shares"),
+    [
+        pytest.param(0, [0, 0], id="nothing"),
+        pytest.param(400, [300, 100], id="in proportion"),
+        pytest.param(401, [301, 100], id="all of it"),
+        pytest.param(9000, [3000, 1000], id="no more than there is"),
+    ],
+)
+def test_a_reserve_is_spread_over_the_parts_of_a_host(reserved: int, shares: list[int]) -> None:
+    parts = [
+        Provider("host1", inventories={"DISK_GB": Inventory(100)}),
+        Provider("host1_a", "host1", {"MEMORY_MB": Inventory(3000)}),
+        Provider("host1_b", "host1", {"MEMORY_MB": Inventory(1000)}),
+    ]
+    found = _offered(*parts, reserved_host_memory_mb=reserved)
+    assert [part.inventories["MEMORY_MB"].reserved for part in found[1:]] == shares
+    assert set(found[0].inventories) == {"DISK_GB"}
 
 
-def test_what_others_said_stays() -> None:
-    provider = Provider(
-        {"CUSTOM_GOLD": {"total": 3}}, {"CUSTOM_FAST", "COMPUTE_STATUS_DISABLED", "HW_CPU_X86_SSE", "MISC_SHARES"}
-    )
-    _tell(provider)
-    assert provider.held["CUSTOM_GOLD"] == {"total": 3}
-    # The CPU that had SSE is gone: that is the host's to say.
-    assert provider.tagged == {"CUSTOM_FAST", "COMPUTE_STATUS_DISABLED", "MISC_SHARES"} | RESOURCES.traits
-
-
-def test_a_change_by_others_is_no_failure() -> None:
-    provider = Provider()
-    provider.disturbances = 3
-    _tell(provider)
-    assert set(provider.held) == {"VCPU", "MEMORY_MB", "DISK_GB"}
-
-
-def test_changes_without_end_are_told() -> None:
-    provider = Provider()
-    provider.disturbances = 100
-    with pytest.raises(errors.Unavailable):
-        _tell(provider)
+def test_a_disk_that_is_a_pools_is_not_the_hosts_to_offer() -> None:
+    (host,) = _offered(compute__uses_shared_disk_pool=True)
+    assert set(host.inventories) == {"VCPU", "MEMORY_MB"}

@@ -19,6 +19,7 @@ from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+from nova_lite.model.provider import Provider, whole_host
 
 T = TypeVar("T")
 
@@ -84,6 +85,10 @@ class LibvirtDriver:
             )
 
         return self._on_libvirt(ask, "reading the host's resources")
+
+    def providers(self) -> tuple[Provider, ...]:
+        """Return the host as one provider."""
+        return (whole_host(self.resources()),)
 
     def guests(self) -> list[Guest]:
         """Return every guest of this host, running or not."""

@@ -1,0 +1,71 @@
+"""What this host is and offers, told to its conductor and to Placement when it changed, and only then."""
+
+import logging
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_lite import errors
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.compute import inventory
+from nova_lite.compute.provider_tree import ProviderTree
+from nova_lite.compute.told import Told
+from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.conductor import HostReport
+from nova_lite.model.guest import HostResources
+from nova_lite.model.provider import Provider
+from nova_lite.rpc.conductor import ConductorClient
+
+LOG = logging.getLogger(__name__)
+
+
+class HostReporter:
+    """Looks at the driver and tells. ``node`` is the host's UUID. One thread at a time."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        node: str,
+        driver: Driver,
+        placement: PlacementClient,
+        conductor: ConductorClient,
+    ) -> None:
+        self._conf = conf
+        self._node = node
+        self._driver = driver
+        self._conductor = conductor
+        self._tree = ProviderTree(placement, node, Told(Path(conf.state_path) / "told.json"))
+        self._offered: tuple[Provider, ...] = ()
+        self._resources: HostResources | None = None
+        self._left: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise Misconfigured when Placement, should it answer, knows this host as another."""
+        try:
+            self._tree.check(self._driver.providers()[0].name)
+        except errors.Misconfigured:
+            raise
+        except errors.NovaLiteError as exc:
+            LOG.warning("Placement cannot say yet whether it knows this host by this name: %s %s", exc, exc.facts)
+
+    def report(self) -> None:
+        """Tell what changed since this was last called; Placement first, which knows whether the host is another."""
+        offered = inventory.offered(self._driver.providers(), self._conf)
+        # What could not be let go of may be free by now.
+        if offered != self._offered or self._left:
+            left = self._tree.agree(offered)
+            self._offered = offered
+            self._complain(left)
+        resources = self._driver.resources()
+        if resources != self._resources:
+            self._conductor.register_host(HostReport(self._conf.host, self._node, resources))
+            self._resources = resources
+
+    def _complain(self, left: tuple[str, ...]) -> None:
+        """Say what an operator must look at, once."""
+        for sentence in left:
+            if sentence not in self._left:
+                LOG.error("%s. The host works on; this is tried again until it is settled", sentence)
+        if self._left and not left:
+            LOG.info("Placement agrees with what this host offers again")
+        self._left = left

@@ -1,0 +1,122 @@
+"""What a host tells of itself, when, and to whom."""
+
+import logging
+import uuid as uuids
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nova_lite import config, errors
+from nova_lite.compute.host_reports import HostReporter
+from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.model.conductor import HostReport
+from nova_lite.model.guest import HostResources
+from tests.functional.hosts.conftest import Home
+
+
+class Growing(FakeDriver):
+    """A host to which memory is added."""
+
+    added_mib = 0
+
+    def resources(self) -> HostResources:
+        found = super().resources()
+        return replace(found, ram_mib=found.ram_mib + self.added_mib)
+
+
+class Conductor:
+    """What a conductor was told."""
+
+    def __init__(self) -> None:
+        self.reports: list[HostReport] = []
+
+    def register_host(self, report: HostReport) -> None:
+        self.reports.append(report)
+
+
+@pytest.fixture
+def conductor() -> Conductor:
+    return Conductor()
+
+
+@pytest.fixture
+def driver(home: Home) -> Growing:
+    return Growing(home.name, ram_mib=4096)
+
+
+@pytest.fixture
+def reporter(home: Home, driver: Growing, conductor: Conductor, tmp_path: Path) -> HostReporter:
+    conf = config.load(files=[])
+    conf.set_override("state_path", str(tmp_path))
+    return HostReporter(conf, home.node, driver, home.client, conductor)  # type: ignore[arg-type]
+
+
+def test_nothing_is_told_twice(home: Home, driver: Growing, conductor: Conductor, reporter: HostReporter) -> None:
+    reporter.check()
+    reporter.report()
+    assert home.totals()["MEMORY_MB"] == (4096, 512)
+    assert [(report.node, report.resources.ram_mib) for report in conductor.reports] == [(home.node, 4096)]
+    home.asked.clear()
+    reporter.report()
+    assert home.asked == []
+    driver.added_mib = 1024
+    reporter.report()
+    assert home.totals()["MEMORY_MB"] == (5120, 512)
+    assert [report.resources.ram_mib for report in conductor.reports] == [4096, 5120]
+
+
+def test_what_failed_is_told_again(
+    home: Home, conductor: Conductor, reporter: HostReporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(conductor, "register_host", _fail)
+        with pytest.raises(errors.Unavailable):
+            reporter.report()
+    with monkeypatch.context() as patch:
+        patch.setattr(home.client, "tree", _fail)
+        reporter.report()
+    assert len(conductor.reports) == 1
+
+
+def test_what_must_stay_is_an_error_once_until_it_is_settled(
+    home: Home, driver: Growing, reporter: HostReporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    reporter.report()
+    holder = home.claim(host={"DISK_GB": 10})
+    driver._disk_gib = 0
+    with caplog.at_level(logging.INFO, logger="nova_lite.compute.host_reports"):
+        for _ in range(3):
+            reporter.report()
+        (told,) = caplog.records
+        assert (told.levelname, holder in told.getMessage()) == ("ERROR", True)
+        caplog.clear()
+        home.client.release(holder)
+        reporter.report()
+        assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "DISK_GB" not in home.totals()
+
+
+def test_a_host_known_as_another_is_refused_before_anything_is_made(
+    home: Home, reporter: HostReporter, conductor: Conductor
+) -> None:
+    other = str(uuids.uuid4())
+    home.client.add_provider(other, home.name)
+    for act in (reporter.check, reporter.report):
+        with pytest.raises(errors.Misconfigured, match=other):
+            act()
+    assert conductor.reports == []
+    assert home.client.tree(home.node) == []
+
+
+def test_a_placement_that_is_away_does_not_keep_a_host_from_starting(
+    home: Home, reporter: HostReporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(home.client, "tree", _fail)
+    reporter.check()
+    assert "cannot say yet" in caplog.text
+
+
+def _fail(*args: Any) -> None:
+    raise errors.Unavailable("away")
