@@ -8,7 +8,7 @@ from benchmarks.placement.measuring import Effort, Measuring
 from benchmarks.placement.report import Report
 
 #: A page of the real one takes seconds: blocks are long, and few.
-QUICK = Effort(rounds=2, block_s=2.0, requests=200)
+QUICK = Effort(rounds=2, block_s=1.5, requests=150)
 FULL = Effort(rounds=3, block_s=8.0, requests=400)
 
 

@@ -5,8 +5,6 @@ import itertools
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import sqlalchemy as sa
-
 from benchmarks import results
 from benchmarks.listing import answers, cases, cloud, peers, quota
 from benchmarks.listing.cases import Case
@@ -16,7 +14,6 @@ from benchmarks.placement.measuring import Measuring
 from benchmarks.placement.peers import Peer, Stage
 from benchmarks.placement.wire import BadAnswer, ask
 from benchmarks.results import Result
-from nova_lite.model.host import Cell
 from tests.integration.stack.site import ADDRESS
 
 #: The parts there are, in the order they are run.
@@ -35,6 +32,7 @@ class Parts:
         self._measuring = measuring
         self._report = measuring.report
         self._quick = quick
+        self._pair: OurNova | None = None
         self._wide: OurNova | None = None
 
     def all(self) -> Mapping[str, Callable[[], None]]:
@@ -48,14 +46,26 @@ class Parts:
         cells, count = cases.PAIR
         shown = cloud.shown(count, cells)
         real = peers.real(self._stage, cells, count)
-        ours = peers.ours(self._stage, cells, count)
+        ours = self._our_pair()
         with peers.running(self._stage, real, ours) as both:
-            asked = cases.in_turn(shown)
+            asked = [case for case in cases.in_turn(shown) if not (self._quick and case.is_slow)]
+            for peer in both:
+                self._warm_up(peer, cases.show(shown))
             for case in asked:
                 self._compare(both, case)
             for case in asked:
                 self._measure(both, case)
         self._late_pages()
+
+    def _our_pair(self) -> OurNova:
+        if self._pair is None:
+            self._pair = peers.ours(self._stage, *cases.PAIR)
+        return self._pair
+
+    def _warm_up(self, peer: Peer, case: Case) -> None:
+        """Have every process of a server connect to every cell."""
+        steps = itertools.cycle([ask(data) for data in case.requests])
+        peer.block(itertools.islice(steps, 4 * _WARM_UP), clients=8, budget_s=20.0)
 
     def _compare(self, both: Sequence[Peer], case: Case) -> None:
         """Say what both answer to a case, and whether it is the same."""
@@ -102,12 +112,11 @@ class Parts:
 
     def dead(self) -> None:
         """Three cells, and three with a fourth that is dead: its server never speaks, or refuses to be called."""
-        cells, count = cases.PAIR
-        well = peers.ours(self._stage, cells, count, name="ours-well")
+        _, count = cases.PAIR
+        well = self._our_pair()
         with _silent_port() as silent, _refusing_port() as refusing:
             for kind, port in (("silent", silent), ("refusing", refusing)):
-                hurt = peers.ours(self._stage, cells, count, name=f"ours-{kind}")
-                self._kill_a_cell(hurt, port)
+                hurt = peers.with_dead_cell(self._stage, well, count, f"ours-{kind}", port)
                 with peers.running(self._stage, well, hurt) as both:
                     client = both[1].client()
                     waited = client.send(cases.detail().requests[0]).wait_s
@@ -120,17 +129,12 @@ class Parts:
                         name = f"{case.name}, {kind} cell beside over all well"
                         self._add(_times(name, with_dead.p50_ms, without.p50_ms, cases.DEAD_GROWTH))
 
-    def _kill_a_cell(self, nova: OurNova, port: int) -> None:
-        """Map one cell more, whose database is at ``port``."""
-        with nova.opened() as (api, _):
-            peers.map_cell(api, Cell(cloud.uuid_of("dead"), "dead", "fake://dead/", _url(nova.api_url, port)))
-
     def _in_turns(self, both: Sequence[Peer], case: Case) -> tuple[Measure, Measure]:
         """Return what a case takes two servers, driven in turns."""
         effort = self._measuring.effort
         question = ask(case.requests[0])
         blocks: tuple[list[Measure], list[Measure]] = ([], [])
-        for number in range(2 * effort.rounds + 1):
+        for number in range(effort.rounds + 1):
             for peer, found in zip(both, blocks, strict=True):
                 some = itertools.repeat(question, _WARM_UP if number == 0 else effort.requests)
                 clients = 8 if number == 0 else 1
@@ -169,11 +173,6 @@ class Parts:
 
 def _times(name: str, value: float, base: float, goal: float | None = cases.LATE_PAGE) -> Result:
     return results.of(name, [value / base], "times", goal)
-
-
-def _url(like: str, port: int) -> str:
-    """Return a database URL like another one, at another port."""
-    return sa.make_url(like).set(host=ADDRESS, port=port).render_as_string(hide_password=False)
 
 
 @contextlib.contextmanager

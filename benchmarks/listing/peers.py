@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from benchmarks.listing import seed_ours
 from benchmarks.listing.cloud import uuid_of
 from benchmarks.placement.peers import PROCESSES, THREADS, Peer, Stage
-from nova_lite.db.repositories import mappings
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database
 from tests.integration.stack.mariadb import MariaDB
@@ -22,7 +23,10 @@ _DOWN_AFTER_S = 86_400
 
 
 class OurNova:
-    """nova_lite's Compute API as shipped: its uWSGI file, its tables. The same promises as ``RealNova``."""
+    """nova_lite's Compute API as shipped: its uWSGI file, its tables. The same promises as ``RealNova``.
+
+    One made ``like`` another has the same cells and servers, and an API database of its own.
+    """
 
     def __init__(
         self,
@@ -33,13 +37,11 @@ class OurNova:
         name: str,
         processes: int = PROCESSES,
         threads: int = THREADS,
-        options: str = "",
     ) -> None:
         self._site = site
         self._mariadb = mariadb
         self._processes = processes
         self._threads = threads
-        self._options = options
         self.name = name
         self.port = site.port(name)
         self.api_url = mariadb.url(self._database("api"))
@@ -54,6 +56,15 @@ class OurNova:
         with self.opened() as (api, cells):
             seed_ours.make(api, cells)
             seed_ours.fill(api, cells[1:], servers)
+
+    def make_like(self, other: "OurNova", servers: int, further: Sequence[Cell] = ()) -> None:
+        """Make an API database over the cells of ``other``, with so many servers in them, and over ``further`` ones."""
+        self._mariadb.create([self._database("api")])
+        self.cells = other.cells
+        api = Database(self.api_url)
+        seed_ours.make_api(api, [*other.cells, *further])
+        seed_ours.fill_api(api, other.cells[1:], servers)
+        api.close()
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[tuple[Database, Sequence[tuple[Cell, Database]]]]:
@@ -72,7 +83,6 @@ class OurNova:
 [DEFAULT]
 transport_url = fake:/
 service_down_time = {_DOWN_AFTER_S}
-{self._options}
 [api]
 auth_strategy = noauth2
 [api_database]
@@ -102,12 +112,6 @@ connection = {self.api_url}
         return f"{self.name.replace('-', '_')}_{name}"
 
 
-def map_cell(api: Database, cell: Cell) -> None:
-    """Map one cell more."""
-    with api.writer() as session:
-        mappings.add_cell(session, cell)
-
-
 def _cell(number: int, connection: str) -> Cell:
     return Cell(uuid_of(f"cell-{number}"), f"cell{number}", f"fake://cell{number}/", connection)
 
@@ -133,10 +137,18 @@ def real(stage: Stage, cells: int, servers: int) -> RealNova:
     return nova
 
 
-def ours(stage: Stage, cells: int, servers: int, name: str = "ours", options: str = "") -> OurNova:
+def ours(stage: Stage, cells: int, servers: int, name: str = "ours") -> OurNova:
     """Return our Compute API with its databases made and filled."""
-    nova = OurNova(stage.site, stage.mariadb, cells=cells, name=name, options=options)
+    nova = OurNova(stage.site, stage.mariadb, cells=cells, name=name)
     nova.make(servers)
+    return nova
+
+
+def with_dead_cell(stage: Stage, well: OurNova, servers: int, name: str, port: int) -> OurNova:
+    """Return our Compute API over the cells of ``well`` and one more, whose database should be at ``port``."""
+    url = sa.make_url(well.api_url).set(host=ADDRESS, port=port).render_as_string(hide_password=False)
+    nova = OurNova(stage.site, stage.mariadb, cells=0, name=name)
+    nova.make_like(well, servers, [Cell(uuid_of("dead"), "dead", "fake://dead/", url)])
     return nova
 
 

@@ -1,6 +1,5 @@
 """Fills our databases with the described servers, straight into the tables."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,38 +23,55 @@ Row = dict[str, Any]
 
 def make(api: Database, cells: Sequence[tuple[Cell, Database]]) -> None:
     """Make the tables of all databases and map the cells, the first of which is cell0."""
-    migrate.sync(api, "api")
+    make_api(api, [cell for cell, _ in cells])
     for _, database in cells:
         migrate.sync(database, "cell")
+
+
+def make_api(api: Database, cells: Sequence[Cell]) -> None:
+    """Make the tables of an API database and map ``cells`` in it."""
+    migrate.sync(api, "api")
     with api.writer() as session:
-        for cell, _ in cells:
+        for cell in cells:
             mappings.add_cell(session, cell)
 
 
 def fill(api: Database, cells: Sequence[tuple[Cell, Database]], count: int) -> None:
     """Deal ``count`` servers to ``cells``, which are numbered as they come, without cell0."""
-    by_cell: dict[int, list[Server]] = defaultdict(list)
-    for server in servers(count, len(cells)):
-        by_cell[server.cell].append(server)
+    fill_api(api, [cell for cell, _ in cells], count)
     flavors = {size.number: _flavor(size) for size in SIZES}
-    for number, (cell, database) in enumerate(cells):
-        those = by_cell[number]
-        with api.writer() as session:
-            on = [{"host": host_name(number, host), "cell_uuid": cell.uuid} for host in range(HOSTS)]
-            session.execute(sa.insert(HostMappingRow), on)
-            for some in _batches(those):
-                session.execute(sa.insert(InstanceMappingRow), [_mapping(each, cell.uuid) for each in some])
-                session.execute(sa.insert(RequestSpecRow), [_spec(each, flavors[each.size.number]) for each in some])
-        with database.writer() as session:
+    for number, those in enumerate(_dealt(count, len(cells))):
+        with cells[number][1].writer() as session:
             for host in range(HOSTS):
                 hosts.beat(session, host_name(number, host), hosts.AGENT)
             for some in _batches(those):
                 session.execute(sa.insert(InstanceRow), [_instance(each, flavors[each.size.number]) for each in some])
 
 
+def fill_api(api: Database, cells: Sequence[Cell], count: int) -> None:
+    """Write what the API database knows of the servers dealt to ``cells``."""
+    flavors = {size.number: _flavor(size) for size in SIZES}
+    with api.writer() as session:
+        for number, those in enumerate(_dealt(count, len(cells))):
+            uuid = cells[number].uuid
+            on = [{"host": host_name(number, host), "cell_uuid": uuid} for host in range(HOSTS)]
+            session.execute(sa.insert(HostMappingRow), on)
+            for some in _batches(those):
+                session.execute(sa.insert(InstanceMappingRow), [_mapping(each, uuid) for each in some])
+                session.execute(sa.insert(RequestSpecRow), [_spec(each, flavors[each.size.number]) for each in some])
+
+
 def cell0(connection: str) -> Cell:
     """Return the mapping of cell0."""
     return Cell(CELL0_UUID, "cell0", "none:///", connection)
+
+
+def _dealt(count: int, cells: int) -> list[list[Server]]:
+    """Return the servers of each cell."""
+    dealt: list[list[Server]] = [[] for _ in range(cells)]
+    for server in servers(count, cells):
+        dealt[server.cell].append(server)
+    return dealt
 
 
 def _batches(those: Sequence[Server]) -> list[Sequence[Server]]:
