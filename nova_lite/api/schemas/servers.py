@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from nova_lite import errors
 from nova_lite.api.schemas.values import (
     BOOLEAN,
     DESCRIPTION,
@@ -219,10 +220,41 @@ IGNORED_SORT_KEYS = [
 ]
 # fmt: on
 _TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
+#: Filters that are matched must have something to match; the others may be empty.
+_EXACT_FILTERS = frozenset(
+    {
+        "host",
+        "image",
+        "image_ref",
+        "launch_index",
+        "locked",
+        "project_id",
+        "soft_deleted",
+        "task_state",
+        "tenant_id",
+        "user_id",
+        "uuid",
+        "vm_state",
+    }
+)
+_MATCHED: JsonSchema = {"type": "string", "minLength": 1}
+#: What an instance has inside and nobody filters by.
+_INSIDE = frozenset(
+    {
+        "block_device_mapping",
+        "info_cache",
+        "metadata",
+        "pci_devices",
+        "security_groups",
+        "services",
+        "system_metadata",
+    }
+)
 
 
 def _list_query(*more: str, sort_keys: list[str], strict: bool = False, has_end: bool = True) -> dict[str, Any]:
-    repeated: dict[str, JsonSchema] = dict.fromkeys([*FILTERS, "all_tenants", "deleted", "status", *more], TEXT)
+    repeated: dict[str, JsonSchema] = dict.fromkeys(["all_tenants", "deleted", "status"], TEXT)
+    repeated |= {name: TEXT if name in _EXACT_FILTERS else _MATCHED for name in (*FILTERS, *more)}
     repeated |= {"sort_key": {"enum": sort_keys}, "sort_dir": SORT_DIR, "changes-since": _MOMENT}
     if has_end:
         repeated["changes-before"] = _MOMENT
@@ -256,11 +288,14 @@ PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir"})
 
 
 def filters(query: Query, version: Version, *, all_of_them: bool) -> dict[str, list[str]]:
-    """Return the filters in ``query`` that count: those anyone may use in ``version``, or all; others are ignored."""
+    """Return the filters in ``query`` that count: those anyone may use in ``version``, or all; others are ignored.
+
+    Raises Invalid when someone who may use all names what is none.
+    """
     counting = {name for since, names in _OPEN_FILTERS if version >= Version.parse(since) for name in names.split()}
-    known = {*FILTERS, *_TAG_FILTERS, "status", "deleted", "all_tenants", "changes-since", "changes-before", "locked"}
-    return {
-        name: values
-        for name, values in query.items()
-        if name not in PAGING and name in (known if all_of_them else counting)
-    }
+    if all_of_them:
+        counting |= {*FILTERS, "deleted"}
+        for name in query:
+            if name in _INSIDE or name.startswith("_"):
+                raise errors.Invalid(f"{name[:64]}: is no filter")
+    return {name: values for name, values in query.items() if name not in PAGING and name in counting}

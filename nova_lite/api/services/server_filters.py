@@ -1,6 +1,7 @@
 """What a list of servers is asked to hold: filters and order as clients write them → an InstanceQuery. Pure."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,8 @@ _MATCHED = {
 _NUMBERS = {"launch_index": "launch_index", "power_state": "power_state"}
 _TIMES = {"created_at": "created_at", "launched_at": "launched_at", "terminated_at": "terminated_at"}
 _FLAGS = {"config_drive": "config_drive", "locked": "locked"}
+#: What a status says better.
+_OVERRIDDEN = frozenset({"vm_state", "task_state"})
 #: What no server here has: nothing matches a filter on it.
 _NOBODY_HAS = frozenset({"ip", "ip6", "kernel_id", "ramdisk_id", "locked_by"})
 
@@ -45,11 +48,17 @@ _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 #: What means something in a regular expression, beside what ``pattern`` understands.
 _UNSUPPORTED = frozenset("[](){}+?|*^$\\")
+#: Bounds of an expression, and of the alternatives in it.
+_LONGEST_PATTERN = 255
+_MOST_ALTERNATIVES = 16
+#: Months and years alone are times, too.
+_MONTH_OR_YEAR = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 
 
 def asks_deleted(filters: Filters) -> bool:
-    """Return whether the status DELETED is asked for."""
-    return any(status.upper() == _DELETED for status in filters.get("status", ()))
+    """Return whether the status DELETED is asked for, and no other."""
+    known = {status.upper() for status in filters.get("status", ())} & _shown_as().keys()
+    return known == {_DELETED}
 
 
 def asks_all_projects(filters: Filters) -> bool:
@@ -68,12 +77,14 @@ def instance_query(
     ``project_id`` None asks for every project. ``known_status_only`` makes an unknown status an error.
     """
     equal: dict[str, Any] = {} if project_id is None else {"project_id": project_id}
-    like: dict[str, Pattern] = {}
+    like: dict[str, tuple[Pattern, ...]] = {}
     if project_id is None:
         named = filters.get("project_id") or filters.get("tenant_id")
         if named:
             equal["project_id"] = named[-1]
     for name, values in filters.items():
+        if name in _OVERRIDDEN and "status" in filters:
+            continue
         if name in _NOBODY_HAS or (name == "progress" and values[-1] not in ("", "0")):
             return None
         _add(equal, like, name, values)
@@ -100,17 +111,50 @@ def instance_query(
 
 
 def sort_order(keys: Sequence[str], directions: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return the order asked for, made unique; keys that mean nothing here are left out. Newest first by default."""
-    order: list[tuple[str, bool]] = []
-    descends = True
-    for position, key in enumerate(keys):
-        descends = directions[position] == "desc" if position < len(directions) else descends
-        if key in SORT_KEYS and key not in (known for known, _ in order):
-            order.append((key, descends))
+    """Return the order asked for, newest first by default, made unique; raises Invalid for a direction too many.
+
+    A key that means nothing here is left out with its direction. Keys without a direction go the way of the first.
+    """
+    known: list[str] = []
+    left = list(directions)
+    for key in keys:
+        if key in SORT_KEYS:
+            known.append(key)
+        elif len(left) > len(known):
+            del left[len(known)]
+    if not keys:
+        known.append("created_at")
+    if len(left) > len(known):
+        raise errors.Invalid("sort_dir: more directions than sort keys")
+    first = left[0] if left else "desc"
+    left += [first] * (len(known) - len(left))
+    order: dict[str, bool] = {}
+    for key, direction in zip(known, left, strict=True):
+        order.setdefault(key, direction == "desc")
     if not order:
-        order.append(("created_at", directions[0] == "desc" if directions and not keys else True))
-    descends = order[-1][1]
-    return order + [(key, descends) for key in ("created_at", "uuid") if key not in (known for known, _ in order)]
+        order["created_at"] = True
+    # By time alone the UUID goes the same way, as it lies in an index.
+    order.setdefault("uuid", order["created_at"] if len(order) == 1 and "created_at" in order else False)
+    return list(order.items())
+
+
+def patterns(name: str, text: str) -> tuple[Pattern, ...]:
+    """Return the patterns of which one must be found: those that ``|`` divides; raises Invalid."""
+    if len(text) > _LONGEST_PATTERN:
+        raise errors.Invalid(f"{name}: longer than {_LONGEST_PATTERN} characters")
+    alternatives = [""]
+    position = 0
+    while position < len(text):
+        # What a backslash stands before is a character like any other.
+        length = 2 if text[position] == "\\" else 1
+        if text[position] == "|":
+            alternatives.append("")
+        else:
+            alternatives[-1] += text[position : position + length]
+        position += length
+    if len(alternatives) > _MOST_ALTERNATIVES:
+        raise errors.Invalid(f"{name}: more than {_MOST_ALTERNATIVES} alternatives")
+    return tuple(pattern(name, alternative) for alternative in alternatives)
 
 
 def pattern(name: str, text: str) -> Pattern:
@@ -145,14 +189,18 @@ def pattern(name: str, text: str) -> Pattern:
 
 def moment(name: str, text: str) -> datetime:
     """Return a time as clients write it, as naive UTC; raises Invalid."""
+    text = text.strip()
     try:
-        found = datetime.fromisoformat(text.strip())
+        if "W" in text:
+            raise ValueError("a week is no day")
+        short = _MONTH_OR_YEAR.fullmatch(text)
+        found = datetime.fromisoformat(f"{short[1]}-{short[2] or '01'}-01" if short else text)
         return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError) as exc:
         raise errors.Invalid(f"{name}: {text[:64]!r} is not a time as ISO 8601 writes it") from exc
 
 
-def _add(equal: dict[str, Any], like: dict[str, Pattern], name: str, values: Sequence[str]) -> None:
+def _add(equal: dict[str, Any], like: dict[str, tuple[Pattern, ...]], name: str, values: Sequence[str]) -> None:
     """Add the condition of one filter, if it is one on a column."""
     last = values[-1]
     if name in _EXACT:
@@ -160,7 +208,7 @@ def _add(equal: dict[str, Any], like: dict[str, Pattern], name: str, values: Seq
     elif name in ("uuid", "vm_state", "task_state"):
         equal[name] = frozenset(values)
     elif name in _MATCHED:
-        like[_MATCHED[name]] = pattern(name, last)
+        like[_MATCHED[name]] = patterns(name, last)
     elif name in _NUMBERS:
         if not (last.isascii() and last.isdigit() and len(last) < 10):
             raise errors.Invalid(f"{name}: {last[:64]!r} is not a whole number")
@@ -171,8 +219,6 @@ def _add(equal: dict[str, Any], like: dict[str, Pattern], name: str, values: Seq
         equal[_FLAGS[name]] = flag(name, last)
     elif name == "auto_disk_config":
         equal["disk_config"] = "AUTO" if flag(name, last) else "MANUAL"
-    elif name == "soft_deleted" and flag(name, last):
-        equal["vm_state"] = frozenset({VmState.SOFT_DELETED})
 
 
 def _wanted_states(filters: Filters, *, known_status_only: bool) -> frozenset[tuple[VmState, TaskState | None]] | None:

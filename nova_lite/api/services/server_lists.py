@@ -130,7 +130,7 @@ class ServerListService:
         in_cells_of = None
         if self._conf.api.instance_list_per_project_cells and not caller.is_admin:
             in_cells_of = project_id
-        return _Scope(query, project_id, in_cells_of)
+        return _Scope(query, project_id, None if caller.is_admin else project_id, in_cells_of)
 
     def _listed(
         self, asked: ListRequest, scope: "_Scope", read: "_Reader[T]", look: Callable[[Instance], T]
@@ -147,7 +147,7 @@ class ServerListService:
             identity=lambda server: server.uuid,
             descends=[descends for _, descends in query.order],
             limit=asked.limit,
-            after=None if asked.marker is None else query.key(self._marker(asked.marker, scope.project_id)),
+            after=None if asked.marker is None else query.key(self._marker(asked.marker, scope.marker_of)),
         )
         cells = self._cells.all()
         # Those waiting are read first: one that moves into a cell meanwhile is then seen at one place at least.
@@ -256,10 +256,14 @@ class ServerListService:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What a list is made of: the project (None: all) and, where not all cells are asked, whose are."""
+    """What a list is made of: the project (None: all), and, where not all cells are asked, whose are.
+
+    ``marker_of`` is the project whose server must be the marker (None: any), so that nobody learns of others'.
+    """
 
     query: InstanceQuery
     project_id: str | None
+    marker_of: str | None
     in_cells_of: str | None
 
 

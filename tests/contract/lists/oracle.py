@@ -88,13 +88,12 @@ class World:
     def answer(self, question: Question) -> list[str]:
         """Return the UUIDs of the servers the whole list holds, in order."""
         found = [placed.server for placed in self.servers if _wanted(placed.server, question)]
-        descends = list(question.sort_dirs[: len(question.sort_keys)] or question.sort_dirs[:1])
-        order = [
-            (key, (descends[min(position, len(descends) - 1)] if descends else "desc") == "desc")
-            for position, key in enumerate(question.sort_keys or ["created_at"])
-        ]
-        last = order[-1][1]
-        for key, is_descending in reversed([*order, ("created_at", last), ("uuid", last)]):
+        directions = [*question.sort_dirs, *[question.sort_dirs[0] if question.sort_dirs else "desc"] * 9]
+        keys = list(question.sort_keys or ["created_at"])
+        order = [(key, direction == "desc") for key, direction in zip(keys, directions, strict=False)]
+        # Ties go up by UUID; by time alone they go as time does.
+        order.append(("uuid", order[0][1] if keys == ["created_at"] else False))
+        for key, is_descending in reversed(order):
             found.sort(key=SORT_KEYS[key], reverse=is_descending)
         return [server.uuid for server in found]
 
@@ -168,7 +167,9 @@ def random_question(dice: random.Random) -> Question:
     is_admin = dice.random() < 0.4
     filters = {
         "name": [
-            dice.choice(["web", "^web", "w.b", "^web-1$", "m.*b", "^.$", "%", "_", "A", "^$", "ß", r"web\-1", "b$"])
+            dice.choice(
+                ["web", "^web", "w.b", "^web-1$", "m.*b", "^.$", "%", "_", "A", "^$", "ß", r"web\-1", "b$", "^a|2$"]
+            )
         ],
         "status": dice.choice([["ACTIVE"], ["active".upper(), "ERROR"], ["REBOOT"], ["BUILD"], ["SHUTOFF", "BUILD"]]),
         "flavor": [dice.choice("17")],
@@ -186,5 +187,8 @@ def random_question(dice: random.Random) -> Question:
         filters |= {"project_id": [dice.choice(["demo", "other"])], "host": ["h1"], "deleted": [dice.choice("01")]}
     chosen = dice.sample(sorted(filters), dice.choice([0, 0, 0, 1, 1, 2]))
     keys = dice.sample(sorted(SORT_KEYS), dice.choice([0, 0, 1, 1, 2, 3]))
+    # Names are what most lists are asked by.
+    if dice.random() < 0.3 and "name" not in chosen:
+        chosen.append("name")
     dirs = [dice.choice(["asc", "desc"]) for _ in range(dice.randrange(max(1, len(keys)) + 1))]
     return Question(is_admin, {name: filters[name] for name in chosen}, keys, dirs)

@@ -50,7 +50,7 @@ class ListSuite:
         for seed in self.seeds:
             dice = random.Random(seed)
             cells = [str(uuids.UUID(int=dice.getrandbits(128), version=4)) for _ in range(dice.randrange(1, 5))]
-            world = World([random_server(dice, cells) for _ in range(dice.choice([0, 5, 60]))])
+            world = World([random_server(dice, cells) for _ in range(dice.choice([5, 60, 60]))])
             # Cells' rows come in batches of 100 at least, which no test fills: so in smaller ones here.
             batches = dice.choice([listing.Batches(), listing.Batches(2), listing.Batches(7)])
             monkeypatch.setattr(listing.Batches, "of", classmethod(lambda cls, conf, batches=batches: batches))
@@ -142,7 +142,8 @@ class Unrest:
         def asked(fanout: Fanout, *args: Any, **kwargs: Any) -> Any:
             self.stir()
             answers = ask(fanout, *args, **kwargs)
-            self.stir()
+            for _ in range(self.dice.randrange(5)):
+                self.stir()
             return answers
 
         patch.setattr(Fanout, "ask", asked)

@@ -67,18 +67,61 @@ def test_an_empty_pattern_is_in_everything() -> None:
         pytest.param(
             ["display_name"],
             ["asc"],
-            [("display_name", False), ("created_at", False), ("uuid", False)],
-            id="ties as the last key",
+            [("display_name", False), ("uuid", False)],
+            id="a key of one's own",
         ),
+        pytest.param(["display_name"], ["desc"], [("display_name", True), ("uuid", False)], id="ties go up"),
         pytest.param(
-            ["host", "uuid"], ["asc"], [("host", False), ("uuid", False), ("created_at", False)], id="direction goes on"
+            ["host", "key_name", "node"],
+            ["asc", "desc"],
+            [("host", False), ("key_name", True), ("node", False), ("uuid", False)],
+            id="the first direction is everybody's",
         ),
-        pytest.param(["deleted", "uuid"], [], [("uuid", True), ("created_at", True)], id="meaningless key"),
-        pytest.param(["uuid", "uuid"], ["asc", "desc"], [("uuid", False), ("created_at", False)], id="key twice"),
+        pytest.param(["deleted", "uuid"], [], [("uuid", True)], id="meaningless key"),
+        pytest.param(["deleted", "uuid"], ["desc", "asc"], [("uuid", False)], id="meaningless key with its direction"),
+        pytest.param(["deleted"], ["asc"], [("created_at", True), ("uuid", True)], id="meaningless key alone"),
+        pytest.param(["uuid", "uuid"], ["asc", "desc"], [("uuid", False)], id="key twice"),
     ],
 )
 def test_orders(keys: list[str], directions: list[str], order: list[tuple[str, bool]]) -> None:
     assert server_filters.sort_order(keys, directions) == order
+
+
+@pytest.mark.parametrize(
+    ("keys", "directions"),
+    [([], ["asc", "desc"]), (["uuid"], ["asc", "asc"]), (["deleted", "uuid"], ["asc", "asc", "asc"])],
+)
+def test_a_direction_needs_a_key(keys: list[str], directions: list[str]) -> None:
+    with pytest.raises(Invalid, match="sort_dir"):
+        server_filters.sort_order(keys, directions)
+
+
+@pytest.mark.parametrize("expression", ["a|b", "^web|db$", r"a\|b", "a|", "|", r"a\\|b", "w.b|100%|_"])
+def test_alternatives_agree_with_regular_expressions(expression: str) -> None:
+    patterns = server_filters.patterns("name", expression)
+    for text in (*TEXTS, "b", "a|b", "db", "a db"):
+        assert any(pattern.matches(text) for pattern in patterns) == (re.search(expression, text) is not None), text
+
+
+@pytest.mark.parametrize("expression", ["a" * 256, "|" * 16, "a|(b)"])
+def test_expressions_are_bounded(expression: str) -> None:
+    with pytest.raises(Invalid, match="name"):
+        server_filters.patterns("name", expression)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [(["DELETED"], True), (["deleted", "HAPPY"], True), (["DELETED", "ACTIVE"], False), (["ACTIVE"], False)],
+)
+def test_deleted_is_asked_for_alone(statuses: list[str], expected: bool) -> None:
+    assert server_filters.asks_deleted({"status": statuses}) is expected
+
+
+def test_a_status_overrides_states() -> None:
+    asked = {"status": ["SHUTOFF"], "vm_state": ["active"], "task_state": ["spawning"]}
+    query = server_filters.instance_query(asked, [], project_id="p", known_status_only=True)
+    assert query is not None
+    assert query.equal == {"project_id": "p"}
 
 
 def test_a_status_means_states() -> None:
@@ -95,6 +138,8 @@ def test_a_status_means_states() -> None:
     [
         pytest.param("2026-01-02T03:04:05Z", datetime.fromisoformat("2026-01-02T03:04:05"), id="UTC"),
         pytest.param("2026-01-02T03:04:05+02:00", datetime.fromisoformat("2026-01-02T01:04:05"), id="offset"),
+        pytest.param("2026", datetime.fromisoformat("2026-01-01"), id="year"),
+        pytest.param("2026-02", datetime.fromisoformat("2026-02-01"), id="month"),
         pytest.param("2026-01-02", datetime.fromisoformat("2026-01-02"), id="day"),
         pytest.param("2026-01-02 03:04", datetime.fromisoformat("2026-01-02T03:04"), id="with a space"),
     ],
@@ -103,7 +148,7 @@ def test_times(text: str, expected: datetime) -> None:
     assert server_filters.moment("changes-since", text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-W01-1", "2026-13", "2026-13-01", "0001-01-01T00:00:00+23:59"])
 def test_no_times(text: str) -> None:
     with pytest.raises(Invalid, match="changes-since"):
         server_filters.moment("changes-since", text)
