@@ -74,6 +74,11 @@ DEFAULT_OPTS: list[cfg.Opt] = [
 ]
 
 COMPUTE_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "provider_config_location",
+        default="/etc/nova_lite/provider_config/",
+        help="Directory of YAML files that add custom inventories and traits to what the host tells Placement.",
+    ),
     cfg.BoolOpt(
         "uses_shared_disk_pool",
         default=False,
@@ -190,6 +195,23 @@ SCHEDULER_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("max_placement_results", default=1000, min=1, help="Candidates asked of Placement for one request."),
 ]
 
+
+def _weight(name: str, default: float, what: str) -> cfg.Opt:
+    return cfg.FloatOpt(
+        f"{name}_weight_multiplier", default=default, help=f"{what} 0 ignores it, negative reverses it."
+    )
+
+
+FILTER_SCHEDULER_OPTS: list[cfg.Opt] = [
+    _weight("ram", 1.0, "How much free memory counts for a host: more spreads servers, less packs them."),
+    _weight("cpu", 1.0, "How much free vCPUs count for a host."),
+    _weight("disk", 1.0, "How much free disk counts for a host."),
+    _weight("io_ops", -1.0, "How much servers being built on a host count for it."),
+    _weight("soft_affinity", 1.0, "How much servers of the same soft-affinity group count for a host."),
+    _weight("soft_anti_affinity", 1.0, "How much the absence of servers of a soft-anti-affinity group counts."),
+    _weight("build_failure", 1000000.0, "How much it counts that no build failed on a host lately."),
+]
+
 CELLS_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt("timeout", default=2.0, min=0.1, help="Seconds a cell gets to answer when all are asked."),
     cfg.FloatOpt("refresh_interval", default=3.0, min=0.1, help="Seconds after which cell mappings are read again."),
@@ -266,6 +288,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "rpc": RPC_OPTS,
     "conductor": CONDUCTOR_OPTS,
     "scheduler": SCHEDULER_OPTS,
+    "filter_scheduler": FILTER_SCHEDULER_OPTS,
     "cells": CELLS_OPTS,
     "compute": COMPUTE_OPTS,
     "quota": QUOTA_OPTS,

@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.clients.placement import PlacementClient
-from nova_lite.compute import inventory
+from nova_lite.compute import inventory, provider_config
 from nova_lite.compute.provider_tree import ProviderTree
 from nova_lite.compute.told import Told
 from nova_lite.compute.virt.driver import Driver
@@ -35,14 +35,18 @@ class HostReporter:
         self._driver = driver
         self._conductor = conductor
         self._tree = ProviderTree(placement, node, Told(Path(conf.state_path) / "told.json"))
+        self._additions = provider_config.load(Path(conf.compute.provider_config_location))
         self._offered: tuple[Provider, ...] = ()
         self._resources: HostResources | None = None
         self._left: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise Misconfigured when Placement, should it answer, knows this host as another."""
+        """Raise Misconfigured when Placement, should it answer, knows this host as another, or its files are wrong."""
+        offered = self._offers()
+        for sentence in provider_config.strangers(offered, self._additions, self._tree.uuid_of):
+            LOG.warning("%s", sentence)
         try:
-            self._tree.check(self._driver.providers()[0].name)
+            self._tree.check(offered[0].name)
         except errors.Misconfigured:
             raise
         except errors.NovaLiteError as exc:
@@ -50,7 +54,7 @@ class HostReporter:
 
     def report(self) -> None:
         """Tell what changed since this was last called; Placement first, which knows whether the host is another."""
-        offered = inventory.offered(self._driver.providers(), self._conf)
+        offered = self._offers()
         # What could not be let go of may be free by now.
         if offered != self._offered or self._left:
             left = self._tree.agree(offered)
@@ -60,6 +64,10 @@ class HostReporter:
         if resources != self._resources:
             self._conductor.register_host(HostReport(self._conf.host, self._node, resources))
             self._resources = resources
+
+    def _offers(self) -> tuple[Provider, ...]:
+        offered = inventory.offered(self._driver.providers(), self._conf)
+        return provider_config.applied(offered, self._additions, self._tree.uuid_of)
 
     def _complain(self, left: tuple[str, ...]) -> None:
         """Say what an operator must look at, once."""

@@ -105,7 +105,7 @@ class ProviderTree:
         """Return the host's providers, parents first, those that are gone last; missing ones are made."""
         known = {provider["uuid"]: provider for provider in self._placement.tree(self._node)}
         self._check_name(known.get(self._node), wanted[0].name)
-        ids = {provider.name: self._uuid(provider) for provider in wanted}
+        ids = {provider.name: self.uuid_of(provider) for provider in wanted}
         for provider in wanted:
             if ids[provider.name] not in known:
                 self._add(ids[provider.name], provider, None if provider.parent is None else ids[provider.parent])
@@ -149,7 +149,8 @@ class ProviderTree:
                 "compute service and provider first."
             )
 
-    def _uuid(self, provider: Provider) -> str:
+    def uuid_of(self, provider: Provider) -> str:
+        """Return the UUID a provider of this host has in Placement."""
         return self._node if provider.parent is None else self._uuid_of(provider.name)
 
     def _uuid_of(self, part: str) -> str:

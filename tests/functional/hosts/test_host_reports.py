@@ -2,6 +2,7 @@
 
 import logging
 import uuid as uuids
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,21 @@ def driver(home: Home) -> Growing:
 
 
 @pytest.fixture
-def reporter(home: Home, driver: Growing, conductor: Conductor, tmp_path: Path) -> HostReporter:
+def restarted(home: Home, driver: Growing, conductor: Conductor, tmp_path: Path) -> Callable[[], HostReporter]:
+    """Return what makes the reporter of an agent that starts."""
     conf = config.load(files=[])
     conf.set_override("state_path", str(tmp_path))
-    return HostReporter(conf, home.node, driver, home.client, conductor)  # type: ignore[arg-type]
+    conf.set_override("provider_config_location", str(tmp_path / "provider_config"), group="compute")
+
+    def start() -> HostReporter:
+        return HostReporter(conf, home.node, driver, home.client, conductor)  # type: ignore[arg-type]
+
+    return start
+
+
+@pytest.fixture
+def reporter(restarted: Callable[[], HostReporter]) -> HostReporter:
+    return restarted()
 
 
 def test_nothing_is_told_twice(home: Home, driver: Growing, conductor: Conductor, reporter: HostReporter) -> None:
@@ -116,6 +128,69 @@ def test_a_placement_that_is_away_does_not_keep_a_host_from_starting(
     monkeypatch.setattr(home.client, "tree", _fail)
     reporter.check()
     assert "cannot say yet" in caplog.text
+
+
+# -- provider configuration files -------------------------------------------------------------------------------------
+
+FILE = """
+meta: {schema_version: '1.0'}
+providers:
+  - identification: {uuid: $COMPUTE_NODE}
+    inventories:
+      additional:
+        - CUSTOM_LICENSE: {total: 22}
+        - CUSTOM_COIN: {total: 3}
+    traits:
+      additional: [CUSTOM_FAST, CUSTOM_QUIET]
+"""
+
+
+def test_what_files_add_goes_with_them_and_operators_words_stay(
+    home: Home, restarted: Callable[[], HostReporter], tmp_path: Path
+) -> None:
+    restarted().report()
+    client = home.client
+    client.ensure_trait("CUSTOM_OLD")
+    client.ensure_trait("CUSTOM_QUIET")
+    client.set_traits(home.node, {"COMPUTE_NODE", "CUSTOM_OLD", "CUSTOM_QUIET"}, client.traits(home.node)[1])
+    file = tmp_path / "provider_config" / "here.yaml"
+    file.parent.mkdir()
+    file.write_text(FILE)
+    restarted().report()
+    assert client.traits(home.node)[0] >= {"CUSTOM_FAST", "CUSTOM_QUIET", "CUSTOM_OLD"}
+    assert {name for name in home.totals() if name.startswith("CUSTOM")} == {"CUSTOM_LICENSE", "CUSTOM_COIN"}
+    holder = home.claim(host={"CUSTOM_COIN": 1})
+    file.unlink()
+    restarted().report()
+    # The trait was there before the file listed it; what is held stays, and nobody gets more of it.
+    assert {trait for trait in client.traits(home.node)[0] if trait.startswith("CUSTOM")} == {
+        "CUSTOM_OLD",
+        "CUSTOM_QUIET",
+    }
+    assert {name: amounts for name, amounts in home.totals().items() if name.startswith("CUSTOM")} == {
+        "CUSTOM_COIN": (3, 3)
+    }
+    client.release(holder)
+    restarted().report()
+    assert "CUSTOM_COIN" not in home.totals()
+
+
+def test_a_wrong_file_keeps_the_agent_from_starting(restarted: Callable[[], HostReporter], tmp_path: Path) -> None:
+    file = tmp_path / "provider_config" / "here.yaml"
+    file.parent.mkdir()
+    file.write_text(FILE.replace("'1.0'", "'2.0'"))
+    with pytest.raises(errors.Misconfigured, match=str(file)):
+        restarted()
+
+
+def test_a_file_of_another_host_is_told(
+    restarted: Callable[[], HostReporter], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "provider_config" / "there.yaml"
+    file.parent.mkdir()
+    file.write_text(FILE.replace("uuid: $COMPUTE_NODE", "name: elsewhere"))
+    restarted().check()
+    assert "elsewhere is no provider of this host" in caplog.text
 
 
 def _fail(*args: Any) -> None:

@@ -110,6 +110,15 @@ def test_a_life() -> None:
     assert set(host.fence.asked) == {("run", "host1", UUID, 1), ("stop", "host1", UUID, 1)}
 
 
+def test_an_image_is_fetched_ahead_where_guests_need_one() -> None:
+    host = Host(needs_image=True)
+    host.ear.cache_image("image")
+    host.images.error = errors.GuestFailed("It is no image.")
+    with pytest.raises(errors.GuestFailed):
+        host.ear.cache_image("image")
+    Host().ear.cache_image("image")
+
+
 def test_the_fence_keeps_late_messages_out() -> None:
     host = Host()
     host.build()
