@@ -157,7 +157,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout, backing.api_bus)
     nodes = HypervisorService(conf, cells, fanout)
-    groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus)
+    groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus, backing.images)
     zones = AvailabilityZoneService(conf, api_db, fanout)
     usage = UsageService(conf, api_db, cells, fanout)
     return [
@@ -178,6 +178,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-aggregates", aggregates.Aggregates(groups)),
         ("/os-aggregates/{aggregate_id}", aggregates.AggregateItem(groups)),
         ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateAction(groups)),
+        ("/os-aggregates/{aggregate_id}/images", aggregates.AggregateImages(groups)),
         ("/os-availability-zone", availability_zones.AvailabilityZones(zones)),
         ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail(zones)),
         ("/os-simple-tenant-usage", usages.Usages(usage, max_limit=conf.api.max_limit)),

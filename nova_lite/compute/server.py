@@ -46,5 +46,8 @@ class ComputeEndpoint:
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)
 
+    def cache_image(self, image_id: str) -> None:
+        self._spawner.cache_image(image_id)
+
     def uptime(self) -> str:
         return uptime.text()

@@ -15,6 +15,7 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.spanning.cache_images import CACHE_IMAGES
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.conductor.spanning.forget_host import FORGET_HOST
@@ -41,7 +42,8 @@ LOG = logging.getLogger(__name__)
 #: Characters of a lease owner's name that a workflow row holds, less what parking adds to it.
 _OWNER_LENGTH = 56
 SUPER_WORKFLOWS = {
-    definition.kind: definition for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES, FORGET_HOST)
+    definition.kind: definition
+    for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES, FORGET_HOST, CACHE_IMAGES)
 }
 CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, START, STOP, REBOOT, REBOOT_HARD)}
 

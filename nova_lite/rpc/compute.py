@@ -54,6 +54,10 @@ class ComputeClient:
         answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)
         return str(answer)
 
+    def cache_image(self, host: str, image_id: str, *, timeout_s: float) -> None:
+        """Have an image on the host for the servers to come. Raises GuestFailed for one that can never be used."""
+        self._bus.call(TOPIC, "cache_image", server=host, long_s=timeout_s, image_id=image_id)
+
     def uptime(self, host: str, *, timeout_s: float) -> str:
         """Return how long the host is up and how busy it is, as its ``uptime`` says."""
         return str(self._bus.call(TOPIC, "uptime", server=host, long_s=timeout_s))

@@ -10,7 +10,7 @@ import falcon
 from nova_lite import errors
 from nova_lite.api.policies import aggregates as policies
 from nova_lite.api.schemas import aggregates as schemas
-from nova_lite.api.schemas.values import LENIENT_QUERY, MAX_INT
+from nova_lite.api.schemas.values import LENIENT_QUERY, MAX_INT, read_uuid
 from nova_lite.api.services.aggregates import AggregateChange, AggregateService
 from nova_lite.api.views import aggregates as views
 from nova_lite.db.repositories.aggregates import Aggregate
@@ -105,6 +105,19 @@ class AggregateAction:
         caller.require(action.policy)
         action.schema.check(body, req.context.version)
         send_json(resp, views.one(req, action.do(self._aggregates, caller, _number(aggregate_id), body[name])))
+
+
+class AggregateImages:
+    """``/os-aggregates/{aggregate_id}/images``"""
+
+    def __init__(self, aggregates: AggregateService) -> None:
+        self._aggregates = aggregates
+
+    @endpoint(policy=policies.CACHE_IMAGES, query=ANY_QUERY, body=schemas.CACHE_IMAGES, enforce=True, since="2.81")
+    def on_post(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
+        wanted = [read_uuid(image["id"], "cache.id") for image in req.context.body["cache"]]
+        self._aggregates.cache_images(req.context.caller, _number(aggregate_id), wanted)
+        resp.status = falcon.HTTP_202
 
 
 def _number(text: str) -> int:

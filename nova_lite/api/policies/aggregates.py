@@ -10,6 +10,7 @@ DELETE = "os_compute_api:os-aggregates:delete"
 ADD_HOST = "os_compute_api:os-aggregates:add_host"
 REMOVE_HOST = "os_compute_api:os-aggregates:remove_host"
 SET_METADATA = "os_compute_api:os-aggregates:set_metadata"
+CACHE_IMAGES = "compute:aggregates:images"
 
 RULES = (
     rule(INDEX, ADMIN, "List host aggregates."),
@@ -20,4 +21,5 @@ RULES = (
     rule(ADD_HOST, ADMIN, "Put a host into an aggregate."),
     rule(REMOVE_HOST, ADMIN, "Take a host out of an aggregate."),
     rule(SET_METADATA, ADMIN, "Change a host aggregate's metadata."),
+    rule(CACHE_IMAGES, ADMIN, "Bring images to the hosts of an aggregate before servers need them there."),
 )

@@ -30,6 +30,28 @@ def _object(name: str, properties: JsonSchema, required: list[str] | None = None
 _AGGREGATE = {"name": NAME, "availability_zone": _ZONE}
 CREATE = Schemas(("2.1", _object("aggregate", _AGGREGATE, ["name"])))
 UPDATE = Schemas(("2.1", _object("aggregate", _AGGREGATE, least=1)))
+CACHE_IMAGES = Schemas(
+    (
+        "2.81",
+        {
+            "type": "object",
+            "properties": {
+                "cache": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "properties": {"id": {"type": "string", "format": "uuid"}},
+                        "required": ["id"],
+                        "additionalProperties": False,
+                    },
+                }
+            },
+            "required": ["cache"],
+            "additionalProperties": False,
+        },
+    )
+)
 
 #: What any action looks like, before it is known which.
 ANY_ACTION = Schemas(("2.1", {"type": "object", "minProperties": 1, "maxProperties": 1}))

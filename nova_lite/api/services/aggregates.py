@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
+from nova_lite.api.services.images import Images
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -24,8 +25,8 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
 
-#: The kind of the workflow by which Placement follows; ``conductor/spanning/mirror_aggregates.py`` runs it.
-MIRROR = "mirror-aggregates"
+#: The kinds of workflows by which Placement follows, and by which hosts get images; ``conductor/spanning/`` runs them.
+MIRROR, CACHE_IMAGES = "mirror-aggregates", "cache-images"
 _EMPTY = Occupancy()
 
 
@@ -40,12 +41,15 @@ class AggregateChange:
 class AggregateService:
     """Aggregates in the API database."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout, api_bus: Bus) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout, api_bus: Bus, images: Images
+    ) -> None:
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
         self._conductor = ConductorClient(api_bus)
+        self._images = images
 
     def all(self) -> list[Aggregate]:
         """Return every aggregate."""
@@ -109,6 +113,28 @@ class AggregateService:
             self._conductor.wake(workflow.uuid)
         return left
 
+    def cache_images(self, caller: Caller, aggregate_id: int, images: Sequence[str]) -> None:
+        """Have images brought to the aggregate's hosts, by and by.
+
+        Raises NotFound, Invalid for an image that is named twice or that the caller does not see.
+        """
+        if len(set(images)) < len(images):
+            raise Invalid("cache: an image is named twice")
+        aggregate = self.show(aggregate_id)
+        for image_id in images:
+            try:
+                self._images.show(image_id, caller.token)
+            except NotFound as exc:
+                raise Invalid(f"cache: {exc.message}") from exc
+        workflow = self._workflow(caller, CACHE_IMAGES, aggregate, {"images": list(images)})
+        self._record(workflow)
+        self._conductor.wake(workflow.uuid)
+
+    @retried
+    def _record(self, workflow: Workflow) -> None:
+        with self._api_db.writer() as session:
+            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
+
     @retried
     def _write(self, seen: Aggregate, change: AggregateChange, occupied: Mapping[str, Occupancy]) -> Aggregate:
         with self._api_db.writer() as session:
@@ -157,18 +183,22 @@ class AggregateService:
         self, session: Session, caller: Caller, aggregate: Aggregate, host: str, nodes: Sequence[str]
     ) -> Workflow:
         """Write down that Placement is to follow in what is true of ``host`` and ``aggregate``."""
-        workflow = Workflow(
+        workflow = self._workflow(caller, MIRROR, aggregate, {"host": host, "providers": list(nodes)})
+        workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
+        return workflow
+
+    @staticmethod
+    def _workflow(caller: Caller, kind: str, aggregate: Aggregate, inputs: dict[str, object]) -> Workflow:
+        return Workflow(
             uuid=str(uuids.uuid4()),
-            kind=MIRROR,
+            kind=kind,
             subject=aggregate.uuid,
             project_id=caller.project_id,
             user_id=caller.user_id,
             request_id=caller.request_id,
-            inputs={"host": host, "providers": list(nodes)},
+            inputs=inputs,
             deadline=0.0,
         )
-        workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
-        return workflow
 
     def _occupancy(self, hosts: Iterable[str]) -> dict[str, Occupancy]:
         """Return host → what is on it, from the hosts' cells; raises NotFound, Unavailable when a cell is down."""

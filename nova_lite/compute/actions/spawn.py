@@ -62,6 +62,11 @@ class Spawner:
             raise errors.HostFailed("The guest vanished as soon as it was started.")
         return guest.power_state
 
+    def cache_image(self, image_id: str) -> None:
+        """Have an image here for the guests to come; nothing where guests need none."""
+        if self._driver.needs_image:
+            self._images.fetch(image_id)
+
     def destroy(self, instance_uuid: str) -> None:
         """Remove the guest and all it left here."""
         self._driver.destroy(instance_uuid)

@@ -116,6 +116,12 @@ def remove_host(session: Session, aggregate_id: int, host: str) -> Aggregate:
     return get(session, aggregate_id)
 
 
+def hosts_of(session: Session, uuid: str) -> list[str]:
+    """Return the hosts of the aggregate of this UUID by name; none when it is gone."""
+    statement = sa.select(AggregateHostRow.host).join(AggregateRow, AggregateRow.id == AggregateHostRow.aggregate_id)
+    return list(session.scalars(statement.where(AggregateRow.uuid == uuid).order_by(AggregateHostRow.host)))
+
+
 def has_host(session: Session, uuid: str, host: str) -> bool:
     """Return whether a host is in the aggregate of this UUID."""
     statement = sa.select(AggregateRow.id).join(AggregateHostRow, AggregateHostRow.aggregate_id == AggregateRow.id)

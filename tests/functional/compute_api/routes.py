@@ -131,6 +131,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     ],
     "POST /os-aggregates": [({"aggregate": {"name": "racks", "availability_zone": "east"}}, None)],
     "PUT /os-aggregates/{aggregate_id}": [({"aggregate": {"name": "racks", "availability_zone": "east"}}, None)],
+    "POST /os-aggregates/{aggregate_id}/images": [({"cache": [{"id": IMAGE_ID}]}, None)],
     "POST /os-aggregates/{aggregate_id}/action": [
         ({"add_host": {"host": "h2"}}, aggregate_rules.ADD_HOST),
         ({"remove_host": {"host": "h2"}}, aggregate_rules.REMOVE_HOST),

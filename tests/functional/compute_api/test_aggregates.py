@@ -6,7 +6,7 @@ import pytest
 
 from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, ApiWorkflowRow
 from nova_lite.db.repositories import instances
-from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
+from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, CELL2, IMAGE_ID, Client, Cloud
 from tests.functional.compute_api.machines import NODES, add_machines, silence
 
 
@@ -44,10 +44,14 @@ def _message(answer: Any, status: int) -> str:
     return str(fault["message"])
 
 
+def _recorded(cloud: Cloud, kind: str) -> list[tuple[str, object]]:
+    """Return aggregate and inputs of each workflow of a kind."""
+    return [(row.subject, row.inputs) for row in cloud.rows(cloud.api_db, ApiWorkflowRow) if row.kind == kind]
+
+
 def _mirrored(cloud: Cloud) -> list[tuple[str, object]]:
-    """Return what Placement is yet to be told: aggregate and inputs of each workflow."""
-    rows = cloud.rows(cloud.api_db, ApiWorkflowRow)
-    return [(row.subject, row.inputs) for row in rows if row.kind == "mirror-aggregates"]
+    """Return what Placement is yet to be told."""
+    return _recorded(cloud, "mirror-aggregates")
 
 
 def test_aggregates_are_listed_and_shown(cloud_of_aggregates: Cloud, admin: Client) -> None:
@@ -233,6 +237,31 @@ def test_a_host_no_cell_knows_any_more_can_be_taken_out(cloud: Cloud, admin: Cli
         session.add(AggregateHostRow(aggregate_id=int(url.rpartition("/")[2]), host="burnt"))
     assert _act(admin, url, "remove_host", host="burnt").json["aggregate"]["hosts"] == []
     assert _mirrored(cloud) == []
+
+
+def test_images_are_brought_to_the_hosts_by_and_by(cloud: Cloud, admin: Client, client: Client) -> None:
+    url = _made(admin, "stores")
+    answer = admin.post(f"{url}/images", {"cache": [{"id": IMAGE_ID}, {"id": BIG_IMAGE_ID.upper()}]})
+    assert (answer.status_code, answer.content) == (202, b"")
+    ((aggregate, inputs),) = _recorded(cloud, "cache-images")
+    assert aggregate == admin.get(url).json["aggregate"]["uuid"]
+    assert inputs == {"images": [IMAGE_ID, BIG_IMAGE_ID]}
+    good = {"cache": [{"id": IMAGE_ID}]}
+    assert admin.post("/os-aggregates/99/images", good).status_code == 404
+    assert client.post(f"{url}/images", good).status_code == 403
+    assert cloud.client("admin:admins", "2.80").post(f"{url}/images", good).status_code == 404
+    for body, named in (
+        ({}, "cache"),
+        ({"cache": []}, "cache"),
+        ({"cache": [{}]}, "id"),
+        ({"cache": [{"id": "x"}]}, "id"),
+        ({"cache": [{"id": IMAGE_ID, "size": 1}]}, "size"),
+        ({"cache": [{"id": IMAGE_ID}, {"id": IMAGE_ID}]}, "cache"),
+        ({"cache": [{"id": CELL1}]}, CELL1),
+        ({**good, "color": "red"}, "color"),
+    ):
+        assert named in _message(admin.post(f"{url}/images", body), 400)
+    assert len(_recorded(cloud, "cache-images")) == 1
 
 
 def test_names_are_taken_once(cloud: Cloud, admin: Client) -> None:

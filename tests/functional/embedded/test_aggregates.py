@@ -2,6 +2,7 @@
 
 import threading
 import uuid as uuids
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def open_work(cloud: Cloud) -> list[str]:
     database = clouds.database(cloud, "api")
     try:
         with database.reader() as session:
-            rows = session.query(ApiWorkflowRow).filter(ApiWorkflowRow.kind == "mirror-aggregates")
+            rows = session.query(ApiWorkflowRow).filter(ApiWorkflowRow.kind.in_(("mirror-aggregates", "cache-images")))
             return [row.uuid for row in rows if row.status in OPEN]
     finally:
         database.close()
@@ -106,6 +107,26 @@ def test_nothing_is_lost_while_placement_is_away(cloud: Cloud, user: ComputeUser
     assert racks.act("remove_host", two) == 200
     assert user.ask("DELETE", racks.url).status == 200
     eventually(lambda: racks.uuid not in in_placement(cloud, second), "the provider out of the aggregate")
+
+
+def test_images_are_brought_to_hosts_that_are_up(
+    cloud: Cloud, user: ComputeUser, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, *_ = sorted(providers(cloud, user))
+    racks = Racks(user)
+    assert [racks.act("add_host", host) for host in (one, two)] == [200, 200]
+    monkeypatch.setattr(clouds.fake_driver(cloud, two), "needs_image", True)
+    (down,) = user.ask("GET", f"/os-services?host={one}").json["services"]
+    assert user.ask("PUT", f"/os-services/{down['id']}", {"forced_down": True}).status == 200
+    cached = Path(cloud.settings.image_cache) / image
+    assert not cached.exists()
+    answer = user.ask("POST", f"{racks.url}/images", {"cache": [{"id": image}]})
+    assert answer.status == 202
+    eventually(cached.exists, "the image on the host")
+    eventually(lambda: not open_work(cloud), "no workflow waiting")
+    assert user.ask("PUT", f"/os-services/{down['id']}", {"forced_down": False}).status == 200
+    assert [racks.act("remove_host", host) for host in (one, two)] == [200, 200]
+    assert user.ask("DELETE", racks.url).status == 200
 
 
 def test_the_next_server_goes_to_the_zone_just_made(cloud: Cloud, user: ComputeUser, image: str) -> None:

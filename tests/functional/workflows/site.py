@@ -94,10 +94,20 @@ class Site:
         host = body["server"]["OS-EXT-SRV-ATTR:host"]
         self.ask("POST", "/os-aggregates", {"aggregate": {"name": "racks"}})
         _, body = self.ask("GET", "/os-aggregates")
-        (racks,) = body["aggregates"]
+        (racks,) = [found for found in body["aggregates"] if found["name"] == "racks"]
         action = "remove_host" if host in racks["hosts"] else "add_host"
         status, body = self.ask("POST", f"/os-aggregates/{racks['id']}/action", {action: {"host": host}})
         assert status == 200, body
+
+    def cache_image(self) -> None:
+        """Have every host of an aggregate fetch the image."""
+        self.ask("POST", "/os-aggregates", {"aggregate": {"name": "stores"}})
+        _, body = self.ask("GET", "/os-aggregates")
+        (stores,) = [found for found in body["aggregates"] if found["name"] == "stores"]
+        for host in set(self.cloud.agents) - set(stores["hosts"]):
+            self.ask("POST", f"/os-aggregates/{stores['id']}/action", {"add_host": {"host": host}})
+        status, _ = self.ask("POST", f"/os-aggregates/{stores['id']}/images", {"cache": [{"id": self.image}]})
+        assert status == 202
 
     def lose_host(self) -> None:
         """Delete the service of a host that was there once and carries nothing, and see Placement forget it."""
@@ -206,6 +216,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("super", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("GONE",)),
     # Where the API's own workflow comes to the cell after the cell's has failed, it begins another one.
     ("cell", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("ERROR", "GONE")),
+    ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),
     ("cell", "stop"): Story(lambda site, server: site.act(server, "os-stop"), "SHUTOFF", ("ACTIVE", "SHUTOFF")),
