@@ -15,14 +15,23 @@ ROLES: Mapping[str, Mapping[str, Definition[Any]]] = {"super": SUPER_WORKFLOWS, 
 def lines(role: str, kind: str) -> list[str]:
     """Return the steps of one kind of workflow, and what ends a failed one."""
     definition = ROLES[role][kind]
+    road = [stop.step for stop in definition.road]
+    detours = [stop for stop in definition.road if stop.detour is not None]
+    aside = {step.name: stop.step.name for stop in detours if stop.detour for step in stop.detour.steps}
     rows = []
-    for number, step in enumerate(definition.steps, 1):
+    for number, step in enumerate(road, 1):
         undo = _about(step.undo) if step.undo is not None else ""
-        until_here = definition.steps[:number]
-        if any(each.no_way_back for each in until_here):
+        if any(each.no_way_back for each in road[:number]):
             undo = "*no way back: tried again until it is done*"
-        rows.append((str(number), markup.code(step.name), _kind(step), _about(step.do), undo))
+        kind_shown = f"{_kind(step)}, detour" if step.name in aside else _kind(step)
+        rows.append((str(number), markup.code(step.name), kind_shown, _about(step.do), undo))
     written = markup.table(("", "step", "kind", "does", "undone by"), rows, widths=(4, 18, 12, 36, 30))
+    written += [
+        f"The detour is for ``{stop.detour.on.__name__}`` of ``{stop.step.name}``, which is run again after it."
+        for stop in detours
+        if stop.detour is not None
+    ]
+    written += [""]
     last = definition.on_failure
     if last is not None:
         written += [f"After undoing, ``{last.name}`` ({_kind(last)}): {_about(last.do)}.".replace("..", "."), ""]

@@ -6,7 +6,7 @@ effect is there, its record is not) or ``after`` its record.
 
 import threading
 import uuid as uuids
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -99,6 +99,12 @@ class Saboteur:
         with self._guard:
             return not self.plans and not self._under_way
 
+    @property
+    def is_on_detour(self) -> bool:
+        """Return whether something is planned for a place that is reached only when a step before it fails."""
+        steps = {Place(role, kind, step, "before") for role, kind, step in self.twice}
+        return any(is_aside(place) for place in {*self.plans, *steps})
+
     def _bury(self, runner: Runner[Any]) -> None:
         """Let the conductor that ``runner`` stands for be dead: it comes back as another one."""
         with self._guard:
@@ -127,15 +133,19 @@ class _Watched:
         last = definition.on_failure
         return replace(
             definition,
-            steps=tuple(self._step(definition.kind, step) for step in definition.steps),
+            steps=self._steps(definition.kind, definition.steps),
             on_failure=None if last is None else self._step(definition.kind, replace(last, name="failed")),
         )
+
+    def _steps(self, kind: str, steps: Sequence[Step[Any] | Record[Any]]) -> tuple[Step[Any] | Record[Any], ...]:
+        return tuple(self._step(kind, step) for step in steps)
 
     def _step(self, kind: str, step: Step[Any] | Record[Any]) -> Step[Any] | Record[Any]:
         undo = None if step.undo is None else self._around(kind, f"undo {step.name}", step.undo, may_repeat=True)
         if isinstance(step, Record):
             return replace(step, do=self._around(kind, step.name, step.do, may_repeat=False), undo=undo)
-        return replace(step, do=self._around(kind, step.name, step.do, may_repeat=True), undo=undo)
+        detour = step.detour and replace(step.detour, steps=self._steps(kind, step.detour.steps))
+        return replace(step, do=self._around(kind, step.name, step.do, may_repeat=True), undo=undo, detour=detour)
 
     def _around(self, kind: str, name: str, do: Callable[..., Any], *, may_repeat: bool) -> Callable[..., Any]:
         before, middle = (Place(self.role, kind, name, moment) for moment in ("before", "middle"))
@@ -165,16 +175,26 @@ def places(*moments: Moment, records: bool = True) -> list[Place]:
         Place(role, kind, step.name, moment)
         for role, definitions in WORKFLOWS.items()
         for kind, definition in definitions.items()
-        for step in definition.steps
+        for step in road(definition)
         for moment in moments
         if records or moment == "after" or isinstance(step, Step)
     ]
 
 
+def road(definition: Definition[Any]) -> list[Step[Any] | Record[Any]]:
+    """Return every step of a workflow, those of its detours too."""
+    return [stop.step for stop in definition.road]
+
+
+def is_aside(place: Place) -> bool:
+    """Return whether ``place`` is on a detour, which is taken only when the step before it fails."""
+    definition = WORKFLOWS[place.role][place.kind]
+    return place.step.removeprefix("undo ") not in {"failed", *(step.name for step in definition.steps)}
+
+
 def may_fail_at(place: Place) -> bool:
     """Return whether a final error at ``place`` ends the workflow, the point of no return not being reached."""
-    steps = WORKFLOWS[place.role][place.kind].steps
-    for step in steps:
+    for step in road(WORKFLOWS[place.role][place.kind]):
         if step.no_way_back:
             return False
         if step.name == place.step:
@@ -189,8 +209,9 @@ def undo_places() -> list[tuple[Place, Place]]:
         if not may_fail_at(error):
             continue
         definition = WORKFLOWS[error.role][error.kind]
-        names = [step.name for step in definition.steps]
-        for step in definition.steps[: names.index(error.step) + 1]:
+        steps = road(definition)
+        names = [step.name for step in steps]
+        for step in steps[: names.index(error.step) + 1]:
             if step.undo is not None:
                 found += [
                     (error, Place(error.role, error.kind, f"undo {step.name}", moment))

@@ -14,7 +14,10 @@ import requests
 from falcon.testing import TestClient
 from oslo_config import cfg
 
+from nova_lite import errors
 from nova_lite.cells import setup
+from nova_lite.compute.service import Agent
+from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.conductor import saga
 from nova_lite.conductor.service import Conductor
 from nova_lite.db.repositories import actions, hosts, mappings, workflows
@@ -128,6 +131,37 @@ class Site:
         self.lost.append(f"{url}/{node}")
         assert self.ask("DELETE", f"/os-services/{body['services'][0]['id']}")[0] == 204
 
+    def break_hosts(self, times: int, error: Exception | None = None, *, method: str = "spawn") -> FaultScript:
+        """Have the next ``times`` builds fail on whatever host they come to, with the guest made; return the script."""
+        script = self.faults()
+        script.fail(method, error or errors.Unavailable("The disk broke"), times=times, after=True)
+        return script
+
+    def faults(self, script: FaultScript | None = None) -> FaultScript:
+        """Give all hosts one script of faults, and return it."""
+        script = script or FaultScript()
+        for host in self.cloud.agents:
+            clouds.fake_driver(self.cloud, host).faults = script
+        return script
+
+    def restart(self, host: str) -> None:
+        """Replace a host's agent by a new one, on a new driver that finds the guests the old one left."""
+        old = self.cloud.agents[host]
+        conf = old._conf
+        old.stop()
+        new = Agent(conf)
+        new.start()
+        assert new.ready.wait(20)
+        self.cloud.agents[host] = new
+
+    def events(self, server: str) -> list[tuple[str | None, str | None]]:
+        """Return the result and the host of each event of what was first done to a server, oldest first."""
+        _, body = self.ask("GET", f"/servers/{server}/os-instance-actions")
+        request = body["instanceActions"][-1]["request_id"]
+        _, body = self.ask("GET", f"/servers/{server}/os-instance-actions/{request}")
+        events = sorted(body["instanceAction"]["events"], key=lambda event: str(event["start_time"]))
+        return [(event["result"], event["host"]) for event in events]
+
     def rest(self, deadline_s: float = DEADLINE_S) -> None:
         """Wait until nothing is under way, then until the three truths agree."""
         end = time.monotonic() + deadline_s
@@ -170,6 +204,7 @@ class Site:
     def clean(self) -> None:
         """Delete every server of the story; whatever happened to it, that works and leaves nothing."""
         self.saboteur.clear()
+        self.faults()
         for server in self.used:
             assert self.delete(server) in (204, 404)
         self.rest()
@@ -178,8 +213,8 @@ class Site:
 
 
 @contextlib.contextmanager
-def opened(directory: Path) -> Iterator[Site]:
-    """Run a cloud whose conductors are under sabotage."""
+def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: str) -> Iterator[Site]:
+    """Run a cloud whose conductors are under sabotage; ``more`` options go into its default group."""
     saboteur = Saboteur()
 
     class WatchedConductor(Conductor):
@@ -191,7 +226,11 @@ def opened(directory: Path) -> Iterator[Site]:
         patch.setattr(embedded, "Conductor", WatchedConductor)
         patch.setattr(saga, "_BACKOFF_S", (0.01, 0.02, 0.05))
         patch.setattr(workflows, "_NUDGE_GRACE_S", 0.2)
-        with clouds.running(directory, options=_OPTIONS) as cloud, Watch(cloud) as watch:
+        options = {**_OPTIONS, "DEFAULT": {**_OPTIONS["DEFAULT"], **more}}
+        with (
+            clouds.running(directory, cells=cells, hosts=hosts_per_cell, options=options) as cloud,
+            Watch(cloud) as watch,
+        ):
             images = requests.get(f"{cloud.image_url}/v2/images", timeout=10).json()["images"]
             yield Site(cloud, saboteur, watch, image=str(images[0]["id"]))
 
@@ -242,6 +281,8 @@ def tell(site: Site, role: Role, kind: str, sabotage: Callable[[Callable[[], str
     story = STORIES[role, kind]
     if (role, kind) in BORN_BY_IT:
         sabotage(lambda: min(site.watch.servers() - known))
+        if site.saboteur.is_on_detour:
+            site.break_hosts(1)
         known = site.watch.servers()
         servers = site.boot(count)
     else:

@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 
 from nova_lite import errors
-from nova_lite.compute.service import Agent
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.scheduler.server import SchedulerEndpoint
@@ -155,7 +154,7 @@ def test_an_agent_dies_while_it_builds(site: Site, after: bool) -> None:
     faults.fail("spawn", cast("Exception", Killed()), after=after)
     (server,) = site.boot(availability_zone=f"nova:{host}")
     eventually(lambda: faults.calls("spawn") > spawned, "a spawn")
-    _restart(site, host)
+    site.restart(host)
     site.rest()
     assert site.status(server) == "ACTIVE"
 
@@ -237,14 +236,3 @@ class TestApiWorkerDies:
 
 def _die(*args: object, **kwargs: object) -> None:
     raise Killed
-
-
-def _restart(site: Site, host: str) -> None:
-    """Replace a host's agent by a new one, on a new driver that finds the guests the old one left."""
-    old = site.cloud.agents[host]
-    conf = old._conf
-    old.stop()
-    new = Agent(conf)
-    new.start()
-    assert new.ready.wait(20)
-    site.cloud.agents[host] = new
