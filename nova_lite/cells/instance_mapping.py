@@ -102,6 +102,6 @@ def verify(api_db: Database, cells: CellDatabases, uuid: str) -> tuple[Verdict, 
     title = cell.name or cell.uuid
     answer = cells.ask(cell, lambda session: [unmapped.is_alive(session, uuid)])
     if answer is None:
-        raise errors.Unavailable(f"Cell {title} does not answer: {cells.down[cell.uuid]}")
+        raise errors.Unavailable(f"Cell {title} does not answer: {cells.down[cell.uuid]}", is_named=True)
     verdicts = {True: Verdict.FINE, False: Verdict.DELETED, None: Verdict.ARCHIVED}
     return verdicts[answer[0]], title

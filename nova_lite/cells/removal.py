@@ -3,7 +3,7 @@
 from enum import Enum
 
 from nova_lite import errors
-from nova_lite.cells import templates
+from nova_lite.cells import setup, templates
 from nova_lite.cells.templates import LocalUrls
 from nova_lite.db import migrate
 from nova_lite.db.repositories import hosts, mappings, unmapped
@@ -110,7 +110,9 @@ def _delete_cell(api_db: Database, cell_db: Database | None, cell: Cell, *, is_f
             return Refusal.HAS_HOSTS
         has_mapped = mappings.has_instances(session, cell.uuid)
         if cell_db is None and has_mapped:
-            raise errors.Unavailable("Servers were mapped to the cell just now, and its database does not answer.")
+            raise errors.Unavailable(
+                "Servers were mapped to the cell just now, and its database does not answer.", is_named=True
+            )
         if cell_db is not None and _has_living(cell_db):
             return Refusal.HAS_LIVE_SERVERS
         if has_mapped and not is_forced:
@@ -129,7 +131,10 @@ def _cell_db(cell: Cell, local: LocalUrls) -> Database:
     cell_db = Database(templates.connection(cell, local))
     try:
         migrate.require(cell_db, "cell")
-    except Exception:
+    except errors.NovaLiteError as exc:
         cell_db.close()
+        if isinstance(exc, errors.Unavailable):
+            message = f"The database of cell {setup.title(cell)} does not answer."
+            raise errors.Unavailable(message, is_named=True, cause=exc.facts.get("cause")) from exc
         raise
     return cell_db

@@ -105,7 +105,7 @@ def opened(title: str, connection: str) -> Iterator[Database]:
     try:
         yield database
     except errors.Unavailable as exc:
-        if exc.facts.get("is_named"):
+        if exc.facts.get("is_named") or _answers(database):
             raise
         cause = exc.facts.get("cause")
         said = f": {one_line(cause)}" if cause else f"; {exc.message}"
@@ -114,3 +114,12 @@ def opened(title: str, connection: str) -> Iterator[Database]:
         ) from exc
     finally:
         database.close()
+
+
+def _answers(database: Database) -> bool:
+    """Return whether it is not this database that did not answer."""
+    try:
+        database.ping()
+    except errors.Unavailable:
+        return False
+    return True

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nova_lite import errors
-from nova_lite.cells import removal, setup
+from nova_lite.cells import removal, setup, templates
 from nova_lite.cells.instance_mapping import map_instances
 from nova_lite.cells.removal import Refusal
 from nova_lite.cmd import manage_hosts, manage_instances
@@ -179,6 +179,7 @@ def _create_cell(installation: Installation, arguments: argparse.Namespace) -> i
         except errors.Conflict as exc:
             complain(exc.message)
             return _TAKEN
+    _warn_of_silence(installation, cell)
     if arguments.verbose:
         print(cell.uuid)
     else:
@@ -237,9 +238,24 @@ def _update_cell(installation: Installation, arguments: argparse.Namespace) -> i
         except (errors.Conflict, errors.Forbidden, errors.Invalid, errors.Misconfigured) as exc:
             complain(reason(exc))
             return {errors.Conflict: _SAME_AS_ANOTHER, errors.Forbidden: _IS_CELL0}.get(type(exc), _BAD_VALUE)
+    if arguments.database_connection:
+        _warn_of_silence(installation, cell)
     print(f"Cell {setup.title(cell)} was changed: bus {shown_transport_url(cell)}, database {shown_connection(cell)}, "
           f"{'disabled' if cell.is_disabled else 'enabled'}.")  # fmt: skip
     return 0
+
+
+def _warn_of_silence(installation: Installation, cell: Cell) -> None:
+    """Tell when the database of a new mapping does not answer, which may be meant. A file would be made by asking."""
+    database = Database(templates.connection(cell, installation.local_urls))
+    try:
+        if not database.is_sqlite:
+            database.ping()
+    except errors.Unavailable as exc:
+        complain(f"Mind that the database of the cell at {shown_connection(cell)} does not answer: "
+                 f"{exc.facts.get('cause') or exc.message}")  # fmt: skip
+    finally:
+        database.close()
 
 
 def _delete_cell(installation: Installation, arguments: argparse.Namespace) -> int:

@@ -77,6 +77,8 @@ def _discover_hosts(installation: Installation, arguments: argparse.Namespace) -
         )
     for discovery in found:
         say_discovery(discovery, verbose=arguments.verbose)
+    if not found:
+        print("No cell was looked at: cell0 has no hosts." if arguments.cell_uuid else "There is no cell but cell0.")
     mapped = sum(len(discovery.mapped) for discovery in found)
     lost = sum(len(discovery.lost) for discovery in found)
     if any(discovery.failure for discovery in found):

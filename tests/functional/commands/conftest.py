@@ -62,10 +62,12 @@ class Site:
         assert "Traceback" not in captured.err
         return Ran(code, captured.out, captured.err)
 
-    def ok(self, *words: str) -> str:
-        """Run a command that must succeed; return what it printed."""
+    def ok(self, *words: str, warned: str | None = None) -> str:
+        """Run a command that must succeed, saying nothing on standard error but ``warned``; return what it printed."""
         ran = self.run(*words)
-        assert (ran.code, ran.err) == (0, "")
+        assert ran.code == 0
+        assert ran.err == "" if warned is None else warned in ran.err
+        assert ran.err.count("\n") == (warned is not None)
         return ran.out
 
     def database(self, name: str) -> Database:

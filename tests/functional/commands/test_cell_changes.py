@@ -357,3 +357,25 @@ def test_a_cell_without_usable_urls_is_not_mapped(
     assert ran.code == 1
     assert SECRET not in ran.err
     assert len(cells_of(synced)) == 1
+
+
+def test_the_database_that_does_not_answer_is_named(synced: Site) -> None:
+    """The API database was blamed for a cell's."""
+    uuid = two_cells(synced)["one"]
+    synced.ok("cell_v2", "discover_hosts")
+    with synced.database("nova_api").writer() as session:
+        mappings.add_instance(session, UUID.format(1), project_id="p", user_id="u", vcpus=1, ram_mib=1)
+        session.flush()
+        session.execute(sa.update(InstanceMappingRow).values(cell_uuid=uuid))
+    dead = f"mysql+pymysql://nova:{SECRET}@127.0.0.1:9/x"
+    synced.ok("cell_v2", "update_cell", "--cell_uuid", uuid, "--database_connection", dead, warned="does not answer")
+    for words in (
+        ["delete_cell", "--cell_uuid", uuid, "--force"],
+        ["delete_host", "--cell_uuid", uuid, "--host", "host-one"],
+        ["verify_instance", "--uuid", UUID.format(1)],
+    ):
+        ran = synced.run("cell_v2", *words)
+        assert ran.code == (255 if words[0] == "verify_instance" else 1)
+        assert "ell one" in ran.err
+        assert "API database" not in ran.err
+        assert SECRET not in ran.err

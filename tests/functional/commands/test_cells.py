@@ -79,7 +79,8 @@ def test_cells_are_added_and_listed(synced: Site) -> None:
 def test_passwords_are_shown_only_when_asked_for(synced: Site) -> None:
     connection = f"postgresql+psycopg://nova:{SECRET}@127.0.0.1/nova?sslpassword={SECRET}"
     url = f"rabbit://a:{SECRET}@h1:5672,b:{SECRET}@h2:5672/v"
-    synced.ok("cell_v2", "create_cell", "--transport-url", url, "--database_connection", connection)
+    words = ["--transport-url", url, "--database_connection", connection]
+    synced.ok("cell_v2", "create_cell", *words, warned="nova:****@127.0.0.1/nova")
     for form in ("table", "json", "csv"):
         shown = synced.ok("cell_v2", "list_cells", "-f", form)
         assert SECRET not in shown
@@ -117,12 +118,15 @@ def test_a_bus_or_database_of_another_cell_is_refused(synced: Site, words: list[
 
 def test_one_database_by_another_url_is_the_same(synced: Site) -> None:
     """Servers of a database that two cells share would be listed twice."""
-    server = "mysql+pymysql://nova:a@db.example.org"
-    bus = "--transport-url"
-    synced.ok("cell_v2", "create_cell", bus, "rabbit://h/1", "--database_connection", f"{server}/one")
-    for connection in (f"{server}:3306/one?charset=utf8mb4", "mysql+pymysql://root:b@db.example.org/one"):
-        assert synced.run("cell_v2", "create_cell", bus, "rabbit://h/2", "--database_connection", connection).code == 2
-    synced.ok("cell_v2", "create_cell", bus, "rabbit://h/2", "--database_connection", f"{server}:3307/one")
+
+    def create(bus: str, connection: str) -> int:
+        words = ["--transport-url", f"rabbit://h/{bus}", "--database_connection", connection]
+        return synced.run("cell_v2", "create_cell", *words).code
+
+    assert create("one", "mysql+pymysql://nova:a@127.0.0.1/one") == 0
+    assert create("two", "mysql+pymysql://nova:a@127.0.0.1:3306/one?charset=utf8mb4") == 2
+    assert create("two", "mysql+pymysql://root:b@127.0.0.1/one") == 2
+    assert create("two", "mysql+pymysql://nova:a@127.0.0.1:9/one") == 0
 
 
 def test_cell0_is_never_the_database_of_a_cell(site: Site) -> None:
@@ -191,6 +195,12 @@ def test_hosts_are_discovered_by_their_service(synced: Site) -> None:
     assert hosts_of(synced) == []
     synced.ok("cell_v2", "discover_hosts", "--by-service")
     assert hosts_of(synced) == [("one", "alpha")]
+
+
+def test_cell0_has_no_hosts_to_discover(synced: Site) -> None:
+    assert "cell0 has no hosts" in synced.ok("cell_v2", "discover_hosts", "--cell_uuid", CELL0_UUID)
+    assert "There is no cell but cell0." in synced.ok("cell_v2", "discover_hosts")
+    assert synced.run("cell_v2", "discover_hosts", "--cell_uuid", CELL0_UUID, "--strict").code == 1
 
 
 def test_one_cell_alone_is_looked_at(synced: Site) -> None:
