@@ -18,9 +18,10 @@ def add(session: Session, node: str, *, at_most: int) -> None:
     session.execute(
         sa.update(ComputeNodeRow)
         .where(ComputeNodeRow.uuid == node)
-        .values(
-            failed_builds=sa.case((recent() < at_most, recent() + 1), else_=at_most),
-            last_failed_build=epoch_now(),
+        # In this order: MySQL reads what it has just set.
+        .ordered_values(
+            (ComputeNodeRow.failed_builds, sa.case((recent() < at_most, recent() + 1), else_=at_most)),
+            (ComputeNodeRow.last_failed_build, epoch_now()),
         )
     )
 

@@ -3,15 +3,16 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from nova_lite import errors
-from nova_lite.db.cell_tables import CellWorkflowRow
-from nova_lite.db.repositories import actions, hosts, instances, workflows
+from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow
+from nova_lite.db.repositories import actions, build_failures, hosts, instances, workflows
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import TaskState, VmState
-from nova_lite.storage import Database
+from nova_lite.storage import Database, epoch_now
 from tests.contract.db.factories import NOON, make_instance, make_resources, make_workflow, new_uuid
 
 AT_REST = {"vm_state": VmState.ACTIVE, "task_state": None, "power_state": PowerState.RUNNING}
@@ -170,6 +171,38 @@ class ActionSuite:
         (event,) = found.events
         assert (event.result, event.details, event.host) == ("Error", "No room.", "host1")
 
+    def test_attempts_are_events_of_one_action(self, cell_db: Database) -> None:
+        uuid = new_uuid()
+        self._begin(cell_db, uuid, "req-1", "create")
+        with cell_db.writer() as session:
+            actions.fail_event(session, instance_uuid=uuid, request_id="req-1", error="Broken.", host="host1")
+        with cell_db.writer() as session:
+            actions.begin_again(session, instance_uuid=uuid, request_id="req-1", event="event")
+        with cell_db.reader() as session:
+            found = actions.of_request(session, uuid, "req-1")
+        assert found is not None
+        assert (found.finish_time, found.message) == (None, None)
+        with cell_db.writer() as session:
+            actions.finish(session, instance_uuid=uuid, request_id="req-1", error=None, host="host2")
+        with cell_db.reader() as session:
+            found = actions.of_request(session, uuid, "req-1")
+        assert found is not None
+        assert (found.finish_time is not None, found.message) == (True, None)
+        told = [(event.result, event.details, event.host) for event in found.events]
+        assert told == [("Error", "Broken.", "host1"), ("Success", None, "host2")]
+
+    def test_no_attempt_is_added_to_what_is_over(self, cell_db: Database) -> None:
+        uuid = new_uuid()
+        self._begin(cell_db, uuid, "req-1", "create")
+        with cell_db.writer() as session:
+            actions.interrupt(session, uuid, by="delete")
+            actions.fail_event(session, instance_uuid=uuid, request_id="req-1", error="Broken.", host="host1")
+            actions.begin_again(session, instance_uuid=uuid, request_id="req-1", event="event")
+        with cell_db.reader() as session:
+            found = actions.of_request(session, uuid, "req-1")
+        assert found is not None
+        assert [event.details for event in found.events] == ["Interrupted by delete."]
+
     def test_the_newest_comes_first(self, cell_db: Database) -> None:
         uuid = new_uuid()
         for number, action in enumerate(("create", "stop", "start")):
@@ -232,6 +265,39 @@ class HostSuite:
             (state,) = hosts.states(session, "cell", down_after_s=60)
         assert (found.uuid, found.host, found.vcpus) == (node, "host1", 16)
         assert (state.node, state.cell_id, state.is_up, state.is_disabled) == (node, "cell", True, False)
+
+    def test_failed_builds_add_up_to_a_limit_until_one_works(self, cell_db: Database) -> None:
+        node, other = new_uuid(), new_uuid()
+        with cell_db.writer() as session:
+            hosts.register(session, HostReport("host1", node, make_resources()))
+            hosts.register(session, HostReport("host2", other, make_resources(hypervisor_hostname="other")))
+        counts = []
+        for _ in range(4):
+            with cell_db.writer() as session:
+                build_failures.add(session, node, at_most=3)
+            counts.append(self._failed(cell_db))
+        assert counts == [{node: count, other: 0} for count in (1, 2, 3, 3)]
+        with cell_db.writer() as session:
+            build_failures.forget(session, node)
+            build_failures.forget(session, other)
+        assert self._failed(cell_db) == {node: 0, other: 0}
+
+    def test_failed_builds_are_forgotten_after_a_while(self, cell_db: Database) -> None:
+        node = new_uuid()
+        with cell_db.writer() as session:
+            hosts.register(session, HostReport("host1", node, make_resources()))
+            for _ in range(2):
+                build_failures.add(session, node, at_most=3)
+            long_ago = epoch_now() - build_failures.FORGOTTEN_AFTER_S - 1
+            session.execute(sa.update(ComputeNodeRow).values(last_failed_build=long_ago))
+        assert self._failed(cell_db) == {node: 0}
+        with cell_db.writer() as session:
+            build_failures.add(session, node, at_most=3)
+        assert self._failed(cell_db) == {node: 1}
+
+    def _failed(self, db: Database) -> dict[str, int]:
+        with db.reader() as session:
+            return {state.node: state.failed_builds for state in hosts.states(session, "cell", down_after_s=60)}
 
     def test_what_servers_use_is_added_up(self, cell_db: Database) -> None:
         node = new_uuid()

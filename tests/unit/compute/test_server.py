@@ -163,6 +163,9 @@ def test_a_conductor_that_does_not_answer_is_no_failure_of_the_host() -> None:
         pytest.param(errors.GuestFailed("the disk is too small"), errors.GuestFailed, id="nobody could"),
         pytest.param(errors.Conflict("a newer epoch is here"), errors.Conflict, id="it belongs elsewhere"),
         pytest.param(errors.NotFound("no such image"), errors.GuestFailed, id="something named is not there"),
+        pytest.param(errors.Invalid("the config drive is too big"), errors.GuestFailed, id="what was sent is wrong"),
+        pytest.param(errors.Misconfigured("no mkisofs"), errors.HostFailed, id="the host lacks something"),
+        pytest.param(errors.NovaLiteError("odd"), errors.HostFailed, id="something else"),
     ],
 )
 def test_failures_of_the_hypervisor(error: errors.NovaLiteError, kind: type[Exception]) -> None:
@@ -170,6 +173,15 @@ def test_failures_of_the_hypervisor(error: errors.NovaLiteError, kind: type[Exce
     host.driver.fail("spawn", error)
     with pytest.raises(kind, match=error.message):
         host.build()
+    assert host.state() is None
+
+
+def test_a_bug_of_the_driver_is_the_hosts_failure_and_keeps_its_words() -> None:
+    host = Host()
+    host.driver.fail("spawn", ValueError("secret"))
+    with pytest.raises(errors.HostFailed, match="an internal error happened") as failure:
+        host.build()
+    assert "secret" not in failure.value.message
     assert host.state() is None
 
 
