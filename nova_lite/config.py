@@ -244,6 +244,18 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
 ]
 
+FAKE_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt("vcpus", default=64, min=0, help="CPUs of an imitated host."),
+    cfg.IntOpt("ram", default=256 * 1024, min=0, help="MiB of memory of an imitated host."),
+    cfg.IntOpt("disk", default=4096, min=0, help="GiB of disk of an imitated host."),
+    cfg.ListOpt(
+        "nodes",
+        default=[],
+        help="Nodes that an imitated host lends out whole, as bare-metal hosts do, each NAME:CLASS[:TRAIT…]: one unit "
+        "of a custom class of Placement, with these traits. Example: n1:CUSTOM_GOLD:CUSTOM_RAID, n2:CUSTOM_GOLD.",
+    ),
+]
+
 GLANCE_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "anonymous",
@@ -293,6 +305,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "compute": COMPUTE_OPTS,
     "quota": QUOTA_OPTS,
     "libvirt": LIBVIRT_OPTS,
+    "fake": FAKE_OPTS,
     "glance": GLANCE_OPTS,
     "placement": PLACEMENT_OPTS,
 }

@@ -16,6 +16,7 @@ from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
+from nova_lite.compute.virt import fake_nodes
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks, Ticker
@@ -28,6 +29,8 @@ LOG = logging.getLogger(__name__)
 BINARY = "nova-compute"
 #: Seconds between two tries to introduce the host to its conductor and to Placement.
 _RETRY_S = 1.0
+#: Seconds between two looks whether an operator has mended what keeps the host from work.
+_MENDED_S = 10.0
 
 
 class Agent:
@@ -89,6 +92,9 @@ class Agent:
             try:
                 self._reporter.report()
                 self._reconciler.run()
+            except errors.Misconfigured as exc:
+                LOG.error("This host takes no work: %s", exc.message)
+                self._stopping.wait(_MENDED_S)
             except errors.NovaLiteError as exc:
                 LOG.warning("This host cannot take work yet: %s %s", exc, exc.facts)
                 self._stopping.wait(_RETRY_S)
@@ -122,7 +128,15 @@ class Agent:
 def make_driver(conf: cfg.ConfigOpts) -> Driver:
     """Return the driver that ``compute_driver`` names."""
     if conf.compute_driver == "fake":
-        return FakeDriver(conf.host, Path(conf.instances_path), host_ip=conf.my_ip)
+        return FakeDriver(
+            conf.host,
+            Path(conf.instances_path),
+            vcpus=conf.fake.vcpus,
+            ram_mib=conf.fake.ram,
+            disk_gib=conf.fake.disk,
+            host_ip=conf.my_ip,
+            nodes=fake_nodes.parse(conf.fake.nodes),
+        )
     # Only hosts that run libvirt need its bindings.
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
 

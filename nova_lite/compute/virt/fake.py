@@ -11,6 +11,7 @@ import msgspec
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
+from nova_lite.compute.virt.fake_nodes import Node
 from nova_lite.compute.virt.faults import FaultScript, Gate
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
 from nova_lite.model.plain import known
@@ -40,7 +41,7 @@ class FakeDriver:
     ``fail``, ``delay`` and ``hold`` script what the named method does next; see ``FaultScript``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of a host
         self,
         hostname: str,
         state_dir: Path | None = None,
@@ -50,6 +51,7 @@ class FakeDriver:
         disk_gib: int = 4096,
         needs_image: bool = False,
         host_ip: str = "127.0.0.1",
+        nodes: tuple[Node, ...] = (),
     ) -> None:
         self.needs_image = needs_image
         self.faults = FaultScript()
@@ -57,6 +59,7 @@ class FakeDriver:
         self._state_dir = state_dir
         self._vcpus, self._ram_mib, self._disk_gib = vcpus, ram_mib, disk_gib
         self._host_ip = host_ip
+        self._nodes = nodes
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
 
@@ -112,8 +115,8 @@ class FakeDriver:
         )
 
     def providers(self) -> tuple[Provider, ...]:
-        """Return the host as one provider."""
-        return (whole_host(self.resources()),)
+        """Return the host and, below it, its nodes."""
+        return (whole_host(self.resources()), *(node.below(self._hostname) for node in self._nodes))
 
     def guests(self) -> list[Guest]:
         """Return every guest of this host."""
