@@ -6,6 +6,7 @@ While Placement is away this waits, however long. A host that came back meanwhil
 import logging
 
 from nova_lite import errors
+from nova_lite.clients.placement import PlacementClient
 from nova_lite.conductor.saga import Definition, Step, Work
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.repositories import hosts, mappings
@@ -17,7 +18,7 @@ def remove_providers(work: Work[SuperTools]) -> None:
     """Delete the providers of the hypervisors that went with the service."""
     back = _hypervisors(work, work.inputs["cell_uuid"])
     for provider in work.inputs["providers"]:
-        if provider in back or work.tools.placement.remove_provider(provider):
+        if provider in back or _remove_with_parts(work.tools.placement, provider):
             continue
         # What a server deleted just now had there may still be on its way back.
         if work.seconds_left > 0:
@@ -28,6 +29,15 @@ def remove_providers(work: Work[SuperTools]) -> None:
             work.inputs["host"],
             provider,
         )
+
+
+def _remove_with_parts(placement: PlacementClient, provider: str) -> bool:
+    """Delete a provider and all below it, what is deepest first; False when something of one of them is claimed."""
+    parent_of = {str(one["uuid"]): one["parent_provider_uuid"] for one in placement.tree(provider)}
+    below = [provider]
+    for one in below:
+        below += [child for child, parent in parent_of.items() if parent == one]
+    return all(placement.remove_provider(one) for one in reversed(below))
 
 
 def _hypervisors(work: Work[SuperTools], cell_uuid: str) -> set[str]:

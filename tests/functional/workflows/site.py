@@ -125,8 +125,14 @@ class Site:
             hosts.register(session, HostReport(host, node, resources))
         url = f"{self.cloud.placement_url}/resource_providers"
         headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
-        made = requests.post(url, json={"uuid": node, "name": host}, headers=headers, timeout=10)
-        assert made.status_code == 200, made.text
+        part = str(uuids.uuid4())
+        for body in (
+            {"uuid": node, "name": host},
+            {"uuid": part, "name": f"{host}_NUMA0", "parent_provider_uuid": node},
+            {"uuid": str(uuids.uuid4()), "name": f"{host}_0000:81:00.0", "parent_provider_uuid": part},
+        ):
+            made = requests.post(url, json=body, headers=headers, timeout=10)
+            assert made.status_code == 200, made.text
         _, body = self.ask("GET", f"/os-services?host={host}")
         self.lost.append(f"{url}/{node}")
         assert self.ask("DELETE", f"/os-services/{body['services'][0]['id']}")[0] == 204
