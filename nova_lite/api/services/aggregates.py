@@ -155,6 +155,8 @@ class AggregateService:
             aggregate = aggregates.lock(session, aggregate_id, more_hosts=[host])
             if host in aggregate.hosts:
                 raise Conflict(f"Aggregate {aggregate_id} already has host {host}.")
+            if not aggregates.is_mapped(session, host):
+                raise NotFound(f"Compute host {host} could not be found.")
             zone = aggregate.availability_zone
             if zone is not None:
                 others = aggregates.other_zones(session, [host], besides=aggregate_id)

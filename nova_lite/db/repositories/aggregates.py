@@ -64,6 +64,12 @@ def lock(session: Session, aggregate_id: int, more_hosts: Iterable[str] = ()) ->
     return found
 
 
+def is_mapped(session: Session, host: str) -> bool:
+    """Return whether a cell knows a host; nobody takes it away meanwhile."""
+    statement = sa.select(HostMappingRow.host).where(HostMappingRow.host == host).with_for_update()
+    return session.scalar(statement) is not None
+
+
 def add(session: Session, name: str, metadata: Mapping[str, str]) -> Aggregate:
     """Record a new aggregate without hosts; raises Conflict when its name is taken."""
     _refuse_taken(session, name)

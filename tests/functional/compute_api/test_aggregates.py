@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, ApiWorkflowRow
-from nova_lite.db.repositories import instances
+from nova_lite.db.repositories import host_occupancy, instances
 from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, CELL2, IMAGE_ID, Client, Cloud
 from tests.functional.compute_api.machines import NODES, add_machines, silence
 
@@ -229,6 +229,23 @@ def test_hosts_that_nobody_can_look_at_are_refused(cloud: Cloud, admin: Client) 
     assert admin.put(url, {"aggregate": {"name": "renamed"}}).status_code == 200
     assert _act(admin, url, "add_host", host="h1").status_code == 200
     assert admin.get(url).json["aggregate"]["hosts"] == ["h1", "h3"]
+
+
+def test_a_host_deleted_just_now_is_not_put_in(cloud: Cloud, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = _made(admin, "racks")
+    (service,) = admin.get("/os-services?host=h2").json["services"]
+    look = host_occupancy.of_hosts
+
+    def late(*args: Any) -> Any:
+        found = look(*args)
+        monkeypatch.setattr(host_occupancy, "of_hosts", look)
+        assert admin.delete(f"/os-services/{service['id']}").status_code == 204
+        return found
+
+    monkeypatch.setattr(host_occupancy, "of_hosts", late)
+    assert "h2" in _message(_act(admin, url, "add_host", host="h2"), 404)
+    assert admin.get(url).json["aggregate"]["hosts"] == []
+    assert _mirrored(cloud) == []
 
 
 def test_a_host_no_cell_knows_any_more_can_be_taken_out(cloud: Cloud, admin: Client) -> None:
