@@ -96,7 +96,6 @@ def test_pages_come_in_the_order_of_python(cell_db: Database, key: str, directio
         pytest.param({"name": ["w.b"]}, id="any character"),
         pytest.param({"name": ["%"]}, id="nothing special to LIKE"),
         pytest.param({"name": ["^.$"]}, id="one character"),
-        pytest.param({"name": ["^a$|web-1.|_"]}, id="alternatives"),
         pytest.param({"description": ["ss"]}, id="a text that may be missing"),
         pytest.param({"key_name": ["k"]}, id="key"),
         pytest.param({"status": ["ACTIVE"]}, id="status"),

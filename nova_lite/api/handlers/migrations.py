@@ -7,8 +7,9 @@ import falcon
 from nova_lite import errors
 from nova_lite.api.policies import migrations as policies
 from nova_lite.api.schemas import migrations as schemas
+from nova_lite.api.schemas.values import read_boolean
 from nova_lite.api.services.migrations import MigrationService
-from nova_lite.api.services.server_filters import flag, moment
+from nova_lite.api.services.server_filters import moment
 from nova_lite.api.views import migrations as views
 from nova_lite.db.repositories.migrations import MigrationQuery
 from nova_lite.web import paging
@@ -37,7 +38,7 @@ class Migrations:
             page = paging.page(query, self._max_limit)
             limit, marker = page.limit, page.marker
         wanted = _wanted(query, req.context.version)
-        if flag("hidden", query.one("hidden") or "false"):
+        if read_boolean(query.one("hidden")):
             limit = 0
         found = self._migrations.page(req.context.caller, wanted, limit=limit, marker=marker)
         send_json(resp, views.many(req, found.migrations, has_more=found.has_more, shows_hosts=found.shows_hosts))

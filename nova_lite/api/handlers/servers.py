@@ -56,7 +56,6 @@ class Servers:
         server: Mapping[str, Any] = body["server"]
         _refuse_unsupported(server)
         hints = body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints") or {}
-        _refuse_group(hints)
         accepted = self._creation.create(req.context.caller, _new_servers(server, hints, req.context.version))
         resp.status = falcon.HTTP_202
         if read_boolean(server.get("return_reservation_id", False)):
@@ -125,7 +124,7 @@ def _asked(req: falcon.Request, max_limit: int) -> ListRequest:
     is_plain = not schemas.PAGING & query.keys() and not filters.keys() - {"all_tenants"}
     return ListRequest(
         filters=filters,
-        sort_keys=query.all("sort_key"),
+        sort_keys=schemas.sort_keys(query, version),
         sort_dirs=query.all("sort_dir"),
         limit=page.limit,
         marker=page.marker,
@@ -166,7 +165,7 @@ def _wants(req: falcon.Request) -> dict[str, bool]:
 
 
 def _seen(req: falcon.Request, found: Details) -> views.Seen:
-    return views.Seen(found.instance, look(req, found.instance), found.hints or {})
+    return views.Seen(found.instance, look(req, found.instance), found.hints or {}, found.group)
 
 
 def _host_status(req: falcon.Request, found: Details) -> str | None:
@@ -234,12 +233,6 @@ def _refuse_unsupported(server: Mapping[str, Any]) -> None:
         raise errors.Invalid("personality: file injection is not supported; use user_data")
     if server.get("trusted_image_certificates"):
         raise errors.Invalid("trusted_image_certificates: image signatures are not supported")
-
-
-def _refuse_group(hints: Mapping[str, object]) -> None:
-    """Raise Invalid for a server group: its policy would not be kept, and a server must not look as if it were."""
-    if "group" in hints:
-        raise errors.Invalid("os:scheduler_hints.group: servers cannot be put into server groups yet")
 
 
 def _changes(server: Mapping[str, Any]) -> dict[str, object]:

@@ -99,7 +99,21 @@ def _tagged(schema: dict[str, Any], name: str) -> dict[str, Any]:
     return later
 
 
-_HINTS = {"type": "object"}
+_HINTED = {"type": "string", "pattern": r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"}
+_SERVERS = {"oneOf": [_HINTED, {"type": "array", "items": _HINTED}]}
+_HINTS = {
+    "type": "object",
+    "properties": {
+        "group": _HINTED,
+        "same_host": _SERVERS,
+        "different_host": _SERVERS,
+        "query": {"type": ["string", "object"]},
+        "target_cell": NAME,
+        "different_cell": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "build_near_host_ip": {"type": "string", "oneOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+        "cidr": {"type": "string", "pattern": r"^/[0-9a-f.:]{1,45}$"},
+    },
+}
 _CREATE = _server(
     {
         "name": NAME,
@@ -284,7 +298,13 @@ _OPEN_FILTERS = (
     ),
     ("2.90", "hostname"),
 )
+_LOCKED = Version(2, 73)
 PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir"})
+
+
+def sort_keys(query: Query, version: Version) -> list[str]:
+    """Return the sort keys in ``query``, those that mean nothing yet in ``version`` as empty ones."""
+    return ["" if key == "locked" and version < _LOCKED else key for key in query.all("sort_key")]
 
 
 def filters(query: Query, version: Version, *, all_of_them: bool) -> dict[str, list[str]]:

@@ -159,14 +159,14 @@ class Pattern:
 class InstanceQuery:
     """Which instances to list, and in which order.
 
-    ``equal``: column → value or values it must have; ``like``: column → patterns, one of which it must fit. ``states``
-    are the pairs of states wanted. ``deleted`` None means both. ``order`` is a list of (sort key, is descending) that
+    ``equal``: column → value or values it must have; ``like``: column → pattern. ``states`` are the pairs of
+    states wanted. ``deleted`` None means both. ``order`` is a list of (sort key, is descending) that
     ends in a unique one.
     """
 
     order: tuple[tuple[str, bool], ...]
     equal: Mapping[str, Any]
-    like: Mapping[str, tuple[Pattern, ...]]
+    like: Mapping[str, Pattern]
     states: frozenset[tuple[VmState, TaskState | None]] | None = None
     flavor_id: str | None = None
     deleted: bool | None = False
@@ -186,7 +186,7 @@ class InstanceQuery:
         return (
             self.deleted is not True
             and all(_is_one_of(_attribute(instance, name), wanted) for name, wanted in self.equal.items())
-            and all(_fits_one(patterns, _attribute(instance, name) or "") for name, patterns in self.like.items())
+            and all(pattern.matches(_attribute(instance, name) or "") for name, pattern in self.like.items())
             and (self.states is None or (instance.vm_state, instance.task_state) in self.states)
             and self.flavor_id in (None, instance.flavor.flavor_id)
             and (self.changes_since is None or instance.updated_at >= self.changes_since)
@@ -258,9 +258,8 @@ def _conditions(wanted: InstanceQuery) -> list[sa.ColumnElement[bool]]:
         conditions.append(_T.deleted == (sa.true() if wanted.deleted else sa.false()))
     for name, value in wanted.equal.items():
         conditions.append(_T[name].in_(value) if isinstance(value, frozenset) else _T[name] == value)
-    for name, patterns in wanted.like.items():
-        text = by_code_point(sa.func.coalesce(_T[name], ""))
-        conditions.append(sa.or_(*(text.like(pattern.like, escape="/") for pattern in patterns)))
+    for name, pattern in wanted.like.items():
+        conditions.append(by_code_point(sa.func.coalesce(_T[name], "")).like(pattern.like, escape="/"))
     if wanted.states is not None:
         conditions.append(_in_states(wanted.states))
     if wanted.flavor_id is not None:
@@ -323,10 +322,6 @@ def _fits(part: Sequence[str | None], text: str, at: int) -> bool:
     return at + len(part) <= len(text) and all(
         wanted is None or wanted == text[at + offset] for offset, wanted in enumerate(part)
     )
-
-
-def _fits_one(patterns: Sequence[Pattern], text: str) -> bool:
-    return any(pattern.matches(text) for pattern in patterns)
 
 
 #: Columns an Instance knows by another name.

@@ -42,7 +42,7 @@ def test_patterns_agree_with_like(seed: int) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("expression", ["(a+)+$", "[ab]", "a|b", "a{2}", "a+", "a?", "*", r"\d", "a^b", "a$b", "a\\"])
+@pytest.mark.parametrize("expression", ["(a+)+$", "[ab]", "a{2}", "a+", "a?", "*", r"\d", "a^b", "a$b", "a\\"])
 def test_what_could_take_for_ever_is_refused(expression: str) -> None:
     with pytest.raises(Invalid, match="name"):
         server_filters.pattern("name", expression)
@@ -96,17 +96,15 @@ def test_a_direction_needs_a_key(keys: list[str], directions: list[str]) -> None
         server_filters.sort_order(keys, directions)
 
 
-@pytest.mark.parametrize("expression", ["a|b", "^web|db$", r"a\|b", "a|", "|", r"a\\|b", "w.b|100%|_"])
-def test_alternatives_agree_with_regular_expressions(expression: str) -> None:
-    patterns = server_filters.patterns("name", expression)
-    for text in (*TEXTS, "b", "a|b", "db", "a db"):
-        assert any(pattern.matches(text) for pattern in patterns) == (re.search(expression, text) is not None), text
+def test_a_stroke_is_itself() -> None:
+    pattern = server_filters.pattern("name", "a|b")
+    assert pattern.matches("xa|b")
+    assert not pattern.matches("a")
 
 
-@pytest.mark.parametrize("expression", ["a" * 256, "|" * 16, "a|(b)"])
-def test_expressions_are_bounded(expression: str) -> None:
+def test_expressions_are_bounded() -> None:
     with pytest.raises(Invalid, match="name"):
-        server_filters.patterns("name", expression)
+        server_filters.pattern("name", "a" * 1025)
 
 
 @pytest.mark.parametrize(
