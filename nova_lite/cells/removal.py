@@ -6,7 +6,7 @@ from nova_lite import errors
 from nova_lite.cells import setup, templates
 from nova_lite.cells.templates import LocalUrls
 from nova_lite.db import migrate
-from nova_lite.db.repositories import hosts, mappings, unmapped
+from nova_lite.db.repositories import archive, hosts, mappings, unmapped
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database, retried
 
@@ -117,6 +117,7 @@ def _delete_cell(api_db: Database, cell_db: Database | None, cell: Cell, *, is_f
             return Refusal.HAS_LIVE_SERVERS
         if has_mapped and not is_forced:
             return Refusal.HAS_DEAD_SERVERS
+        archive.forget_cell(session, cell.uuid)
         mappings.remove_cell(session, cell.uuid)
     return None
 

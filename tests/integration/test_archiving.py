@@ -20,12 +20,14 @@ from nova_lite import config
 from nova_lite.api import app
 from nova_lite.cells import archiving, setup
 from nova_lite.cells.archiving import Archiver
+from nova_lite.cells.instance_mapping import map_instances
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
 from nova_lite.db import migrate
-from nova_lite.db.api_tables import ApiBase
+from nova_lite.db.api_tables import ApiBase, InstanceMappingRow
 from nova_lite.db.cell_tables import SHADOWS, CellBase, InstanceActionRow, InstanceRow
+from nova_lite.db.repositories import archive, instances
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
@@ -144,6 +146,36 @@ def test_kills_lose_nothing(installation: Installation) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 1), done.stderr
     check_all_is_archived(installation)
+
+
+def test_mappings_made_meanwhile_are_of_living_servers_only(installation: Installation) -> None:
+    """One mapped just when it dies would count against its project for ever."""
+    cell, cell_db = installation.cells[1], installation.cell_dbs[1]
+    with cell_db.reader() as session:
+        dying = list(session.scalars(sa.select(InstanceRow.uuid).where(InstanceRow.deleted.is_(False))))
+    with installation.api_db.writer() as session:
+        archive.forget(session, dying)
+    done = threading.Event()
+
+    def map_again() -> int:
+        mapped = 0
+        while not done.is_set():
+            mapped += map_instances(installation.api_db, cell_db, cell, is_reset=True).mapped
+        return mapped
+
+    with ThreadPoolExecutor(1) as pool, CellDatabases(installation.api_db) as others:
+        mapping = pool.submit(map_again)
+        try:
+            for uuid in dying:
+                with cell_db.writer() as session:
+                    instances.mark_deleted(session, uuid)
+                Archiver(installation.api_db, cell_db, cell, others).run(None)
+        finally:
+            done.set()
+        assert mapping.result(timeout=60) > 0
+    with installation.api_db.reader() as session:
+        left = session.scalars(sa.select(InstanceMappingRow.instance_uuid).filter_by(cell_uuid=cell.uuid))
+        assert left.all() == []
 
 
 def test_lists_and_shows_beside_it_see_what_they_saw(installation: Installation) -> None:

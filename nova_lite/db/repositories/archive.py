@@ -116,13 +116,27 @@ def mapped_elsewhere(session: Session, uuids: Sequence[str], cell_uuid: str | No
 
 def forget(session: Session, uuids: Sequence[str]) -> Rows:
     """Delete all that the API database has about instances: mappings, requests, finished workflows and the rest."""
+    deleted = _forget_beside_mappings(session, uuids)
+    mapping = ApiBase.metadata.tables[InstanceMappingRow.__tablename__]
+    deleted[mapping.name] += _deleted(session, mapping, mapping.c.instance_uuid.in_(uuids))
+    return +deleted
+
+
+def forget_cell(session: Session, cell_uuid: str) -> None:
+    """Delete all that the API database has about the instances mapped to a cell, but the mappings."""
+    mapped = sa.select(InstanceMappingRow.instance_uuid).where(InstanceMappingRow.cell_uuid == cell_uuid)
+    _forget_beside_mappings(session, mapped)
+
+
+def _forget_beside_mappings(session: Session, uuids: Sequence[str] | sa.Select[Any]) -> Rows:
     deleted: Rows = Counter()
     for table in reversed(ApiBase.metadata.sorted_tables):
-        if "instance_uuid" in table.columns:
+        if "instance_uuid" in table.columns and table.name != InstanceMappingRow.__tablename__:
             deleted[table.name] += _deleted(session, table, table.c.instance_uuid.in_(uuids))
-    finished = sa.and_(ApiWorkflowRow.subject.in_(uuids), ApiWorkflowRow.status.not_in(OPEN))
-    deleted[ApiWorkflowRow.__tablename__] += _deleted(session, ApiBase.metadata.tables["workflows"], finished)
-    return +deleted
+    workflows = ApiBase.metadata.tables[ApiWorkflowRow.__tablename__]
+    finished = sa.and_(workflows.c.subject.in_(uuids), workflows.c.status.not_in(OPEN))
+    deleted[workflows.name] += _deleted(session, workflows, finished)
+    return deleted
 
 
 def _at_work() -> sa.ColumnElement[bool]:

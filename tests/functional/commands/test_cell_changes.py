@@ -17,6 +17,7 @@ from nova_lite.cells.templates import NOWHERE
 from nova_lite.db.api_tables import (
     AggregateHostRow,
     AggregateRow,
+    ApiBase,
     HostMappingRow,
     InstanceMappingRow,
     MappedUpToRow,
@@ -27,6 +28,7 @@ from nova_lite.model.host import CELL0_UUID
 from nova_lite.storage import Database
 from tests.functional.commands.cell_site import UUID, add_instance, add_node, cells_of, hosts_of, two_cells
 from tests.functional.commands.conftest import SECRET, Site
+from tests.functional.commands.dead_servers import bury, rows
 
 T = TypeVar("T")
 NOBODY = UUID.format(9)
@@ -274,6 +276,13 @@ def test_a_cell_with_dead_servers_is_deleted_by_force_only(synced: Site) -> None
     with synced.database("nova_api").reader() as session:
         for row in (InstanceMappingRow, RequestSpecRow, MappedUpToRow):
             assert session.scalars(sa.select(row)).all() == []
+
+
+def test_nothing_is_left_of_the_servers_of_a_deleted_cell(synced: Site) -> None:
+    uuid = two_cells(synced)["one"]
+    bury(synced.database("nova_api"), synced.database("one"), uuid, UUID.format(1))
+    synced.ok("cell_v2", "delete_cell", "--cell_uuid", uuid, "--force")
+    assert rows(synced.database("nova_api"), ApiBase) == {}
 
 
 def test_a_silent_cell_is_deleted_only_when_nothing_is_mapped_to_it(synced: Site) -> None:
