@@ -26,6 +26,8 @@ from nova_lite.model.host import Cell
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from tests.functional.compute_api.cloud import IMAGE_ID, FakeImages
+from tests.integration.stack.mariadb import MariaDB
+from tests.integration.stack.postgresql import PostgreSQL
 
 AT_ONCE = 100
 PROCESSES = 2
@@ -90,29 +92,45 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-@pytest.fixture(params=["mariadb", "postgresql"])
-def api_db(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """The API database of a cloud with three cells, of which nobody answers for the third."""
+@dataclass(frozen=True)
+class Site:
+    """A database server, and the URLs of two cells' databases on it."""
+
+    server: MariaDB | PostgreSQL
+    cells: tuple[str, ...]
+
+
+@pytest.fixture(scope="module", params=["mariadb", "postgresql"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     server = request.getfixturevalue(request.param)
-    names = [f"nl_{uuid.uuid4().hex[:12]}" for _ in range(3)]
+    names = [f"nl_{uuid.uuid4().hex[:12]}" for _ in range(2)]
     server.create(names)
-    database = Database(server.url(names[0]))
-    migrate.sync(database, "api")
-    for name in names[1:]:
+    for name in names:
         cell_db = Database(server.url(name))
         migrate.sync(cell_db, "cell")
         cell_db.close()
+    yield Site(server, tuple(server.url(name) for name in names))
+    server.drop(names)
+
+
+@pytest.fixture
+def api_db(site: Site) -> Iterator[Database]:
+    """The API database of a cloud with three cells, of which nobody answers for the third."""
+    name = f"nl_{uuid.uuid4().hex[:12]}"
+    site.server.create([name])
+    database = Database(site.server.url(name))
+    migrate.sync(database, "api")
     dead = database.url.set(host="127.0.0.1", port=1, query={}).render_as_string(hide_password=False)
     with database.writer() as session:
-        for number, name in enumerate(names[1:], 1):
-            mappings.add_cell(session, Cell(str(uuid.uuid4()), f"cell{number}", f"none:///{number}", server.url(name)))
+        for number, url in enumerate(site.cells, 1):
+            mappings.add_cell(session, Cell(str(uuid.uuid4()), f"cell{number}", f"none:///{number}", url))
         mappings.add_cell(session, Cell(DEAD, "dead", "none:///3", dead))
         session.add(FlavorRow(flavorid="1", name="m1.tiny", vcpus=1, memory_mb=512, root_gb=1))
         # Counting must stop these, not what is configured.
         quotas.set_class_limits(session, quotas.DEFAULT_CLASS, {"cores": -1, "ram": -1})
     yield database
     database.close()
-    server.drop(names)
+    site.server.drop([name])
 
 
 @pytest.fixture
