@@ -4,6 +4,7 @@ Each story ends by comparing the three truths: one claim, one guest, one host in
 """
 
 import random
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -229,6 +230,42 @@ def test_a_hypervisor_that_cannot_even_remove_the_guest_keeps_nobody_waiting(sit
     site.rest()  # its reconciler removes the guest when it can
     assert site.status(server) == "ACTIVE"
     assert host_of(site, server) == chosen(site, server)[1]["host"]
+
+
+def test_hypervisors_that_cannot_remove_guests_leave_the_server_in_error_at_once(site: Site) -> None:
+    script = site.break_hosts(MAX_ATTEMPTS)
+    script.fail("destroy", errors.Unavailable("The disk broke"), times=4 * MAX_ATTEMPTS)
+    (server,) = site.boot()
+    eventually(lambda: site.status(server) == "ERROR", "error")
+    site.rest()
+    assert "Exceeded maximum number of retries" in site.reason(server)
+
+
+def test_servers_of_one_request_share_alternates(site: Site) -> None:
+    site.break_hosts(4)
+    servers = site.boot(3)
+    site.rest()
+    assert [site.status(server) for server in servers] == ["ACTIVE"] * 3
+    failures = [event for server in servers for event in site.events(server) if event[0] == "Error"]
+    assert len(failures) == 4
+
+
+def test_an_alternate_that_placement_has_forgotten_is_passed_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = PlacementClient.hold
+    asked: list[Any] = []
+
+    def forgetful(client: PlacementClient, consumer: str, allocations: Any, *args: Any, **more: Any) -> None:
+        asked.append(allocations)
+        known = allocations if len(asked) > 1 else {str(uuid.uuid4()): {"VCPU": 1}}
+        hold(client, consumer, known, *args, **more)
+
+    monkeypatch.setattr(PlacementClient, "hold", forgetful)
+    site.break_hosts(1)
+    (server,) = site.boot()
+    site.rest()
+    named = chosen(site, server)
+    assert asked == [each["allocations"] for each in named[1:]]
+    assert (site.status(server), host_of(site, server)) == ("ACTIVE", named[2]["host"])
 
 
 def test_the_zone_follows_the_host(site: Site) -> None:
