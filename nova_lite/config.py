@@ -207,8 +207,8 @@ FILTER_SCHEDULER_OPTS: list[cfg.Opt] = [
     _weight("cpu", 1.0, "How much free vCPUs count for a host."),
     _weight("disk", 1.0, "How much free disk counts for a host."),
     _weight("io_ops", -1.0, "How much servers being built on a host count for it."),
-    _weight("soft_affinity", 1.0, "How much servers of the same soft-affinity group count for a host."),
-    _weight("soft_anti_affinity", 1.0, "How much the absence of servers of a soft-anti-affinity group counts."),
+    _weight("soft_affinity", 10.0, "How much servers of the same soft-affinity group count for a host."),
+    _weight("soft_anti_affinity", 10.0, "How much the absence of servers of a soft-anti-affinity group counts."),
     _weight("build_failure", 1000000.0, "How much it counts that no build failed on a host lately."),
 ]
 
@@ -242,6 +242,22 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
         help="Accelerator of guests. Never guessed: a /dev/kvm that opens may still not run a guest.",
     ),
     cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
+    cfg.BoolOpt(
+        "report_numa_cells",
+        default=False,
+        help="Whether CPUs and memory are told to Placement by NUMA cell, each a provider below the host's. Guests are "
+        "not yet bound to the cell they were given.",
+    ),
+]
+
+PCI_OPTS: list[cfg.Opt] = [
+    cfg.MultiStrOpt(
+        "device_spec",
+        default=[],
+        help="PCI devices that are told to Placement, each time a JSON object with vendor_id, product_id or address "
+        "(in which * stands for anything), and optionally resource_class and traits. Guests do not get them yet.",
+        sample_default='{"vendor_id": "8086", "product_id": "1572"}',
+    ),
 ]
 
 FAKE_OPTS: list[cfg.Opt] = [
@@ -305,6 +321,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "compute": COMPUTE_OPTS,
     "quota": QUOTA_OPTS,
     "libvirt": LIBVIRT_OPTS,
+    "pci": PCI_OPTS,
     "fake": FAKE_OPTS,
     "glance": GLANCE_OPTS,
     "placement": PLACEMENT_OPTS,

@@ -190,7 +190,7 @@ class ServerGroupRow(ApiBase):
 
 
 class ServerGroupMemberRow(ApiBase):
-    """A server in a group, which may be deleted by now."""
+    """A server in a group, which may be deleted by now; ``host`` is the place that was settled for it."""
 
     __tablename__ = "server_group_members"
 
@@ -198,6 +198,7 @@ class ServerGroupMemberRow(ApiBase):
         sa.Integer, sa.ForeignKey("server_groups.id", ondelete="CASCADE"), primary_key=True
     )
     instance_uuid: Mapped[str] = mapped_column(Uuid, primary_key=True, index=True)
+    host: Mapped[str | None] = mapped_column(sa.String(255))
 
 
 class QuotaLockRow(ApiBase):

@@ -70,6 +70,7 @@ class HostState:
     free_disk_gib: float = 0.0
     building: int = 0
     failed_builds: int = 0
+    host_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)

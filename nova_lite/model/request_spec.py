@@ -13,7 +13,7 @@ class RequestSpec:
 
     ``wanted_host`` and ``wanted_node`` are the only ones that may be chosen. ``skips_filters`` (an administrator asked
     by ``availability_zone=zone:host:node``) takes them as they are, disabled or silent; the claim is never skipped.
-    ``hints`` are the scheduler hints as sent.
+    ``hints`` are the scheduler hints as sent; ``group`` is the server group among them.
     """
 
     project_id: str
@@ -26,6 +26,7 @@ class RequestSpec:
     wanted_node: str | None = None
     skips_filters: bool = False
     hints: dict[str, object] = field(default_factory=dict)
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

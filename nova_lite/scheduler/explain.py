@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from nova_lite.model.explanation import Explanation
 from nova_lite.model.host import HostState
-from nova_lite.model.request_spec import RequestSpec
-from nova_lite.scheduler.filters import FILTERS, Stage
+from nova_lite.scheduler.filters import FILTERS, Sought, Stage
 from nova_lite.scheduler.request import Needs
 from nova_lite.scheduler.weighers import WEIGHERS
 
@@ -15,13 +14,14 @@ _MAX_NAMED = 20
 
 
 def explanation(
-    spec: RequestSpec,
+    sought: Sought,
     needs: Needs | None,
     stages: Sequence[Stage] = (),
     ranking: Sequence[tuple[HostState, float]] = (),
     nearest: Sequence[str] = (),
 ) -> Explanation:
     """Return how a choice came about, or why there was none; small enough to be kept with each instance."""
+    spec = sought.spec
     wanted = {
         "resources": needs.totals if needs else {},
         "required": sorted(needs.required) if needs else [],
@@ -33,7 +33,7 @@ def explanation(
         "needs": wanted,
         "stages": [_stage(stage) for stage in stages],
         "nearest": list(nearest),
-        "ranking": [_ranked(host, weight) for host, weight in ranking[:_MAX_NAMED]],
+        "ranking": [_ranked(host, weight, sought) for host, weight in ranking[:_MAX_NAMED]],
     }
 
 
@@ -57,6 +57,6 @@ def _stage(stage: Stage) -> dict[str, object]:
     return {"name": stage.name, "entered": stage.entered, "left": stage.left, "reasons": dict(reasons), "hosts": named}
 
 
-def _ranked(host: HostState, weight: float) -> dict[str, object]:
-    weighed = {name: round(weigher(host), 3) for name, (weigher, _) in WEIGHERS.items()}
+def _ranked(host: HostState, weight: float, sought: Sought) -> dict[str, object]:
+    weighed = {name: round(weigher(host, sought), 3) for name, weigher in WEIGHERS.items()}
     return {"host": host.host, "weight": round(weight, 3), "weighed": weighed}

@@ -1,38 +1,91 @@
 """Which hosts may take a request: pure. A filter returns why not, or None."""
 
-from collections.abc import Callable, Iterable
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.server_group import Company
 
-Filter = Callable[[HostState, RequestSpec], str | None]
+
+@dataclass(frozen=True)
+class Sought:
+    """A request with what had to be looked up for it: the company its servers keep, and the hosts of those it names."""
+
+    spec: RequestSpec
+    company: Company | None = None
+    hosts_of: Mapping[str, str] = field(default_factory=dict)
+
+    def hosts_hinted(self, hint: str) -> set[str] | None:
+        """Return the hosts of the servers that a hint names; None when it is not given."""
+        named = servers_hinted(self.spec, hint)
+        return {self.hosts_of[uuid] for uuid in named if uuid in self.hosts_of} if named else None
 
 
-def is_up(host: HostState, spec: RequestSpec) -> str | None:
+Filter = Callable[[HostState, Sought], str | None]
+
+
+def servers_hinted(spec: RequestSpec, hint: str) -> list[str]:
+    """Return the servers that a hint names, one or a list of them."""
+    value = spec.hints.get(hint)
+    named = value if isinstance(value, list) else [value] if value else []
+    return [str(each) for each in named]
+
+
+def is_up(host: HostState, sought: Sought) -> str | None:
     """Refuse hosts whose agent has gone silent."""
     return None if host.is_up else "its agent does not report"
 
 
-def is_enabled(host: HostState, spec: RequestSpec) -> str | None:
+def is_enabled(host: HostState, sought: Sought) -> str | None:
     """Refuse hosts that an operator disabled."""
     return f"disabled: {host.disabled_reason or 'no reason given'}" if host.is_disabled else None
 
 
-def in_zone(host: HostState, spec: RequestSpec) -> str | None:
+def in_zone(host: HostState, sought: Sought) -> str | None:
     """Refuse hosts of another availability zone than the one asked for."""
-    if spec.availability_zone in (None, host.availability_zone):
-        return None
-    return f"in zone {host.availability_zone}, {spec.availability_zone} asked"
+    zone = sought.spec.availability_zone
+    return None if zone in (None, host.availability_zone) else f"in zone {host.availability_zone}, {zone} asked"
 
 
-def is_wanted(host: HostState, spec: RequestSpec) -> str | None:
+def is_wanted(host: HostState, sought: Sought) -> str | None:
     """Refuse every host but the one an administrator named."""
+    spec = sought.spec
     if spec.wanted_host is not None and host.host != spec.wanted_host:
         return f"{spec.wanted_host} asked"
     if spec.wanted_node is not None and spec.wanted_node not in (host.node, host.node_name):
         return f"node {spec.wanted_node} asked"
     return None
+
+
+def suits_group(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts that the policy of the server's group forbids."""
+    return None if sought.company is None else sought.company.refusal(host.host)
+
+
+def is_same_host(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts other than those of the servers in the hint ``same_host``."""
+    hosts = sought.hosts_hinted("same_host")
+    return None if hosts is None or host.host in hosts else "not with the servers asked for"
+
+
+def is_different_host(host: HostState, sought: Sought) -> str | None:
+    """Refuse the hosts of the servers in the hint ``different_host``."""
+    hosts = sought.hosts_hinted("different_host")
+    return "with a server to be kept away from" if hosts is not None and host.host in hosts else None
+
+
+def is_near(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts outside the network that the hints ``build_near_host_ip`` and ``cidr`` (default /24) describe."""
+    near, mask = sought.spec.hints.get("build_near_host_ip"), sought.spec.hints.get("cidr", "/24")
+    if near is None:
+        return None
+    try:
+        network = ipaddress.ip_network(f"{near}{mask}", strict=False)
+        return None if ipaddress.ip_address(host.host_ip) in network else f"its address is not in {network}"
+    except ValueError:
+        return f"{near}{mask} and {host.host_ip} are not both addresses"
 
 
 #: Name → filter, and what the hosts it refuses are, for users; in the order they run.
@@ -42,6 +95,10 @@ FILTERS: dict[str, tuple[Filter, str]] = {
     "Up": (is_up, "not reporting"),
     "Enabled": (is_enabled, "disabled"),
     "AvailabilityZone": (in_zone, "in another availability zone"),
+    "SameHost": (is_same_host, "not with the servers asked for"),
+    "DifferentHost": (is_different_host, "with servers to be kept away from"),
+    "SimpleCIDRAffinity": (is_near, "in another network"),
+    "ServerGroup": (suits_group, "forbidden by the server group's policy"),
 }
 
 
@@ -55,14 +112,14 @@ class Stage:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def sift(hosts: Iterable[HostState], spec: RequestSpec) -> tuple[list[HostState], list[Stage]]:
+def sift(hosts: Iterable[HostState], sought: Sought) -> tuple[list[HostState], list[Stage]]:
     """Return the hosts that pass every filter, and what each filter did."""
     left = list(hosts)
     stages = []
     for name, (refusal, _) in FILTERS.items():
-        if spec.skips_filters and name != "WantedHost":
+        if sought.spec.skips_filters and name != "WantedHost":
             continue
-        refused = {host.host: why for host in left if (why := refusal(host, spec)) is not None}
+        refused = {host.host: why for host in left if (why := refusal(host, sought)) is not None}
         stages.append(Stage(name, len(left), len(left) - len(refused), refused))
         left = [host for host in left if host.host not in refused]
     return left, stages

@@ -1,7 +1,7 @@
 """Loads what the scheduler must know of hosts beyond what Placement says: are they up, enabled, in which zone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from oslo_config import cfg
@@ -9,8 +9,10 @@ from oslo_config import cfg
 from nova_lite import concurrency, errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.db.repositories import hosts, zones
+from nova_lite.db.repositories import hosts, instances, mappings, server_groups, zones
 from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler.filters import Sought, servers_hinted
 from nova_lite.storage import Database
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -74,6 +76,30 @@ class Hosts:
                 if state.node in rooms and cell_of.get(state.host) == cell_id:
                     zone = zone_of.get(state.host, self._conf.default_availability_zone)
                     found[state.node] = _with_room(replace(state, availability_zone=zone), rooms[state.node])
+        return found
+
+    def look_up(self, spec: RequestSpec, besides: Sequence[str] = ()) -> Sought:
+        """Return ``spec`` with the company its servers (``besides``, which do not count) keep, and what hints name."""
+        company = None
+        if spec.group is not None:
+            with self._api_db.reader() as session:
+                company = server_groups.company(session, spec.group, besides=besides)
+        named = {uuid for hint in ("same_host", "different_host") for uuid in servers_hinted(spec, hint)}
+        return Sought(spec, company, self._hosts_of(sorted(named)) if named else {})
+
+    def _hosts_of(self, servers: Sequence[str]) -> dict[str, str]:
+        """Return server → host, of those that are on one and whose cell answers."""
+        with self._api_db.reader() as session:
+            cells_of = mappings.cells_of_instances(session, servers)
+        cells = [cell for cell in self._cells.all(with_cell0=False) if cell.cell.uuid in cells_of.values()]
+
+        def look(cell: OpenCell) -> dict[str, str]:
+            with cell.db.reader() as session:
+                return instances.hosts_of(session, servers)
+
+        found: dict[str, str] = {}
+        for answer in self._fanout.ask(look, of=cells).found.values():
+            found |= answer
         return found
 
     def zone_aggregates(self, zone: str) -> set[str]:

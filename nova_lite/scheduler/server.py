@@ -10,12 +10,13 @@ from oslo_config import cfg
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.errors import Unavailable
 from nova_lite.model.host import HostState
-from nova_lite.model.request_spec import Decision, Placed, RequestSpec
+from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
 from nova_lite.scheduler import explain, pick
+from nova_lite.scheduler.filters import Sought, suits_group
 from nova_lite.scheduler.request import Needs
 from nova_lite.scheduler.survey import Refused, Survey, Surveyor, too_few
 from nova_lite.scheduler.waiting import Waiting
-from nova_lite.scheduler.weighers import weigh
+from nova_lite.scheduler.weighers import WEIGHERS, weigh
 
 
 class SchedulerEndpoint:
@@ -31,6 +32,7 @@ class SchedulerEndpoint:
         self._surveyor = surveyor
         self._placement = placement
         self._waiting = waiting
+        self._multipliers = {name: conf.filter_scheduler[f"{name}_weight_multiplier"] for name in WEIGHERS}
 
     def place(self, spec: dict[str, Any], instance_uuids: list[str]) -> dict[str, Any]:
         decision = self._decide(msgspec.convert(spec, RequestSpec), instance_uuids)
@@ -40,7 +42,7 @@ class SchedulerEndpoint:
     def _decide(self, spec: RequestSpec, instance_uuids: list[str]) -> Decision:
         claimed: list[str] = []
         try:
-            return Decision(self._claim_all(spec, self._surveyor.survey(spec), instance_uuids, claimed))
+            return Decision(self._claim_all(spec, self._surveyor.survey(spec, instance_uuids), instance_uuids, claimed))
         except Refused as exc:
             return Decision(refusal=exc.message, explanation=exc.explanation)
         finally:
@@ -51,22 +53,29 @@ class SchedulerEndpoint:
     ) -> tuple[Placed, ...]:
         """Claim for each server on the best host for it, noting in ``claimed`` whom for; raises Refused."""
         placed: list[Placed] = []
-        offers, left = survey.offers, survey.left
+        sought, offers, left = survey.sought, survey.offers, survey.left
         for uuid in instance_uuids:
-            ranking = self._ranked(left)
+            ranking = self._ranked(left, sought)
             hosts = [host for host, _ in ranking]
             chosen = self._claim_first(uuid, spec, hosts, offers, claimed)
             if chosen is None:
-                raise too_few(survey, spec, len(placed), len(instance_uuids))
-            others = pick.alternates(chosen, hosts, offers, self._conf.scheduler.max_attempts - 1)
-            explained = explain.explanation(spec, survey.needs, survey.stages, ranking)
+                raise too_few(survey, len(placed), len(instance_uuids), left=len(left))
+            others = [] if sought.company and sought.company.is_strict else self._others(chosen, hosts, offers)
+            explained = explain.explanation(sought, survey.needs, survey.stages, ranking)
             placed.append(Placed(uuid, (pick.selection(chosen, offers), *others), explained))
             left = [_taken(host, survey.needs) if host.node == chosen.node else host for host in left]
+            if sought.company is not None:
+                sought = replace(sought, company=sought.company.joined_by(chosen.host))
+                if not spec.skips_filters:
+                    left = [host for host in left if suits_group(host, sought) is None]
         return tuple(placed)
 
-    def _ranked(self, hosts: list[HostState]) -> list[tuple[HostState, float]]:
+    def _others(self, chosen: HostState, hosts: list[HostState], offers: pick.Offers) -> list[Selection]:
+        return pick.alternates(chosen, hosts, offers, self._conf.scheduler.max_attempts - 1)
+
+    def _ranked(self, hosts: list[HostState], sought: Sought) -> list[tuple[HostState, float]]:
         """Return hosts best first; equals, and the best ``host_subset_size``, in random order: schedulers differ."""
-        ranking = weigh(random.sample(hosts, len(hosts)))
+        ranking = weigh(random.sample(hosts, len(hosts)), sought, self._multipliers)
         size = self._conf.scheduler.host_subset_size
         head = ranking[:size]
         random.shuffle(head)

@@ -1,6 +1,6 @@
 """Which hosts can take a request, best unsorted: Placement's candidates, what cells know of them, and the filters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import diagnosis, explain, pick, request
 from nova_lite.scheduler.diagnosis import Diagnosis
-from nova_lite.scheduler.filters import Stage, sift
+from nova_lite.scheduler.filters import Sought, Stage, sift
 from nova_lite.scheduler.hosts import Hosts, Sight
 from nova_lite.scheduler.request import Needs
 
@@ -30,6 +30,7 @@ class Refused(errors.NoValidHost):
 class Survey:
     """What a request needs, what Placement offers for it (root → provider → class → amount), and who is left."""
 
+    sought: Sought
     needs: Needs
     offers: pick.Offers
     left: list[HostState]
@@ -45,28 +46,29 @@ class Surveyor:
         self._placement = placement
         self._diagnosis = Diagnosis(placement, limit=self._limit)
 
-    def survey(self, spec: RequestSpec) -> Survey:
-        """Return the hosts that pass; at least one.
+    def survey(self, spec: RequestSpec, instance_uuids: Sequence[str]) -> Survey:
+        """Return the hosts that pass, at least one, for servers that have no place yet.
 
         Raises Refused when there is none, Unavailable when one may be in a cell that has just fallen silent.
         """
         try:
             needs = request.needs(spec.flavor, spec.image_properties)
         except errors.Invalid as exc:
-            raise Refused(exc.message, explain.explanation(spec, None)) from exc
+            raise Refused(exc.message, explain.explanation(Sought(spec), None)) from exc
         offers, rooms = self._offers(spec, needs)
+        sought = self._hosts.look_up(spec, besides=instance_uuids)
         sight = self._hosts.load(rooms)
-        left, stages = self._sifted(spec, sight)
+        left, stages = self._sifted(sought, sight)
         if not left and sight.strangers and self._hosts.look_again(sight):
             sight = self._hosts.load(rooms)
-            left, stages = self._sifted(spec, sight)
+            left, stages = self._sifted(sought, sight)
         if not left:
             why = explain.refusal(stages[1:], unseen=sight.strangers)
-            raise Refused(why, explain.explanation(spec, needs, stages))
-        return Survey(needs, offers, left, stages)
+            raise Refused(why, explain.explanation(sought, needs, stages))
+        return Survey(sought, needs, offers, left, stages)
 
-    def _sifted(self, spec: RequestSpec, sight: Sight) -> tuple[list[HostState], list[Stage]]:
-        left, stages = sift(sight.states.values(), spec)
+    def _sifted(self, sought: Sought, sight: Sight) -> tuple[list[HostState], list[Stage]]:
+        left, stages = sift(sight.states.values(), sought)
         return left, [Stage("Placement", len(sight.names), len(sight.states)), *stages]
 
     def _offers(self, spec: RequestSpec, needs: Needs) -> tuple[pick.Offers, Mapping[str, Mapping[str, int]]]:
@@ -83,7 +85,7 @@ class Surveyor:
                 requests, summaries = self._placement.candidates(query)
             except errors.Invalid as exc:
                 why = f"Placement knows no such need: {exc.message}"
-                raise Refused(why, explain.explanation(spec, needs)) from exc
+                raise Refused(why, explain.explanation(Sought(spec), needs)) from exc
             if requests:
                 offers = pick.offers_by_root(requests, summaries)
                 return offers, pick.room_by_root(offers, summaries)
@@ -105,12 +107,15 @@ class Surveyor:
         found = diagnosis.nearest(misses)
         hint = f" Nearest: {found[0]}." if found else ""
         stage = Stage("Placement", len(names), 0, reasons)
-        return Refused(request.shortage(needs) + hint, explain.explanation(spec, needs, [stage], nearest=found))
+        return Refused(request.shortage(needs) + hint, explain.explanation(Sought(spec), needs, [stage], nearest=found))
 
 
-def too_few(survey: Survey, spec: RequestSpec, placed: int, wanted: int) -> Refused:
-    """Return the refusal of a request whose hosts filled up while its servers were placed."""
-    why = request.shortage(survey.needs)
+def too_few(survey: Survey, placed: int, wanted: int, *, left: int) -> Refused:
+    """Return the refusal of a request whose hosts filled up while its servers were placed.
+
+    With none ``left`` it was the servers placed before that took, by their group's policy, the last.
+    """
+    why = request.shortage(survey.needs) if left else "The server group's policy forbids every host that has room."
     if wanted > 1:
         why = f"There is room for {placed} of {wanted} servers only: {why}"
-    return Refused(why, explain.explanation(spec, survey.needs, survey.stages))
+    return Refused(why, explain.explanation(survey.sought, survey.needs, survey.stages))

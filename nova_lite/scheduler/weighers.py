@@ -1,25 +1,43 @@
 """Which of the hosts that can take a request should: pure. Higher weighs more; each weigher is scaled to 0…1."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nova_lite.model.host import HostState
+from nova_lite.model.server_group import SOFT_AFFINITY, SOFT_ANTI_AFFINITY
+from nova_lite.scheduler.filters import Sought
 
-Weigher = Callable[[HostState], float]
+Weigher = Callable[[HostState, Sought], float]
 
-#: Name → what is weighed and how much it counts. Memory first, so that servers spread.
-WEIGHERS: dict[str, tuple[Weigher, float]] = {
-    "RAM": (lambda host: host.free_ram_mib, 1.0),
-    "CPU": (lambda host: host.free_vcpus, 1.0),
-    "Disk": (lambda host: host.free_disk_gib, 1.0),
-    "Building": (lambda host: -float(host.building), 1.0),
+
+def _together(host: HostState, sought: Sought) -> float:
+    company = sought.company
+    return float(company.hosts.get(host.host, 0)) if company and company.policy == SOFT_AFFINITY else 0.0
+
+
+def _apart(host: HostState, sought: Sought) -> float:
+    company = sought.company
+    return -float(company.hosts.get(host.host, 0)) if company and company.policy == SOFT_ANTI_AFFINITY else 0.0
+
+
+#: Name → what is weighed. How much each counts is configured: ``[filter_scheduler] <name>_weight_multiplier``.
+WEIGHERS: dict[str, Weigher] = {
+    "ram": lambda host, _: host.free_ram_mib,
+    "cpu": lambda host, _: host.free_vcpus,
+    "disk": lambda host, _: host.free_disk_gib,
+    "io_ops": lambda host, _: float(host.building),
+    "soft_affinity": _together,
+    "soft_anti_affinity": _apart,
+    "build_failure": lambda host, _: -float(host.failed_builds),
 }
 
 
-def weigh(hosts: Sequence[HostState]) -> list[tuple[HostState, float]]:
+def weigh(
+    hosts: Sequence[HostState], sought: Sought, multipliers: Mapping[str, float]
+) -> list[tuple[HostState, float]]:
     """Return hosts with their weights, heaviest first; equal ones keep their order."""
     totals = [0.0] * len(hosts)
-    for weigher, multiplier in WEIGHERS.values():
-        values = [weigher(host) for host in hosts]
+    for name, multiplier in multipliers.items():
+        values = [WEIGHERS[name](host, sought) for host in hosts] if multiplier else []
         low, high = min(values, default=0.0), max(values, default=0.0)
         if high > low:
             for index, value in enumerate(values):

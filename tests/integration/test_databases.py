@@ -30,7 +30,7 @@ from nova_lite.storage import Database, retried
 from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
-from tests.contract.db.quotas import FailedDeleteSuite, QuotaSuite, ServerGroupSuite
+from tests.contract.db.quotas import FailedDeleteSuite, GroupPlacesSuite, QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
 
 BASES: dict[migrate.History, type[DeclarativeBase]] = {"api": ApiBase, "cell": CellBase, "placement": PlacementBase}
@@ -364,6 +364,10 @@ class TestUsages(UsageSuite):
 
 
 class TestServerGroups(ServerGroupSuite):
+    pass
+
+
+class TestGroupPlaces(GroupPlacesSuite):
     pass
 
 

@@ -237,4 +237,5 @@ def _create_server_group_members() -> None:
         "server_group_members",
         sa.Column("group_id", sa.Integer, sa.ForeignKey("server_groups.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("instance_uuid", _UUID, primary_key=True, index=True),
+        sa.Column("host", sa.String(255), nullable=True),
     )

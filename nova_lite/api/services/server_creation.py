@@ -18,7 +18,16 @@ from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import build_requests, flavors, keypairs, mappings, quotas, workflows, zones
+from nova_lite.db.repositories import (
+    build_requests,
+    flavors,
+    keypairs,
+    mappings,
+    quotas,
+    server_groups,
+    workflows,
+    zones,
+)
 from nova_lite.model.caller import Caller
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.image import Image
@@ -100,7 +109,7 @@ class ServerCreationService:
             raise errors.Forbidden("The token is for no project, and a server must belong to one.")
         _refuse_bad_counts(new)
         _refuse_bad_user_data(new.user_data)
-        flavor, key_data, destination = self._look_up(caller, new)
+        flavor, key_data, destination, group = self._look_up(caller, new)
         image = self._image(caller, new.image_id)
         _refuse_unfit(image, flavor)
         if flavor.root_gib == 0:
@@ -117,13 +126,14 @@ class ServerCreationService:
             wanted_node=destination.node,
             skips_filters=destination.is_forced,
             hints=dict(new.hints),
+            group=group,
         )
         accepted, workflow = self._record(caller, new, template, spec)
         ConductorClient(self._api_bus).wake(workflow.uuid)
         return accepted
 
-    def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination]:
-        """Return the flavor, the public key and the place asked for; one read of the API database."""
+    def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination, str | None]:
+        """Return the flavor, the public key, the place and the server group asked for; one read of the API database."""
         with self._api_db.reader() as session:
             visible_to = None if caller.is_admin else caller.project_id
             try:
@@ -138,8 +148,14 @@ class ServerCreationService:
                     key_data = keypairs.get(session, caller.user_id, new.key_name).public_key
                 except errors.NotFound as exc:
                     raise errors.Invalid(f"Invalid key_name provided: {exc.message}") from exc
+            group = None
+            if "group" in new.hints:
+                try:
+                    group = server_groups.get(session, str(new.hints["group"]).lower(), visible_to=visible_to).uuid
+                except errors.NotFound as exc:
+                    raise errors.Invalid(exc.message) from exc
             known_zones = zones.of_hosts(session) if new.availability_zone or new.host else {}
-        return flavor, key_data, self._destination(caller, new, known_zones)
+        return flavor, key_data, self._destination(caller, new, known_zones), group
 
     def _destination(self, caller: Caller, new: NewServers, zone_of: Mapping[str, str]) -> _Destination:
         zone, host, node = _parsed_zone(new.availability_zone)
@@ -227,6 +243,8 @@ class ServerCreationService:
                     vcpus=instance.flavor.vcpus,
                     ram_mib=instance.flavor.ram_mib,
                 )
+            if spec.group is not None:
+                self._join_group(session, caller, spec.group, [instance.uuid for instance in made])
             build_requests.add(session, made, spec)
             workflow = Workflow(
                 uuid=str(uuids.uuid4()),
@@ -240,6 +258,16 @@ class ServerCreationService:
             )
             workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
         return Accepted(made, template.reservation_id), workflow
+
+    def _join_group(self, session: Session, caller: Caller, group: str, instance_uuids: list[str]) -> None:
+        """Put new servers into a group; raises OverQuota, Invalid when it is gone meanwhile."""
+        allowance = self._quotas.allowance(session, caller.project_id, caller.user_id)
+        wanted = server_groups.count_members(session, group, caller.user_id) + len(instance_uuids)
+        allowance.refuse_more_than("server_group_members", wanted, "Quota exceeded, too many servers in group.")
+        try:
+            server_groups.add_members(session, group, instance_uuids)
+        except errors.NotFound as exc:
+            raise errors.Invalid(exc.message) from exc
 
     def _allowed(self, session: Session, caller: Caller, new: NewServers, flavor: Flavor) -> int:
         """Return how many of the servers asked for may be; raises OverQuota when fewer than the least wanted."""

@@ -18,11 +18,12 @@ _LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A server and where it is; ``cell`` is None while it waits in its build request."""
+    """A server and where it is; ``cell`` is None while it waits in its build request. ``group`` is its server group."""
 
     instance: Instance
     cell: OpenCell | None
     is_queued_for_delete: bool
+    group: str | None = None
 
 
 class ServerLookup:
@@ -53,10 +54,12 @@ class ServerLookup:
                 raise not_found(uuid)
             with self._api_db.reader() as session:
                 waiting = build_requests.get(session, uuid)
-            return None if waiting is None else Located(waiting, None, is_queued_for_delete=False)
+            if waiting is None:
+                return None
+            return Located(waiting, None, is_queued_for_delete=False, group=mapping.group)
         cell = self._cells.get(mapping.cell_uuid)
         with cell.db.reading() as connection:
-            return Located(instances.get(connection, uuid), cell, mapping.is_queued_for_delete)
+            return Located(instances.get(connection, uuid), cell, mapping.is_queued_for_delete, mapping.group)
 
 
 def not_found(uuid: str) -> errors.NotFound:

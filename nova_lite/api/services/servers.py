@@ -36,6 +36,7 @@ class Details:
     instance: Instance
     host_status: str | None = None
     hints: Mapping[str, object] | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class ServerService:
         status = None
         if with_host_status:
             status = self._host_status(located)
-        return Details(located.instance, status, hints)
+        return Details(located.instance, status, hints, located.group)
 
     def _host_status(self, located: Located) -> str:
         host = located.instance.host

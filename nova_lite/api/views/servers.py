@@ -60,6 +60,7 @@ class Seen:
     instance: Instance
     look: Look
     hints: Mapping[str, object]
+    group: str | None = None
 
 
 def _image(seen: Seen) -> object:
@@ -141,7 +142,7 @@ _FOR_OPERATORS: View[Seen] = View(
     Field("OS-EXT-SRV-ATTR:user_data", lambda seen: seen.instance.user_data, since="2.3"),
 )
 
-_GROUPS: View[Seen] = View(Field("server_groups", lambda seen: [], since="2.71"))
+_GROUPS: View[Seen] = View(Field("server_groups", lambda seen: [seen.group] if seen.group else [], since="2.71"))
 
 
 def detail(seen: Seen, host_status: str | None) -> dict[str, Any]:

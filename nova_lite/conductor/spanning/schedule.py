@@ -6,7 +6,7 @@ or ``point mappings`` does.
 """
 
 import uuid as uuids
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -20,14 +20,17 @@ from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, build_requests, instances, mappings, workflows
+from nova_lite.db.repositories import actions, build_requests, instances, mappings, server_groups, workflows
 from nova_lite.model import explanation
 from nova_lite.model.instance import Fault, Instance
-from nova_lite.model.request_spec import Placed
+from nova_lite.model.request_spec import Placed, RequestSpec
 from nova_lite.model.states import ACTIONS, TaskState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.storage import Database, retried
 
+#: Times that servers of one group may be overtaken by others of it before all of them take a breath.
+_MAX_PASSES = 20
 #: What users may change of a server that is still in its build request: attribute → column.
 _EDITABLE = {
     "display_name": "display_name",
@@ -54,18 +57,25 @@ def choose_hosts(work: Work[SuperTools]) -> Facts:
     if spec is None:
         raise errors.NovaLiteError("The request of these servers is lost.")
     uuids_wanted = [instance.uuid for instance in wanted]
-    decision = work.tools.scheduler.place(spec, uuids_wanted, timeout_s=max(1.0, work.seconds_left))
-    if decision.refusal is not None:
-        with work.tools.api_db.writer() as session:
-            build_requests.explain(session, uuids_wanted, decision.explanation)
-        raise errors.NoValidHost(decision.refusal)
-    return {"placed": msgspec.to_builtins(decision.placed)}
+    for _ in range(_MAX_PASSES):
+        decision = work.tools.scheduler.place(spec, uuids_wanted, timeout_s=max(1.0, work.seconds_left))
+        if decision.refusal is not None:
+            with work.tools.api_db.writer() as session:
+                build_requests.explain(session, uuids_wanted, decision.explanation)
+            raise errors.NoValidHost(decision.refusal)
+        if _settle_in_group(work.tools.api_db, spec, decision.placed):
+            return {"placed": msgspec.to_builtins(decision.placed)}
+        # Others of the group were quicker, and with them there the policy forbids this.
+        release_claims(work)
+    raise errors.Unavailable("Others of the server group take its places faster than this request can.")
 
 
 def release_claims(work: Work[SuperTools]) -> None:
     """Give back what the scheduler may have claimed."""
     for uuid in work.inputs["instance_uuids"]:
         work.tools.placement.release(uuid)
+    with work.tools.api_db.writer() as session:
+        server_groups.unsettle(session, work.inputs["instance_uuids"])
 
 
 def create_in_cells(work: Work[SuperTools]) -> Facts:
@@ -151,6 +161,16 @@ SCHEDULE = Definition(
     ),
     on_failure=Step("bury", bury),
 )
+
+
+@retried
+def _settle_in_group(api_db: Database, spec: RequestSpec, placed: Sequence[Placed]) -> bool:
+    """Note where the servers go in their group, if its policy still allows that: here races in a group are decided."""
+    if spec.group is None:
+        return True
+    places = {each.instance_uuid: each.selections[0].host for each in placed}
+    with api_db.writer() as session:
+        return server_groups.settle(session, spec.group, places, is_forced=spec.skips_filters)
 
 
 def _editable(instance: Instance) -> dict[str, object]:

@@ -201,6 +201,7 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
             ServiceRow.disabled,
             ServiceRow.disabled_reason,
             build_failures.recent(),
+            ComputeNodeRow.host_ip,
         ).join(ServiceRow, sa.and_(ServiceRow.host == ComputeNodeRow.host, ServiceRow.binary == AGENT))
     )
     return [
@@ -213,8 +214,9 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
             is_disabled=is_disabled,
             disabled_reason=reason,
             failed_builds=failed_builds,
+            host_ip=host_ip or "",
         )
-        for uuid, host, name, is_up, is_disabled, reason, failed_builds in rows
+        for uuid, host, name, is_up, is_disabled, reason, failed_builds, host_ip in rows
     ]
 
 

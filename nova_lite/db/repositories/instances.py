@@ -215,3 +215,11 @@ def _values(instance: Instance) -> dict[str, Any]:
         "deleted_at": instance.deleted_at,
         "deleted": instance.is_deleted,
     }
+
+
+def hosts_of(session: Session, uuids: Sequence[str]) -> dict[str, str]:
+    """Return instance → host, of living instances that are on one."""
+    statement = sa.select(InstanceRow.uuid, InstanceRow.host).where(
+        InstanceRow.uuid.in_(uuids), InstanceRow.host.is_not(None), InstanceRow.deleted.is_(False)
+    )
+    return {uuid: str(host) for uuid, host in session.execute(statement)}

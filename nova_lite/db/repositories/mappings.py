@@ -15,6 +15,8 @@ from nova_lite.db.api_tables import (
     InstanceMappingRow,
     MappedUpToRow,
     RequestSpecRow,
+    ServerGroupMemberRow,
+    ServerGroupRow,
 )
 from nova_lite.db.repositories import quotas
 from nova_lite.errors import NotFound
@@ -27,7 +29,7 @@ _NO_CELLS = "*cells"
 
 @dataclass(frozen=True, slots=True)
 class InstanceMapping:
-    """Where an instance is; ``cell_uuid`` is None until a cell is chosen."""
+    """Where an instance is; ``cell_uuid`` is None until a cell is chosen, ``group`` its server group if it has one."""
 
     instance_uuid: str
     cell_uuid: str | None
@@ -35,17 +37,24 @@ class InstanceMapping:
     user_id: str
     is_queued_for_delete: bool
     created_at: datetime
+    group: str | None = None
 
 
 #: The columns of an InstanceMapping, in the order of its fields.
-_WHERE_IT_IS = sa.select(
-    InstanceMappingRow.instance_uuid,
-    InstanceMappingRow.cell_uuid,
-    InstanceMappingRow.project_id,
-    InstanceMappingRow.user_id,
-    InstanceMappingRow.queued_for_delete,
-    InstanceMappingRow.created_at,
-).where(InstanceMappingRow.instance_uuid == sa.bindparam("uuid"))
+_WHERE_IT_IS = (
+    sa.select(
+        InstanceMappingRow.instance_uuid,
+        InstanceMappingRow.cell_uuid,
+        InstanceMappingRow.project_id,
+        InstanceMappingRow.user_id,
+        InstanceMappingRow.queued_for_delete,
+        InstanceMappingRow.created_at,
+        ServerGroupRow.uuid,
+    )
+    .outerjoin(ServerGroupMemberRow, ServerGroupMemberRow.instance_uuid == InstanceMappingRow.instance_uuid)
+    .outerjoin(ServerGroupRow, ServerGroupRow.id == ServerGroupMemberRow.group_id)
+    .where(InstanceMappingRow.instance_uuid == sa.bindparam("uuid"))
+)
 
 
 def cells(session: Session) -> list[Cell]:
@@ -154,6 +163,16 @@ def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: 
     if project_id is not None:
         statement = statement.where(InstanceMappingRow.project_id == project_id)
     return [(uuid, project, created_at) for uuid, project, created_at in session.execute(statement)]
+
+
+def cells_of_instances(session: Session, uuids: Sequence[str]) -> dict[str, str]:
+    """Return instance → cell UUID, of those that are in a cell and not being deleted."""
+    statement = sa.select(InstanceMappingRow.instance_uuid, InstanceMappingRow.cell_uuid).where(
+        InstanceMappingRow.instance_uuid.in_(uuids),
+        InstanceMappingRow.cell_uuid.is_not(None),
+        InstanceMappingRow.queued_for_delete.is_(False),
+    )
+    return {uuid: str(cell_uuid) for uuid, cell_uuid in session.execute(statement)}
 
 
 def instances_by_cell(session: Session) -> dict[str, int]:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import InstanceMappingRow, ServerGroupMemberRow, ServerGroupRow
 from nova_lite.errors import NotFound
-from nova_lite.model.server_group import ServerGroup
+from nova_lite.model.server_group import Company, ServerGroup
 
 
 def get(session: Session, uuid: str, *, visible_to: str | None = None) -> ServerGroup:
@@ -75,6 +75,64 @@ def count_members(session: Session, uuid: str, user_id: str) -> int:
         )
     )
     return session.scalar(statement) or 0
+
+
+def add_members(session: Session, uuid: str, instance_uuids: Sequence[str]) -> None:
+    """Put new servers, which have no place yet, into a group; raises NotFound."""
+    group_id = session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid).with_for_update(read=True))
+    if group_id is None:
+        raise _missing(uuid)
+    rows = [{"group_id": group_id, "instance_uuid": instance_uuid} for instance_uuid in instance_uuids]
+    session.execute(sa.insert(ServerGroupMemberRow), rows)
+
+
+def company(session: Session, uuid: str, *, besides: Sequence[str] = ()) -> Company | None:
+    """Return a group as it is placed, but for the servers ``besides``; None when it is gone."""
+    row = session.scalar(sa.select(ServerGroupRow).filter_by(uuid=uuid))
+    return None if row is None else _company(session, row, besides)
+
+
+def settle(session: Session, uuid: str, places: Mapping[str, str], *, is_forced: bool = False) -> bool:
+    """Note the host of each new server, unless the group's policy forbids one of them by now.
+
+    One at a time in a group. A group that is gone forbids nothing, and nothing is forbidden to who ``is_forced``.
+    """
+    row = session.scalar(sa.select(ServerGroupRow).filter_by(uuid=uuid).with_for_update())
+    if row is None:
+        return True
+    found = _company(session, row, list(places))
+    for host in places.values():
+        if not is_forced and found.refusal(host) is not None:
+            return False
+        found = found.joined_by(host)
+    for instance_uuid, host in places.items():
+        session.execute(
+            sa.update(ServerGroupMemberRow).filter_by(group_id=row.id, instance_uuid=instance_uuid).values(host=host)
+        )
+    return True
+
+
+def unsettle(session: Session, instance_uuids: Sequence[str]) -> None:
+    """Forget the places of servers: they have none."""
+    session.execute(
+        sa.update(ServerGroupMemberRow).where(ServerGroupMemberRow.instance_uuid.in_(instance_uuids)).values(host=None)
+    )
+
+
+def _company(session: Session, row: ServerGroupRow, besides: Sequence[str]) -> Company:
+    statement = (
+        sa.select(ServerGroupMemberRow.host, sa.func.count())
+        .join(InstanceMappingRow, InstanceMappingRow.instance_uuid == ServerGroupMemberRow.instance_uuid)
+        .where(
+            ServerGroupMemberRow.group_id == row.id,
+            ServerGroupMemberRow.host.is_not(None),
+            ServerGroupMemberRow.instance_uuid.not_in(besides),
+            InstanceMappingRow.queued_for_delete.is_(False),
+        )
+        .group_by(ServerGroupMemberRow.host)
+    )
+    hosts = {str(host): count for host, count in session.execute(statement)}
+    return Company(row.policy, int(row.rules.get("max_server_per_host", 1)), hosts)
 
 
 def _living_members(session: Session, group_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:

@@ -134,6 +134,78 @@ class ServerGroupSuite:
         return uuid
 
 
+class GroupPlacesSuite:
+    """Where the servers of a group are settled, one request at a time."""
+
+    def test_places_are_noted_as_the_policy_allows(self, api_db: Database) -> None:
+        group, first, second, third = self._group(api_db, "anti-affinity", 3, max_server_per_host=2)
+        assert self._settle(api_db, group, {first: "a", second: "a"})
+        assert not self._settle(api_db, group, {third: "a"})
+        assert self._settle(api_db, group, {third: "b"})
+        with api_db.reader() as session:
+            found = server_groups.company(session, group)
+            assert found is not None
+            assert (found.policy, found.max_per_host, found.hosts) == ("anti-affinity", 2, {"a": 2, "b": 1})
+            besides = server_groups.company(session, group, besides=[first, third])
+            assert besides is not None
+            assert besides.hosts == {"a": 1}
+
+    def test_all_places_of_a_request_are_noted_or_none(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "anti-affinity", 2)
+        assert not self._settle(api_db, group, {first: "a", second: "a"})
+        assert self._settle(api_db, group, {first: "a", second: "b"})
+        # Asked again, since the answer was lost.
+        assert self._settle(api_db, group, {first: "a", second: "b"})
+
+    def test_who_is_forced_is_noted_whatever_the_policy_says(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "affinity", 2)
+        assert self._settle(api_db, group, {first: "a"})
+        assert not self._settle(api_db, group, {second: "b"})
+        with api_db.writer() as session:
+            assert server_groups.settle(session, group, {second: "b"}, is_forced=True)
+
+    def test_a_place_is_given_back(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "anti-affinity", 2)
+        assert self._settle(api_db, group, {first: "a"})
+        with api_db.writer() as session:
+            server_groups.unsettle(session, [first])
+        assert self._settle(api_db, group, {second: "a"})
+
+    def test_a_server_that_is_being_deleted_takes_no_place(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "anti-affinity", 2)
+        assert self._settle(api_db, group, {first: "a"})
+        with api_db.writer() as session:
+            mappings.queue_for_delete(session, first)
+        assert self._settle(api_db, group, {second: "a"})
+
+    def test_a_group_that_is_gone_forbids_nothing(self, api_db: Database) -> None:
+        with api_db.reader() as session:
+            assert server_groups.company(session, new_uuid()) is None
+        assert self._settle(api_db, new_uuid(), {new_uuid(): "a"})
+        with api_db.writer() as session, pytest.raises(errors.NotFound):
+            server_groups.add_members(session, new_uuid(), [new_uuid()])
+
+    def _group(self, api_db: Database, policy: str, members: int, **rules: int) -> list[str]:
+        """Return the UUID of a new group and those of its members."""
+        group = ServerGroup(new_uuid(), new_uuid(), "alice", "g", policy, rules, NOON)
+        uuids = sorted(new_uuid() for _ in range(members))
+        with api_db.writer() as session:
+            server_groups.add(session, group)
+            for uuid in uuids:
+                mappings.add_instance(
+                    session, uuid, project_id=group.project_id, user_id="alice", vcpus=1, ram_mib=1
+                )  # fmt: skip
+            session.flush()
+            server_groups.add_members(session, group.uuid, uuids)
+        with api_db.reader() as session:
+            assert mappings.instance(session, uuids[0]).group == group.uuid
+        return [group.uuid, *uuids]
+
+    def _settle(self, api_db: Database, group: str, places: dict[str, str]) -> bool:
+        with api_db.writer() as session:
+            return server_groups.settle(session, group, places)
+
+
 class FailedDeleteSuite:
     """Servers that a failed deletion left in their cell."""
 

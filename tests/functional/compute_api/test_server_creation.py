@@ -329,11 +329,3 @@ def test_hosts_and_names_of_guests_may_have_underscores(client: Client, admin: C
     answer = admin.post("/servers", body(host="rack_1"))
     assert answer.status_code == 400
     assert "rack_1 could not be found" in answer.json["badRequest"]["message"]
-
-
-def test_a_server_group_is_refused_as_long_as_it_would_not_be_kept(cloud: Cloud, client: Client) -> None:
-    for hints in ("os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"):
-        answer = client.post("/servers", {**body(), hints: {"group": "12345678-1234-4234-8234-123456789abc"}})
-        assert answer.status_code == 400
-        assert "group" in answer.json["badRequest"]["message"]
-    assert nothing_is_written(cloud)

@@ -11,7 +11,7 @@ from nova_lite.storage import Database
 from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
-from tests.contract.db.quotas import FailedDeleteSuite, QuotaSuite, ServerGroupSuite
+from tests.contract.db.quotas import FailedDeleteSuite, GroupPlacesSuite, QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
 
 
@@ -68,6 +68,10 @@ class TestUsages(UsageSuite):
 
 
 class TestServerGroups(ServerGroupSuite):
+    pass
+
+
+class TestGroupPlaces(GroupPlacesSuite):
     pass
 
 

@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nova_lite import config
+from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.server_group import Company
 from nova_lite.scheduler import pick
+from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.weighers import WEIGHERS, weigh
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
+SOUGHT = Sought(RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image"))
+#: As configured by default.
+MULTIPLIERS = {name: config.load(files=[]).filter_scheduler[f"{name}_weight_multiplier"] for name in WEIGHERS}
 OFFERS = {f"node-{number}": {f"node-{number}": {"VCPU": 2}} for number in range(1, 6)}
 
 
@@ -34,12 +42,12 @@ def _hosts() -> st.SearchStrategy[list[HostState]]:
 
 @given(_hosts())
 def test_weighing_keeps_every_host_and_orders_them(hosts: list[HostState]) -> None:
-    ranking = weigh(hosts)
+    ranking = weigh(hosts, SOUGHT, MULTIPLIERS)
     assert sorted(host.node for host, _ in ranking) == sorted(host.node for host in hosts)
     weights = [weight for _, weight in ranking]
     assert weights == sorted(weights, reverse=True)
-    most = sum(multiplier for _, multiplier in WEIGHERS.values())
-    assert all(-1e-9 <= weight <= most + 1e-9 for weight in weights)
+    most = sum(multiplier for multiplier in MULTIPLIERS.values() if multiplier > 0)
+    assert all(-1 - 1e-6 <= weight <= most + 1e-6 for weight in weights)
 
 
 @pytest.mark.parametrize(
@@ -49,17 +57,31 @@ def test_weighing_keeps_every_host_and_orders_them(hosts: list[HostState]) -> No
         pytest.param({"free_vcpus": 8}, id="more CPUs"),
         pytest.param({"free_disk_gib": 8}, id="more disk"),
         pytest.param({"building": -1}, id="fewer builds"),
+        pytest.param({"failed_builds": -1, "free_ram_mib": 1}, id="fewer failures, whatever else it has"),
     ],
 )
 def test_the_better_host_wins(better: dict[str, float]) -> None:
     winner = replace(HOST, host="winner", **better)  # type: ignore[arg-type]
     for hosts in ([HOST, winner], [winner, HOST]):
-        assert weigh(hosts)[0][0] == winner
+        assert weigh(hosts, SOUGHT, MULTIPLIERS)[0][0] == winner
 
 
 def test_equal_hosts_keep_their_order() -> None:
     hosts = [replace(HOST, host=name) for name in "cab"]
-    assert [host.host for host, _ in weigh(hosts)] == ["c", "a", "b"]
+    assert [host.host for host, _ in weigh(hosts, SOUGHT, MULTIPLIERS)] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(("policy", "best"), [("soft-affinity", "b"), ("soft-anti-affinity", "c"), ("affinity", "a")])
+def test_a_soft_policy_is_a_weight(policy: str, best: str) -> None:
+    hosts = [replace(HOST, host=name) for name in "abc"]
+    sought = replace(SOUGHT, company=Company(policy, hosts={"a": 1, "b": 2}))
+    assert weigh(hosts, sought, MULTIPLIERS)[0][0].host == best
+
+
+def test_what_counts_nothing_is_not_weighed() -> None:
+    hosts = [replace(HOST, host="a"), replace(HOST, host="b", free_ram_mib=1000)]
+    assert [weight for _, weight in weigh(hosts, SOUGHT, {"ram": 0.0})] == [0.0, 0.0]
+    assert weigh(hosts, SOUGHT, {"ram": -1.0})[0][0].host == "a"
 
 
 def test_alternates_are_of_the_same_cell_and_other_nodes() -> None:

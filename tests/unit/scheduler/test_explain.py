@@ -12,7 +12,7 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import diagnosis, explain, request
 from nova_lite.scheduler.diagnosis import Diagnosis
-from nova_lite.scheduler.filters import Stage
+from nova_lite.scheduler.filters import Sought, Stage
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
 FLAVOR = Flavor("1", "f", 2, 1024, 10, extra_specs={"trait:CUSTOM_A": "required", "trait:CUSTOM_B": "forbidden"})
@@ -22,7 +22,7 @@ NEEDS = request.needs(FLAVOR)
 
 def test_an_explanation_stays_small() -> None:
     stage = Stage("Up", 1000, 0, {f"host{number}": f"reason {number % 50}" for number in range(1000)})
-    told = explain.explanation(SPEC, NEEDS, [stage], [(HOST, 1 / 3)] * 1000, ["1 host lacks 1 VCPU"])
+    told = explain.explanation(Sought(SPEC), NEEDS, [stage], [(HOST, 1 / 3)] * 1000, ["1 host lacks 1 VCPU"])
     assert told["needs"] == {
         "resources": {"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 10},
         "required": ["CUSTOM_A"],
@@ -35,12 +35,12 @@ def test_an_explanation_stays_small() -> None:
     assert (len(shown["hosts"]), len(shown["reasons"]), shown["reasons"]["reason 0"]) == (20, 20, 20)
     assert len(told["ranking"]) == 20
     assert told["ranking"][0]["weight"] == 0.333
-    assert told["ranking"][0]["weighed"]["RAM"] == 100
+    assert told["ranking"][0]["weighed"]["ram"] == 100
 
 
 def test_administrators_read_it_in_lines_and_users_without_hosts() -> None:
     stages = [Stage("Placement", 3, 1), Stage("Enabled", 1, 0, {"host1": "disabled: new disk"})]
-    told = explain.explanation(SPEC, NEEDS, stages, nearest=["2 hosts lack 1 VCPU"])
+    told = explain.explanation(Sought(SPEC), NEEDS, stages, nearest=["2 hosts lack 1 VCPU"])
     assert explanation.text(told).splitlines() == [
         "Placement: 3 hosts entered, 1 left",
         "Enabled: 1 hosts entered, 0 left",

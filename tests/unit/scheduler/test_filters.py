@@ -7,8 +7,9 @@ import pytest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.server_group import Company
 from nova_lite.scheduler import explain
-from nova_lite.scheduler.filters import FILTERS, sift
+from nova_lite.scheduler.filters import FILTERS, Sought, sift
 
 HOST = HostState("cell", "host1", "node-1", "host1.example", is_up=True, is_disabled=False)
 SPEC = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")
@@ -43,7 +44,7 @@ NAMED = replace(SPEC, wanted_host="host1", skips_filters=True)
     ],
 )
 def test_a_filter(name: str, host: HostState, spec: RequestSpec, refusal: str | None) -> None:
-    assert FILTERS[name][0](host, spec) == refusal
+    assert FILTERS[name][0](host, Sought(spec)) == refusal
 
 
 def test_what_each_filter_did_is_told() -> None:
@@ -53,7 +54,7 @@ def test_what_each_filter_did_is_told() -> None:
         replace(HOST, host="host3", is_disabled=True),
         replace(HOST, host="host4", is_up=False, is_disabled=True),
     ]
-    left, stages = sift(hosts, SPEC)
+    left, stages = sift(hosts, Sought(SPEC))
     assert left == [HOST]
     told = {stage.name: (stage.entered, stage.left, sorted(stage.refused)) for stage in stages}
     assert told["Up"] == (4, 2, ["host2", "host4"])
@@ -64,17 +65,72 @@ def test_what_each_filter_did_is_told() -> None:
 
 @pytest.mark.parametrize("change", [{"is_up": False}, {"is_disabled": True}, {"availability_zone": "other"}])
 def test_a_host_named_with_its_zone_is_taken_as_it_is(change: dict[str, object]) -> None:
-    left, _ = sift([replace(HOST, **change), replace(HOST, host="host2")], NAMED)  # type: ignore[arg-type]
+    left, _ = sift([replace(HOST, **change), replace(HOST, host="host2")], Sought(NAMED))  # type: ignore[arg-type]
     assert [host.host for host in left] == ["host1"]
 
 
 def test_a_host_asked_for_must_pass_the_other_filters() -> None:
-    left, stages = sift([replace(HOST, is_disabled=True)], replace(SPEC, wanted_host="host1"))
+    left, stages = sift([replace(HOST, is_disabled=True)], Sought(replace(SPEC, wanted_host="host1")))
     assert left == []
     assert explain.refusal(stages) == "Of 1 hosts with room: 1 disabled."
 
 
 def test_no_hosts_are_no_trouble() -> None:
-    left, stages = sift([], SPEC)
+    left, stages = sift([], Sought(SPEC))
     assert left == []
     assert explain.refusal(stages) == "The hosts with room are in no cell that is known and enabled."
+
+
+_A, _B, _C = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
+
+
+@pytest.mark.parametrize(
+    ("name", "hints", "company", "refusal"),
+    [
+        pytest.param("SameHost", {}, None, None, id="no hint"),
+        pytest.param("SameHost", {"same_host": _A}, None, None, id="with one"),
+        pytest.param("SameHost", {"same_host": [_B, _A]}, None, None, id="with one of several"),
+        pytest.param("SameHost", {"same_host": _B}, None, "not with the servers asked for", id="without"),
+        pytest.param("SameHost", {"same_host": _C}, None, "not with the servers asked for", id="with one nowhere"),
+        pytest.param("DifferentHost", {"different_host": [_B, _C]}, None, None, id="away"),
+        pytest.param(
+            "DifferentHost", {"different_host": [_B, _A]}, None, "with a server to be kept away from", id="not away"
+        ),
+        pytest.param("SimpleCIDRAffinity", {"build_near_host_ip": "192.0.2.200"}, None, None, id="near"),
+        pytest.param(
+            "SimpleCIDRAffinity",
+            {"build_near_host_ip": "192.0.2.200", "cidr": "/28"},
+            None,
+            "its address is not in 192.0.2.192/28",
+            id="not so near",
+        ),
+        pytest.param(
+            "SimpleCIDRAffinity",
+            {"build_near_host_ip": "192.0.2.1", "cidr": "/99"},
+            None,
+            "192.0.2.1/99 and 192.0.2.7 are not both addresses",
+            id="no network",
+        ),
+        pytest.param("ServerGroup", {}, Company("anti-affinity", hosts={"host2": 1}), None, id="apart"),
+        pytest.param(
+            "ServerGroup",
+            {},
+            Company("anti-affinity", hosts={"host1": 1}),
+            "1 of its group there, 1 allowed",
+            id="together",
+        ),
+        pytest.param("ServerGroup", {}, Company("anti-affinity", 2, {"host1": 1}), None, id="two may be together"),
+        pytest.param("ServerGroup", {}, Company("affinity"), None, id="the first of its group"),
+        pytest.param("ServerGroup", {}, Company("affinity", hosts={"host1": 3}), None, id="where its group is"),
+        pytest.param(
+            "ServerGroup", {}, Company("affinity", hosts={"host2": 1}), "its group is on host2", id="elsewhere"
+        ),
+        pytest.param("ServerGroup", {}, Company("soft-affinity", hosts={"host2": 1}), None, id="soft: anywhere"),
+    ],
+)
+def test_a_filter_that_looks_at_other_servers(
+    name: str, hints: dict[str, object], company: Company | None, refusal: str | None
+) -> None:
+    host = replace(HOST, host_ip="192.0.2.7")
+    sought = Sought(replace(SPEC, hints=hints), company, {_A: "host1", _B: "host2"})
+    assert FILTERS[name][0](host, sought) == refusal
