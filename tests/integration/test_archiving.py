@@ -7,7 +7,7 @@ import threading
 import uuid as uuids
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 import falcon.testing
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from nova_lite import config
 from nova_lite.api import app
 from nova_lite.cells import archiving, setup
-from nova_lite.cells.archiving import Archiver
+from nova_lite.cells.archiving import Archived, Archiver
 from nova_lite.cells.instance_mapping import map_instances
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.cells.registry import Cells
@@ -27,7 +28,8 @@ from nova_lite.clients.images import Images
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import ApiBase, InstanceMappingRow
 from nova_lite.db.cell_tables import SHADOWS, CellBase, InstanceActionRow, InstanceRow
-from nova_lite.db.repositories import archive, instances
+from nova_lite.db.repositories import archive, instances, unmapped
+from nova_lite.db.repositories.unmapped import FoundInstance
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
@@ -148,31 +150,34 @@ def test_kills_lose_nothing(installation: Installation) -> None:
     check_all_is_archived(installation)
 
 
-def test_mappings_made_meanwhile_are_of_living_servers_only(installation: Installation) -> None:
-    """One mapped just when it dies would count against its project for ever."""
+def test_a_server_that_dies_while_it_is_mapped_does_not_stay_mapped(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would count against its project for ever."""
     cell, cell_db = installation.cells[1], installation.cell_dbs[1]
     with cell_db.reader() as session:
         dying = list(session.scalars(sa.select(InstanceRow.uuid).where(InstanceRow.deleted.is_(False))))
     with installation.api_db.writer() as session:
         archive.forget(session, dying)
-    done = threading.Event()
+    found_alive = unmapped.page
+    pool = ThreadPoolExecutor(1)
+    archiving_them: list[Future[Archived]] = []
 
-    def map_again() -> int:
-        mapped = 0
-        while not done.is_set():
-            mapped += map_instances(installation.api_db, cell_db, cell, is_reset=True).mapped
-        return mapped
+    def die_just_then(session: Session, *, after: int, limit: int) -> list[FoundInstance]:
+        found = found_alive(session, after=after, limit=limit)
+        if not archiving_them:
+            with cell_db.writer() as writing:
+                for one in found:
+                    instances.mark_deleted(writing, one.uuid)
+            archiving_them.append(pool.submit(Archiver(installation.api_db, cell_db, cell, others).run, None))
+            # It has to wait for whoever maps, and goes on afterwards.
+            wait(archiving_them, timeout=1)
+        return found
 
-    with ThreadPoolExecutor(1) as pool, CellDatabases(installation.api_db) as others:
-        mapping = pool.submit(map_again)
-        try:
-            for uuid in dying:
-                with cell_db.writer() as session:
-                    instances.mark_deleted(session, uuid)
-                Archiver(installation.api_db, cell_db, cell, others).run(None)
-        finally:
-            done.set()
-        assert mapping.result(timeout=60) > 0
+    monkeypatch.setattr(unmapped, "page", die_just_then)
+    with pool, CellDatabases(installation.api_db) as others:
+        assert map_instances(installation.api_db, cell_db, cell).mapped == LIVE
+        assert archiving_them[0].result(timeout=60).moved == times(DEAD + LIVE, ROWS_IN_CELL)
     with installation.api_db.reader() as session:
         left = session.scalars(sa.select(InstanceMappingRow.instance_uuid).filter_by(cell_uuid=cell.uuid))
         assert left.all() == []
