@@ -220,11 +220,15 @@ class ProviderTree:
 
     def _prepare(self, part: _Part) -> None:
         """Make custom classes, and note what of the provider is the host's own before Placement hears of it."""
-        added = {name for name in part.new.keys() - part.known.keys() if name.startswith(os_traits.CUSTOM_NAMESPACE)}
+        added = part.new.keys() - part.known.keys()
         for name in sorted(added):
-            self._placement.ensure_class(name)
-        tags = frozenset[str]() if part.wanted is None else part.wanted.traits - part.traits
-        own = Own(part.own.classes | added, part.own.traits | {trait for trait in tags if os_traits.is_custom(trait)})
+            if name.startswith(os_traits.CUSTOM_NAMESPACE):
+                self._placement.ensure_class(name)
+        tags = set[str]() if part.wanted is None else part.wanted.traits - part.traits
+        own = Own(
+            part.own.classes | (added - _HOST_CLASSES),
+            part.own.traits | {trait for trait in tags if not _is_of_hosts(trait)},
+        )
         self._told.note(part.uuid, own)
 
     def _make_trait(self, trait: str) -> None:
@@ -316,7 +320,9 @@ def _is_own_class(name: str, own: Own) -> bool:
 
 
 def _is_own_trait(trait: str, own: Own) -> bool:
-    """Return whether the host decides on ``trait``: what it can do and is, not what operators say of it."""
-    if os_traits.is_custom(trait):
-        return trait in own.traits
+    return _is_of_hosts(trait) or trait in own.traits
+
+
+def _is_of_hosts(trait: str) -> bool:
+    """Return whether a trait is hosts' to decide on: what one can do and is, not what operators say of it."""
     return trait.startswith(("HW_", "COMPUTE_")) and trait != "COMPUTE_STATUS_DISABLED"

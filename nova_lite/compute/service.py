@@ -138,7 +138,9 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
             nodes=fake_nodes.parse(conf.fake.nodes),
         )
     # Only hosts that run libvirt need its bindings.
+    from nova_lite.compute.virt.libvirt import pci  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
+    from nova_lite.compute.virt.libvirt.layout import Layout  # noqa: PLC0415
 
     return LibvirtDriver(
         hostname=conf.host,
@@ -146,4 +148,5 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         virt_type=conf.libvirt.virt_type,
         instances_path=Path(conf.instances_path),
         host_ip=conf.my_ip,
+        layout=Layout(has_cells=conf.libvirt.report_numa_cells, specs=pci.parse(conf.pci.device_spec)),
     )

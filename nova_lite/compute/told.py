@@ -1,7 +1,7 @@
-"""What the host told Placement in custom names, kept in a file: what of a provider with ``CUSTOM_`` is its own.
+"""What the host told Placement in names that others use, too, kept in a file: what of them is its own.
 
-Operators put custom classes and traits on providers, too. Those stay, and the file says which are not theirs: what the
-host added and was not there before. It is written before Placement hears of it, so nothing the host adds is forgotten.
+Operators put custom classes and traits on providers as well. Those stay, and the file says which are not theirs: what
+the host added and was not there before. It is written before Placement hears of it, so nothing added is forgotten.
 """
 
 import os
@@ -17,7 +17,7 @@ from nova_lite.model.plain import known
 @known
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The custom classes and traits of one provider that came from the host."""
+    """The classes and traits of one provider that came from the host."""
 
     classes: frozenset[str] = frozenset()
     traits: frozenset[str] = frozenset()

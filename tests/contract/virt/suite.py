@@ -272,3 +272,14 @@ class DriverContract:
         assert resources.hypervisor_version > 0
         assert resources.hypervisor_hostname
         assert "COMPUTE_NODE" in resources.traits
+
+    def test_providers_are_a_tree_that_offers_the_resources(self, rig: Rig) -> None:
+        resources = rig.driver.resources()
+        host, *parts = providers = rig.driver.providers()
+        assert (host.name, host.parent, host.traits) == (resources.hypervisor_hostname, None, resources.traits)
+        names = [provider.name for provider in providers]
+        assert len(set(names)) == len(names)
+        assert all(part.parent in names[:place] for place, part in enumerate(parts, start=1))
+        assert all(name.startswith(f"{host.name}_") for name in names[1:])
+        assert sum(one.inventories["VCPU"].total for one in providers if "VCPU" in one.inventories) == resources.vcpus
+        assert rig.driver.providers() == providers

@@ -18,8 +18,9 @@ from nova_lite.compute.virt.libvirt import domain_xml, host, properties
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
+from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
-from nova_lite.model.provider import Provider, whole_host
+from nova_lite.model.provider import Provider
 
 T = TypeVar("T")
 
@@ -47,12 +48,14 @@ class LibvirtDriver:
         *,
         host_ip: str = "127.0.0.1",
         call_timeout_s: float = CALL_TIMEOUT_S,
+        layout: Layout | None = None,
     ) -> None:
         if virt_type not in _VIRT_TYPES:
             raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
         self._hostname = hostname
         self._virt_type = virt_type
         self._host_ip = host_ip
+        self._layout = layout or Layout()
         self._disks = Disks(instances_path)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
@@ -87,8 +90,8 @@ class LibvirtDriver:
         return self._on_libvirt(ask, "reading the host's resources")
 
     def providers(self) -> tuple[Provider, ...]:
-        """Return the host as one provider."""
-        return (whole_host(self.resources()),)
+        """Return the host and the parts of it that are told of by themselves."""
+        return self._layout.providers(self.resources())
 
     def guests(self) -> list[Guest]:
         """Return every guest of this host, running or not."""
