@@ -40,7 +40,7 @@ class Case:
 
 def detail(marker: str | None = None, goal: Goal | None = DETAIL) -> Case:
     """Return the case of a page of servers with everything about them."""
-    return _page("detail", "/servers/detail", marker, goal)
+    return _page("detail", "/servers/detail", marker, goal, is_slow=marker is not None)
 
 
 def plain(marker: str | None = None, goal: Goal | None = PLAIN) -> Case:
@@ -48,10 +48,10 @@ def plain(marker: str | None = None, goal: Goal | None = PLAIN) -> Case:
     return _page("plain", "/servers", marker, goal)
 
 
-def _page(name: str, path: str, marker: str | None, goal: Goal | None) -> Case:
+def _page(name: str, path: str, marker: str | None, goal: Goal | None, *, is_slow: bool = False) -> Case:
     after = "" if marker is None else f"&marker={marker}"
     number = 1 if marker is None else LATE
-    return Case(f"{name} page {number}", (request(f"{path}?limit={LIMIT}{after}"),), goal)
+    return Case(f"{name} page {number}", (request(f"{path}?limit={LIMIT}{after}"),), goal, is_slow)
 
 
 def marker(shown: Sequence[Server], page: int = LATE) -> str:

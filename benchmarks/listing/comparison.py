@@ -9,7 +9,7 @@ from benchmarks.placement.report import Report
 
 #: A page of the real one takes seconds: blocks are long, and few.
 QUICK = Effort(rounds=2, block_s=1.5, requests=150)
-FULL = Effort(rounds=3, block_s=8.0, requests=400)
+FULL = Effort(rounds=3, block_s=5.0, requests=300)
 
 
 def run(*, quick: bool, parts: Sequence[str] = ()) -> Report:
