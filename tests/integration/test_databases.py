@@ -30,6 +30,7 @@ from nova_lite.storage import Database, retried
 from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
+from tests.contract.db.migrations import MigrationSuite
 from tests.contract.db.quotas import FailedDeleteSuite, GroupPlacesSuite, QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
 
@@ -336,6 +337,10 @@ class TestInstances(InstanceSuite):
 
 
 class TestActions(ActionSuite):
+    pass
+
+
+class TestMigrations(MigrationSuite):
     pass
 
 
