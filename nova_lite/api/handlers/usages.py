@@ -60,13 +60,15 @@ class ProjectUsages:
 
 
 def _query(req: falcon.Request, project_id: str | None = None) -> UsageQuery:
-    """Return what is asked: the first start and end given, else now; raises Invalid for a window without time."""
+    """Return what is asked: the first start and end given, else now; raises Invalid for a window without time.
+
+    No window ends later than now: nobody has used tomorrow yet.
+    """
     now = utcnow()
     start, end = (_moment(req.context.query, name) for name in ("start", "end"))
-    window = Window(start or now, end or now)
-    if (start or end) and window.start >= window.end:
+    if (start or end) and (start or now) >= (end or now):
         raise errors.Invalid("start: not before the end")
-    return UsageQuery(window, now, project_id)
+    return UsageQuery(Window(start or now, min(end or now, now)), now, project_id)
 
 
 def _moment(query: Query, name: str) -> datetime | None:

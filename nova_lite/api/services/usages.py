@@ -130,7 +130,7 @@ def _summed(servers: Iterable[ServerTime], query: UsageQuery, *, with_servers: b
     for server in servers:
         project = projects.setdefault(server.project_id, ProjectUsage(server.project_id))
         until = query.window.end if server.terminated_at is None else min(server.terminated_at, query.window.end)
-        hours = (until - max(server.launched_at, query.window.start)).total_seconds() / _SECONDS_AN_HOUR
+        hours = max(0.0, (until - max(server.launched_at, query.window.start)).total_seconds() / _SECONDS_AN_HOUR)
         project.hours += hours
         project.vcpu_hours += hours * server.vcpus
         project.ram_mib_hours += hours * server.ram_mib

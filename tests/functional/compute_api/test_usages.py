@@ -130,6 +130,15 @@ def test_without_a_window_it_is_now(busy: Cloud, version: str) -> None:
     assert list(_hours(since)) == ["vm1"]
 
 
+def test_nobody_has_used_tomorrow(busy: Cloud, admin: Client) -> None:
+    until_now = admin.get(f"{URL}/demo?start=2026-01-02T12:00:00").json["tenant_usage"]
+    until_then = admin.get(f"{URL}/demo?start=2026-01-02T12:00:00&end=2999-01-01T00:00:00").json["tenant_usage"]
+    assert until_then["total_hours"] - until_now["total_hours"] < 1
+    assert until_now["stop"] <= until_then["stop"] < "2999"
+    never = admin.get(f"{URL}/demo?start=2998-01-01T00:00:00&end=2999-01-01T00:00:00").json["tenant_usage"]
+    assert (never["total_hours"], _hours(never)) == (0.0, {"vm1": 0.0})
+
+
 def test_pages_add_up(busy: Cloud, admin: Client) -> None:
     for limit in range(1, 6):
         query, seen = f"{WINDOW}&detailed=1&limit={limit}", []
