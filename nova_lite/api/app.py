@@ -92,7 +92,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
 
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
-    lookup = ServerLookup(api_db, cells)
+    lookup = ServerLookup(api_db, cells, backing.fanout)
     actions = InstanceActionService(api_db, cells, backing.fanout)
     metadata = ServerMetadataService(conf, api_db, lookup)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)

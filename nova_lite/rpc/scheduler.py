@@ -23,3 +23,11 @@ class SchedulerClient:
             TOPIC, "place", long_s=timeout_s, spec=msgspec.to_builtins(spec), instance_uuids=instance_uuids
         )
         return msgspec.convert(answer, Decision)
+
+    def rehearse(self, spec: RequestSpec, count: int) -> Decision:
+        """Choose hosts for ``count`` servers that nobody has asked for, and claim nothing.
+
+        Raises Unavailable when Placement or the scheduler does not answer.
+        """
+        answer = self._bus.call(TOPIC, "rehearse", spec=msgspec.to_builtins(spec), count=count)
+        return msgspec.convert(answer, Decision)

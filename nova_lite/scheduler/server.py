@@ -1,6 +1,7 @@
 """What the scheduler answers on the bus; the client side is ``rpc/scheduler.py``."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,9 @@ from nova_lite.scheduler.request import Needs
 from nova_lite.scheduler.survey import Refused, Survey, Surveyor, too_few
 from nova_lite.scheduler.waiting import Waiting
 from nova_lite.scheduler.weighers import WEIGHERS, weigh
+
+#: Takes a place for a server on the first of some hosts, best first, that has room; None when none has.
+Take = Callable[[str, list[HostState], Survey], HostState | None]
 
 
 class SchedulerEndpoint:
@@ -35,29 +39,41 @@ class SchedulerEndpoint:
         self._multipliers = {name: conf.filter_scheduler[f"{name}_weight_multiplier"] for name in WEIGHERS}
 
     def place(self, spec: dict[str, Any], instance_uuids: list[str]) -> dict[str, Any]:
-        decision = self._decide(msgspec.convert(spec, RequestSpec), instance_uuids)
-        answer: dict[str, Any] = msgspec.to_builtins(decision)
-        return answer
-
-    def _decide(self, spec: RequestSpec, instance_uuids: list[str]) -> Decision:
         claimed: list[str] = []
+        wanted = msgspec.convert(spec, RequestSpec)
+
+        def claim(uuid: str, hosts: list[HostState], survey: Survey) -> HostState | None:
+            return self._claim_first(uuid, wanted, hosts, survey.offers, claimed)
+
         try:
-            return Decision(self._claim_all(spec, self._surveyor.survey(spec, instance_uuids), instance_uuids, claimed))
-        except Refused as exc:
-            return Decision(refusal=exc.message, explanation=exc.explanation)
+            return self._decide(wanted, instance_uuids, claim)
         finally:
             self._let_go_unwanted(claimed)
 
-    def _claim_all(
-        self, spec: RequestSpec, survey: Survey, instance_uuids: list[str], claimed: list[str]
-    ) -> tuple[Placed, ...]:
-        """Claim for each server on the best host for it, noting in ``claimed`` whom for; raises Refused."""
+    def rehearse(self, spec: dict[str, Any], count: int) -> dict[str, Any]:
+        def choose(uuid: str, hosts: list[HostState], survey: Survey) -> HostState | None:
+            return next((host for host in hosts if _has_room(host, survey)), None)
+
+        nobody = [str(number) for number in range(count)]
+        return self._decide(msgspec.convert(spec, RequestSpec), nobody, choose)
+
+    def _decide(self, spec: RequestSpec, instance_uuids: list[str], take: Take) -> dict[str, Any]:
+        try:
+            survey = self._surveyor.survey(spec, instance_uuids)
+            decision = Decision(self._take_all(survey, instance_uuids, take))
+        except Refused as exc:
+            decision = Decision(refusal=exc.message, explanation=exc.explanation)
+        answer: dict[str, Any] = msgspec.to_builtins(decision)
+        return answer
+
+    def _take_all(self, survey: Survey, instance_uuids: list[str], take: Take) -> tuple[Placed, ...]:
+        """Take a place for each server on the best host for it; raises Refused."""
         placed: list[Placed] = []
         sought, offers, left = survey.sought, survey.offers, survey.left
         for uuid in instance_uuids:
             ranking = self._ranked(left, sought)
             hosts = [host for host, _ in ranking]
-            chosen = self._claim_first(uuid, spec, hosts, offers, claimed)
+            chosen = take(uuid, hosts, survey)
             if chosen is None:
                 raise too_few(survey, len(placed), len(instance_uuids), left=len(left))
             others = [] if sought.company and sought.company.is_strict else self._others(chosen, hosts, offers)
@@ -66,7 +82,7 @@ class SchedulerEndpoint:
             left = [_taken(host, survey.needs) if host.node == chosen.node else host for host in left]
             if sought.company is not None:
                 sought = replace(sought, company=sought.company.joined_by(chosen.host))
-                if not spec.skips_filters:
+                if not sought.spec.skips_filters:
                     left = [host for host in left if suits_group(host, sought) is None]
         return tuple(placed)
 
@@ -106,6 +122,20 @@ def _adopted(held: dict[str, dict[str, int]], ranking: list[HostState], offers: 
         if offers[host.node] == held:
             return host
     raise Unavailable("Another attempt at placing the server holds a claim on a host that is not to be had.")
+
+
+def _has_room(host: HostState, survey: Survey) -> bool:
+    """Return whether a host has room for one more server, as far as it gave from its own tree to begin with."""
+    needs = survey.needs.totals
+    [before] = [each for each in survey.left if each.node == host.node]
+    return all(
+        now >= needs.get(name, 0) or at_first < needs[name]
+        for name, now, at_first in (
+            ("VCPU", host.free_vcpus, before.free_vcpus),
+            ("MEMORY_MB", host.free_ram_mib, before.free_ram_mib),
+            ("DISK_GB", host.free_disk_gib, before.free_disk_gib),
+        )
+    )
 
 
 def _taken(host: HostState, needs: Needs) -> HostState:

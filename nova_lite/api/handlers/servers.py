@@ -10,6 +10,7 @@ import falcon
 from nova_lite import errors
 from nova_lite.api import urls
 from nova_lite.api.handlers.looks import HostStatusSight, look
+from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
@@ -17,6 +18,7 @@ from nova_lite.api.services.server_creation import NewServers, ServerCreationSer
 from nova_lite.api.services.server_lists import ListRequest, ServerListService, ServerPage
 from nova_lite.api.services.servers import Details, Remains, ServerService
 from nova_lite.api.views import links
+from nova_lite.api.views import server_scheduling as scheduling_views
 from nova_lite.api.views import servers as views
 from nova_lite.db.repositories.instance_lists import Named
 from nova_lite.model.instance import Instance
@@ -50,13 +52,19 @@ class Servers:
         servers = [views.basic(each, seen_by) for each in found.servers]
         _send_page(req, resp, found, servers, is_detailed=False)
 
-    @endpoint(policy=rules.CREATE, query=LENIENT_QUERY, body=schemas.CREATE)
+    @endpoint(policy=(rules.CREATE, scheduling_rules.SHOW_HOSTS), query=schemas.CREATE_QUERY, body=schemas.CREATE)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         body: Mapping[str, Any] = req.context.body
         server: Mapping[str, Any] = body["server"]
         _refuse_unsupported(server)
         hints = body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints") or {}
-        accepted = self._creation.create(req.context.caller, _new_servers(server, hints, req.context.version))
+        new = _new_servers(server, hints, req.context.version)
+        if read_boolean(req.context.query.one("dry_run") or False):
+            rehearsal = self._creation.rehearse(req.context.caller, new)
+            with_hosts = req.context.caller.may(scheduling_rules.SHOW_HOSTS)
+            send_json(resp, scheduling_views.rehearsal(rehearsal, with_hosts=with_hosts))
+            return
+        accepted = self._creation.create(req.context.caller, new)
         resp.status = falcon.HTTP_202
         if read_boolean(server.get("return_reservation_id", False)):
             send_json(resp, {"reservation_id": accepted.reservation_id}, falcon.HTTP_202)

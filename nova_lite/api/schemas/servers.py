@@ -6,6 +6,7 @@ from typing import Any
 from nova_lite import errors
 from nova_lite.api.schemas.values import (
     BOOLEAN,
+    BOOLEAN_TEXT,
     DESCRIPTION,
     HOST_NAME,
     LIMIT,
@@ -177,6 +178,11 @@ _CREATE_274 = _since(_CREATE_267, host=_DOMAIN_NAME, hypervisor_hostname=_DOMAIN
 _CREATE_290 = _since(_CREATE_274, hostname=_HOST_LABEL)
 _CREATE_294 = _since(_CREATE_290, hostname=_DOMAIN_NAME)
 
+#: ``dry_run`` is ours, in every version alike.
+CREATE_QUERY = Schemas(
+    ("2.1", query_schema(single={"dry_run": BOOLEAN_TEXT}, strict=False)),
+    ("2.102", query_schema(single={"dry_run": BOOLEAN_TEXT})),
+)
 CREATE = Schemas(
     ("2.1", _CREATE),
     ("2.19", _CREATE_219),

@@ -32,11 +32,12 @@ from nova_lite.model.caller import Caller
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
-from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.request_spec import Decision, RequestSpec
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.rpc.scheduler import SchedulerClient
 from nova_lite.storage import Database, retried
 
 _GIB = 1 << 30
@@ -79,6 +80,14 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """What a request would come to: why it is over quota, or None, and what the scheduler would decide."""
+
+    over_quota: str | None
+    decision: Decision
+
+
+@dataclass(frozen=True)
 class _Destination:
     """Where the client wants its servers: a zone, and for operators a host or a hypervisor, whatever its state."""
 
@@ -104,6 +113,26 @@ class ServerCreationService:
 
         Raises Invalid for what can never work, Forbidden, OverQuota, Unavailable; then nothing was written.
         """
+        template, spec = self._planned(caller, new)
+        accepted, workflow = self._record(caller, new, template, spec)
+        ConductorClient(self._api_bus).wake(workflow.uuid)
+        return accepted
+
+    def rehearse(self, caller: Caller, new: NewServers) -> Rehearsal:
+        """Return what ``create`` would come to, and write nothing; raises as it does, but for OverQuota."""
+        template, spec = self._planned(caller, new)
+        over_quota, count = None, new.min_count
+        with self._api_db.reader() as session:
+            try:
+                count = self._allowed(session, caller, new, template.flavor)
+                if spec.group is not None:
+                    self._refuse_full_group(session, caller, spec.group, count)
+            except errors.OverQuota as exc:
+                over_quota = exc.message
+        return Rehearsal(over_quota, SchedulerClient(self._api_bus).rehearse(spec, count))
+
+    def _planned(self, caller: Caller, new: NewServers) -> tuple[Instance, RequestSpec]:
+        """Return what each of the new servers will be like, and what is asked of the scheduler."""
         caller.require(rules.CREATE)
         if not caller.project_id:
             raise errors.Forbidden("The token is for no project, and a server must belong to one.")
@@ -128,9 +157,7 @@ class ServerCreationService:
             hints=dict(new.hints),
             group=group,
         )
-        accepted, workflow = self._record(caller, new, template, spec)
-        ConductorClient(self._api_bus).wake(workflow.uuid)
-        return accepted
+        return template, spec
 
     def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination, str | None]:
         """Return the flavor, the public key, the place and the server group asked for; one read of the API database."""
@@ -261,13 +288,16 @@ class ServerCreationService:
 
     def _join_group(self, session: Session, caller: Caller, group: str, instance_uuids: list[str]) -> None:
         """Put new servers into a group; raises OverQuota, Invalid when it is gone meanwhile."""
-        allowance = self._quotas.allowance(session, caller.project_id, caller.user_id)
-        wanted = server_groups.count_members(session, group, caller.user_id) + len(instance_uuids)
-        allowance.refuse_more_than("server_group_members", wanted, "Quota exceeded, too many servers in group.")
+        self._refuse_full_group(session, caller, group, len(instance_uuids))
         try:
             server_groups.add_members(session, group, instance_uuids)
         except errors.NotFound as exc:
             raise errors.Invalid(exc.message) from exc
+
+    def _refuse_full_group(self, session: Session, caller: Caller, group: str, more: int) -> None:
+        allowance = self._quotas.allowance(session, caller.project_id, caller.user_id)
+        wanted = server_groups.count_members(session, group, caller.user_id) + more
+        allowance.refuse_more_than("server_group_members", wanted, "Quota exceeded, too many servers in group.")
 
     def _allowed(self, session: Session, caller: Caller, new: NewServers, flavor: Flavor) -> int:
         """Return how many of the servers asked for may be; raises OverQuota when fewer than the least wanted."""

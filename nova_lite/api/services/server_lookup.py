@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import build_requests, instances, mappings
 from nova_lite.model.caller import Caller
@@ -27,11 +28,15 @@ class Located:
 
 
 class ServerLookup:
-    """Finds servers for callers: those of other projects do not exist for them."""
+    """Finds servers for callers: those of other projects do not exist for them.
 
-    def __init__(self, api_db: Database, cells: Cells) -> None:
+    A server's cell is asked as all cells are: under a deadline, and not at all while it is silent.
+    """
+
+    def __init__(self, api_db: Database, cells: Cells, fanout: Fanout) -> None:
         self._api_db = api_db
         self._cells = cells
+        self._fanout = fanout
 
     def find(self, caller: Caller, uuid: str) -> Located:
         """Return the server; raises NotFound, Unavailable when its cell does not answer."""
@@ -58,8 +63,15 @@ class ServerLookup:
                 return None
             return Located(waiting, None, is_queued_for_delete=False, group=mapping.group)
         cell = self._cells.get(mapping.cell_uuid)
-        with cell.db.reading() as connection:
-            return Located(instances.get(connection, uuid), cell, mapping.is_queued_for_delete, mapping.group)
+
+        def read(cell: OpenCell) -> Instance:
+            with cell.db.reading() as connection:
+                return instances.get(connection, uuid)
+
+        answers = self._fanout.ask(read, of=[cell])
+        if answers.down:
+            raise errors.Unavailable("The server's cell does not answer.", cell=mapping.cell_uuid)
+        return Located(answers.found[mapping.cell_uuid], cell, mapping.is_queued_for_delete, mapping.group)
 
 
 def not_found(uuid: str) -> errors.NotFound:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from nova_lite import errors
-from nova_lite.db.repositories import instance_lists, instances
+from nova_lite.cells.fanout import Fanout
+from nova_lite.db.repositories import instance_lists, instances, mappings
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
@@ -439,6 +440,28 @@ def test_a_cell_falling_silent_in_the_middle_ends_the_page(
     with monkeypatch.context() as patch:
         patch.setattr(instance_lists, name, faltering)
         assert client.get(path, limit=250).status_code == 503
+
+
+@pytest.mark.parametrize("moves", ["before", "after"])
+@pytest.mark.parametrize("path", ["/servers", "/servers/detail"])
+def test_a_server_that_moves_into_its_cell_while_the_list_is_read_is_on_it(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch, path: str, moves: str
+) -> None:
+    server = cloud.add_server(None)
+    ask = Fanout.ask
+
+    def asked(fanout: Fanout, *args: Any, **kwargs: Any) -> Any:
+        answers = ask(fanout, *args, **kwargs) if moves == "after" else None
+        with cloud.cells.get(CELL1).db.writer() as session:
+            instances.add(session, server)
+        with cloud.api_db.writer() as session:
+            assert mappings.settle(session, server.uuid, CELL1)
+        return answers or ask(fanout, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fanout, "ask", asked)
+        assert ids(client.get(path)) == [server.uuid]
+    assert ids(client.get(path)) == [server.uuid]
 
 
 def test_a_server_deleted_on_its_way_into_a_cell_is_not_listed(cloud: Cloud, client: Client) -> None:

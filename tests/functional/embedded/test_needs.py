@@ -187,3 +187,30 @@ def test_needs_that_cannot_be_are_told(user: ComputeUser, image: str, flavors: F
     assert lonely["fault"]["message"].startswith("No valid host was found. Placement knows no such need:")
     for server in (unknown, lonely):
         delete(user, server)
+
+
+def test_a_rehearsal_claims_nothing(
+    user: ComputeUser, image: str, placement: Placement, nodes: dict[str, str], flavors: Flavors
+) -> None:
+    used = [placement.ask("GET", f"/resource_providers/{node}/usages")["usages"] for node in nodes.values()]
+    # As many as there is room for on all hosts together, and one more.
+    inventories = [placement.ask("GET", f"/resource_providers/{node}/inventories") for node in nodes.values()]
+    (room,) = {each["inventories"]["MEMORY_MB"]["total"] for each in inventories}
+    half = flavors.add({}, ram=(room - 1024) // 2)
+
+    def rehearsed(count: int) -> dict[str, Any]:
+        server = {"name": "x", "flavorRef": half, "imageRef": image, "networks": "none"}
+        body = {"server": {**server, "min_count": count, "max_count": count}}
+        answer = user.ask("POST", "/servers?dry_run=1", body)
+        assert answer.status == 200, answer.json
+        found: dict[str, Any] = answer.json["dry_run"]
+        return found
+
+    fits = rehearsed(2)
+    assert (fits["refusal"], len(fits["servers"])) == (None, 2)
+    assert len({server["host"] for server in fits["servers"]}) == 2
+    assert {each["host"] for each in fits["servers"][0]["alternates"]} < set(nodes)
+    too_many = rehearsed(2 * len(nodes) + 1)
+    assert not too_many["would_succeed"]
+    assert f"There is room for {2 * len(nodes)} of {2 * len(nodes) + 1} servers only" in too_many["refusal"]
+    assert used == [placement.ask("GET", f"/resource_providers/{node}/usages")["usages"] for node in nodes.values()]

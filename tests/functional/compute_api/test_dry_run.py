@@ -1,0 +1,128 @@
+"""Rehearsing a request: all is checked, the scheduler is asked, nothing is written."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nova_lite.errors import Unavailable
+from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
+from nova_lite.rpc.scheduler import SchedulerClient
+from tests.functional.compute_api.cloud import CELL1, Client, Cloud
+from tests.functional.compute_api.test_server_creation import body, nothing_is_written
+
+_EXPLAINED: dict[str, Any] = {
+    "needs": {"resources": {"VCPU": 1}, "required": [], "forbidden": [], "zone": None, "host": None},
+    "stages": [{"name": "Placement", "entered": 2, "left": 2, "reasons": {}, "hosts": {}}],
+    "nearest": [],
+    "ranking": [{"host": "h1", "weight": 1.0, "weighed": {}}],
+}
+_CHOICE = (Selection("h1", "n1", "h1.lan", CELL1, "nova"), Selection("h2", "n2", "h2.lan", CELL1, "nova"))
+
+Answer = Callable[[RequestSpec, int], Decision]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RequestSpec, int]]:
+    """What the scheduler was asked; it finds the same place for every server."""
+    questions: list[tuple[RequestSpec, int]] = []
+
+    def rehearse(client: SchedulerClient, spec: RequestSpec, count: int) -> Decision:
+        questions.append((spec, count))
+        return Decision(tuple(Placed(str(number), _CHOICE, _EXPLAINED) for number in range(count)))
+
+    monkeypatch.setattr(SchedulerClient, "rehearse", rehearse)
+    return questions
+
+
+def _rehearsed(caller: Client, **values: Any) -> dict[str, Any]:
+    answer = caller.post("/servers?dry_run=1", body(**values))
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json["dry_run"]
+    return found
+
+
+def test_administrators_see_the_hosts(cloud: Cloud, admin: Client, asked: list[tuple[RequestSpec, int]]) -> None:
+    found = _rehearsed(admin, min_count=2, max_count=2)
+    assert found == {
+        "would_succeed": True,
+        "quota": {"allowed": True, "reason": None},
+        "refusal": None,
+        "servers": [
+            {
+                "availability_zone": "nova",
+                "host": "h1",
+                "hypervisor_hostname": "h1.lan",
+                "cell": CELL1,
+                "alternates": [{"host": "h2", "hypervisor_hostname": "h2.lan", "cell": CELL1}],
+            }
+        ]
+        * 2,
+        "explanation": _EXPLAINED,
+    }
+    ((spec, count),) = asked
+    assert (spec.flavor.flavor_id, count) == ("1", 2)
+    assert nothing_is_written(cloud)
+
+
+def test_users_see_whether_and_where_about(cloud: Cloud, client: Client, asked: list[tuple[RequestSpec, int]]) -> None:
+    found = _rehearsed(client)
+    assert found["servers"] == [{"availability_zone": "nova"}]
+    assert "h1" not in str(found)
+    assert _rehearsed(cloud.client(version="2.37"))["would_succeed"]
+    assert nothing_is_written(cloud)
+
+
+def test_over_quota_is_an_answer(cloud: Cloud, client: Client, asked: list[tuple[RequestSpec, int]]) -> None:
+    cloud.conf.set_override("cores", 0, group="quota")
+    found = _rehearsed(client)
+    assert not found["would_succeed"]
+    assert not found["quota"]["allowed"]
+    assert "cores" in found["quota"]["reason"]
+    assert len(found["servers"]) == 1, "it is told as well where the server would go"
+
+
+def test_no_host_is_an_answer(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Decision(refusal="No valid host was found. No host.", explanation={**_EXPLAINED, "ranking": []})
+    monkeypatch.setattr(SchedulerClient, "rehearse", lambda client, spec, count: refused)
+    found = _rehearsed(client)
+    assert (found["would_succeed"], found["refusal"]) == (False, "No valid host was found. No host.")
+    assert found["explanation"]["needs"] == _EXPLAINED["needs"]
+
+
+def test_only_some_of_those_asked_for(cloud: Cloud, client: Client, asked: list[tuple[RequestSpec, int]]) -> None:
+    cloud.conf.set_override("instances", 2, group="quota")
+    found = _rehearsed(client, min_count=1, max_count=5)
+    assert (found["would_succeed"], len(found["servers"])) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("query", "values", "status"),
+    [
+        ("dry_run=perhaps", {}, 400),
+        ("dry_run=1&dry_run=1", {}, 400),
+        ("dry_run=1", {"flavorRef": "nope"}, 400),
+        ("dry_run=1", {"name": ""}, 400),
+        ("dry_run=1", {"availability_zone": "nova:h1"}, 403),
+    ],
+)
+def test_what_is_refused_is_refused_just_the_same(
+    cloud: Cloud, client: Client, asked: list[tuple[RequestSpec, int]], query: str, values: dict[str, Any], status: int
+) -> None:
+    assert client.post(f"/servers?{query}", body(**values)).status_code == status
+    assert not asked
+    assert nothing_is_written(cloud)
+
+
+def test_no_scheduler_no_rehearsal(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(client: SchedulerClient, spec: RequestSpec, count: int) -> Decision:
+        raise Unavailable("No answer from scheduler in time.")
+
+    monkeypatch.setattr(SchedulerClient, "rehearse", silent)
+    assert client.post("/servers?dry_run=true", body()).status_code == 503
+    assert nothing_is_written(cloud)
+
+
+def test_a_rehearsal_that_is_none_is_the_real_thing(cloud: Cloud, client: Client) -> None:
+    assert client.post("/servers?dry_run=0", body()).status_code == 202
+    assert not nothing_is_written(cloud)
