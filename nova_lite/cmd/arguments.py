@@ -68,16 +68,15 @@ def add_command(
 ) -> argparse.ArgumentParser:
     """Add a command that returns 127 for a wrong command line, since 2 means something of its own; ``codes`` says what.
 
-    ``commands`` make parsers of the class ``Parser``. The description ends with the example.
+    What else it returns 127 for, they say themselves. ``commands`` make parsers of the class ``Parser``. The
+    description ends with the example: what comes after the program's name.
     """
-    shown = f"Example: nova-lite-manage {example or name}"
+    ours = "" if f"{BAD_USAGE} " in codes else f"; {BAD_USAGE} the command line is wrong"
     command: Parser = commands.add_parser(
-        name,
-        help=about,
-        description=f"{description}\n\n{shown}" if description else shown,
-        epilog=f"Exit codes: {codes}; {BAD_USAGE} the command line is wrong.",
-        formatter_class=Paragraphs,
+        name, help=about, epilog=f"Exit codes: {codes}{ours}.", formatter_class=Paragraphs
     )
+    shown = f"Example: {command.prog.split()[0]} {example or name}"
+    command.description = f"{description}\n\n{shown}" if description else shown
     command.refusal = BAD_USAGE
     command.set_defaults(run=run, parser=command)
     return command

@@ -8,7 +8,7 @@ from typing import Any
 from nova_lite import errors
 from nova_lite.cells import setup, templates
 from nova_lite.cmd import manage_archive, manage_online, manage_upgrade
-from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format
+from nova_lite.cmd.arguments import Parser, add_command, add_format
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import one_line, shown_connection
 from nova_lite.db import migrate
@@ -56,20 +56,18 @@ def add_commands(categories: Any) -> None:
 
 
 def _add_upgrade_check(commands: Any) -> None:
-    command = commands.add_parser(
+    command = add_command(
+        commands,
         "upgrade_check",
-        help="tell whether the Placement of this release may start on what is there",
+        manage_upgrade.run,
+        "tell whether the Placement of this release may start on what is there",
         description="Looks at the policy file, the version of the tables, the standard names, online data migrations "
         "that were not run to the end, and allocations without an owner. Changes nothing. Run it after a sync, before "
-        "Placement starts.\n\n"
-        "Example: nova-lite-manage placement_db upgrade_check",
-        epilog="Exit codes: 0 all is well; 1 something should be looked at; 2 something must be mended first; 127 the "
-        "command line is wrong.",
-        formatter_class=Paragraphs,
+        "Placement starts.",
+        codes="0 all is well; 1 something should be looked at; 2 something must be mended first",
+        example="placement_db upgrade_check",
     )
-    command.refusal = BAD_USAGE
     add_format(command)
-    command.set_defaults(run=manage_upgrade.run, parser=command)
 
 
 def _bound(

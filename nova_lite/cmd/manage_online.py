@@ -5,7 +5,7 @@ The steps themselves: ``db/online_migrations.py`` and ``placement/online_migrati
 
 import argparse
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +43,7 @@ class _Place:
 
 def add_to_placement(commands: Any) -> None:
     """Add the command to ``placement_db``."""
-    command = _add(commands, "placement_db", _ABOUT)
-    command.set_defaults(run=_run_placement, parser=command)
+    _add(commands, _run_placement, "placement_db", _ABOUT)
 
 
 def add_to_cells(commands: Any) -> None:
@@ -54,16 +53,17 @@ def add_to_cells(commands: Any) -> None:
         "--all-cells on that of every cell, and cell0's. One that does not answer does not keep the others from being "
         "changed."
     )
-    command = _add(commands, "db", f"{_ABOUT}\n\n{where}")
+    command = _add(commands, _run_cells, "db", f"{_ABOUT}\n\n{where}")
     command.add_argument("--all-cells", "--all_cells", action="store_true", help="work on every cell, and cell0")
-    command.set_defaults(run=_run_cells, parser=command)
 
 
-def _add(commands: Any, category: str, description: str) -> argparse.ArgumentParser:
+def _add(
+    commands: Any, run: Callable[[Installation, argparse.Namespace], int], category: str, description: str
+) -> argparse.ArgumentParser:
     command = add_command(
         commands,
         "online_data_migrations",
-        _run_placement,
+        run,
         "bring data into the shape that this release wants, while services run",
         description=description,
         codes=_CODES,

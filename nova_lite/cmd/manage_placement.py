@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_lite.cmd import manage_aggregates, manage_audit, manage_healing
-from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format, add_verbose, count, uuid
+from nova_lite.cmd.arguments import Parser, add_command, add_format, add_verbose, count, uuid
 from nova_lite.cmd.installation import Installation
 
 Run = Callable[[Installation, argparse.Namespace], int]
@@ -25,7 +25,7 @@ def add_commands(categories: Any) -> None:
 
 
 def _add_audit(commands: Any) -> None:
-    command = _command(
+    command = add_command(
         commands,
         "audit",
         manage_audit.run,
@@ -35,11 +35,11 @@ def _add_audit(commands: Any) -> None:
         "looked at twice, and one whose cell does not answer is not judged.\n\n"
         "Looks for books that contradict themselves: counters, inventories, consumers, trees. Needs "
         "[placement_database]. 'over' in the result is no contradiction: inventory was shrunk below what is in use.\n\n"
-        "What is not configured here is left out, and said. May run beside any load, twice at once, and again.\n\n"
-        "Example: nova-lite-manage placement audit --delete --repair",
-        epilog="Exit codes: 0 nothing is wrong; 1 failed, or some allocations could not be judged; 3 orphaned "
+        "What is not configured here is left out, and said. May run beside any load, twice at once, and again.",
+        example="placement audit --delete --repair",
+        codes="0 nothing is wrong; 1 failed, or some allocations could not be judged; 3 orphaned "
         "allocations were found, and are still there; 4 all that was found was deleted or repaired; 5 the books of "
-        "Placement contradict themselves, and still do; 127 the command line is wrong, or there is no such provider.",
+        "Placement contradict themselves, and still do; 127 the command line is wrong, or there is no such provider",
     )
     command.add_argument("--delete", action="store_true", help="delete the orphaned allocations, of each consumer all")
     command.add_argument(
@@ -59,7 +59,7 @@ def _add_audit(commands: Any) -> None:
 
 
 def _add_healing(commands: Any) -> None:
-    command = _command(
+    command = add_command(
         commands,
         "heal_allocations",
         manage_healing.run,
@@ -71,12 +71,12 @@ def _add_healing(commands: Any) -> None:
         "being healed. May run beside any load, twice at once, and again after it was stopped: who is healed needs "
         "nothing any more.\n\n"
         "Left out, because servers have none of it yet: ports that take bandwidth (so codes 5, 6 and 7 are never "
-        "returned), and migrations.\n\n"
-        "Example: nova-lite-manage placement heal_allocations --dry-run --verbose",
-        epilog="Exit codes: 0 all were healed that needed it; 1 --max-count was reached, there may be more; 2 the "
+        "returned), and migrations.",
+        example="placement heal_allocations --dry-run --verbose",
+        codes="0 all were healed that needed it; 1 --max-count was reached, there may be more; 2 the "
         "compute node of a server is not known in its cell; 3 Placement refused the allocations of a server, and the "
         "table says why; 4 nothing was written, for nothing needed it or --dry-run was given; 127 the command line is "
-        "wrong, or there is no such server or cell; 255 a database or Placement does not answer.",
+        "wrong, or there is no such server or cell; 255 a database or Placement does not answer",
     )
     command.add_argument(
         "--max-count", "--max_count", metavar="N", type=count, help="stop after N servers that needed healing"
@@ -100,7 +100,7 @@ def _add_healing(commands: Any) -> None:
 
 
 def _add_aggregates(commands: Any) -> None:
-    command = _command(
+    command = add_command(
         commands,
         "sync_aggregates",
         manage_aggregates.run,
@@ -108,19 +108,12 @@ def _add_aggregates(commands: Any) -> None:
         description="Puts the resource provider of each host into the aggregates that the host is in, as the API "
         "database has them. Takes no provider out of an aggregate. Needs [api_database] and [placement]. May run twice "
         "at once, and again.\n\n"
-        "One host that cannot be told does not keep the others from being told.\n\n"
-        "Example: nova-lite-manage placement sync_aggregates --verbose",
-        epilog="Exit codes: 0 all is mirrored; 1 a host has several compute nodes; 2 Placement does not answer, or "
+        "One host that cannot be told does not keep the others from being told.",
+        example="placement sync_aggregates --verbose",
+        codes="0 all is mirrored; 1 a host has several compute nodes; 2 Placement does not answer, or "
         "refuses; 3 a provider changed again and again while it was told; 4 a host is mapped to no cell; 5 a host has "
-        "no compute node; 6 a host has no resource provider; 127 the command line is wrong; 255 a database does not "
-        "answer. Of several the lowest is returned.",
+        "no compute node; 6 a host has no resource provider; of several of these the lowest; 255 a database does "
+        "not answer",
     )
     add_verbose(command, "list the hosts that needed nothing, too")
     add_format(command)
-
-
-def _command(commands: Any, name: str, run: Run, about: str, *, description: str, epilog: str) -> Any:
-    command = commands.add_parser(name, help=about, description=description, epilog=epilog, formatter_class=Paragraphs)
-    command.refusal = BAD_USAGE
-    command.set_defaults(run=run, parser=command)
-    return command

@@ -13,7 +13,7 @@ from nova_lite.cells import upgrade
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.clients.placement import NEEDED_VERSION
 from nova_lite.cmd import program
-from nova_lite.cmd.arguments import BAD_USAGE, Paragraphs, Parser, add_format
+from nova_lite.cmd.arguments import Parser, add_command, add_format
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import reason, rendered
 from nova_lite.db import migrate
@@ -39,22 +39,21 @@ def parser() -> argparse.ArgumentParser:
     commands = categories.add_parser("upgrade", help="upgrades").add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=Parser
     )
-    command = commands.add_parser(
+    command = add_command(
+        commands,
         "check",
-        help="tell whether this release may run on what is there",
+        _check,
+        "tell whether this release may run on what is there",
         description="Looks at the policy file, the tables of the API database and of every cell, the mappings of cells "
         "and hosts, online data migrations that were not run to the end, services that are down or too old, the "
         "version of Placement, and that of the block storage service and the service user, where they are "
         "configured. Changes nothing. Run it with the configuration of the API: after the new release is installed and "
-        "the databases are synced, before its services start.\n\n"
-        f"Example: {PROG} upgrade check -f json",
-        epilog="Exit codes: 0 all is well; 1 something should be looked at; 2 something must be mended first; 127 the "
-        "command line is wrong; 255 the configuration cannot be read, or something unexpected happened.",
-        formatter_class=Paragraphs,
+        "the databases are synced, before its services start.",
+        codes="0 all is well; 1 something should be looked at; 2 something must be mended first; 255 the configuration "
+        "cannot be read, or something unexpected happened",
+        example="upgrade check -f json",
     )
-    command.refusal = BAD_USAGE
     add_format(command)
-    command.set_defaults(run=_check, parser=command)
     return top
 
 
