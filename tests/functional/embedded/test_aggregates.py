@@ -54,7 +54,7 @@ def providers(cloud: Cloud, user: ComputeUser) -> dict[str, str]:
     return {hypervisor["service"]["host"]: hypervisor["id"] for hypervisor in found}
 
 
-def placement(cloud: Cloud, method: str, path: str, body: object = None) -> Any:
+def placement(cloud: Cloud, method: str, path: str, body: Any = None) -> Any:
     """Ask Placement itself, whoever else it does not answer."""
     headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
     url = f"{cloud.placement_url}/resource_providers/{path}"
