@@ -1,14 +1,15 @@
 """``nova-lite-manage``: what operators do to an installation by hand.
 
-One module a command group: ``manage_databases``, ``manage_cells``, ``manage_placement``. Exit codes are an
-interface that automation depends on: 0 done, 1 failed; what else a command returns is in its help. 255 is a bug.
+One module a command group: ``manage_databases``, ``manage_cells``, ``manage_placement``, ``manage_scheduler``. Exit
+codes are an interface that automation depends on: 0 done, 1 failed; what else a command returns is in its help. 255 is
+a bug.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from nova_lite.cmd import manage_cells, manage_databases, manage_placement, program
+from nova_lite.cmd import manage_cells, manage_databases, manage_placement, manage_scheduler, program
 
 PROG = "nova-lite-manage"
 
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     manage_databases.add_commands(categories)
     manage_cells.add_commands(categories)
     manage_placement.add_commands(categories)
+    manage_scheduler.add_commands(categories)
     return top
 
 
