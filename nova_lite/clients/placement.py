@@ -160,11 +160,13 @@ class PlacementClient:
         answer = self._send("GET", "/resource_providers", params={"name": name}, allow=(200,))
         return next((provider["uuid"] for provider in answer["resource_providers"]), None)
 
-    def add_provider(self, uuid: str, name: str, parent: str | None = None) -> None:
-        """Make a provider; raises Conflict when its name or UUID is another's."""
+    def add_provider(self, uuid: str, name: str, parent: str | None = None) -> int:
+        """Make a provider, return its generation; raises Conflict when its name or UUID is another's."""
         body = {"uuid": uuid, "name": name} | ({} if parent is None else {"parent_provider_uuid": parent})
-        if self._status("POST", "/resource_providers", json=body, allow=(200, 409)) == 409:
+        made = self._send("POST", "/resource_providers", json=body, allow=(200, 409))
+        if "uuid" not in made:
             raise errors.Conflict(f"Placement already knows a provider called {name}, with another UUID or place")
+        return int(made["generation"])
 
     def held(self, provider: str) -> dict[str, dict[str, int]]:
         """Return consumer → class → amount, what is held of a provider."""

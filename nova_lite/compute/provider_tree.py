@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 
 #: Tries at telling, against others who change the tree at the same time.
 _MAX_TRIES = 5
+_MAX_TRIES_TO_CLOSE = 20
 #: Consumers named in a complaint.
 _MAX_NAMED = 5
 #: Standard classes that hosts tell of, and thus take away again. Others are operators'.
@@ -58,6 +59,8 @@ class ProviderTree:
         self._node = node
         self._told = told
         self._traits_made: set[str] = set()
+        #: Inventories that were closed, as they were.
+        self._open: dict[reshaping.Place, dict[str, Any]] = {}
 
     def check(self, name: str) -> None:
         """Raise Misconfigured when Placement knows this host by another name, or its ``name`` by another UUID."""
@@ -106,18 +109,19 @@ class ProviderTree:
         known = {provider["uuid"]: provider for provider in self._placement.tree(self._node)}
         self._check_name(known.get(self._node), wanted[0].name)
         ids = {provider.name: self.uuid_of(provider) for provider in wanted}
+        parts = []
         for provider in wanted:
-            if ids[provider.name] not in known:
-                self._add(ids[provider.name], provider, None if provider.parent is None else ids[provider.parent])
-        present = set(ids.values())
-        gone = [uuid for uuid, one in known.items() if uuid not in present and self._is_ours(uuid, one["name"])]
-        parts = [
-            self._part(ids[provider.name], provider.name, provider.parent and ids[provider.parent], provider)
-            for provider in wanted
-        ]
-        return parts + [
-            self._part(uuid, known[uuid]["name"], known[uuid]["parent_provider_uuid"], None) for uuid in gone
-        ]
+            uuid, parent = ids[provider.name], provider.parent and ids[provider.parent]
+            if uuid in known:
+                parts.append(self._part(uuid, provider.name, parent, provider))
+            else:
+                generation = self._add(uuid, provider.name, parent)
+                parts.append(_Part(uuid, provider.name, parent, generation, {}, set(), provider, self._told.of(uuid)))
+        for uuid in known.keys() - set(ids.values()):
+            name, parent = known[uuid]["name"], known[uuid]["parent_provider_uuid"]
+            if self._is_ours(uuid, name):
+                parts.append(self._part(uuid, name, parent, None))
+        return parts
 
     def _part(self, uuid: str, name: str, parent: str | None, wanted: Provider | None) -> _Part:
         # The older generation: whoever changes anything in between is noticed.
@@ -133,11 +137,11 @@ class ProviderTree:
                 "host, remove it."
             )
 
-    def _add(self, uuid: str, provider: Provider, parent: str | None) -> None:
+    def _add(self, uuid: str, name: str, parent: str | None) -> int:
         try:
-            self._placement.add_provider(uuid, provider.name, parent)
+            return self._placement.add_provider(uuid, name, parent)
         except errors.Conflict:
-            self._check_taken(provider.name, uuid)
+            self._check_taken(name, uuid)
             raise
 
     def _check_taken(self, name: str, uuid: str) -> None:
@@ -193,16 +197,39 @@ class ProviderTree:
             after = reshaping.moved(still, targets, room)
         except reshaping.NoRoom as exc:
             left.append(f"{parts[0].name} keeps its inventories where they were: {exc} fits nowhere in the new shape")
-            _stay(by_uuid, targets)
+            _stay(by_uuid, targets, self._open)
             return False
         # What cannot move stays where it is, in the same breath.
         _keep(parts, stuck, [], but=targets.keys())
         changed = [part for part in parts if part.new != part.known]
         for part in changed:
             self._prepare(part)
-        self._placement.reshape({part.uuid: (part.generation, part.new) for part in changed}, after)
+        try:
+            self._placement.reshape({part.uuid: (part.generation, part.new) for part in changed}, after)
+        except errors.Conflict:
+            self._close(targets)
+            raise
+        for place in targets:
+            self._open.pop(place, None)
         LOG.info("Reshaped the tree of %s; allocations of %s consumers moved", parts[0].name, len(after))
         return True
+
+    def _close(self, places: Iterable[reshaping.Place]) -> None:
+        """Have nobody claim any more of inventories that are to move: each claim would put the reshaping off again."""
+        for uuid in {uuid for uuid, _ in places}:
+            names = {name for one, name in places if one == uuid}
+            for _ in range(_MAX_TRIES_TO_CLOSE):
+                known, generation = self._placement.inventories(uuid)
+                closed = {name: {**known[name], "reserved": known[name]["total"]} for name in names & known.keys()}
+                for name, entry in closed.items():
+                    if entry != known[name]:
+                        self._open[uuid, name] = known[name]
+                try:
+                    if known != known | closed:
+                        self._placement.set_inventories(uuid, known | closed, generation)
+                except errors.Conflict:
+                    continue
+                break
 
     # -- telling --------------------------------------------------------------------------------------------------
 
@@ -281,10 +308,14 @@ def _above(parts: Mapping[str, _Part], uuid: str) -> list[str]:
     return found
 
 
-def _stay(parts: Mapping[str, _Part], targets: Mapping[reshaping.Place, Sequence[str]]) -> None:
+def _stay(
+    parts: Mapping[str, _Part],
+    targets: Mapping[reshaping.Place, Sequence[str]],
+    as_they_were: Mapping[reshaping.Place, dict[str, Any]],
+) -> None:
     """Leave inventories that were to move where they are, and offered."""
     for (uuid, name), gaining in targets.items():
-        parts[uuid].new[name] = parts[uuid].known[name]
+        parts[uuid].new[name] = as_they_were.get((uuid, name), parts[uuid].known[name])
         for target in gaining:
             parts[target].new.pop(name, None)
 

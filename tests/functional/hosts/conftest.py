@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from nova_lite import config
-from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute.provider_tree import ProviderTree
 from nova_lite.compute.told import Told
 from nova_lite.embedded.http import HttpServer
@@ -24,8 +23,9 @@ OWNER = {"project_id": "demo", "user_id": "alice"}
 class Home:
     """One host and its Placement."""
 
-    def __init__(self, client: PlacementClient, state_dir: Path) -> None:
-        self.client = client
+    def __init__(self, url: str, state_dir: Path) -> None:
+        self.url = url
+        self.client = client_of(url)
         self.node = str(uuids.uuid4())
         self.name = f"host-{self.node}"
         self._state_dir = state_dir
@@ -108,4 +108,4 @@ def placement_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def home(placement_url: str, tmp_path: Path) -> Home:
-    return Home(client_of(placement_url), tmp_path)
+    return Home(placement_url, tmp_path)

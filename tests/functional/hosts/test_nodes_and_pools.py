@@ -130,6 +130,23 @@ def test_disks_of_several_hosts_come_from_one_pool(pooled: Site) -> None:
     assert eventually(lambda: placement.held(pool) == {}, "an empty pool")
 
 
+def test_memory_that_is_added_is_told_to_all(tmp_path: Path) -> None:
+    options = {"DEFAULT": {"update_resources_interval": "0.1"}}
+    with clouds.running(tmp_path, cells=1, hosts=1, options=options) as cloud:
+        user, placement = ComputeUser(cloud.compute_url, microversion="2.87"), client_of(cloud.placement_url)
+        [provider] = placement.providers()
+        driver = clouds.fake_driver(cloud, "cell1-host1")
+        driver._ram_mib += 1024
+
+        def seen() -> bool:
+            [shown] = user.ask("GET", "/os-hypervisors/detail").json["hypervisors"]
+            known, _ = placement.inventories(provider)
+            return bool(shown["memory_mb"] == known["MEMORY_MB"]["total"] == driver._ram_mib)
+
+        eventually(seen, "the new memory in Placement and in the cell")
+        user.close()
+
+
 # -- who a host is ----------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,8 @@
 """A host's tree in Placement: what is told, what is left alone, and what moves with its allocations."""
 
+import threading
 import uuid as uuids
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,8 @@ from nova_lite import errors
 from nova_lite.compute.provider_tree import ProviderTree
 from nova_lite.compute.told import Told
 from nova_lite.model.provider import Inventory
+from nova_lite.testing.cloud import eventually
+from tests.contract.clients.placement import client_of
 from tests.functional.hosts.conftest import OWNER, Home
 
 NODE = frozenset({"COMPUTE_NODE", "HW_CPU_X86_AVX"})
@@ -226,6 +230,78 @@ def test_a_claim_made_while_the_tree_is_reshaped_is_not_lost(home: Home, monkeyp
     monkeypatch.setattr(home.client, "reshape", late)
     assert home.agree(*_cells(home)) == ()
     assert ["numa0" in home.held(consumer) for consumer in consumers] == [True, True]
+
+
+def test_what_no_longer_fits_is_offered_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.agree(home.part("", NODE, VCPU=16, MEMORY_MB=8192, DISK_GB=100))
+    consumers = [home.claim(host={"VCPU": 1, "MEMORY_MB": 1024})]
+    reshape = home.client.reshape
+
+    def late(*args: Any) -> None:
+        consumers.append(home.claim(host={"VCPU": 15, "MEMORY_MB": 1024}))
+        reshape(*args)
+
+    monkeypatch.setattr(home.client, "reshape", late)
+    (complaint,) = home.agree(*_cells(home, vcpus=4))
+    assert f"{consumers[1]} fits nowhere" in complaint
+    assert home.totals() == {"VCPU": (16, 0), "MEMORY_MB": (8192, 0), "DISK_GB": (100, 0)}
+
+
+def test_nothing_is_lost_while_servers_come_and_go_in_a_tree_that_changes(home: Home) -> None:
+    flat = (home.part("", NODE, VCPU=16, MEMORY_MB=8192, DISK_GB=100),)
+    home.agree(*flat)
+    wanted = {"VCPU": 1, "MEMORY_MB": 128, "DISK_GB": 1}
+    kept: list[str] = []
+    failures: list[Exception] = []
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        client, mine = client_of(home.url), list[str]()
+        try:
+            while not stop.is_set():
+                query = {"resources": ",".join(f"{name}:{n}" for name, n in wanted.items()), "in_tree": home.node}
+                offers, _ = client.candidates(query)
+                consumer = str(uuids.uuid4())
+                offer = {uuid: one["resources"] for uuid, one in offers[0]["allocations"].items()} if offers else {}
+                if offer and client.claim(consumer, offer, **OWNER):
+                    mine.append(consumer)
+                if len(mine) > 4:
+                    client.release(mine.pop(0))
+        except Exception as exc:  # noqa: BLE001 - told below
+            failures.append(exc)
+        kept.extend(mine)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for shape in (_cells(home), flat, _cells(home), flat, _cells(home)):
+            _settled(home, *shape)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    assert failures == []
+    assert kept
+    _settled(home, *_cells(home))
+    for consumer in kept:
+        sums: Counter[str] = Counter()
+        for part, amounts in home.held(consumer).items():
+            assert (part == "") is (set(amounts) == {"DISK_GB"}), "what moved is where its inventory is"
+            sums.update(amounts)
+        assert sums == wanted
+
+
+def _settled(home: Home, *shape: Any) -> None:
+    """Tell until all is as wanted, as an agent does."""
+
+    def look() -> bool:
+        try:
+            return home.agree(*shape) == ()
+        except errors.Unavailable:
+            return False
+
+    eventually(look, "the tree as told")
 
 
 def test_a_host_that_is_called_otherwise_is_refused(home: Home) -> None:

@@ -1,6 +1,8 @@
 """Where what is held goes when an inventory moves."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nova_lite.clients.placement import Holding
 from nova_lite.compute.reshaping import NoRoom, Room, moved
@@ -82,3 +84,43 @@ def test_limits_hold(room: Room, fits: bool) -> None:
 def test_room_is_what_an_inventory_leaves() -> None:
     inventory = {"total": 10, "reserved": 2, "min_unit": 1, "max_unit": 5, "step_size": 1, "allocation_ratio": 1.5}
     assert Room.of(inventory) == Room(12, 1, 5, 1)
+
+
+@given(
+    held=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any),
+        min_size=1,
+        max_size=12,
+    ),
+    free=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=4),
+)
+def test_nothing_is_lost_or_added_and_no_room_exceeded(
+    held: list[tuple[int, int]], free: list[tuple[int, int]]
+) -> None:
+    holdings: dict[str, Amounts] = {
+        str(number): {"root": {name: n for name, n in zip(("VCPU", "MEMORY"), amounts, strict=True) if n}}
+        for number, amounts in enumerate(held)
+    }
+    room = {
+        (f"cell{number}", name): Room(n)
+        for number, amounts in enumerate(free)
+        for name, n in zip(("VCPU", "MEMORY"), amounts, strict=True)
+    }
+    before = {place: one.free for place, one in room.items()}
+    fits = all(sum(one[kind] for one in held) <= sum(one[kind] for one in free) for kind in (0, 1))
+    try:
+        after = _after(holdings, room)
+    except NoRoom:
+        assert not fits, "what can be divided at will fits wherever there is room in all"
+        return
+    assert fits
+    for consumer, allocations in after.items():
+        for name in ("VCPU", "MEMORY"):
+            found = sum(amounts.get(name, 0) for amounts in allocations.values())
+            assert found == holdings[consumer]["root"].get(name, 0)
+    for (cell, name), capacity in before.items():
+        assert (
+            sum(one.get(cell, {}).get(name, 0) for one in after.values())
+            == capacity - room[cell, name].free
+            <= capacity
+        )

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import os_resource_classes
@@ -146,6 +145,6 @@ def _class(device: Device, spec: DeviceSpec) -> str:
     return f"CUSTOM_PCI_{device.vendor}_{device.product}".upper()
 
 
-def idle(found: Sequence[Device], specs: Sequence[DeviceSpec]) -> list[Any]:
+def idle(found: Sequence[Device], specs: Sequence[DeviceSpec]) -> list[DeviceSpec]:
     """Return the specs that mean no device of this machine."""
     return [spec for spec in specs if not any(spec.matches(device) for device in found)]
