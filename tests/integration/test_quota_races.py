@@ -21,7 +21,7 @@ from nova_lite.api import app
 from nova_lite.cells.registry import Cells
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import FlavorRow, InstanceMappingRow, KeypairRow, ServerGroupRow
-from nova_lite.db.repositories import mappings, quotas
+from nova_lite.db.repositories import mappings, quotas, server_groups
 from nova_lite.model.host import Cell
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
@@ -48,9 +48,10 @@ class Request:
     token: str = "alice:demo"
 
 
-def boot(token: str = "alice:demo", least: int = 1, most: int = 1) -> Request:
-    server = {"name": "vm", "flavorRef": "1", "imageRef": IMAGE_ID, "networks": "none"}
-    return Request("POST", "/servers", {"server": {**server, "min_count": least, "max_count": most}}, token)
+def boot(token: str = "alice:demo", least: int = 1, most: int = 1, **hints: str) -> Request:
+    server: dict[str, object] = {"name": "vm", "flavorRef": "1", "imageRef": IMAGE_ID, "networks": "none"}
+    server |= {"min_count": least, "max_count": most}
+    return Request("POST", "/servers", {"server": server, "os:scheduler_hints": hints}, token)
 
 
 def _join(together: Barrier) -> None:
@@ -259,6 +260,17 @@ def test_server_groups_stop_at_the_projects_and_the_users_limit(api_db: Database
     assert (statuses.count(200), statuses.count(403)) == (6, 34), statuses
     assert counted(api_db, ServerGroupRow, project_id="demo") == 6
     assert counted(api_db, ServerGroupRow, user_id="alice") <= 2
+
+
+def test_a_server_group_takes_no_more_of_a_users_servers_than_the_limit(api_db: Database, send: Send) -> None:
+    """An administrator may put servers of several projects into one group: no project's lock will do."""
+    with api_db.writer() as session:
+        quotas.set_class_limits(session, quotas.DEFAULT_CLASS, {"server_group_members": 5, "instances": -1})
+        session.add(ServerGroupRow(uuid=DEAD, project_id="demo", user_id="alice", name="g", policy="soft-affinity"))
+    statuses = send([boot(f"admin:{project}", group=DEAD) for project in ("demo", "admins", "other")] * 12)
+    assert (statuses.count(202), statuses.count(403)) == (5, 31), statuses
+    with api_db.reader() as session:
+        assert server_groups.count_members(session, DEAD, "admin") == 5
 
 
 def test_limits_set_by_many_at_once_are_all_kept(api_db: Database, send: Send) -> None:

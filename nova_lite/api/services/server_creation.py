@@ -288,11 +288,13 @@ class ServerCreationService:
 
     def _join_group(self, session: Session, caller: Caller, group: str, instance_uuids: list[str]) -> None:
         """Put new servers into a group; raises OverQuota, Invalid when it is gone meanwhile."""
-        self._refuse_full_group(session, caller, group, len(instance_uuids))
         try:
-            server_groups.add_members(session, group, instance_uuids)
+            # Servers of other projects may come into it, too, under other projects' locks.
+            server_groups.lock(session, group)
         except errors.NotFound as exc:
             raise errors.Invalid(exc.message) from exc
+        self._refuse_full_group(session, caller, group, len(instance_uuids))
+        server_groups.add_members(session, group, instance_uuids)
 
     def _refuse_full_group(self, session: Session, caller: Caller, group: str, more: int) -> None:
         allowance = self._quotas.allowance(session, caller.project_id, caller.user_id)

@@ -77,9 +77,15 @@ def count_members(session: Session, uuid: str, user_id: str) -> int:
     return session.scalar(statement) or 0
 
 
+def lock(session: Session, uuid: str) -> None:
+    """Hold a group until the transaction ends: one counts its members and adds to them at a time. Raises NotFound."""
+    if session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid).with_for_update()) is None:
+        raise _missing(uuid)
+
+
 def add_members(session: Session, uuid: str, instance_uuids: Sequence[str]) -> None:
-    """Put new servers, which have no place yet, into a group; raises NotFound."""
-    group_id = session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid).with_for_update(read=True))
+    """Put new servers, which have no place yet, into a group; the caller holds its lock. Raises NotFound."""
+    group_id = session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid))
     if group_id is None:
         raise _missing(uuid)
     rows = [{"group_id": group_id, "instance_uuid": instance_uuid} for instance_uuid in instance_uuids]
