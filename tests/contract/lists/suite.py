@@ -70,7 +70,8 @@ class ListSuite:
             dice = random.Random(1000 + seed)
             cells = [str(uuids.UUID(int=dice.getrandbits(128), version=4)) for _ in range(3)]
             alive = {"project_id": "demo", "vm_state": VmState.ACTIVE, "task_state": None}
-            world = World([random_server(dice, cells) for _ in range(30)])
+            world = World([random_server(dice, cells) for _ in range(25)])
+            world.servers += [placed for _ in range(60) if (placed := random_server(dice, cells)).place is None]
             world.servers = [
                 placed if placed.place is None else replace(placed, server=replace(placed.server, **alive))
                 for placed in world.servers
@@ -142,7 +143,7 @@ class Unrest:
         def asked(fanout: Fanout, *args: Any, **kwargs: Any) -> Any:
             self.stir()
             answers = ask(fanout, *args, **kwargs)
-            for _ in range(self.dice.randrange(5)):
+            for _ in range(self.dice.randrange(6)):
                 self.stir()
             return answers
 

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import random
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -408,6 +410,30 @@ def test_servers_of_a_cell_that_is_down(cloud: Cloud, client: Client, admin: Cli
     assert client.get(f"/servers/{gone.uuid}").status_code == 404
     assert client.get("/servers", marker=far.uuid).status_code == 503
     assert ids(client.get("/servers", marker=near.uuid)) == []
+
+
+def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.conf.set_override("timeout", 0.2, group="cells")
+    near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
+    is_over = threading.Event()
+    get = instances.get
+
+    def hanging(connection: Any, uuid: str, **kwargs: Any) -> Any:
+        if uuid == far.uuid:
+            is_over.wait(60)
+        return get(connection, uuid, **kwargs)
+
+    monkeypatch.setattr(instances, "get", hanging)
+    began = time.monotonic()
+    assert client.get(f"/servers/{far.uuid}").json["server"]["status"] == "UNKNOWN"
+    assert client.get(f"/servers/{far.uuid}").json["server"]["status"] == "UNKNOWN"
+    assert client.get("/servers", marker=far.uuid).status_code == 503
+    assert client.delete(f"/servers/{far.uuid}").status_code == 503
+    assert client.get(f"/servers/{near.uuid}").json["server"]["status"] == "ACTIVE"
+    assert time.monotonic() - began < 30
+    is_over.set()
 
 
 @pytest.mark.parametrize("path", ["/servers", "/servers/detail"])
