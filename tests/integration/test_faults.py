@@ -271,3 +271,59 @@ def test_the_database_restarts_amid_boots(load: Load) -> None:
     # A commit whose answer was lost with the connection may have been done: then the client was told 503 all the same.
     load.unanswered = len(load.refused)
     check_settled(load, [])
+
+
+def hosts_of(load: Load) -> set[str | None]:
+    """Return the hosts that carry servers."""
+    return {server["OS-EXT-SRV-ATTR:host"] for server in load.everything().values()}
+
+
+def attempts(load: Load, uuid: str) -> list[tuple[str, str]]:
+    """Return on which hosts a server was built, and how that ended."""
+    path = f"/servers/{uuid}/os-instance-actions"
+    listed = load.request("GET", path)
+    assert listed is not None
+    assert listed.status == 200, listed
+    shown = load.request("GET", f"{path}/{listed.body['instanceActions'][-1]['request_id']}")
+    assert shown is not None
+    assert shown.status == 200, shown
+    return [(event["host"], event["result"]) for event in shown.body["instanceAction"]["events"]]
+
+
+def test_a_host_that_lost_its_disk_hands_its_builds_on(load: Load) -> None:
+    """Every build that comes to it fails and goes on to its neighbour, though the conductor at it is killed."""
+    services = load.deployment.services
+    folder = services.guests_folder("cell2-fake1")
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    try:
+        clients = begin([partial(load.boot, number) for number in range(24)], clients=4)
+        wait_until(lambda: len(load.accepted) >= 10, "boots accepted", timeout_s=60, interval_s=0.001)
+        services.kill("cell2-conductor")
+        services.start("cell2-conductor")
+        finish(clients)
+        wait_until(
+            lambda: {status_of(load, uuid) for uuid in load.accepted} == {"ACTIVE"}, "all ACTIVE", timeout_s=SETTLED_S
+        )
+    finally:
+        aside.rename(folder)
+    assert "cell2-fake1" not in hosts_of(load)
+    assert any(("cell2-fake1", "Error") in attempts(load, uuid) for uuid in load.accepted)
+    check_settled(load, [])
+
+
+def test_a_host_that_is_dead_is_waited_for_until_it_counts_as_down(load: Load) -> None:
+    """The other host of its cell than in the story before: that one is shunned for its failed builds."""
+    services = load.deployment.services
+    services.kill("cell2-fake2")
+    clients = begin([partial(load.boot, number) for number in range(12)], clients=4)
+    finish(clients)
+    try:
+        wait_until(
+            lambda: {status_of(load, uuid) for uuid in load.accepted} == {"ACTIVE"}, "all ACTIVE", timeout_s=SETTLED_S
+        )
+    finally:
+        services.start("cell2-fake2")
+    assert "cell2-fake2" not in hosts_of(load)
+    assert any(("cell2-fake2", "Error") in attempts(load, uuid) for uuid in load.accepted)
+    check_settled(load, [])
