@@ -186,15 +186,20 @@ def place_of(url: URL) -> tuple[object, ...]:
     return (backend, url.host, url.port or _PORTS.get(backend), url.database)
 
 
+@retried
 def find_or_create_cell(
     api_db: Database, *, name: str | None, transport_url: str, connection: str, local: LocalUrls = NOWHERE
 ) -> Mapped:
     """Return the cell with this bus and database, added if there is none; raises Conflict as ``create_cell``."""
-    with api_db.reader() as session:
-        for cell in mappings.cells(session):
-            if (_bus(cell, local), _place(cell, local)) == (transport_url, place_of(checked_url(connection))):
-                return Mapped(cell, is_new=False)
-    cell = create_cell(api_db, name=name, transport_url=transport_url, connection=connection, local=local)
+    cell = Cell(str(uuids.uuid4()), name, transport_url, connection)
+    _check(cell, local, name=name, transport_url=transport_url, connection=connection)
+    with api_db.writer() as session:
+        mappings.lock_cells(session)
+        for known in mappings.cells(session):
+            if (_bus(known, local), _place(known, local)) == (_bus(cell, local), _place(cell, local)):
+                return Mapped(known, is_new=False)
+        _require_own_urls(session, cell, local)
+        mappings.add_cell(session, cell)
     return Mapped(cell, is_new=True)
 
 

@@ -172,6 +172,16 @@ def test_of_equal_cells_added_at_once_one_is(api_db: Database, is_first: bool) -
             before += 1
 
 
+def test_a_cell_looked_for_by_several_at_once_is_added_once(api_db: Database) -> None:
+    """All but one were told that the cell they had asked for is another's."""
+    find = functools.partial(
+        setup.find_or_create_cell, api_db, name="one", transport_url="rabbit://h/1", connection="sqlite:///1.db"
+    )
+    found = [one for one in at_once(*itertools.repeat(find, AT_ONCE)) if isinstance(one, setup.Mapped)]
+    assert sorted(one.is_new for one in found) == [False] * (AT_ONCE - 1) + [True]
+    assert {one.cell for one in found} == set(setup.cells(api_db))
+
+
 def test_cell0_mapped_by_several_at_once_is_mapped_once(api_db: Database) -> None:
     def map_cell0(number: int) -> Callable[[], object]:
         return lambda: setup.map_cell0(api_db, f"sqlite:///{number}.db")
