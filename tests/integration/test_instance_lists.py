@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from nova_lite.api.services import server_filters
 from nova_lite.db import migrate
@@ -121,3 +122,32 @@ def test_filters_mean_what_they_mean_in_python(cell_db: Database, filters: dict[
     assert query is not None
     expected = {instance.uuid for instance in _servers() if query.wants(instance)}
     assert {instance.uuid for _, instance in _page(cell_db, query, None, 1000)} == expected
+
+
+@pytest.mark.parametrize("project_id", ["demo", None])
+def test_a_page_begins_where_an_index_says(cell_db: Database, project_id: str | None) -> None:
+    """MariaDB would read through all the pages before, or sort all there is, if it were left alone."""
+    query = server_filters.instance_query(
+        {}, server_filters.sort_order([], []), project_id=project_id, known_status_only=True
+    )
+    assert query is not None
+    after = _page(cell_db, query, None, 30)[-1][0]
+    asked: list[tuple[str, Any]] = []
+
+    def note(conn: object, cursor: object, statement: str, parameters: Any, *rest: object) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(cell_db.engine, "before_cursor_execute", note)
+    _page(cell_db, query, after, 5)
+    sa.event.remove(cell_db.engine, "before_cursor_execute", note)
+    [(statement, parameters)] = [one for one in asked if one[0].startswith("SELECT instances")]
+    kind = cell_db.engine.dialect.name
+    with cell_db.engine.connect() as connection:
+        if kind == "postgresql":  # so few rows it would rather read all
+            connection.exec_driver_sql("SET enable_seqscan = off")
+            connection.exec_driver_sql("SET enable_bitmapscan = off")
+        word = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
+        plan = " ".join(map(str, connection.exec_driver_sql(f"{word} {statement}", parameters)))
+    assert ("instances_project_idx" if project_id else "instances_created_idx") in plan
+    assert {"sqlite": "created_at<", "postgresql": "created_at <="}.get(kind, "'range'") in plan
+    assert not any(sorting in plan for sorting in ("filesort", "TEMP B-TREE", "Sort Key"))
