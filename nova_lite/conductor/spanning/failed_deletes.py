@@ -17,6 +17,9 @@ from nova_lite.storage import Database, retried
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds that a conductor which stops waits for a look under way.
+_PATIENCE_S = 2.0
+
 
 class FailedDeletes:
     """Looks every ``[quota] recount_interval`` seconds, unless that is 0; any number may look at once."""
@@ -33,9 +36,9 @@ class FailedDeletes:
             self._ticker.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more; a look that waits for a silent cell is left alone."""
         if self._ticker is not None:
-            self._ticker.stop()
+            self._ticker.stop(wait_s=_PATIENCE_S)
 
     def look(self) -> None:
         """Count what a failed deletion left in any cell that answers."""

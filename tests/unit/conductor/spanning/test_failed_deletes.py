@@ -1,6 +1,7 @@
 """A server whose deletion failed for good counts again."""
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from oslo_config import cfg
 
 from nova_lite import config, errors
 from nova_lite.cells import setup
-from nova_lite.cells.registry import Cells
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.conductor.spanning import failed_deletes
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -109,6 +111,24 @@ def test_it_bears_an_api_database_that_is_down(
     with caplog.at_level(logging.WARNING):
         FailedDeletes(cloud.conf, cloud.api_db, cloud.cells).look()
     assert "Could not look for failed deletions" in caplog.text
+
+
+def test_a_silent_cell_does_not_keep_the_conductor_from_stopping(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def silent(**_: object) -> list[OpenCell]:
+        asked.set()
+        answered.wait(timeout=60)
+        return []
+
+    monkeypatch.setattr(cloud.cells, "all", silent)
+    monkeypatch.setattr(failed_deletes, "_PATIENCE_S", 0.01)
+    cloud.conf.set_override("recount_interval", 0.01, group="quota")
+    looker = FailedDeletes(cloud.conf, cloud.api_db, cloud.cells)
+    looker.start()
+    assert asked.wait(timeout=20)
+    looker.stop()
+    answered.set()
 
 
 @pytest.mark.parametrize(("interval", "looks"), [(0.0, False), (0.02, True)])
