@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nova_lite import config, errors
-from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.placement import NEEDED_VERSION, PlacementClient
 
 OWNER = {"project_id": "demo", "user_id": "alice"}
 
@@ -37,6 +37,10 @@ def _uuid() -> str:
 
 class PlacementSuite:
     """Everything that we ask of Placement."""
+
+    def test_it_speaks_the_versions_we_need(self, client: PlacementClient) -> None:
+        newest, needed = (tuple(map(int, one.split("."))) for one in (client.newest_version(), NEEDED_VERSION))
+        assert newest >= needed
 
     def test_a_provider_is_made_once(self, client: PlacementClient) -> None:
         uuid, name = _uuid(), f"host-{_uuid()}"
