@@ -1,18 +1,16 @@
 """Cells that fell silent: nobody waits for them again until a look of our own has found them back.
 
-A question that was late opens a cell's breaker. From then on the cell is looked at once a second, on new connections
-and beside all requests, so that neither a packet lost for ever nor a pool of dead connections keeps it down for longer.
+A question that was late or refused opens a cell's breaker. From then on the cell is looked at once a second, on new
+connections and beside all requests, so that neither a packet lost for ever nor a pool of dead connections keeps it down
+for longer.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 
 from nova_lite import errors
 from nova_lite.cells.registry import OpenCell
 from nova_lite.storage import Database
-
-_log = logging.getLogger(__name__)
 
 #: Seconds between two looks at a silent cell, and what one look may take to connect.
 _LOOK_EVERY_S = 1.0
@@ -40,13 +38,13 @@ class Breaker:
         """Return whether a cell is silent."""
         return cell_uuid in self._silent
 
-    def trip(self, cell: OpenCell) -> None:
-        """Note that a cell has not answered in time."""
+    def trip(self, cell: OpenCell, *, look_at_once: bool = False) -> None:
+        """Note that a cell has not answered in time; ``look_at_once`` where one connection may have died alone."""
         with self._lock:
             if cell.cell.uuid in self._silent or self._stopped.is_set():
                 return
             self._silent.add(cell.cell.uuid)
-        self._run(self._look_after, cell)
+        self._run(self._look_after_refusal if look_at_once else self._look_after, cell)
 
     def reset(self, cell_uuid: str) -> None:
         """Note that a cell has answered after all."""
@@ -58,13 +56,16 @@ class Breaker:
             return False
         # What is pooled may be dead without knowing.
         cell.db.close()
-        _log.info("Cell %s answers again.", cell.cell.uuid)
         self.reset(cell.cell.uuid)
         return True
 
     def stop(self) -> None:
         """End all looks."""
         self._stopped.set()
+
+    def _look_after_refusal(self, cell: OpenCell) -> None:
+        if not self.look(cell):
+            self._look_after(cell)
 
     def _look_after(self, cell: OpenCell) -> None:
         uuid = cell.cell.uuid

@@ -84,13 +84,13 @@ class Fanout:
             failure = future.exception()
             if isinstance(failure, errors.Unavailable):
                 answers.down[uuid] = failure.message
+                self._breaker.trip(futures[future], look_at_once=True)
             elif failure is not None:
                 raise failure
             else:
                 answers.found[uuid] = cast(T, future.result())
         for uuid, reason in answers.down.items():
             self._note_silence(uuid, reason)
-            LOG.warning("Cell %s is down: %s", uuid, reason)
         return answers
 
     def look_again(self, cells: Sequence[OpenCell]) -> bool:
@@ -117,12 +117,18 @@ class Fanout:
     def _timed(self, question: Callable[[OpenCell], T], cell: OpenCell) -> T:
         began = concurrency.monotonic()
         answer = question(cell)
+        before = self.sighting(cell.cell.uuid)
         self._sightings[cell.cell.uuid] = Sighting(latency_s=concurrency.monotonic() - began)
+        if before.silent_since is not None:
+            LOG.info("Cell %s answers again, %.1f s after it fell silent.", cell.cell.uuid, began - before.silent_since)
         return answer
 
     def _note_silence(self, uuid: str, reason: str) -> None:
         before = self.sighting(uuid)
-        since = concurrency.monotonic() if before.silent_since is None else before.silent_since
+        since = before.silent_since
+        if since is None:
+            since = concurrency.monotonic()
+            LOG.warning("Cell %s is down: %s", uuid, reason)
         # That nobody asked it is no reason: the first one was.
         failure = before.failure if reason == _NOT_ASKED and before.failure else reason
         self._sightings[uuid] = Sighting(before.latency_s, since, failure)

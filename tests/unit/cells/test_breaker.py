@@ -61,6 +61,20 @@ def test_a_silent_cell_is_open_until_it_answers_again(tmp_path: Path, threads: l
     assert not breaker.is_open(UUID)
 
 
+def test_after_a_refusal_the_cell_is_looked_at_at_once(
+    tmp_path: Path, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breakers, "_LOOK_EVERY_S", 600.0)
+    (tmp_path / "cell").touch()
+    breaker = new_breaker(threads)
+    breaker.trip(cell_at(tmp_path / "cell"), look_at_once=True)
+    threads[0].join(timeout=10)
+    assert not breaker.is_open(UUID)
+    breaker.trip(cell_at(tmp_path / "nothing"), look_at_once=True)
+    assert breaker.is_open(UUID)
+    breaker.stop()
+
+
 def test_an_answer_that_was_only_late_closes_it(tmp_path: Path, threads: list[threading.Thread]) -> None:
     breaker = new_breaker(threads)
     breaker.trip(cell_at(tmp_path / "nothing"))

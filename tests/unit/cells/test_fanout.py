@@ -102,10 +102,7 @@ def test_a_silent_cell_costs_one_deadline_and_then_nothing(fanout: Fanout) -> No
         assert time.monotonic() - began < 0.25
     finally:
         released.set()
-    until = time.monotonic() + 5
-    while fanout.ask(_name).down and time.monotonic() < until:
-        pass
-    assert fanout.ask(_name).down == {}
+    until_none_is_down(fanout)
 
 
 def test_how_a_cell_fared_is_kept(fanout: Fanout) -> None:
@@ -128,8 +125,16 @@ def test_how_a_cell_fared_is_kept(fanout: Fanout) -> None:
     fanout.ask(fail)
     assert fanout.sighting(CELL1) == first
 
-    fanout.ask(_name)
+    until_none_is_down(fanout)
     assert fanout.sighting(CELL1).silent_since is None
+
+
+def until_none_is_down(fanout: Fanout) -> None:
+    """Wait until a look has found every cell back."""
+    until = time.monotonic() + 10
+    while fanout.ask(_name).down and time.monotonic() < until:
+        pass
+    assert fanout.ask(_name).down == {}
 
 
 def test_a_look_finds_a_cell_back_at_once(fanout: Fanout, cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
