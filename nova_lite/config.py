@@ -79,6 +79,13 @@ COMPUTE_OPTS: list[cfg.Opt] = [
         default="/etc/nova_lite/provider_config/",
         help="Directory of YAML files that add custom inventories and traits to what the host tells Placement.",
     ),
+    cfg.FloatOpt(
+        "resource_provider_association_refresh",
+        default=3600.0,
+        min=0.0,
+        help="Seconds after which Placement is asked whether it still has what it was told of the host, though nothing "
+        "changed there; 0 is never.",
+    ),
     cfg.BoolOpt(
         "uses_shared_disk_pool",
         default=False,

@@ -1,6 +1,9 @@
 """What this host is and offers, told to its conductor and to Placement when it changed, and only then."""
 
 import logging
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from oslo_config import cfg
@@ -29,6 +32,7 @@ class HostReporter:
         driver: Driver,
         placement: PlacementClient,
         conductor: ConductorClient,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._conf = conf
         self._node = node
@@ -36,6 +40,8 @@ class HostReporter:
         self._conductor = conductor
         self._tree = ProviderTree(placement, node, Told(Path(conf.state_path) / "told.json"))
         self._additions = provider_config.load(Path(conf.compute.provider_config_location))
+        self._clock = clock
+        self._compare_at = 0.0
         self._offered: tuple[Provider, ...] = ()
         self._resources: HostResources | None = None
         self._left: tuple[str, ...] = ()
@@ -53,12 +59,16 @@ class HostReporter:
             LOG.warning("Placement cannot say yet whether it knows this host by this name: %s %s", exc, exc.facts)
 
     def report(self) -> None:
-        """Tell what changed since this was last called; Placement first, which knows whether the host is another."""
+        """Tell what changed since this was last called; Placement first, which knows whether the host is another.
+
+        Placement may have changed by itself: every now and then it is looked at even when nothing did here.
+        """
         offered = self._offers()
         # What could not be let go of may be free by now.
-        if offered != self._offered or self._left:
+        if offered != self._offered or self._left or self._clock() >= self._compare_at:
             left = self._tree.agree(offered)
             self._offered = offered
+            self._compare_at = self._clock() + (self._conf.compute.resource_provider_association_refresh or math.inf)
             self._complain(left)
         resources = self._driver.resources()
         if resources != self._resources:

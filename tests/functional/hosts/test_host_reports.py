@@ -1,6 +1,7 @@
 """What a host tells of itself, when, and to whom."""
 
 import logging
+import time
 import uuid as uuids
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,20 +49,20 @@ def driver(home: Home) -> Growing:
 
 
 @pytest.fixture
-def restarted(home: Home, driver: Growing, conductor: Conductor, tmp_path: Path) -> Callable[[], HostReporter]:
+def restarted(home: Home, driver: Growing, conductor: Conductor, tmp_path: Path) -> Callable[..., HostReporter]:
     """Return what makes the reporter of an agent that starts."""
     conf = config.load(files=[])
     conf.set_override("state_path", str(tmp_path))
     conf.set_override("provider_config_location", str(tmp_path / "provider_config"), group="compute")
 
-    def start() -> HostReporter:
-        return HostReporter(conf, home.node, driver, home.client, conductor)  # type: ignore[arg-type]
+    def start(clock: Callable[[], float] = time.monotonic) -> HostReporter:
+        return HostReporter(conf, home.node, driver, home.client, conductor, clock)  # type: ignore[arg-type]
 
     return start
 
 
 @pytest.fixture
-def reporter(restarted: Callable[[], HostReporter]) -> HostReporter:
+def reporter(restarted: Callable[..., HostReporter]) -> HostReporter:
     return restarted()
 
 
@@ -77,6 +78,23 @@ def test_nothing_is_told_twice(home: Home, driver: Growing, conductor: Conductor
     reporter.report()
     assert home.totals()["MEMORY_MB"] == (5120, 512)
     assert [report.resources.ram_mib for report in conductor.reports] == [4096, 5120]
+
+
+def test_what_others_took_away_is_told_again_in_time(home: Home, restarted: Callable[..., HostReporter]) -> None:
+    now = [100.0]
+    reporter = restarted(lambda: now[0])
+    reporter.report()
+    home.client.set_inventories(home.node, {}, home.client.inventories(home.node)[1])
+    now[0] += 3599
+    reporter.report()
+    assert home.totals() == {}
+    now[0] += 1
+    reporter.report()
+    assert set(home.totals()) == {"VCPU", "MEMORY_MB", "DISK_GB"}
+    home.client.remove_provider(home.node)
+    now[0] += 3600
+    reporter.report()
+    assert set(home.totals()) == {"VCPU", "MEMORY_MB", "DISK_GB"}
 
 
 def test_what_failed_is_told_again(
@@ -146,7 +164,7 @@ providers:
 
 
 def test_what_files_add_goes_with_them_and_operators_words_stay(
-    home: Home, restarted: Callable[[], HostReporter], tmp_path: Path
+    home: Home, restarted: Callable[..., HostReporter], tmp_path: Path
 ) -> None:
     restarted().report()
     client = home.client
@@ -175,7 +193,7 @@ def test_what_files_add_goes_with_them_and_operators_words_stay(
     assert "CUSTOM_COIN" not in home.totals()
 
 
-def test_a_wrong_file_keeps_the_agent_from_starting(restarted: Callable[[], HostReporter], tmp_path: Path) -> None:
+def test_a_wrong_file_keeps_the_agent_from_starting(restarted: Callable[..., HostReporter], tmp_path: Path) -> None:
     file = tmp_path / "provider_config" / "here.yaml"
     file.parent.mkdir()
     file.write_text(FILE.replace("'1.0'", "'2.0'"))
@@ -184,7 +202,7 @@ def test_a_wrong_file_keeps_the_agent_from_starting(restarted: Callable[[], Host
 
 
 def test_a_file_of_another_host_is_told(
-    restarted: Callable[[], HostReporter], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    restarted: Callable[..., HostReporter], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "provider_config" / "there.yaml"
     file.parent.mkdir()

@@ -1,12 +1,16 @@
 """A host's tree in Placement: what is told, what is left alone, and what moves with its allocations."""
 
+import tempfile
 import threading
 import uuid as uuids
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nova_lite import errors
 from nova_lite.compute.provider_tree import ProviderTree
@@ -116,6 +120,42 @@ def test_a_neighbours_part_below_ours_keeps_ours(home: Home) -> None:
     (complaint,) = home.agree(home.part("", VCPU=8))
     assert "_card" in complaint
     assert "children" in complaint
+
+
+_CLASSES = st.dictionaries(
+    st.sampled_from(["VCPU", "MEMORY_MB", "SRIOV_NET_VF", "PGPU", "CUSTOM_A", "CUSTOM_B"]),
+    st.builds(Inventory, st.integers(1, 99), allocation_ratio=st.sampled_from([None, 1.0, 2.5])),
+    max_size=3,
+)
+_TRAITS = st.frozensets(st.sampled_from(["COMPUTE_NODE", "HW_NUMA_ROOT", "STORAGE_DISK_SSD", "CUSTOM_T", "CUSTOM_U"]))
+_TREES = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.tuples(_CLASSES, _TRAITS))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(shapes=st.lists(st.tuples(_CLASSES, _TRAITS, _TREES), min_size=2, max_size=4))
+def test_any_tree_follows_any_other(placement_url: str, shapes: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        home = Home(placement_url, Path(directory))
+        for classes, traits, parts in shapes:
+            tree = [home.part("", traits, **classes)]
+            tree += [home.part(name, tags, **amounts) for name, (amounts, tags) in parts.items()]
+            home.restart()
+            assert home.agree(*tree) == ()
+            assert home.names() == {"", *(f"_{name}" for name in parts)}
+            for name, (amounts, tags) in {"": (classes, traits), **parts}.items():
+                known, _ = home.client.inventories(home.uuid(name))
+                assert {key: entry["total"] for key, entry in known.items()} == {
+                    key: one.total for key, one in amounts.items()
+                }
+                assert all(
+                    known[key]["allocation_ratio"] == one.allocation_ratio
+                    for key, one in amounts.items()
+                    if one.allocation_ratio is not None
+                )
+                assert home.client.traits(home.uuid(name))[0] == tags
+            home.writes.clear()
+            assert home.agree(*tree) == ()
+            assert home.writes == []
 
 
 # -- reshaping --------------------------------------------------------------------------------------------------------
