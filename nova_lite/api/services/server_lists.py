@@ -1,6 +1,7 @@
 """One list of all servers: those waiting in build requests, those in cell0 and those in every cell, in one order."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -152,15 +153,29 @@ class ServerListService:
         cells = self._cells.all()
         # Those waiting are read first: one that moves into a cell meanwhile is then seen at one place at least.
         with self._api_db.reader() as session:
-            waiting = build_requests.of(session, scope.project_id)
+            beside = self._waiting(session, page, scope, look)
             if scope.in_cells_of is not None:
                 there = mappings.cells_of_project(session, scope.in_cells_of)
                 cells = [cell for cell in cells if cell.cell.uuid in there]
-        beside = [Row(query.key(each), look(each)) for each in waiting if query.wants(each)]
         listed = self._listing.page(page, cells, beside)
         if not asked.bears_down_cells:
             self._listing.refuse_if_forbidden(listed)
         return listed
+
+    @staticmethod
+    def _waiting(session: Session, page: Wanted[T], scope: "_Scope", look: Callable[[Instance], T]) -> list[Row[T]]:
+        """Return the servers that are in no cell yet, of those in the usual order no more than a page holds."""
+        query, most = scope.query, None
+        names, directions = zip(*query.order, strict=True)
+        waiting: Iterable[Instance]
+        if names == ("created_at", "uuid") and len(set(directions)) == 1:
+            after = None if page.after is None else (page.after[0], page.after[1])
+            waiting = build_requests.by_time(session, scope.project_id, descends=directions[0], after=after)
+            most = None if page.limit is None else page.limit + 1
+        else:
+            waiting = build_requests.of(session, scope.project_id)
+        rows = (Row(query.key(each), look(each)) for each in waiting if query.wants(each))
+        return list(itertools.islice(rows, most))
 
     def _marker(self, uuid: str, project_id: str | None) -> Instance:
         """Return the server the page begins after, which may be deleted by now; raises Invalid, Unavailable."""

@@ -1,6 +1,7 @@
 """Servers accepted but not yet in a cell, and what was asked for them; both in the API database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
@@ -9,6 +10,9 @@ from sqlalchemy.orm import Session
 from nova_lite.db.api_tables import BuildRequestRow, RequestSpecRow
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
+
+#: Servers that are read at once where not all may be wanted.
+_AT_ONCE = 200
 
 
 def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> None:
@@ -44,6 +48,30 @@ def of(session: Session, project_id: str | None) -> list[Instance]:
     if project_id is not None:
         statement = statement.filter_by(project_id=project_id)
     return [_instance(row) for row in session.scalars(statement)]
+
+
+def by_time(
+    session: Session, project_id: str | None, *, descends: bool, after: tuple[datetime, str] | None
+) -> Iterator[Instance]:
+    """Yield the servers that are in no cell yet, of a project or of all, by time and UUID, which go the same way.
+
+    Begins behind the time and UUID ``after``. No more is read than is taken, but for a part of the last reading.
+    """
+    key = (BuildRequestRow.created_at, BuildRequestRow.instance_uuid)
+    while True:
+        statement = sa.select(BuildRequestRow).order_by(*(column.desc() if descends else column for column in key))
+        if project_id is not None:
+            statement = statement.where(BuildRequestRow.project_id == project_id)
+        if after is not None:
+            time, uuid = after
+            later = BuildRequestRow.created_at < time if descends else BuildRequestRow.created_at > time
+            behind = BuildRequestRow.instance_uuid < uuid if descends else BuildRequestRow.instance_uuid > uuid
+            statement = statement.where(sa.or_(later, sa.and_(BuildRequestRow.created_at == time, behind)))
+        rows = list(session.scalars(statement.limit(_AT_ONCE)))
+        yield from map(_instance, rows)
+        if len(rows) < _AT_ONCE:
+            return
+        after = (rows[-1].created_at, rows[-1].instance_uuid)
 
 
 def waiting(session: Session, instance_uuids: Sequence[str]) -> set[str]:

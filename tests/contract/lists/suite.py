@@ -54,6 +54,7 @@ class ListSuite:
             # Cells' rows come in batches of 100 at least, which no test fills: so in smaller ones here.
             batches = dice.choice([listing.Batches(), listing.Batches(2), listing.Batches(7)])
             monkeypatch.setattr(listing.Batches, "of", classmethod(lambda cls, conf, batches=batches: batches))
+            monkeypatch.setattr(build_requests, "_AT_ONCE", dice.choice([1, 3, 200]))
             cloud = make_cloud(cells)
             fill(cloud, world)
             for number in range(self.questions):
@@ -78,6 +79,7 @@ class ListSuite:
             ]
             batches = listing.Batches(3)
             monkeypatch.setattr(listing.Batches, "of", classmethod(lambda cls, conf, batches=batches: batches))
+            monkeypatch.setattr(build_requests, "_AT_ONCE", 2)
             cloud = make_cloud(cells)
             fill(cloud, world)
             for keys in ([], ["display_name"], ["launch_index", "uuid"]):

@@ -13,7 +13,7 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.cells.fanout import Fanout
-from nova_lite.db.repositories import instance_lists, instances, mappings
+from nova_lite.db.repositories import build_requests, instance_lists, instances, mappings
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
@@ -337,6 +337,29 @@ def test_no_more_rows_are_read_than_a_page_costs(
             assert found == [server.uuid for server in servers[page * limit : (page + 1) * limit]]
             assert sum(read) <= limit * 1.1 + 100 * 3
             marker = {"marker": found[-1]}
+
+
+def test_no_more_waiting_servers_are_read_than_a_page_may_hold(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_instance()
+    waiting = [Placed(make_instance(created_at=NOON + timedelta(seconds=number)), None) for number in range(450)] + [
+        Placed(server, CELL1)
+    ]
+    fill(cloud, World(waiting))
+    assert len(ids(client.get("/servers"))) == 451
+    read: list[object] = []
+    convert = build_requests._instance
+
+    def counted(row: Any) -> Any:
+        read.append(row)
+        return convert(row)
+
+    monkeypatch.setattr(build_requests, "_instance", counted)
+    expected = [placed.server.uuid for placed in reversed(waiting[:-1])]
+    assert ids(client.get("/servers", limit=20)) == expected[:20]
+    assert ids(client.get("/servers", limit=20, marker=expected[219])) == expected[220:240]
+    assert len(read) <= 21 + 1 + 21
 
 
 def test_batches_of_a_fixed_size(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
