@@ -5,10 +5,12 @@ It is JSON::
     {"needs": {"resources": {class: amount}, "required": [trait], "forbidden": [trait], "zone": …, "host": …},
      "stages": [{"name": …, "entered": hosts, "left": hosts, "reasons": {reason: hosts}, "hosts": {host: reason}}],
      "nearest": ["3 hosts lack 512 MiB of memory"],
-     "ranking": [{"host": …, "weight": …, "weighed": {weigher: value}}]}
+     "ranking": [{"host": …, "weight": …, "weighed": {weigher: value}}],
+     "failed": [{"host": …, "reason": …}]}
 
 The first stage is Placement, the others are the scheduler's filters in their order. ``nearest`` is there when Placement
 offered nothing, ``ranking`` (the winner first) when something was found. Of hosts and reasons only so many are named.
+``failed`` is there when builds failed: on which hosts and why, in the order they were tried.
 """
 
 from collections.abc import Mapping
@@ -23,10 +25,15 @@ def text(explained: Mapping[str, Any]) -> str:
     for stage in explained.get("stages", ()):
         lines.append(f"{stage['name']}: {stage['entered']} hosts entered, {stage['left']} left")
         lines += [f"  {count}: {reason}" for reason, count in stage["reasons"].items()]
-    return "\n".join([*lines, *(f"Nearest: {each}" for each in explained.get("nearest", ()))])
+    lines += [f"Nearest: {each}" for each in explained.get("nearest", ())]
+    lines += [f"Tried {each['host']}: {each['reason']}" for each in explained.get("failed", ())]
+    return "\n".join(lines)
 
 
 def without_hosts(explained: Mapping[str, Any]) -> Explanation:
     """Return what of an explanation users may see: how many hosts, and why, but not which."""
     stages = [{name: value for name, value in stage.items() if name != "hosts"} for stage in explained["stages"]]
-    return {**explained, "stages": stages, "ranking": []}
+    shown = {**explained, "stages": stages, "ranking": []}
+    if "failed" in explained:
+        shown["failed"] = [{"reason": each["reason"]} for each in explained["failed"]]
+    return shown

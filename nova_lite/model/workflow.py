@@ -23,7 +23,8 @@ class Workflow:
     """One piece of long work.
 
     ``subject`` is the UUID it is about (an instance's, or of a multi-create its first). ``inputs`` are recorded once;
-    ``facts`` is what its steps found out. ``step`` counts the steps done along its road, ``attempt`` the tries of the one under way.
+    ``facts`` is what its steps found out. ``step`` says how many of its road are behind it, those of detours included,
+    ``attempt`` counts the tries of the one under way.
     ``deadline`` is seconds since 1970 by the database's clock. ``reason`` says, once failed, why, for users.
     """
 

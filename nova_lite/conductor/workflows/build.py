@@ -18,7 +18,7 @@ from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.clients.placement import Holding
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
+from nova_lite.conductor.workflows.tools import CellTools, agents_on, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_failures, instances
 from nova_lite.model.guest import PowerState
@@ -119,7 +119,7 @@ def claim_next_host(work: Work[CellTools]) -> Facts:
         raise errors.Conflict("What the server holds in Placement is gone.")
     # An earlier attempt may have come this far.
     chosen = next((each for each in waiting if each.allocations == held.allocations), None)
-    for each in waiting if chosen is None else []:
+    for each in _most_promising_first(work, waiting) if chosen is None else []:
         refusal = _refusal(work, each, held)
         if refusal is None:
             chosen = each
@@ -130,6 +130,8 @@ def claim_next_host(work: Work[CellTools]) -> Facts:
 
 def _refusal(work: Work[CellTools], alternate: Selection, held: Holding) -> str | None:
     """Move the claim to an alternate; return why that cannot be, or None when it is done."""
+    if any(agent.is_disabled for agent in agents_on(work.tools, alternate.host)):
+        return "It has been disabled."
     try:
         work.tools.placement.hold(
             work.subject,
@@ -160,6 +162,7 @@ def move_to_next_host(work: Work[CellTools], session: Session) -> None:
         node=chosen.node,
         node_name=chosen.node_name,
         availability_zone=chosen.availability_zone,
+        scheduling=_explained(work, session),
     )
     actions.begin_again(
         session,
@@ -179,7 +182,8 @@ def mark_active(work: Work[CellTools], session: Session) -> None:
 def give_up(work: Work[CellTools], session: Session) -> None:
     """Leave the server in ERROR, on no host."""
     details = "\n".join(f"{each['host']}: {each['reason']}" for each in _failed(work))
-    end_in_error(work, session, details=details, host=None, node=None, node_name=None, power_state=PowerState.NOSTATE)
+    on_no_host = {"host": None, "node": None, "node_name": None, "power_state": PowerState.NOSTATE}
+    end_in_error(work, session, details=details, scheduling=_explained(work, session), **on_no_host)
 
 
 BUILD = Definition(
@@ -214,6 +218,18 @@ def _alternates(work: Work[CellTools]) -> list[Selection]:
     tried = {each["node"] for each in _failed(work)}
     named = msgspec.convert(work.inputs["selections"], list[Selection])
     return [each for each in named if each.node not in tried]
+
+
+def _most_promising_first(work: Work[CellTools], waiting: list[Selection]) -> list[Selection]:
+    """Return alternates with those that count as down at the end: there is no better use for them, and all may be."""
+    return sorted(waiting, key=lambda each: host_is_down(work.tools, each.host))
+
+
+def _explained(work: Work[CellTools], session: Session) -> dict[str, Any]:
+    """Return how the server came to its host, with where it was tried before."""
+    failed = [{"host": each["host"], "reason": each["reason"]} for each in _failed(work)]
+    known = instances.get(session, work.subject).scheduling
+    return {**known, "failed": failed} if failed else known
 
 
 def _no_host_left(work: Work[CellTools]) -> errors.NovaLiteError:

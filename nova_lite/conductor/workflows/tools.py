@@ -11,6 +11,7 @@ from nova_lite.conductor.saga import Work
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, hosts, instances
 from nova_lite.model.guest import PowerState
+from nova_lite.model.host import Service
 from nova_lite.model.instance import Fault
 from nova_lite.model.states import ACTIONS
 from nova_lite.rpc.compute import ComputeClient
@@ -29,9 +30,13 @@ class CellTools:
 
 def host_is_down(tools: CellTools, host: str) -> bool:
     """Return whether the agent of ``host`` has not been heard of for ``service_down_time``, or is forced down."""
+    return not any(agent.is_up for agent in agents_on(tools, host))
+
+
+def agents_on(tools: CellTools, host: str) -> list[Service]:
+    """Return the agent of ``host``; none when it is not known (any more)."""
     with tools.db.reader() as session:
-        found = hosts.services(session, down_after_s=tools.conf.service_down_time, host=host, binary=hosts.AGENT)
-    return not any(service.is_up for service in found)
+        return hosts.services(session, down_after_s=tools.conf.service_down_time, host=host, binary=hosts.AGENT)
 
 
 def end_well(work: Work[CellTools], session: Session, **values: Any) -> None:

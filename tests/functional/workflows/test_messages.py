@@ -122,7 +122,7 @@ def test_the_scheduler_dies_with_its_claim_made(site: Site, monkeypatch: pytest.
     place = SchedulerEndpoint.place
     deaths = [Killed()]
 
-    def dying(endpoint: SchedulerEndpoint, spec: dict[str, Any], instance_uuids: list[str]) -> list[Any]:
+    def dying(endpoint: SchedulerEndpoint, spec: dict[str, Any], instance_uuids: list[str]) -> dict[str, Any]:
         answer = place(endpoint, spec, instance_uuids)
         if deaths:
             raise deaths.pop()

@@ -268,6 +268,42 @@ def test_an_alternate_that_placement_has_forgotten_is_passed_over(site: Site, mo
     assert (site.status(server), host_of(site, server)) == ("ACTIVE", named[2]["host"])
 
 
+def test_an_alternate_that_is_down_comes_last(site: Site) -> None:
+    gate = site.break_hosts(1).hold("spawn")
+    (server,) = site.boot()
+    assert gate.reached.wait(10)
+    named = [each["host"] for each in chosen(site, server)]
+    assert site.ask("PUT", f"/os-services/{_agent(site, named[1])}", {"forced_down": True})[0] == 200
+    gate.open()
+    site.rest()
+    assert site.ask("PUT", f"/os-services/{_agent(site, named[1])}", {"forced_down": False})[0] == 200
+    assert (site.status(server), host_of(site, server)) == ("ACTIVE", named[2])
+    assert site.events(server) == [("Error", named[0]), ("Success", named[2])]
+
+
+def test_an_alternate_that_was_disabled_is_passed_over(site: Site) -> None:
+    gate = site.break_hosts(1).hold("spawn")
+    (server,) = site.boot()
+    assert gate.reached.wait(10)
+    named = [each["host"] for each in chosen(site, server)]
+    assert site.ask("PUT", f"/os-services/{_agent(site, named[1])}", {"status": "disabled"})[0] == 200
+    gate.open()
+    site.rest()
+    assert site.ask("PUT", f"/os-services/{_agent(site, named[1])}", {"status": "enabled"})[0] == 200
+    assert (site.status(server), host_of(site, server)) == ("ACTIVE", named[2])
+    _, body = site.ask("GET", f"/servers/{server}/scheduling")
+    assert body["scheduling"]["explanation"]["failed"] == [
+        {"host": named[0], "reason": BROKEN},
+        {"host": named[1], "reason": "It has been disabled."},
+    ]
+
+
+def _agent(site: Site, host: str) -> str:
+    _, body = site.ask("GET", f"/os-services?host={host}&binary=nova-compute")
+    (service,) = body["services"]
+    return str(service["id"])
+
+
 def test_the_zone_follows_the_host(site: Site) -> None:
     for host in site.cloud.agents:
         body = {"aggregate": {"name": host, "availability_zone": f"zone of {host}"}}

@@ -52,6 +52,13 @@ def test_administrators_read_it_in_lines_and_users_without_hosts() -> None:
     assert explanation.without_hosts(told)["stages"][1]["reasons"] == {"disabled: new disk": 1}
 
 
+def test_where_builds_failed_is_told_to_administrators_and_why_to_all() -> None:
+    told = explain.explanation(Sought(SPEC), NEEDS, [Stage("Placement", 3, 1)])
+    told["failed"] = [{"host": "host1", "reason": "The disk broke."}]
+    assert explanation.text(told).splitlines()[-1] == "Tried host1: The disk broke."
+    assert explanation.without_hosts(told)["failed"] == [{"reason": "The disk broke."}]
+
+
 class Hosts:
     """A Placement of single hosts: name → class → (free, most to one), and traits."""
 
