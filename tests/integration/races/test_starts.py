@@ -29,7 +29,9 @@ def test_workers_that_start_at_once_bring_the_standard_names_once(
         placement.prepare()
         started(placement.start)
         paths = ("/traits", "/resource_classes", "/resource_providers?required=HW_CPU_X86_AVX", "/traits?name=in:ABC")
-        answers = at_once([partial(client.call, "GET", path, at=number) for number in range(_WORKERS) for path in paths])
+        answers = at_once(
+            [partial(client.call, "GET", path, at=number) for number in range(_WORKERS) for path in paths]
+        )
 
         assert [str(answer) for answer in answers if answer.status != 200] == []
         assert len({answer.worker for answer in answers}) == _WORKERS
