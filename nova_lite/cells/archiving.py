@@ -14,7 +14,7 @@ from functools import partial
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import archive, claimants, unmapped
-from nova_lite.db.repositories.archive import Dead, Rows
+from nova_lite.db.repositories.archive import After, Dead, Rows
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database, retried
 
@@ -39,7 +39,7 @@ class Archiver:
         self._cell_db = cell_db
         self._cell_uuid = None if cell is None else cell.uuid
         self._others = others
-        self._after = 0
+        self._after: After | None = None
 
     def run(
         self, max_rows: int | None, *, before: datetime | None = None, tell: Callable[[str], None] = lambda _: None
@@ -59,7 +59,7 @@ class Archiver:
             if moved and max_rows is not None and found[0].rows > room:
                 break
             batch = _fitting(found, room)
-            self._after = batch[-1].row_id
+            self._after = (batch[-1].created_at, batch[-1].uuid)
             uuids = self._at_rest([one.uuid for one in batch])
             forgotten += self._forget(uuids)
             moved += _move(self._cell_db, uuids)

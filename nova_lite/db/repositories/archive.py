@@ -36,29 +36,38 @@ NAMES_INSTANCE: Mapping[type[CellBase], str] = {
 }
 
 
+#: Where a page of dead instances begins: behind the one made then, with this UUID.
+After = tuple[datetime, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """A dead instance; ``row_id`` is where the next page begins, ``rows`` how many rows are about it in the cell."""
+    """A dead instance; ``rows`` is how many rows are about it in the cell."""
 
-    row_id: int
     uuid: str
+    created_at: datetime
     rows: int
 
 
-def dead(session: Session, *, after: int, before: datetime | None, limit: int) -> list[Dead]:
-    """Return a cell's next ``limit`` instances behind row ``after`` that are dead (since ``before``) and at rest."""
-    # Compared, for "IS true" keeps MySQL from its index.
-    statement = sa.select(InstanceRow.id, InstanceRow.uuid).where(
-        InstanceRow.deleted == sa.true(), InstanceRow.id > after, ~_at_work()
-    )
+def dead(session: Session, *, after: After | None, before: datetime | None, limit: int) -> list[Dead]:
+    """Return a cell's next ``limit`` instances, by age, that are dead (since ``before``) and at rest."""
+    # In the order of an index that begins with what is deleted, so that no live row is read. Compared, not asked
+    # whether it "IS true", which keeps MySQL from the index.
+    statement = sa.select(InstanceRow.uuid, InstanceRow.created_at).where(InstanceRow.deleted == sa.true(), ~_at_work())
+    if after is not None:
+        made_at, uuid = after
+        is_later = sa.and_(InstanceRow.created_at == made_at, InstanceRow.uuid > uuid)
+        statement = statement.where(
+            InstanceRow.created_at >= made_at, sa.or_(InstanceRow.created_at > made_at, is_later)
+        )
     if before is not None:
         statement = statement.where(InstanceRow.deleted_at < before)
-    found = session.execute(statement.order_by(InstanceRow.id).limit(limit)).all()
-    uuids = [uuid for _, uuid in found]
+    found = session.execute(statement.order_by(InstanceRow.created_at, InstanceRow.uuid).limit(limit)).all()
+    uuids = [uuid for uuid, _ in found]
     sizes: Rows = Counter()
     for row in SHADOWS:
         sizes.update(dict(session.execute(_sizes(row, uuids)).all()))
-    return [Dead(row_id, uuid, sizes[uuid]) for row_id, uuid in found]
+    return [Dead(uuid, created_at, sizes[uuid]) for uuid, created_at in found]
 
 
 def dead_of(session: Session, uuids: Sequence[str]) -> set[str]:
@@ -92,9 +101,11 @@ def purge(session: Session, *, before: datetime | None, limit: int) -> Rows | No
     None when there is none; no rows when somebody else deleted them at the same moment.
     """
     instances = SHADOWS[InstanceRow]
-    statement = sa.select(instances.c.uuid).order_by(instances.c.id).limit(limit)
-    if before is not None:
-        statement = statement.where(instances.c.deleted_at < before)
+    statement = sa.select(instances.c.uuid).limit(limit)
+    if before is None:
+        statement = statement.order_by(instances.c.id)
+    else:
+        statement = statement.where(instances.c.deleted_at < before).order_by(instances.c.deleted_at)
     uuids = list(session.scalars(statement))
     if not uuids:
         return None
