@@ -199,8 +199,7 @@ class ServerService:
         if located.cell is None or host is None:
             return ""
         with located.cell.db.reading() as connection:
-            found = hosts.services(connection, down_after_s=self._conf.service_down_time, host=host, binary=hosts.AGENT)
-        return host_status(found[0] if found else None)
+            return host_status(hosts.agent(connection, host, down_after_s=self._conf.service_down_time))
 
 
 def host_status(service: Service | None) -> str:

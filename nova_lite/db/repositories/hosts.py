@@ -33,6 +33,10 @@ class Usage:
 
 #: The columns of services; read without the ORM, for a show of one server waits for this.
 _SERVICES = tuple(cast(sa.Table, ServiceRow.__table__).c)
+#: Made once, for each show of a server runs it.
+_AGENT_ON = sa.select(
+    *_SERVICES, (ServiceRow.last_seen > epoch_now() - sa.bindparam("down_after_s", type_=sa.Double())).label("is_fresh")
+).where(ServiceRow.host == sa.bindparam("on_host"), ServiceRow.binary == AGENT)
 #: The columns that make a Usage.
 _USAGE = (
     sa.func.count(),
@@ -96,6 +100,12 @@ def services(
     if on_hosts is not None:
         statement = statement.where(ServiceRow.host.in_(on_hosts))
     return [_service(row, bool(row.is_fresh)) for row in handle.execute(statement)]
+
+
+def agent(handle: Handle, host: str, *, down_after_s: float) -> Service | None:
+    """Return the agent of a host, None where none ever reported."""
+    row = handle.execute(_AGENT_ON, {"on_host": host, "down_after_s": down_after_s}).one_or_none()
+    return None if row is None else _service(row, bool(row.is_fresh))
 
 
 def change_service(session: Session, uuid: str, **values: object) -> None:

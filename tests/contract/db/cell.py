@@ -1,6 +1,6 @@
 """What a cell's repositories promise, on any database. Subclass and give it a fixture ``cell_db``."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import sqlalchemy as sa
@@ -9,12 +9,55 @@ from nova_lite import errors
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow
 from nova_lite.db.repositories import actions, build_failures, hosts, instances, workflows
 from nova_lite.model.conductor import HostReport
+from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.storage import Database, epoch_now
 from tests.contract.db.factories import NOON, make_instance, make_resources, make_workflow, new_uuid
 
+#: Every field differs from its default, so that none can be mixed up with another.
+WHOLE = Instance(
+    uuid="5b0f8a1e-0000-4000-8000-000000000001",
+    project_id="project",
+    user_id="user",
+    display_name="name",
+    hostname="hostname",
+    vm_state=VmState.ERROR,
+    task_state=TaskState.DELETING,
+    flavor=Flavor("id", "small", 1, 512, 10, extra_specs={"a": "b"}),
+    image_id="image",
+    created_at=NOON,
+    updated_at=NOON.replace(second=12),
+    power_state=PowerState.CRASHED,
+    host="host",
+    node="5b0f8a1e-0000-4000-8000-000000000002",
+    node_name="node",
+    epoch=3,
+    metadata={"m": "1"},
+    image_properties={"i": "2"},
+    description="description",
+    key_name="key",
+    key_data="ssh-rsa",
+    user_data="data",
+    has_config_drive=True,
+    availability_zone="zone",
+    requested_zone="wanted",
+    launch_index=4,
+    reservation_id="r-1",
+    root_device_name="/dev/sda",
+    access_ip_v4="1.2.3.4",
+    access_ip_v6="::1",
+    disk_config="AUTO",
+    is_locked=True,
+    locked_reason="reason",
+    tags=("t", "u"),
+    scheduling={"s": 1},
+    launched_at=NOON.replace(second=13),
+    terminated_at=NOON.replace(second=14),
+    deleted_at=NOON.replace(second=15),
+    fault=Fault(500, "message", NOON.replace(second=16), "details"),
+)
 AT_REST = {"vm_state": VmState.ACTIVE, "task_state": None, "power_state": PowerState.RUNNING}
 
 
@@ -26,6 +69,18 @@ class InstanceSuite:
         with cell_db.writer() as session:
             instances.add(session, replace(instance, display_name="another"))
         assert self._get(cell_db, instance) == instance
+
+    def test_every_field_comes_back_on_whatever_it_is_read(self, cell_db: Database) -> None:
+        defaults = Instance("", "", "", "", "", VmState.ACTIVE, None, WHOLE.flavor, "", NOON, NOON)
+        alike = [each.name for each in fields(Instance) if getattr(WHOLE, each.name) == getattr(defaults, each.name)]
+        assert alike == ["flavor", "created_at"]
+        with cell_db.writer() as session:
+            instances.add(session, WHOLE)
+            assert instances.lock(session, WHOLE.uuid) == WHOLE
+        with cell_db.reader() as session:
+            assert instances.get(session, WHOLE.uuid) == WHOLE
+        with cell_db.reading() as connection:
+            assert instances.get(connection, WHOLE.uuid) == WHOLE
 
     def test_what_is_not_there_is_not_found(self, cell_db: Database) -> None:
         with cell_db.writer() as session:
@@ -254,6 +309,20 @@ class HostSuite:
         with cell_db.reader() as session:
             (service,) = hosts.services(session, down_after_s=60)
         assert (service.is_forced_down, service.is_up) == (True, False)
+
+    def test_the_agent_of_a_host_is_found_on_a_plain_connection(self, cell_db: Database) -> None:
+        with cell_db.writer() as session:
+            hosts.beat(session, "host1", hosts.AGENT)
+            hosts.beat(session, "host1", hosts.CONDUCTOR)
+        with cell_db.reading() as connection:
+            found = hosts.agent(connection, "host1", down_after_s=60)
+            assert found in hosts.services(connection, down_after_s=60)
+            assert found is not None
+            assert (found.binary, found.is_up) == (hosts.AGENT, True)
+            silent = hosts.agent(connection, "host1", down_after_s=-1)
+            assert silent is not None
+            assert not silent.is_up
+            assert hosts.agent(connection, "host2", down_after_s=60) is None
 
     def test_a_host_registers_and_changes(self, cell_db: Database) -> None:
         node = new_uuid()
