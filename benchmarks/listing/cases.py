@@ -1,4 +1,4 @@
-"""What is measured, and the goals: a ratio of the real one's waits to ours. Data only."""
+"""What is measured, and the goals: a ratio of the real one's cost to ours. Data only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ WIDE = (20, 100_000)
 LIMIT = 1000
 #: A later page, by its number.
 LATE = 9
-DETAIL = Goal(25, "wall")
-PLAIN = Goal(20, "wall")
-SHOW = Goal(8, "wall")
+DETAIL = Goal(25)
+PLAIN = Goal(20)
+SHOW = Goal(8)
 #: How much dearer than the first page a late one may be.
 LATE_PAGE = 1.2
 #: How much longer a page may take with a hundred times the servers in twenty times the cells.
