@@ -210,6 +210,13 @@ def _weight(name: str, default: float, what: str) -> cfg.Opt:
 
 
 FILTER_SCHEDULER_OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "enabled_filters",
+        default=["SameHost", "DifferentHost", "SimpleCIDRAffinity"],
+        help="Filters that hosts must pass besides those that always run (the host wanted, up, enabled, zone, server "
+        "group): also AggregateInstanceExtraSpecs, AggregateImagePropertiesIsolation and "
+        "AggregateMultiTenancyIsolation, and what packages register as nova_lite.scheduler.filters.",
+    ),
     _weight("ram", 1.0, "How much free memory counts for a host: more spreads servers, less packs them."),
     _weight("cpu", 1.0, "How much free vCPUs count for a host."),
     _weight("disk", 1.0, "How much free disk counts for a host."),
@@ -263,7 +270,7 @@ PCI_OPTS: list[cfg.Opt] = [
         default=[],
         help="PCI devices that are told to Placement, each time a JSON object with vendor_id, product_id or address "
         "(in which * stands for anything), and optionally resource_class and traits. Guests do not get them yet.",
-        sample_default='{"vendor_id": "8086", "product_id": "1572"}',
+        sample_default=['{"vendor_id": "8086", "product_id": "1572"}'],
     ),
 ]
 

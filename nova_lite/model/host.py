@@ -1,5 +1,6 @@
 """Hosts and the services on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -54,7 +55,8 @@ class ComputeNode:
 class HostState:
     """A host as the scheduler weighs it; ``cell_id`` says which cell it serves.
 
-    ``failed_builds`` are those that failed there lately, one after the other.
+    ``failed_builds`` are those that failed there lately, one after the other; ``aggregates`` the metadata of those it
+    is in.
     """
 
     cell_id: str
@@ -71,6 +73,7 @@ class HostState:
     building: int = 0
     failed_builds: int = 0
     host_ip: str = ""
+    aggregates: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

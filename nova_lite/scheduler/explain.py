@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from nova_lite.model.explanation import Explanation
 from nova_lite.model.host import HostState
-from nova_lite.scheduler.filters import FILTERS, Sought, Stage
+from nova_lite.scheduler.filters import Sought
+from nova_lite.scheduler.pipeline import Stage
 from nova_lite.scheduler.request import Needs
 from nova_lite.scheduler.weighers import WEIGHERS
 
@@ -43,7 +44,7 @@ def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
     ``stages`` are those of the filters; ``unseen`` hosts with room are in cells that do not answer.
     """
     entered = (stages[0].entered if stages else 0) + unseen
-    parts = [f"{len(stage.refused)} {FILTERS[stage.name][1]}" for stage in stages if stage.refused]
+    parts = [f"{len(stage.refused)} {stage.words}" for stage in stages if stage.refused]
     if unseen:
         parts.append(f"{unseen} cannot be reached now")
     if not parts:

@@ -1,7 +1,7 @@
 """Which hosts may take a request: pure. A filter returns why not, or None."""
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from nova_lite.model.host import HostState
@@ -86,40 +86,3 @@ def is_near(host: HostState, sought: Sought) -> str | None:
         return None if ipaddress.ip_address(host.host_ip) in network else f"its address is not in {network}"
     except ValueError:
         return f"{near}{mask} and {host.host_ip} are not both addresses"
-
-
-#: Name → filter, and what the hosts it refuses are, for users; in the order they run.
-#: A request that ``skips_filters`` passes all but ``WantedHost``.
-FILTERS: dict[str, tuple[Filter, str]] = {
-    "WantedHost": (is_wanted, "not the host asked for"),
-    "Up": (is_up, "not reporting"),
-    "Enabled": (is_enabled, "disabled"),
-    "AvailabilityZone": (in_zone, "in another availability zone"),
-    "SameHost": (is_same_host, "not with the servers asked for"),
-    "DifferentHost": (is_different_host, "with servers to be kept away from"),
-    "SimpleCIDRAffinity": (is_near, "in another network"),
-    "ServerGroup": (suits_group, "forbidden by the server group's policy"),
-}
-
-
-@dataclass(slots=True)
-class Stage:
-    """What one filter did: how many hosts entered and left, and why each of the others was refused."""
-
-    name: str
-    entered: int
-    left: int
-    refused: dict[str, str] = field(default_factory=dict)
-
-
-def sift(hosts: Iterable[HostState], sought: Sought) -> tuple[list[HostState], list[Stage]]:
-    """Return the hosts that pass every filter, and what each filter did."""
-    left = list(hosts)
-    stages = []
-    for name, (refusal, _) in FILTERS.items():
-        if sought.spec.skips_filters and name != "WantedHost":
-            continue
-        refused = {host.host: why for host in left if (why := refusal(host, sought)) is not None}
-        stages.append(Stage(name, len(left), len(left) - len(refused), refused))
-        left = [host for host in left if host.host not in refused]
-    return left, stages

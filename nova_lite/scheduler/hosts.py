@@ -68,14 +68,20 @@ class Hosts:
     ) -> dict[str, HostState]:
         """Return those of the cells' hosts that are among ``rooms`` and mapped to that cell, with zone and room."""
         with self._api_db.reader() as session:
-            zone_of = zones.of_hosts(session)
+            metadata = zones.metadata_of_hosts(session)
+        default_zone = self._conf.default_availability_zone
         cell_of = self._cells.of_hosts()
         found: dict[str, HostState] = {}
         for cell_id, states in states_of.items():
             for state in states:
                 if state.node in rooms and cell_of.get(state.host) == cell_id:
-                    zone = zone_of.get(state.host, self._conf.default_availability_zone)
-                    found[state.node] = _with_room(replace(state, availability_zone=zone), rooms[state.node])
+                    aggregates = metadata.get(state.host, [])
+                    placed = replace(
+                        state,
+                        availability_zone=zones.zone_of(aggregates) or default_zone,
+                        aggregates=tuple(aggregates),
+                    )
+                    found[state.node] = _with_room(placed, rooms[state.node])
         return found
 
     def look_up(self, spec: RequestSpec, besides: Sequence[str] = ()) -> Sought:

@@ -13,8 +13,9 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import diagnosis, explain, pick, request
 from nova_lite.scheduler.diagnosis import Diagnosis
-from nova_lite.scheduler.filters import Sought, Stage, sift
+from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.hosts import Hosts, Sight
+from nova_lite.scheduler.pipeline import Stage, enabled, sift
 from nova_lite.scheduler.request import Needs
 
 
@@ -42,6 +43,7 @@ class Surveyor:
 
     def __init__(self, conf: cfg.ConfigOpts, hosts: Hosts, placement: PlacementClient) -> None:
         self._limit: int = conf.scheduler.max_placement_results
+        self._filters = enabled(conf.filter_scheduler.enabled_filters)
         self._hosts = hosts
         self._placement = placement
         self._diagnosis = Diagnosis(placement, limit=self._limit)
@@ -68,7 +70,7 @@ class Surveyor:
         return Survey(sought, needs, offers, left, stages)
 
     def _sifted(self, sought: Sought, sight: Sight) -> tuple[list[HostState], list[Stage]]:
-        left, stages = sift(sight.states.values(), sought)
+        left, stages = sift(sight.states.values(), sought, self._filters)
         return left, [Stage("Placement", len(sight.names), len(sight.states)), *stages]
 
     def _offers(self, spec: RequestSpec, needs: Needs) -> tuple[pick.Offers, Mapping[str, Mapping[str, int]]]:

@@ -1,5 +1,7 @@
 """Availability zones: aggregates that carry ``availability_zone`` in their metadata; in the API database."""
 
+from collections.abc import Iterable, Mapping
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -8,12 +10,26 @@ from nova_lite.db.api_tables import AggregateHostRow, AggregateRow
 
 def of_hosts(session: Session) -> dict[str, str]:
     """Return host → availability zone, for hosts that are in one."""
+    found = {host: zone_of(each) for host, each in metadata_of_hosts(session).items()}
+    return {host: zone for host, zone in found.items() if zone is not None}
+
+
+def metadata_of_hosts(session: Session) -> dict[str, list[dict[str, str]]]:
+    """Return host → the metadata of each aggregate it is in, for hosts that are in one."""
     rows = session.execute(
         sa.select(AggregateHostRow.host, AggregateRow.extra).join(
             AggregateRow, AggregateRow.id == AggregateHostRow.aggregate_id
         )
     )
-    return {host: extra["availability_zone"] for host, extra in rows if "availability_zone" in extra}
+    found: dict[str, list[dict[str, str]]] = {}
+    for host, extra in rows:
+        found.setdefault(host, []).append(extra)
+    return found
+
+
+def zone_of(metadata: Iterable[Mapping[str, str]]) -> str | None:
+    """Return the zone that the metadata of a host's aggregates put it into."""
+    return next((each["availability_zone"] for each in metadata if "availability_zone" in each), None)
 
 
 def aggregates_of(session: Session, zone: str) -> set[str]:

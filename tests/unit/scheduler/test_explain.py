@@ -12,7 +12,8 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import diagnosis, explain, request
 from nova_lite.scheduler.diagnosis import Diagnosis
-from nova_lite.scheduler.filters import Sought, Stage
+from nova_lite.scheduler.filters import Sought
+from nova_lite.scheduler.pipeline import Stage
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
 FLAVOR = Flavor("1", "f", 2, 1024, 10, extra_specs={"trait:CUSTOM_A": "required", "trait:CUSTOM_B": "forbidden"})

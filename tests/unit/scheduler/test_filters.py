@@ -1,19 +1,27 @@
 """Filters: each case names a host, a request and the refusal expected."""
 
+import importlib.metadata
 from dataclasses import replace
 
 import pytest
 
+from nova_lite.errors import Misconfigured
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import Company
-from nova_lite.scheduler import explain
-from nova_lite.scheduler.filters import FILTERS, Sought, sift
+from nova_lite.scheduler import aggregates, explain, pipeline
+from nova_lite.scheduler.filters import Sought
+from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Stage, enabled
 
+FILTERS = {**ALWAYS, **OPTIONAL}
 HOST = HostState("cell", "host1", "node-1", "host1.example", is_up=True, is_disabled=False)
 SPEC = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")
 NAMED = replace(SPEC, wanted_host="host1", skips_filters=True)
+
+
+def sifted(hosts: list[HostState], sought: Sought) -> tuple[list[HostState], list[Stage]]:
+    return pipeline.sift(hosts, sought, FILTERS)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,7 @@ def test_what_each_filter_did_is_told() -> None:
         replace(HOST, host="host3", is_disabled=True),
         replace(HOST, host="host4", is_up=False, is_disabled=True),
     ]
-    left, stages = sift(hosts, Sought(SPEC))
+    left, stages = sifted(hosts, Sought(SPEC))
     assert left == [HOST]
     told = {stage.name: (stage.entered, stage.left, sorted(stage.refused)) for stage in stages}
     assert told["Up"] == (4, 2, ["host2", "host4"])
@@ -65,18 +73,18 @@ def test_what_each_filter_did_is_told() -> None:
 
 @pytest.mark.parametrize("change", [{"is_up": False}, {"is_disabled": True}, {"availability_zone": "other"}])
 def test_a_host_named_with_its_zone_is_taken_as_it_is(change: dict[str, object]) -> None:
-    left, _ = sift([replace(HOST, **change), replace(HOST, host="host2")], Sought(NAMED))  # type: ignore[arg-type]
+    left, _ = sifted([replace(HOST, **change), replace(HOST, host="host2")], Sought(NAMED))  # type: ignore[arg-type]
     assert [host.host for host in left] == ["host1"]
 
 
 def test_a_host_asked_for_must_pass_the_other_filters() -> None:
-    left, stages = sift([replace(HOST, is_disabled=True)], Sought(replace(SPEC, wanted_host="host1")))
+    left, stages = sifted([replace(HOST, is_disabled=True)], Sought(replace(SPEC, wanted_host="host1")))
     assert left == []
     assert explain.refusal(stages) == "Of 1 hosts with room: 1 disabled."
 
 
 def test_no_hosts_are_no_trouble() -> None:
-    left, stages = sift([], Sought(SPEC))
+    left, stages = sifted([], Sought(SPEC))
     assert left == []
     assert explain.refusal(stages) == "The hosts with room are in no cell that is known and enabled."
 
@@ -134,3 +142,80 @@ def test_a_filter_that_looks_at_other_servers(
     host = replace(HOST, host_ip="192.0.2.7")
     sought = Sought(replace(SPEC, hints=hints), company, {_A: "host1", _B: "host2"})
     assert FILTERS[name][0](host, sought) == refusal
+
+
+def test_filters_are_configured_by_name() -> None:
+    assert list(enabled([])) == list(ALWAYS)
+    assert list(enabled(["DifferentHost", "Up", "AggregateMultiTenancyIsolationFilter"])) == [
+        *ALWAYS, "DifferentHost", "AggregateMultiTenancyIsolation",
+    ]  # fmt: skip
+    with pytest.raises(Misconfigured, match="Nonsense is not there"):
+        enabled(["Nonsense"])
+
+
+def test_a_filter_of_another_package_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: HostState, sought: Sought) -> str | None:
+        return "on principle"
+
+    class Entry:
+        def load(self) -> object:
+            return refuse
+
+    def entry_points(*, group: str, name: str) -> list[Entry]:
+        return [Entry()] if (group, name) == ("nova_lite.scheduler.filters", "Mine") else []
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    left, stages = pipeline.sift([HOST], Sought(SPEC), enabled(["Mine"]))
+    assert (left, stages[-1]) == ([], Stage("Mine", 1, 0, {"host1": "on principle"}, "refused by Mine"))
+    assert explain.refusal(stages) == "Of 1 hosts with room: 1 refused by Mine."
+
+
+_NOWHERE = "ssd is nothing in its aggregates, true asked"
+_OTHERS = "in an aggregate for other projects"
+_WINDOWS = "in an aggregate for images whose os_type is windows"
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "spec", "refusal"),
+    [
+        pytest.param("ExtraSpecs", [], {}, None, id="nothing asked"),
+        pytest.param("ExtraSpecs", [], {"ssd": "true"}, _NOWHERE, id="said nowhere"),
+        pytest.param("ExtraSpecs", [{"ssd": "true"}], {"ssd": "true"}, None, id="without a namespace"),
+        pytest.param(
+            "ExtraSpecs", [{"ssd": "true"}], {"aggregate_instance_extra_specs:ssd": "true"}, None, id="in its namespace"
+        ),
+        pytest.param("ExtraSpecs", [{"ssd": "no"}, {"ssd": "true"}], {"ssd": "true"}, None, id="one of several"),
+        pytest.param(
+            "ExtraSpecs", [{"ssd": "no"}], {"ssd": "true"}, "ssd is no in its aggregates, true asked", id="otherwise"
+        ),
+        pytest.param("ExtraSpecs", [], {"hw:cpu_cores": "2", "trait:CUSTOM_A": "x"}, None, id="other namespaces"),
+        pytest.param("ExtraSpecs", [{"gen": "3"}], {"gen": ">= 2"}, None, id="with an operator"),
+        pytest.param("Tenant", [{"filter_tenant_id": "a, project"}], {}, None, id="for this project"),
+        pytest.param("Tenant", [{"filter_tenant_id1": "a"}, {"filter_tenant_id2": "b"}], {}, _OTHERS, id="not for it"),
+        pytest.param("Tenant", [{"ssd": "x"}], {}, None, id="for everybody"),
+        pytest.param("Image", [{"os_type": "linux, bsd"}], {}, None, id="for such images"),
+        pytest.param("Image", [{"os_type": "windows"}], {}, _WINDOWS, id="for others"),
+        pytest.param("Image", [{"license": "x"}], {}, None, id="of another property"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_looks_at_aggregates(
+    name: str, metadata: list[dict[str, str]], spec: dict[str, str], refusal: str | None
+) -> None:
+    run = {
+        "ExtraSpecs": aggregates.suits_extra_specs, "Tenant": aggregates.is_for_tenant, "Image": aggregates.suits_image,
+    }[name]  # fmt: skip
+    wanted = replace(SPEC, flavor=replace(SPEC.flavor, extra_specs=spec), image_properties={"os_type": "linux"})
+    assert run(replace(HOST, aggregates=tuple(metadata)), Sought(wanted)) == refusal
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "fits"),
+    [
+        ("3", "= 2", True), ("1", "= 2", False), ("2.0", "== 2", True), ("3", "!= 3", False), ("3", "<= 3", True),
+        ("x", ">= 1", False), ("b", "s> a", True), ("b", "s< a", False), ("b", "s== b", True), ("b", "s!= b", False),
+        ("avx sse", "<in> sse", True), ("avx sse", "<all-in> sse avx", True), ("avx", "<all-in> sse avx", False),
+        ("b", "<or> a <or> b", True), ("c", "<or> a <or> b", False), ("= 2", "x", False), ("x", "x", True),
+    ],
+)  # fmt: skip
+def test_operators_of_extra_specs(value: str, wanted: str, fits: bool) -> None:
+    assert aggregates.matches(value, wanted) is fits

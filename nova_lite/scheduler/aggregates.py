@@ -1,0 +1,86 @@
+"""Filters that compare what operators wrote into the metadata of a host's aggregates with what is asked: pure.
+
+Values of flavors' extra specs may begin with an operator: ``=``, ``==``, ``!=``, ``>=``, ``<=`` for numbers, ``s==``,
+``s!=``, ``s<``, ``s<=``, ``s>``, ``s>=`` for texts, ``<in> text``, ``<all-in> a b``, ``<or> a <or> b``. Without one
+they must be equal; ``=`` means at least, as it always did.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+
+from nova_lite.model.host import HostState
+from nova_lite.scheduler.filters import Sought
+
+_SCOPE = "aggregate_instance_extra_specs"
+_TENANTS = "filter_tenant_id"
+_NUMBERS: Mapping[str, Callable[[float, float], bool]] = {
+    "=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+}
+_TEXTS: Mapping[str, Callable[[str, str], bool]] = {
+    "s==": operator.eq,
+    "s!=": operator.ne,
+    "s<": operator.lt,
+    "s<=": operator.le,
+    "s>": operator.gt,
+    "s>=": operator.ge,
+}
+
+
+def suits_extra_specs(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts none of whose aggregates says what the flavor asks of aggregates.
+
+    Those are extra specs in the namespace ``aggregate_instance_extra_specs``, and those without any namespace.
+    """
+    for name, wanted in sorted(sought.spec.flavor.extra_specs.items()):
+        scope, colon, key = name.rpartition(":")
+        if (colon and scope != _SCOPE) or key in ("group_policy", "same_subtree", "hide_hypervisor_id"):
+            continue
+        values = [metadata[key] for metadata in host.aggregates if key in metadata]
+        if not any(matches(value, wanted) for value in values):
+            has = " and ".join(sorted(values)) or "nothing"
+            return f"{key} is {has} in its aggregates, {wanted} asked"
+    return None
+
+
+def is_for_tenant(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts in aggregates that are for other projects: metadata ``filter_tenant_id``, with any ending."""
+    for metadata in host.aggregates:
+        tenants = {
+            tenant.strip() for key, value in metadata.items() if key.startswith(_TENANTS) for tenant in value.split(",")
+        }
+        if tenants and sought.spec.project_id not in tenants:
+            return "in an aggregate for other projects"
+    return None
+
+
+def suits_image(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts in aggregates that are for other images: metadata with the name of one of the image's properties."""
+    for metadata in host.aggregates:
+        for key, value in sorted(metadata.items()):
+            has = sought.spec.image_properties.get(key)
+            if has is not None and has not in {each.strip() for each in value.split(",")}:
+                return f"in an aggregate for images whose {key} is {value}"
+    return None
+
+
+def matches(value: str, wanted: str) -> bool:
+    """Return whether metadata ``value`` is as ``wanted`` says."""
+    sign, _, rest = wanted.strip().partition(" ")
+    if sign in _NUMBERS:
+        try:
+            return _NUMBERS[sign](float(value), float(rest))
+        except ValueError:
+            return False
+    if sign in _TEXTS:
+        return _TEXTS[sign](value, rest.strip())
+    if sign == "<in>":
+        return rest.strip() in value
+    if sign == "<all-in>":
+        return all(part in value for part in rest.split())
+    if sign == "<or>":
+        return value in {part.strip() for part in rest.split("<or>")}
+    return value == wanted
