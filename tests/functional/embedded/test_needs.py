@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import requests
 
+from nova_lite import errors
+from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser, eventually
 
 #: Where pools are: an aggregate that Placement alone knows.
@@ -174,6 +177,38 @@ def test_disks_come_from_a_pool_that_hosts_share(
     for server in (*servers[1:], named):
         delete(user, server)
     placement.change(nodes[host], "aggregates", aggregates=[])
+    placement.ask("DELETE", f"/resource_providers/{_POOL}")
+
+
+def test_a_build_that_goes_on_to_the_next_host_keeps_its_place_in_the_pool(
+    cloud: Cloud, user: ComputeUser, image: str, placement: Placement, nodes: dict[str, str], flavors: Flavors
+) -> None:
+    """The pool has room for one server: its disk there is neither claimed twice on the way nor let go of."""
+    placement.ask("POST", "/resource_providers", {"uuid": _POOL, "name": "pool"})
+    placement.change(_POOL, "inventories", inventories={"DISK_GB": {"total": 20_000_000}})
+    placement.change(_POOL, "traits", traits=["MISC_SHARES_VIA_AGGREGATE"])
+    pair = [host for host in sorted(nodes) if host.startswith("cell1")]
+    for provider in (_POOL, *(nodes[host] for host in pair)):
+        placement.change(provider, "aggregates", aggregates=[_RACK])
+    large = flavors.add({}, disk=20_000_000)
+    script = FaultScript()
+    script.fail("spawn", errors.Unavailable("The disk broke"))
+    for host in pair:
+        clouds.fake_driver(cloud, host).faults = script
+
+    server = ends(user, user.boot("pooled", image, flavor=large))
+
+    assert (server["status"], script.calls("spawn")) == ("ACTIVE", 2)
+    host = server["OS-EXT-SRV-ATTR:host"]
+    assert placement.claimed(server["id"]) == {
+        _POOL: {"DISK_GB": 20_000_000},
+        nodes[host]: {"VCPU": 1, "MEMORY_MB": 64},
+    }
+    explained = user.ask("GET", f"/servers/{server['id']}/scheduling").json["scheduling"]["explanation"]
+    assert [each["host"] for each in explained["failed"]] == [other for other in pair if other != host]
+    delete(user, server)
+    for host in pair:
+        placement.change(nodes[host], "aggregates", aggregates=[])
     placement.ask("DELETE", f"/resource_providers/{_POOL}")
 
 
