@@ -39,18 +39,25 @@ class Told:
 
     def note(self, provider: str, own: Own) -> None:
         """Write down what of a provider comes from the host."""
-        if own != self.of(provider):
-            self._own[provider] = own
-            if own == _NOTHING:
-                del self._own[provider]
-            self._write()
+        if own == self.of(provider):
+            return
+        changed = {**self._own, provider: own}
+        if own == _NOTHING:
+            del changed[provider]
+        self._write(changed)
+        # Known only once it is written: whoever tries again after a failure must write again.
+        self._own = changed
 
-    def _write(self) -> None:
+    def _write(self, own: dict[str, Own]) -> None:
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         # Sorted, for those who look inside.
-        content = msgspec.json.encode(self._own, order="deterministic")
+        content = msgspec.json.encode(own, order="deterministic")
         try:
-            draft.write_bytes(content)
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                # An empty file after a power cut would keep the agent from starting.
+                os.fsync(file.fileno())
             draft.replace(self._path)
         except OSError as exc:
             raise errors.Unavailable(f"{self._path} cannot be written: {exc.strerror}") from exc

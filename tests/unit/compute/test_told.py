@@ -38,3 +38,13 @@ def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
 def test_a_directory_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable):
         Told(tmp_path / "gone" / "told.json").note("one", OWN)
+
+
+def test_what_could_not_be_written_is_written_at_the_next_try(tmp_path: Path) -> None:
+    told = Told(tmp_path / "later" / "told.json")
+    with pytest.raises(errors.Unavailable):
+        told.note("one", OWN)
+    assert told.of("one") == Own()
+    (tmp_path / "later").mkdir()
+    told.note("one", OWN)
+    assert Told(tmp_path / "later" / "told.json").of("one") == OWN
