@@ -1,0 +1,84 @@
+"""More servers than there is room for, all at once: as many live as fit, and nothing is left of the others."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nova_lite.embedded.cloud import Cloud
+from nova_lite.testing import cloud as clouds
+from nova_lite.testing.audit import Watch
+from nova_lite.testing.cloud import ComputeUser
+
+#: Four hosts with room for so many servers of the smallest flavor, by memory, each; and how many are asked for.
+_SLOTS = (12, 13, 12, 13)
+_ASKED = 200
+_RAM_MIB = 96
+#: Seconds that all of it may take on a machine that does other things as well.
+_PATIENCE_S = 200.0
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    options = {
+        "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
+        "fake": {"ram": str(13 * _RAM_MIB), "vcpus": "64"},
+        "DEFAULT": {"reserved_host_memory_mb": "0"},
+    }
+    with clouds.running(tmp_path_factory.mktemp("cloud"), options=options) as running:
+        yield running
+
+
+def _boot(cloud: Cloud, name: str, image: str) -> str:
+    """Ask for a server over a connection of its own."""
+    user = ComputeUser(cloud.compute_url)
+    try:
+        return user.boot(name, image)
+    finally:
+        user.close()
+
+
+def _settled(user: ComputeUser) -> dict[str, str]:
+    """Return server → status once none is being built."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        listed = user.ask("GET", "/servers/detail?limit=1000").json["servers"]
+        found = {server["id"]: server["status"] for server in listed}
+        if len(found) == _ASKED and not {"BUILD"} & set(found.values()):
+            return found
+        assert time.monotonic() < until, Counter(found.values())
+        time.sleep(0.1)
+
+
+def test_the_last_slots_are_filled_exactly(cloud: Cloud, user: ComputeUser, image: str) -> None:
+    # Some slots are gone before, so that hosts differ.
+    for number, slots in enumerate(_SLOTS):
+        host = sorted(cloud.agents)[number]
+        for _ in range(13 - slots):
+            user.wait(user.boot("before", image, availability_zone=f"nova:{host}"), "ACTIVE")
+    before = {server["id"] for server in user.ask("GET", "/servers").json["servers"]}
+
+    with ThreadPoolExecutor(16) as pool:
+        asked = list(pool.map(lambda number: _boot(cloud, f"one-{number}", image), range(_ASKED - len(before))))
+    found = _settled(user)
+
+    assert len(set(asked)) == _ASKED - len(before)
+    active = [uuid for uuid, status in found.items() if status == "ACTIVE"]
+    assert len(active) == sum(_SLOTS) + len(before)
+    assert Counter(found.values()) == {"ACTIVE": len(active), "ERROR": _ASKED - len(active)}
+    with Watch(cloud) as watch:
+        clouds.eventually(lambda: watch.audit() == [] or None, "an empty audit")
+
+    gone = random.Random(7).sample(active, 20)
+    for uuid in gone:
+        assert user.ask("DELETE", f"/servers/{uuid}").status == 204
+    for uuid in gone:
+        user.wait_gone(uuid)
+    again = [user.boot("again", image) for _ in gone]
+    for uuid in again:
+        user.wait(uuid, "ACTIVE")
+    with Watch(cloud) as watch:
+        clouds.eventually(lambda: watch.audit() == [] or None, "an empty audit")
