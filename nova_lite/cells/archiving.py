@@ -6,7 +6,7 @@ share the work; nothing of what users see or change is locked.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -60,9 +60,11 @@ class Archiver:
                 break
             batch = _fitting(found, room)
             self._after = (batch[-1].created_at, batch[-1].uuid)
-            uuids = self._at_rest([one.uuid for one in batch])
-            forgotten += self._forget(uuids)
-            moved += _move(self._cell_db, uuids)
+            may_move, may_forget = self._judged(self._at_rest([one.uuid for one in batch]))
+            if may_forget:
+                forgotten += _forget(self._api_db, may_forget, self._cell_uuid)
+            if may_move:
+                moved += _move(self._cell_db, may_move)
             tell(f"{moved.total()} rows moved")
         return Archived(moved, forgotten, is_cut=True)
 
@@ -72,22 +74,24 @@ class Archiver:
             busy = claimants.at_work(session, ApiWorkflowRow, uuids)
         return [uuid for uuid in uuids if uuid not in busy]
 
-    def _forget(self, uuids: Sequence[str]) -> Rows:
-        """Delete what the API database has of servers, but of those that live in another cell or will."""
+    def _judged(self, uuids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return which servers may be moved, and which of them the API database may forget.
+
+        One that is mapped to another cell, which may be this one by another URL, is not forgotten while it lives
+        there, and not touched while that cell does not say; nor is one that is mapped to no cell yet.
+        """
         with self._api_db.reader() as session:
             elsewhere = archive.mapped_elsewhere(session, uuids, self._cell_uuid)
-        kept = set(elsewhere) - self._dead_elsewhere(elsewhere)
-        gone = [uuid for uuid in uuids if uuid not in kept]
-        return _forget(self._api_db, gone, self._cell_uuid) if gone else Counter()
-
-    def _dead_elsewhere(self, mapped: Mapping[str, str | None]) -> set[str]:
-        """Return which servers are dead in the cell they are mapped to, which may be this one by another URL."""
-        found: set[str] = set()
+        answered: set[str] = set()
+        dead_there: set[str] = set()
         for cell in self._others.cells:
-            uuids = [uuid for uuid, cell_uuid in mapped.items() if cell_uuid == cell.uuid]
-            if uuids:
-                found |= self._others.ask(cell, partial(archive.dead_of, uuids=uuids)) or set()
-        return found
+            mapped = [uuid for uuid, cell_uuid in elsewhere.items() if cell_uuid == cell.uuid]
+            found = self._others.ask(cell, partial(archive.dead_of, uuids=mapped)) if mapped else None
+            if found is not None:
+                answered.update(mapped)
+                dead_there |= found
+        may_move = [uuid for uuid in uuids if uuid not in elsewhere or uuid in answered]
+        return may_move, [uuid for uuid in may_move if uuid not in elsewhere or uuid in dead_there]
 
 
 def _fitting(found: Sequence[Dead], room: int) -> Sequence[Dead]:

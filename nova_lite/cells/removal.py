@@ -129,7 +129,11 @@ def _has_living(cell_db: Database) -> bool:
 
 def _cell_db(cell: Cell, local: LocalUrls) -> Database:
     """Open a cell's database; raises Unavailable or Misconfigured when it cannot be asked."""
-    cell_db = Database(templates.connection(cell, local))
+    try:
+        cell_db = Database(templates.connection(cell, local))
+    except errors.Misconfigured as exc:
+        message = f"The database of cell {setup.title(cell)} cannot be used: {exc.message}"
+        raise errors.Misconfigured(message) from exc
     try:
         migrate.require(cell_db, "cell")
     except errors.NovaLiteError as exc:

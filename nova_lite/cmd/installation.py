@@ -101,7 +101,10 @@ class Installation:
 @contextlib.contextmanager
 def opened(title: str, connection: str) -> Iterator[Database]:
     """Yield a database that is called ``title`` when it does not answer."""
-    database = Database(connection)
+    try:
+        database = Database(connection)
+    except errors.Misconfigured as exc:
+        raise errors.Misconfigured(f"The {title} cannot be used: {exc.message}") from exc
     try:
         yield database
     except errors.Unavailable as exc:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from nova_lite import errors
 from nova_lite.cells import archiving
 from nova_lite.cmd import manage_archive
-from nova_lite.db.api_tables import ApiBase, ApiWorkflowRow, BuildRequestRow, InstanceMappingRow
+from nova_lite.db.api_tables import ApiBase, ApiWorkflowRow, BuildRequestRow, CellMappingRow, InstanceMappingRow
 from nova_lite.db.cell_tables import SHADOWS, CellBase, CellWorkflowRow, InstanceRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import archive
@@ -281,6 +281,28 @@ def test_a_cell_whose_mapping_names_it_otherwise_is_known_by_its_servers(dead: S
     dead.configure(database=dead.url("alias"))
     assert dead.run(*ARCHIVE).code == 1
     assert known(dead) == ROWS_IN_API
+
+
+def test_servers_mapped_to_a_cell_that_does_not_answer_are_left(dead: Site, cells: dict[str, str]) -> None:
+    """They stayed mapped, and nothing of them was left in any cell."""
+    (dead.directory / "alias.db").symlink_to(dead.directory / f"{CELL0}.db")
+    dead.configure(database=dead.url("alias"))
+    with dead.database(API).writer() as session:
+        broken = f"mysql+pymysql://nova:{SECRET}@127.0.0.1:9/nova"
+        session.execute(
+            sa.update(CellMappingRow).where(CellMappingRow.uuid == CELL0_UUID).values(database_connection=broken)
+        )
+    ran = dead.run(*ARCHIVE)
+    assert (ran.code, ran.out) == (255, "Nothing was archived.\n")
+    assert "Cell cell0" in ran.err
+    assert (left(dead), known(dead)) == (times(3, ROWS_IN_CELL), times(3, ROWS_IN_API))
+
+
+def test_a_server_that_is_mapped_to_no_cell_yet_is_left(dead: Site) -> None:
+    with dead.database(API).writer() as session:
+        session.execute(sa.update(InstanceMappingRow).values(cell_uuid=None))
+    assert dead.run(*ARCHIVE).code == 0
+    assert known(dead) == times(3, ROWS_IN_API)
 
 
 def test_ids_of_archived_rows_are_never_given_again(dead: Site) -> None:
