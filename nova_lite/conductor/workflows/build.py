@@ -77,6 +77,7 @@ def note_failure(work: Work[CellTools], session: Session) -> Facts:
     """Shut the door of the host that failed, and write down that it did and why."""
     reason = str(work.facts["detour"])
     instance = instances.lock(session, work.subject)
+    LOG.warning("Host %s could not build %s: %s", instance.host, work.subject, reason)
     instances.change(session, work.subject, expect_task=ACTIONS["create"].while_busy, epoch=instance.epoch + 1)
     actions.fail_event(
         session,
