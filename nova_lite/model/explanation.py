@@ -18,6 +18,9 @@ from typing import Any
 
 Explanation = dict[str, Any]
 
+#: The stage whose reasons are amounts and traits alone.
+_IN_AMOUNTS = "Placement"
+
 
 def text(explained: Mapping[str, Any]) -> str:
     """Return an explanation in lines, for administrators; empty when there is none."""
@@ -31,8 +34,17 @@ def text(explained: Mapping[str, Any]) -> str:
 
 
 def without_hosts(explained: Mapping[str, Any]) -> Explanation:
-    """Return what of an explanation users may see: how many hosts, and why, but not which."""
-    stages = [{name: value for name, value in stage.items() if name != "hosts"} for stage in explained["stages"]]
+    """Return what of an explanation users may see: how many hosts, and why, but not which.
+
+    What a filter says of a host may name another one, its address, or what operators noted; its own name says enough.
+    """
+    stages = [
+        {
+            **{name: value for name, value in stage.items() if name != "hosts"},
+            "reasons": stage["reasons"] if stage["name"] == _IN_AMOUNTS else {},
+        }
+        for stage in explained.get("stages", ())
+    ]
     shown = {**explained, "stages": stages, "ranking": []}
     if "failed" in explained:
         shown["failed"] = [{"reason": each["reason"]} for each in explained["failed"]]

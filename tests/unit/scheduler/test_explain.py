@@ -1,5 +1,6 @@
 """What is said of decisions, and what is found out of refusals."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -10,10 +11,11 @@ from nova_lite.model import explanation
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.model.server_group import Company
 from nova_lite.scheduler import diagnosis, explain, request
 from nova_lite.scheduler.diagnosis import Diagnosis
 from nova_lite.scheduler.filters import Sought
-from nova_lite.scheduler.pipeline import Stage
+from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Stage, sift
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
 FLAVOR = Flavor("1", "f", 2, 1024, 10, extra_specs={"trait:CUSTOM_A": "required", "trait:CUSTOM_B": "forbidden"})
@@ -50,7 +52,32 @@ def test_administrators_read_it_in_lines_and_users_without_hosts() -> None:
     ]
     assert explanation.text({}) == ""
     assert "host1" not in str(explanation.without_hosts(told))
-    assert explanation.without_hosts(told)["stages"][1]["reasons"] == {"disabled: new disk": 1}
+    assert explanation.without_hosts(told)["stages"][1] == {"name": "Enabled", "entered": 1, "left": 0, "reasons": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "hints", "company"),
+    [
+        ("ServerGroup", {}, Company("affinity", hosts={"secret1": 1})),
+        ("SimpleCIDRAffinity", {"build_near_host_ip": "192.0.2.1", "cidr": "/99"}, None),
+        ("Enabled", {}, None),
+    ],
+)
+def test_what_filters_say_of_hosts_is_not_for_users(
+    name: str, hints: dict[str, object], company: Company | None
+) -> None:
+    host = replace(HOST, host_ip="secret2", is_disabled=True, disabled_reason="secret3")
+    sought = Sought(replace(SPEC, hints=hints), company)
+    _, stages = sift([host], sought, {name: {**ALWAYS, **OPTIONAL}[name]})
+    told = explain.explanation(sought, NEEDS, [Stage("Placement", 1, 1, {"h": "lacks 1 VCPU"}), *stages])
+    assert "secret" in explanation.text(told)
+    shown = explanation.without_hosts(told)
+    assert "secret" not in str(shown)
+    assert [stage["reasons"] for stage in shown["stages"]] == [{"lacks 1 VCPU": 1}, {}]
+
+
+def test_an_explanation_of_failed_builds_alone_is_shown() -> None:
+    assert explanation.without_hosts({"failed": [{"host": "host1", "reason": "x"}]})["failed"] == [{"reason": "x"}]
 
 
 def test_where_builds_failed_is_told_to_administrators_and_why_to_all() -> None:
