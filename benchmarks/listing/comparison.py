@@ -8,7 +8,7 @@ from benchmarks.placement.measuring import Effort, Measuring
 from benchmarks.placement.report import Report
 
 #: A page of the real one takes seconds: blocks are long, and few.
-QUICK = Effort(rounds=2, block_s=1.5, requests=150)
+QUICK = Effort(rounds=2, block_s=1.2, requests=120)
 FULL = Effort(rounds=3, block_s=5.0, requests=300)
 
 
