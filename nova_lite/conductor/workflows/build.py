@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds a host gets to remove a guest.
 _DESTROY_S = 30.0
+#: Turns at one step, of several tries each, in which a silent host that reports may yet answer.
+_PATIENT_TURNS = 2
 _NO_ROOM = "It has no room any more."
 
 
@@ -42,7 +44,10 @@ def spawn_guest(work: Work[CellTools]) -> Facts:
     try:
         power_state = work.tools.agents.build(instance, timeout_s=max(1.0, work.seconds_left))
     except errors.Timeout as exc:
-        if host_is_down(work.tools, instance.host):
+        is_mute = work.workflow.attempt > _PATIENT_TURNS and any(
+            each.node != instance.node for each in _alternates(work)
+        )
+        if is_mute or host_is_down(work.tools, instance.host):
             raise errors.HostFailed("The host that was to start the server does not answer.") from exc
         raise
     return {"power_state": int(power_state), "node": instance.node}
@@ -98,7 +103,7 @@ def clear_host(work: Work[CellTools]) -> Facts | None:
     try:
         work.tools.agents.destroy(host, work.subject, timeout_s=_DESTROY_S)
     except errors.Timeout:
-        if not host_is_down(work.tools, host):
+        if work.workflow.attempt <= _PATIENT_TURNS and not host_is_down(work.tools, host):
             raise
         return {"left_to": host}
     except errors.NovaLiteError as exc:

@@ -18,6 +18,7 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow
 from nova_lite.db.repositories import build_failures
+from nova_lite.rpc.bus import Bus
 from nova_lite.storage import epoch_now
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import eventually
@@ -221,6 +222,31 @@ def test_a_host_that_dies_while_it_builds(site: Site) -> None:
     site.rest()
     assert host_of(site, server) == chosen(site, server)[1]["host"]
     assert site.events(server)[0] == ("Error", dead)
+
+
+def test_a_host_that_reports_and_does_not_listen(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Bus.call
+    asked: list[str] = []
+
+    def deaf(bus: Bus, topic: str, method: str, **options: Any) -> Any:
+        if topic == "compute":
+            asked.append(options["server"])
+            if options["server"] == asked[0]:
+                raise errors.Timeout("No answer from compute in time.")
+        return call(bus, topic, method, **options)
+
+    monkeypatch.setattr(Bus, "call", deaf)
+    (server,) = site.boot()
+    site.rest()
+    assert site.events(server) == [("Error", asked[0]), ("Success", chosen(site, server)[1]["host"])]
+    # With nowhere else to go it is waited for.
+    asked[1:] = []
+    (server,) = site.boot(availability_zone=f"nova:{asked[0]}")
+    eventually(lambda: len(asked) > 20, "many tries")
+    assert site.status(server) == "BUILD"
+    monkeypatch.undo()
+    site.rest()
+    assert site.status(server) == "ACTIVE"
 
 
 def test_a_hypervisor_that_cannot_even_remove_the_guest_keeps_nobody_waiting(site: Site) -> None:
