@@ -5,6 +5,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -150,7 +151,7 @@ def test_servers_mapped_by_several_at_once_are_mapped_once(api_db: Database, cel
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["the first cell", "a later cell"])
-def test_of_equal_cells_added_at_once_one_is(api_db: Database, is_first: bool) -> None:
+def test_of_equal_cells_added_at_once_one_is(api_db: Database, tmp_path: Path, is_first: bool) -> None:
     if not is_first:
         setup.map_cell0(api_db, "sqlite:///cell0.db")
     before = len(setup.cells(api_db))
@@ -160,7 +161,7 @@ def test_of_equal_cells_added_at_once_one_is(api_db: Database, is_first: bool) -
             api_db,
             name=None,
             transport_url=f"rabbit://h/{number}",
-            connection=f"sqlite:///{number}.db",
+            connection=f"sqlite:///{tmp_path}/{number}.db",
         )
         added = at_once(*itertools.repeat(add, AT_ONCE))
         assert sum(isinstance(found, Cell) for found in added) == 1
