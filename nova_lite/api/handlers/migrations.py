@@ -4,7 +4,6 @@ from datetime import datetime
 
 import falcon
 
-from nova_lite import errors
 from nova_lite.api.policies import migrations as policies
 from nova_lite.api.schemas import migrations as schemas
 from nova_lite.api.schemas.values import read_boolean
@@ -47,8 +46,6 @@ class Migrations:
 def _wanted(query: Query, version: Version) -> MigrationQuery:
     since = _moment(query, "changes-since") if version >= _PAGED else None
     before = _moment(query, "changes-before") if version >= _BEFORE else None
-    if since is not None and before is not None and before < since:
-        raise errors.Invalid("changes-since: later than changes-before")
     host = query.one("host")
     return MigrationQuery(
         uuid=query.one("uuid"),

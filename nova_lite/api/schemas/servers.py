@@ -278,7 +278,9 @@ def _list_query(*more: str, sort_keys: list[str], strict: bool = False, has_end:
     repeated |= {"sort_key": {"enum": sort_keys}, "sort_dir": SORT_DIR, "changes-since": _MOMENT}
     if has_end:
         repeated["changes-before"] = _MOMENT
-    return query_schema(repeated=repeated | {"limit": LIMIT, "marker": MARKER}, strict=strict)
+    # Also in strict versions these are refused to those only who may use all filters.
+    repeated |= {"limit": LIMIT, "marker": MARKER, **dict.fromkeys(_INSIDE, TEXT)}
+    return query_schema(repeated=repeated, patterns={"^_": TEXT}, strict=strict)
 
 
 _ALL_KEYS = [*SORT_KEYS, *IGNORED_SORT_KEYS, "locked"]

@@ -36,12 +36,14 @@ class MigrationService:
     def page(self, caller: Caller, query: MigrationQuery, *, limit: int | None, marker: str | None) -> MigrationPage:
         """Return a page, or with ``limit`` None everything.
 
-        Raises Forbidden, Invalid for a marker that is no migration, Unavailable when a cell is down that the marker may
-        be in or that may not be left out.
+        Raises Forbidden, Invalid for a marker that is no migration or times the wrong way round, Unavailable when a
+        cell is down that the marker may be in or that may not be left out.
         """
         caller.require(rules.INDEX)
         if query.project_id is None or query.project_id != caller.project_id:
             caller.require(rules.ALL_PROJECTS)
+        if query.changes_since and query.changes_before and query.changes_before < query.changes_since:
+            raise Invalid("changes-since: later than changes-before")
         wanted = Wanted(
             read=functools.partial(_read, query),
             identity=lambda migration: migration.uuid,
