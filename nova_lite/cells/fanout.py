@@ -18,8 +18,9 @@ from nova_lite.cells.registry import Cells, OpenCell
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: Threads for all questions of one process.
-_THREADS = 64
+#: Threads for all questions of one process, made as they are needed: enough that every thread of an API process may
+#: have one hanging in each of many cells that fall silent together, as those on one database server do.
+_THREADS = 512
 #: Questions that may hang in one cell, though its database answers, before it is not asked until one of them ends.
 _MOST_HANGING = 3
 #: Why a cell that was not asked is down.
@@ -78,7 +79,9 @@ class Fanout:
         done, late = wait(futures, timeout=self._conf.cells.timeout)
         for future in late:
             answers.down[futures[future].cell.uuid] = "It did not answer in time."
-            self._watch(future, futures[future])
+            # One that no thread was free for says nothing of its cell.
+            if not future.cancel():
+                self._watch(future, futures[future])
         for future in done:
             uuid = futures[future].cell.uuid
             failure = future.exception()

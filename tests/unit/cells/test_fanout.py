@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ from oslo_config import cfg
 
 from nova_lite import config
 from nova_lite.cells import breaker
+from nova_lite.cells import fanout as fanouts
 from nova_lite.cells.fanout import Fanout, Sighting
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiBase
@@ -103,6 +105,49 @@ def test_a_silent_cell_costs_one_deadline_and_then_nothing(fanout: Fanout) -> No
     finally:
         released.set()
     until_none_is_down(fanout)
+
+
+def test_many_cells_that_fall_silent_together_keep_no_other_from_answering(
+    conf: cfg.ConfigOpts, cells: Cells, tmp_path: Path
+) -> None:
+    api_db = Database(f"sqlite:///{tmp_path / 'api'}")
+    silent = [f"{number:08d}-2222-4222-8222-222222222222" for number in range(12)]
+    with api_db.writer() as session:
+        for uuid in silent:
+            mappings.add_cell(session, Cell(uuid, uuid[:8], "none:///", f"sqlite:///{tmp_path / uuid}"))
+    cells.forget()
+    fanout = Fanout(conf, cells)
+    released = threading.Event()
+    together = threading.Barrier(8)
+
+    def hang_in_most(cell: OpenCell) -> str:
+        if cell.cell.uuid in silent:
+            released.wait(30)
+        return "well"
+
+    def ask() -> list[str]:
+        together.wait(10)
+        return sorted(fanout.ask(hang_in_most).down)
+
+    try:
+        with ThreadPoolExecutor(8) as clients:
+            asked = [clients.submit(ask) for _ in range(8)]
+        assert [each.result() for each in asked] == [silent] * 8
+        assert sorted(fanout.ask(_name, with_cell0=False).found) == [CELL1]
+    finally:
+        released.set()
+        fanout.close()
+        api_db.close()
+
+
+def test_a_question_that_no_thread_was_free_for_blames_no_cell(fanout: Fanout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanouts, "_THREADS", 1)
+    released = threading.Event()
+    try:
+        assert fanout.ask(lambda cell: released.wait(30)).down.keys() == {CELL0_UUID, CELL1}
+        assert [fanout._breaker.is_open(uuid) for uuid in (CELL0_UUID, CELL1)] == [True, False]
+    finally:
+        released.set()
 
 
 def test_how_a_cell_fared_is_kept(fanout: Fanout) -> None:
