@@ -113,18 +113,22 @@ def point_mappings(work: Work[SuperTools], session: Session) -> Facts:
 
 
 def start_builds(work: Work[SuperTools]) -> None:
-    """Hand each server to its cell's conductor, and drop those deleted meanwhile with all they have."""
+    """Hand each server to its cell's conductor, and drop those deleted meanwhile with all they have.
+
+    Servers in cells that answer do not wait for one that is silent; that one is tried again.
+    """
     settled = work.facts["settled"]
+    silent: errors.Unavailable | None = None
     for cell, group in _by_cell(work):
-        begun: list[str] = []
-        with cell.db.writer() as session:
-            for placed in group:
-                if placed.instance_uuid not in settled:
-                    instances.remove(session, placed.instance_uuid)
-                elif _begin_build(work, session, placed):
-                    begun.append(_build_uuid(work, placed.instance_uuid))
+        try:
+            begun = _begin_builds(work, cell, group)
+        except errors.Unavailable as exc:
+            silent = exc
+            continue
         for uuid in begun:
             ConductorClient(cell.bus).wake(uuid)
+    if silent is not None:
+        raise silent
     _forget(work, [uuid for uuid in work.inputs["instance_uuids"] if uuid not in settled])
 
 
@@ -207,6 +211,18 @@ def _on_host(instance: Instance, placed: Placed) -> Instance:
         availability_zone=chosen.availability_zone,
         scheduling=placed.explanation,
     )
+
+
+def _begin_builds(work: Work[SuperTools], cell: OpenCell, group: Sequence[Placed]) -> list[str]:
+    """Record the builds of a cell's servers, drop those deleted meanwhile; return the UUIDs of the builds begun."""
+    begun: list[str] = []
+    with cell.db.writer() as session:
+        for placed in group:
+            if placed.instance_uuid not in work.facts["settled"]:
+                instances.remove(session, placed.instance_uuid)
+            elif _begin_build(work, session, placed):
+                begun.append(_build_uuid(work, placed.instance_uuid))
+    return begun
 
 
 def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bool:
