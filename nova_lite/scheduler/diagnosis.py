@@ -33,11 +33,14 @@ class Miss:
 class Findings:
     """What Placement says of each need alone: class → root → what is free, class → roots that can give all of it,
     trait → roots that have it.
+
+    ``unsure`` are the classes and traits for which it had more to name than it was asked for.
     """
 
     free: dict[str, Mapping[str, int]] = field(default_factory=dict)
     able: dict[str, frozenset[str]] = field(default_factory=dict)
     having: dict[str, frozenset[str]] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)
 
 
 class Diagnosis:
@@ -50,9 +53,10 @@ class Diagnosis:
         self._kept: dict[str, tuple[float, Findings]] = {}
 
     def misses(self, needs: Needs, nodes: Sequence[str]) -> dict[str, tuple[Miss, ...]]:
-        """Return node → what it falls short of, for every one of ``nodes``."""
+        """Return node → what it falls short of, for every one of ``nodes`` of which that is known."""
         found = self._findings(needs)
-        return {node: misses_of(node, needs, found) for node in nodes}
+        told = {node: misses_of(node, needs, found) for node in nodes}
+        return {node: misses for node, misses in told.items() if misses is not None}
 
     def _findings(self, needs: Needs) -> Findings:
         key = repr((sorted(needs.totals.items()), sorted(needs.required), sorted(needs.forbidden)))
@@ -71,29 +75,34 @@ class Diagnosis:
     def _ask(self, needs: Needs) -> Findings:
         found = Findings()
         for name, amount in needs.totals.items():
-            found.free[name] = {root: room.get(name, 0) for root, room in self._rooms(f"{name}:1").items()}
-            found.able[name] = frozenset(self._rooms(f"{name}:{amount}"))
+            rooms = self._rooms(name, found, f"{name}:1")
+            found.free[name] = {root: room.get(name, 0) for root, room in rooms.items()}
+            found.able[name] = frozenset(self._rooms(name, found, f"{name}:{amount}"))
         anchor = min(needs.totals, default="VCPU")
         for trait in needs.required | needs.forbidden:
-            found.having[trait] = frozenset(self._rooms(f"{anchor}:1", required=trait))
+            found.having[trait] = frozenset(self._rooms(trait, found, f"{anchor}:1", required=trait))
         return found
 
-    def _rooms(self, resources: str, **more: str) -> Mapping[str, Mapping[str, int]]:
+    def _rooms(self, about: str, found: Findings, resources: str, **more: str) -> Mapping[str, Mapping[str, int]]:
         """Return root → class → what is free there, of roots that can give ``resources``."""
         query = {"resources": resources, "limit": self._limit, **more}
         try:
             requests, summaries = self._placement.candidates(query)
         except errors.Invalid:  # a class or trait that Placement does not know: nobody has it
             return {}
+        if len(requests) >= self._limit:
+            found.unsure.add(about)
         return pick.room_by_root(pick.offers_by_root(requests, summaries), summaries)
 
 
-def misses_of(node: str, needs: Needs, found: Findings) -> tuple[Miss, ...]:
-    """Return what ``node`` falls short of: pure."""
+def misses_of(node: str, needs: Needs, found: Findings) -> tuple[Miss, ...] | None:
+    """Return what ``node`` falls short of, None when it may be one of those that Placement did not name: pure."""
     misses: list[Miss] = []
     for name, amount in needs.totals.items():
         unit = UNITS.get(name, name)
         free = found.free[name].get(node, 0)
+        if name in found.unsure and (free == 0 or (free >= amount and node not in found.able[name])):
+            return None
         if free == 0:
             misses.append(Miss(f"has no {unit} free", f"have no {unit} free"))
         elif free < amount:
@@ -102,6 +111,8 @@ def misses_of(node: str, needs: Needs, found: Findings) -> tuple[Miss, ...]:
         elif node not in found.able[name]:
             limit = f"no {amount} {unit} to one server"
             misses.append(Miss(f"gives {limit}", f"give {limit}"))
+    if any(trait in found.unsure and node not in found.having[trait] for trait in needs.required | needs.forbidden):
+        return None
     for trait in sorted(needs.required):
         if node not in found.having[trait]:
             misses.append(Miss(f"has not the trait {trait}", f"have not the trait {trait}"))

@@ -104,7 +104,7 @@ class Hosts:
             host
             for host, room in self._hosts.items()
             if int(amount) <= min(room.get(name, (0, 0))) and query.get("required") in (None, *self._traits[host])
-        ]
+        ][: query["limit"]]
         summaries = {
             host: {
                 "root_provider_uuid": host,
@@ -168,3 +168,12 @@ def test_a_trait_that_nobody_knows_is_one_that_nobody_has(placement: Hosts) -> N
     needs = request.needs(Flavor("1", "f", 1, 1, 1, extra_specs={"trait:CUSTOM_UNKNOWN": "required"}))
     found = Diagnosis(cast(PlacementClient, placement), limit=10).misses(needs, ["fine"])
     assert [miss.one for miss in found["fine"]] == ["has not the trait CUSTOM_UNKNOWN"]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_hosts_that_placement_had_no_room_to_name_are_not_slandered(placement: Hosts, limit: int) -> None:
+    found = Diagnosis(cast(PlacementClient, placement), limit=limit).misses(NEEDS, list(placement._hosts))
+    told = {host: [miss.one for miss in each] for host, each in found.items()}
+    assert told == {} if limit == 1 else {"short": ["lacks 512 MiB of memory"]}.items() <= told.items()
+    assert "has no VCPU free" not in str(told)
+    assert "has not the trait" not in str(told)
