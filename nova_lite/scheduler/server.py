@@ -1,6 +1,7 @@
 """What the scheduler answers on the bus; the client side is ``rpc/scheduler.py``."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -51,8 +52,13 @@ class SchedulerEndpoint:
             self._let_go_unwanted(claimed)
 
     def rehearse(self, spec: dict[str, Any], count: int) -> dict[str, Any]:
+        given: Counter[str] = Counter()
+
         def choose(uuid: str, hosts: list[HostState], survey: Survey) -> HostState | None:
-            return next((host for host in hosts if _has_room(host, survey)), None)
+            chosen = next((host for host in hosts if _has_room(host.node, survey, given[host.node])), None)
+            if chosen is not None:
+                given[chosen.node] += 1
+            return chosen
 
         nobody = [str(number) for number in range(count)]
         return self._decide(msgspec.convert(spec, RequestSpec), nobody, choose)
@@ -124,17 +130,13 @@ def _adopted(held: dict[str, dict[str, int]], ranking: list[HostState], offers: 
     raise Unavailable("Another attempt at placing the server holds a claim on a host that is not to be had.")
 
 
-def _has_room(host: HostState, survey: Survey) -> bool:
-    """Return whether a host has room for one more server, as far as it gave from its own tree to begin with."""
-    needs = survey.needs.totals
-    [before] = [each for each in survey.left if each.node == host.node]
+def _has_room(node: str, survey: Survey, given: int) -> bool:
+    """Return whether a host that was ``given`` servers has room for one more, as far as its own tree gives it."""
+    room = survey.rooms[node]
     return all(
-        now >= needs.get(name, 0) or at_first < needs[name]
-        for name, now, at_first in (
-            ("VCPU", host.free_vcpus, before.free_vcpus),
-            ("MEMORY_MB", host.free_ram_mib, before.free_ram_mib),
-            ("DISK_GB", host.free_disk_gib, before.free_disk_gib),
-        )
+        # What there is too little of at first comes from elsewhere: Placement has offered it.
+        room.get(name, 0) >= amount * (given + 1) or room.get(name, 0) < amount
+        for name, amount in survey.needs.totals.items()
     )
 
 

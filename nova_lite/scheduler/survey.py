@@ -29,13 +29,17 @@ class Refused(errors.NoValidHost):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a request needs, what Placement offers for it (root → provider → class → amount), and who is left."""
+    """What a request needs, what Placement offers for it (root → provider → class → amount), and who is left.
+
+    ``rooms`` is root → class → what is free in the whole tree.
+    """
 
     sought: Sought
     needs: Needs
     offers: pick.Offers
     left: list[HostState]
     stages: list[Stage]
+    rooms: Mapping[str, Mapping[str, int]]
 
 
 class Surveyor:
@@ -67,7 +71,7 @@ class Surveyor:
         if not left:
             why = explain.refusal(stages[1:], unseen=sight.strangers)
             raise Refused(why, explain.explanation(sought, needs, stages))
-        return Survey(sought, needs, offers, left, stages)
+        return Survey(sought, needs, offers, left, stages, rooms)
 
     def _sifted(self, sought: Sought, sight: Sight) -> tuple[list[HostState], list[Stage]]:
         left, stages = sift(sight.states.values(), sought, self._filters)
