@@ -9,7 +9,7 @@ comes twice.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -139,7 +139,7 @@ class Merge(Generic[T]):
             if not source.is_ended and not source.is_silent and source.unread <= size // 2
         }
 
-    def answer(self, answers: dict[str, tuple[Sequence[Row[T]], int | None]], silent: Iterable[str]) -> None:
+    def answer(self, answers: Mapping[str, tuple[Sequence[Row[T]], int | None]], silent: Iterable[str]) -> None:
         """Take what sources gave (with how many rows they were asked for), and which said nothing."""
         for name, (rows, asked) in answers.items():
             source = self._sources[name]

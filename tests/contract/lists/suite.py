@@ -70,7 +70,7 @@ class ListSuite:
         for seed in self.seeds:
             dice = random.Random(1000 + seed)
             cells = [str(uuids.UUID(int=dice.getrandbits(128), version=4)) for _ in range(3)]
-            alive = {"project_id": "demo", "vm_state": VmState.ACTIVE, "task_state": None}
+            alive: dict[str, Any] = {"project_id": "demo", "vm_state": VmState.ACTIVE, "task_state": None}
             world = World([random_server(dice, cells) for _ in range(25)])
             world.servers += [placed for _ in range(60) if (placed := random_server(dice, cells)).place is None]
             world.servers = [
