@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from nova_lite import errors
 from nova_lite.cells.registry import OpenCell
+from nova_lite.cells.unusable import UnusableDatabase
 from nova_lite.storage import Database
 
 #: Seconds between two looks at a silent cell, and what one look may take to connect.
@@ -78,6 +79,8 @@ class Breaker:
 
 def _answers(cell: OpenCell) -> bool:
     """Return whether a cell's database answers on a new connection."""
+    if isinstance(cell.db, UnusableDatabase):
+        return False
     database = Database(cell.db.url.render_as_string(hide_password=False), pool_size=1, connect_timeout_s=_CONNECT_S)
     try:
         database.ping()

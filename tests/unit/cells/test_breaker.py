@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from nova_lite import config
 from nova_lite.cells import breaker as breakers
 from nova_lite.cells.breaker import Breaker
 from nova_lite.cells.registry import OpenCell
+from nova_lite.cells.unusable import UnusableDatabase
 from nova_lite.model.host import Cell
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
@@ -89,6 +91,23 @@ def test_a_cell_that_was_removed_is_looked_for_no_more(tmp_path: Path, threads: 
     breaker.trip(cell_at(tmp_path / "nothing"))
     threads[0].join(timeout=10)
     assert not threads[0].is_alive()
+    assert not breaker.is_open(UUID)
+
+
+def test_a_cell_whose_mapping_cannot_be_used_does_not_answer(tmp_path: Path, threads: list[threading.Thread]) -> None:
+    breaker = new_breaker(threads)
+    broken = replace(cell_at(tmp_path / "nothing"), db=UnusableDatabase("Its URL has holes."))
+    assert not breaker.look(broken)
+    breaker.trip(broken, look_at_once=True)
+    assert breaker.is_open(UUID)
+    breaker.stop()
+
+
+def test_a_mapping_that_was_mended_is_forgotten(tmp_path: Path, threads: list[threading.Thread]) -> None:
+    breaker = new_breaker(threads, is_current=False)
+    broken = replace(cell_at(tmp_path / "nothing"), db=UnusableDatabase("Its URL has holes."))
+    breaker.trip(broken, look_at_once=True)
+    threads[0].join(timeout=10)
     assert not breaker.is_open(UUID)
 
 
