@@ -51,12 +51,18 @@ def begin(
     )
     if known is not None:
         return
+    now = utcnow()
     row = InstanceActionRow(
-        instance_uuid=instance_uuid, action=action, request_id=request_id, user_id=user_id, project_id=project_id
+        instance_uuid=instance_uuid,
+        action=action,
+        request_id=request_id,
+        user_id=user_id,
+        project_id=project_id,
+        start_time=now,
     )
     session.add(row)
     session.flush()
-    session.add(InstanceActionEventRow(action_id=row.id, event=event))
+    session.add(InstanceActionEventRow(action_id=row.id, event=event, start_time=now))
 
 
 def begin_again(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:

@@ -226,6 +226,27 @@ class ActionSuite:
         (event,) = found.events
         assert (event.result, event.details, event.host) == ("Error", "No room.", "host1")
 
+    def test_nothing_ends_before_it_began(self, cell_db: Database) -> None:
+        uuid = new_uuid()
+        with cell_db.writer() as session:
+            actions.begin(
+                session,
+                instance_uuid=uuid,
+                action="create",
+                request_id="req-1",
+                user_id="user",
+                project_id="project",
+                event="event",
+            )
+            actions.finish(session, instance_uuid=uuid, request_id="req-1", error="No room.", host=None)
+        with cell_db.reader() as session:
+            found = actions.of_request(session, uuid, "req-1")
+        assert found is not None
+        (event,) = found.events
+        assert event.finish_time is not None
+        assert found.finish_time is not None
+        assert found.start_time == event.start_time <= event.finish_time == found.finish_time
+
     def test_attempts_are_events_of_one_action(self, cell_db: Database) -> None:
         uuid = new_uuid()
         self._begin(cell_db, uuid, "req-1", "create")
