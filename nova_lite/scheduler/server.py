@@ -117,7 +117,10 @@ class SchedulerEndpoint:
         return None
 
     def _let_go_unwanted(self, claimed: list[str]) -> None:
-        """Release what was just claimed for servers that wait for no host (any more): nobody else knows of it."""
+        """Release what was just claimed for servers that are gone: nobody else knows of it.
+
+        What a server that lives by now holds is another pass's claim, or it was taken over with ours.
+        """
         for uuid in self._waiting.missing(claimed):
             self._placement.release(uuid)
 
