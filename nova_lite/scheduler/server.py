@@ -61,7 +61,11 @@ class SchedulerEndpoint:
             return chosen
 
         nobody = [str(number) for number in range(count)]
-        return self._decide(msgspec.convert(spec, RequestSpec), nobody, choose)
+        answer = self._decide(msgspec.convert(spec, RequestSpec), nobody, choose)
+        for placed in answer["placed"][1:]:
+            # Much alike, large, and of many servers only the first one's is shown.
+            placed["explanation"] = {}
+        return answer
 
     def _decide(self, spec: RequestSpec, instance_uuids: list[str], take: Take) -> dict[str, Any]:
         try:

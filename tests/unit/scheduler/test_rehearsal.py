@@ -55,5 +55,6 @@ def test_as_many_fit_as_there_is_room_for(extra: dict[str, str], room: dict[str,
     nobody = cast(PlacementClient, None), cast(Waiting, None)
     scheduler = SchedulerEndpoint(config.load(files=[]), surveyor, *nobody)
     asked = msgspec.to_builtins(spec)
-    assert len(scheduler.rehearse(asked, fit)["placed"]) == fit
+    placed = scheduler.rehearse(asked, fit)["placed"]
+    assert [bool(each["explanation"]) for each in placed] == [True] + [False] * (fit - 1)
     assert f"room for {fit} of {fit + 1} servers only" in scheduler.rehearse(asked, fit + 1)["refusal"]
