@@ -10,7 +10,9 @@ from nova_lite.embedded.identity_api import REGION
 #: The cloud's name for its administrator, and for a user without special rights.
 ADMIN_CLOUD = "nova-lite"
 USER_CLOUD = "nova-lite-demo"
-_USERS = {ADMIN_CLOUD: ADMIN, USER_CLOUD: "demo"}
+#: That user, whose project is called so too.
+USER = "demo"
+_USERS = {ADMIN_CLOUD: ADMIN, USER_CLOUD: USER}
 
 
 def write(path: Path, identity_url: str) -> None:

@@ -111,7 +111,8 @@ class Cloud:
         self._await_hosts(api_db)
         self.compute_app = self._compute_app(stack, files.api(neighbours), api_db)
         compute.start(self.compute_app)
-        identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN))
+        listed = (clients_file.USER,)
+        identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN, known=listed))
         clients_file.write(settings.clouds_file, self.identity_url)
 
     def _ports(self, stack: contextlib.ExitStack) -> list[HttpServer]:

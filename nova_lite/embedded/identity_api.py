@@ -5,7 +5,7 @@ of the identity API, version 3, as clients of compute, placement and images ask.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -24,20 +24,25 @@ _NEVER = "9999-12-31T23:59:59.000000Z"
 _MAX_BODY_BYTES = 1 << 16
 
 
-def build(catalog: Mapping[str, tuple[str, str]], *, admin: str) -> App:
-    """Return the WSGI application. ``catalog`` is service type → (service name, URL); ``admin`` the administrator."""
+def build(catalog: Mapping[str, tuple[str, str]], *, admin: str, known: Sequence[str] = ()) -> App:
+    """Return the WSGI application.
+
+    ``catalog`` is service type → (service name, URL); ``admin`` the administrator, to whom users
+    and projects with the names ``known`` are listed beside his own.
+    """
     app = falcon.App()
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(_serialize)
     identity = _Identity(catalog, admin)
+    listed = {admin: (admin, *known)}
     app.add_route("/", _Root())
     app.add_route("/v3", _Version())
     app.add_route("/v3/auth/tokens", _Tokens(identity))
     app.add_route("/v3/auth/catalog", _Catalog(identity))
     app.add_route("/v3/auth/projects", _OwnProjects(identity))
-    app.add_route("/v3/projects", _Named("project"))
+    app.add_route("/v3/projects", _Named("project", listed))
     app.add_route("/v3/projects/{name}", _OneNamed("project"))
-    app.add_route("/v3/users", _Named("user"))
+    app.add_route("/v3/users", _Named("user", listed))
     app.add_route("/v3/users/{name}", _OneNamed("user"))
     app.add_route("/v3/roles", _Roles())
     app.add_route("/v3/domains", _Domains())
@@ -133,15 +138,21 @@ class _OwnProjects:
 
 
 class _Named:
-    """A collection in which every name exists: a list holds the name asked for, else the caller's own."""
+    """A collection in which every name exists: a list holds the name asked for, else the caller's own.
 
-    def __init__(self, kind: str) -> None:
+    ``listed`` is user → the names that this user's list holds, too.
+    """
+
+    def __init__(self, kind: str, listed: Mapping[str, Sequence[str]]) -> None:
         self._kind = kind
+        self._listed = listed
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         user, project = owner(req.get_header("X-Auth-Token"))
-        name = req.get_param("name") or (user if self._kind == "user" else project)
-        _send(resp, {f"{self._kind}s": [_thing(self._kind, name)], "links": {}})
+        own = user if self._kind == "user" else project
+        wanted = req.get_param("name")
+        names = [wanted] if wanted else dict.fromkeys((own, *self._listed.get(user, ())))
+        _send(resp, {f"{self._kind}s": [_thing(self._kind, name) for name in names], "links": {}})
 
 
 class _OneNamed:

@@ -11,7 +11,9 @@ from nova_lite.embedded import identity_api
 @pytest.fixture
 def client() -> TestClient:
     catalog = {"compute": ("nova", "http://127.0.0.1:1/v2.1")}
-    return TestClient(identity_api.build(catalog, admin="admin"), headers={"X-Auth-Token": "admin:admin"})
+    return TestClient(
+        identity_api.build(catalog, admin="admin", known=("demo",)), headers={"X-Auth-Token": "admin:admin"}
+    )
 
 
 def password(user: dict[str, object], scope: object = None) -> dict[str, Any]:
@@ -83,6 +85,17 @@ def test_every_project_and_user_exists(client: TestClient) -> None:
     assert client.simulate_get("/v3/users/ann", headers={"X-Auth-Token": "a:b:c d"}).status_code == 401
     assert client.simulate_get("/v3/domains/other").status_code == 404
     assert [role["name"] for role in client.simulate_get("/v3/roles?name=reader").json["roles"]] == ["reader"]
+
+
+@pytest.mark.parametrize("kind", ["projects", "users"])
+def test_lists_to_administrators_who_is_known(client: TestClient, kind: str) -> None:
+    def listed(token: str) -> list[str]:
+        answer = client.simulate_get(f"/v3/{kind}", headers={"X-Auth-Token": token})
+        return [thing["name"] for thing in answer.json[kind]]
+
+    assert listed("admin") == ["admin", "demo"]
+    assert listed("demo") == ["demo"]
+    assert [thing["name"] for thing in client.simulate_get(f"/v3/{kind}?name=red").json[kind]] == ["red"]
 
 
 def test_tells_its_version(client: TestClient) -> None:
