@@ -26,7 +26,8 @@ def text(explained: Mapping[str, Any]) -> str:
     """Return an explanation in lines, for administrators; empty when there is none."""
     lines = []
     for stage in explained.get("stages", ()):
-        lines.append(f"{stage['name']}: {stage['entered']} hosts entered, {stage['left']} left")
+        hosts = "1 host" if stage["entered"] == 1 else f"{stage['entered']} hosts"
+        lines.append(f"{stage['name']}: {hosts} entered, {stage['left']} left")
         lines += [f"  {count}: {reason}" for reason, count in stage["reasons"].items()]
     lines += [f"Nearest: {each}" for each in explained.get("nearest", ())]
     lines += [f"Tried {each['host']}: {each['reason']}" for each in explained.get("failed", ())]

@@ -49,7 +49,8 @@ def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
         parts.append(f"{unseen} cannot be reached now")
     if not parts:
         return "The hosts with room are in no cell that is known and enabled."
-    return f"Of {entered} hosts with room: {', '.join(parts)}."
+    hosts = "1 host" if entered == 1 else f"{entered} hosts"
+    return f"Of {hosts} with room: {', '.join(parts)}."
 
 
 def _stage(stage: Stage) -> dict[str, object]:

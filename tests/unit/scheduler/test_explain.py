@@ -46,7 +46,7 @@ def test_administrators_read_it_in_lines_and_users_without_hosts() -> None:
     told = explain.explanation(Sought(SPEC), NEEDS, stages, nearest=["2 hosts lack 1 VCPU"])
     assert explanation.text(told).splitlines() == [
         "Placement: 3 hosts entered, 1 left",
-        "Enabled: 1 hosts entered, 0 left",
+        "Enabled: 1 host entered, 0 left",
         "  1: disabled: new disk",
         "Nearest: 2 hosts lack 1 VCPU",
     ]

@@ -80,7 +80,7 @@ def test_a_host_named_with_its_zone_is_taken_as_it_is(change: dict[str, object])
 def test_a_host_asked_for_must_pass_the_other_filters() -> None:
     left, stages = sifted([replace(HOST, is_disabled=True)], Sought(replace(SPEC, wanted_host="host1")))
     assert left == []
-    assert explain.refusal(stages) == "Of 1 hosts with room: 1 disabled."
+    assert explain.refusal(stages) == "Of 1 host with room: 1 disabled."
 
 
 def test_no_hosts_are_no_trouble() -> None:
@@ -167,7 +167,7 @@ def test_a_filter_of_another_package_is_loaded(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     left, stages = pipeline.sift([HOST], Sought(SPEC), enabled(["Mine"]))
     assert (left, stages[-1]) == ([], Stage("Mine", 1, 0, {"host1": "on principle"}, "refused by Mine"))
-    assert explain.refusal(stages) == "Of 1 hosts with room: 1 refused by Mine."
+    assert explain.refusal(stages) == "Of 1 host with room: 1 refused by Mine."
 
 
 _NOWHERE = "ssd is nothing in its aggregates, true asked"

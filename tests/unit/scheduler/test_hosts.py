@@ -119,7 +119,7 @@ def test_a_host_mapped_a_moment_ago_is_found(tmp_path: Path) -> None:
 
 
 def test_a_server_that_only_a_silent_cell_could_take_is_refused_and_told_so(tmp_path: Path) -> None:
-    with pytest.raises(errors.NoValidHost, match="Of 1 hosts with room: 1 cannot be reached now"):
+    with pytest.raises(errors.NoValidHost, match="Of 1 host with room: 1 cannot be reached now"):
         placed_on(tmp_path, SilentCells("a"), "node-a")
 
 
