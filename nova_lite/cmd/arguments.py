@@ -89,7 +89,6 @@ def uuid(text: str) -> str:
 
 def count(text: str) -> int:
     """Return a number of things, at least one; argparse tells the user when it is none."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    if not text.strip().isdecimal() or (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number, 1 or more, not {text}")
     return number

@@ -306,9 +306,12 @@ def _say_rows(rows: Counter[tuple[str, str]], arguments: argparse.Namespace) -> 
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text}")
     return seconds
 
 

@@ -175,8 +175,9 @@ def test_only_what_was_deleted_before_is_archived(dead: Site) -> None:
         pytest.param(["--before", "last week"], 4, "last week", id="no date"),
         pytest.param(["--before", "2026-02-30"], 4, "2026-02-30", id="no such day"),
         pytest.param(["--before", ""], 4, "--before", id="an empty date"),
-        pytest.param(["--sleep", "-1"], 127, "must be 0 or more", id="a rest before it began"),
-        pytest.param(["--sleep", "nan"], 127, "must be 0 or more", id="a rest that is no number"),
+        pytest.param(["--sleep", "-1"], 127, "must be a number, 0 or more", id="a rest before it began"),
+        pytest.param(["--sleep", "long"], 127, "must be a number, 0 or more, not long", id="a rest in words"),
+        pytest.param(["--sleep", "nan"], 127, "must be a number, 0 or more", id="a rest that is no number"),
         pytest.param(["surplus"], 127, "surplus", id="a word too many"),
     ],
 )

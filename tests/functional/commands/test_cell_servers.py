@@ -96,8 +96,9 @@ def test_several_at_once_share_the_work(synced: Site, one: str) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        pytest.param(["--max-count", "0"], 127, "must be 1 or more", id="none"),
-        pytest.param(["--max-count", "-3"], 127, "must be 1 or more", id="fewer than none"),
+        pytest.param(["--max-count", "0"], 127, "must be a number, 1 or more", id="none"),
+        pytest.param(["--max-count", "all"], 127, "must be a number, 1 or more, not all", id="no number"),
+        pytest.param(["--max-count", "-3"], 127, "must be a number, 1 or more", id="fewer than none"),
         pytest.param(["--max-count", "many"], 127, "many", id="no number"),
     ],
 )
