@@ -13,11 +13,12 @@ from nova_lite.model.explanation import Explanation
 class Scheduling:
     """What became of a server's search for a host (``waiting``, ``placed`` or ``refused``), and how, once it is over.
 
-    ``host`` is where the server is; None for callers who may not know.
+    ``host`` is where the server is, None for callers who may not know; ``refusal`` is what a refused server was told.
     """
 
     state: str
     host: str | None = None
+    refusal: str | None = None
     explained: Explanation | None = None
 
 
@@ -38,8 +39,10 @@ class ServerSchedulingService:
         with_hosts = caller.may(policies.SHOW_HOSTS, project_id=instance.project_id)
         if explained is not None and not with_hosts:
             explained = explanation.without_hosts(explained)
+        refused = located.cell.cell.is_cell0
         return Scheduling(
-            state="refused" if located.cell.cell.is_cell0 else "placed",
+            state="refused" if refused else "placed",
             host=instance.host if with_hosts else None,
+            refusal=instance.fault.message if refused and instance.fault else None,
             explained=explained,
         )

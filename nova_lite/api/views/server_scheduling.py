@@ -8,7 +8,8 @@ from nova_lite.model.request_spec import Placed, Selection
 
 def one(found: Scheduling) -> dict[str, object]:
     """Return the document of one search."""
-    return {"scheduling": {"state": found.state, "host": found.host, "explanation": found.explained}}
+    shown = {"state": found.state, "host": found.host, "refusal": found.refusal, "explanation": found.explained}
+    return {"scheduling": shown}
 
 
 def rehearsal(found: Rehearsal, *, with_hosts: bool) -> dict[str, object]:

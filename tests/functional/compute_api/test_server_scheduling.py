@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from nova_lite.db.columns import utcnow
 from nova_lite.model.host import CELL0_UUID
+from nova_lite.model.instance import Fault
 from nova_lite.model.states import VmState
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 
@@ -35,7 +37,7 @@ def _shown(caller: Client, uuid: str) -> dict[str, Any]:
 
 def test_administrators_see_hosts_and_users_how_many(cloud: Cloud, client: Client, admin: Client) -> None:
     uuid = cloud.add_server(scheduling=_FOUND, host="h1").uuid
-    assert _shown(admin, uuid) == {"state": "placed", "host": "h1", "explanation": _FOUND}
+    assert _shown(admin, uuid) == {"state": "placed", "host": "h1", "refusal": None, "explanation": _FOUND}
     seen = _shown(client, uuid)
     assert (seen["state"], seen["host"]) == ("placed", None)
     assert seen["explanation"]["needs"] == _NEEDS
@@ -46,12 +48,23 @@ def test_administrators_see_hosts_and_users_how_many(cloud: Cloud, client: Clien
 
 
 def test_a_server_that_got_no_host_tells_why(cloud: Cloud, client: Client) -> None:
-    uuid = cloud.add_server(CELL0_UUID, scheduling=_REFUSED, vm_state=VmState.ERROR, host=None).uuid
-    assert _shown(client, uuid) == {"state": "refused", "host": None, "explanation": _REFUSED}
+    fault = Fault(500, "No valid host was found. 3 hosts are too small.", utcnow(), "for administrators")
+    uuid = cloud.add_server(CELL0_UUID, scheduling=_REFUSED, vm_state=VmState.ERROR, host=None, fault=fault).uuid
+    assert _shown(client, uuid) == {
+        "state": "refused",
+        "host": None,
+        "refusal": fault.message,
+        "explanation": _REFUSED,
+    }
 
 
 def test_a_server_on_its_way_has_nothing_to_tell_yet(cloud: Cloud, client: Client) -> None:
-    assert _shown(client, cloud.add_server(None).uuid) == {"state": "waiting", "host": None, "explanation": None}
+    assert _shown(client, cloud.add_server(None).uuid) == {
+        "state": "waiting",
+        "host": None,
+        "refusal": None,
+        "explanation": None,
+    }
 
 
 def test_a_server_older_than_its_explanation_has_none(cloud: Cloud, client: Client) -> None:
