@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from nova_lite import errors
@@ -50,9 +51,13 @@ def _explain(installation: Installation, arguments: argparse.Namespace) -> int:
         complain(f"Nothing was noted of how a host was looked for for server {found.uuid}.")
         return _NOTHING_YET
     if arguments.format == "json":
-        print(json.dumps({"server": found.uuid, "host": found.host, **found.scheduling}, indent=2))
+        fault = found.fault.message if found.fault else None
+        print(json.dumps({"server": found.uuid, "host": found.host, "fault": fault, **found.scheduling}, indent=2))
     else:
-        print(_tables(found, found.scheduling, arguments.format))
+        # Programs that read CSV find nothing but tables on standard output.
+        told = sys.stderr if arguments.format == "csv" else sys.stdout
+        print("\n".join(_words(found, found.scheduling)), file=told)
+        print("\n".join(_tables(found.scheduling, arguments.format)))
     return 0
 
 
@@ -75,7 +80,15 @@ def _found(installation: Installation, uuid: str) -> Instance:
                 return instances.get(session, uuid, with_deleted=True)
 
 
-def _tables(server: Instance, explained: Explanation, form: str) -> str:
+def _words(server: Instance, explained: Explanation) -> list[str]:
+    """Return what stands above the tables."""
+    words = [f"Server {server.uuid} is on {server.host}." if server.host else f"Server {server.uuid} is on no host."]
+    if server.fault is not None:
+        words.append(server.fault.message)
+    return words + [f"Nearest: {each}." for each in explained["nearest"]]
+
+
+def _tables(explained: Explanation, form: str) -> list[str]:
     """Return an explanation as one table a part."""
     stages = [(stage["name"], stage["entered"], stage["left"]) for stage in explained["stages"]]
     refused = [(stage["name"], host, why) for stage in explained["stages"] for host, why in stage["hosts"].items()]
@@ -83,13 +96,9 @@ def _tables(server: Instance, explained: Explanation, form: str) -> str:
         (each["host"], each["weight"], " ".join(f"{name}={value}" for name, value in each["weighed"].items()))
         for each in explained["ranking"]
     ]
-    parts = [f"Server {server.uuid} is on {server.host}." if server.host else f"Server {server.uuid} is on no host."]
-    if server.fault is not None:
-        parts.append(server.fault.message)
-    parts += [f"Nearest: {each}." for each in explained["nearest"]]
-    parts.append(rendered(("Stage", "Hosts entered", "Hosts left"), stages, form))
+    parts = [rendered(("Stage", "Hosts entered", "Hosts left"), stages, form)]
     if refused:
         parts.append(rendered(("Stage", "Host refused", "Reason"), refused, form))
     if ranking:
         parts.append(rendered(("Host", "Weight", "Weighed"), ranking, form))
-    return "\n".join(parts)
+    return parts

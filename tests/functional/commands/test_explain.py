@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import build_requests, instances, mappings
+from nova_lite.model.instance import Fault
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.storage import Database
 from tests.functional.commands.cell_site import UUID, add_instance, two_cells
@@ -55,7 +57,26 @@ def test_what_was_noted_is_told(synced: Site, cell: Database) -> None:
     assert "| Up    | host2        | silent |" in out
     assert "| host1 | 2.5    | ram=512.0 |" in out
     told = json.loads(synced.ok("scheduler", "explain", "--uuid", SERVER, "-f", "json"))
-    assert told == {"server": SERVER, "host": "host1", **EXPLAINED}
+    assert told == {"server": SERVER, "host": "host1", "fault": None, **EXPLAINED}
+
+
+def test_tables_for_programs_are_alone_on_standard_output(synced: Site, cell: Database) -> None:
+    explain(cell, scheduling=EXPLAINED, host=None)
+    with cell.writer() as session:
+        instances.set_fault(session, SERVER, Fault(500, "No room.", utcnow()))
+    ran = synced.run("scheduler", "explain", "--uuid", SERVER, "-f", "csv")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "Stage,Hosts entered,Hosts left",
+        "Placement,3,2",
+        "Up,2,1",
+        "Stage,Host refused,Reason",
+        "Up,host2,silent",
+        "Host,Weight,Weighed",
+        "host1,2.5,ram=512.0",
+    ]
+    assert ran.err.splitlines() == [f"Server {SERVER} is on no host.", "No room.", "Nearest: 1 host lacks 1 VCPU."]
+    assert json.loads(synced.ok("scheduler", "explain", "--uuid", SERVER, "-f", "json"))["fault"] == "No room."
 
 
 def test_a_server_of_which_nothing_was_noted(synced: Site, cell: Database) -> None:
