@@ -16,7 +16,7 @@ def _together(host: HostState, sought: Sought) -> float:
 
 def _apart(host: HostState, sought: Sought) -> float:
     company = sought.company
-    return -float(company.hosts.get(host.host, 0)) if company and company.policy == SOFT_ANTI_AFFINITY else 0.0
+    return 0.0 - company.hosts.get(host.host, 0) if company and company.policy == SOFT_ANTI_AFFINITY else 0.0
 
 
 #: Name → what is weighed. How much each counts is configured: ``[filter_scheduler] <name>_weight_multiplier``.
@@ -27,7 +27,7 @@ WEIGHERS: dict[str, Weigher] = {
     "io_ops": lambda host, _: float(host.building),
     "soft_affinity": _together,
     "soft_anti_affinity": _apart,
-    "build_failure": lambda host, _: -float(host.failed_builds),
+    "build_failure": lambda host, _: 0.0 - host.failed_builds,
 }
 
 

@@ -39,6 +39,7 @@ def test_an_explanation_stays_small() -> None:
     assert len(told["ranking"]) == 20
     assert told["ranking"][0]["weight"] == 0.333
     assert told["ranking"][0]["weighed"]["ram"] == 100
+    assert "-0.0" not in str(told["ranking"])
 
 
 def test_administrators_read_it_in_lines_and_users_without_hosts() -> None:
