@@ -40,6 +40,8 @@ Handle = sa.Connection | Session
 _MYSQL_RETRY = {1205, 1213, 1020}
 #: PostgreSQL SQLSTATEs: serialization failure, deadlock detected, lock wait timeout.
 _POSTGRESQL_RETRY = {"40001", "40P01", "55P03"}
+#: Where it is no OperationalError that there is no such table or column: SQLSTATEs of PostgreSQL, MySQL's error.
+_UNKNOWN = frozenset({"42P01", "42703", 1146})
 #: Attempts at one transaction before the conflict is reported.
 _MAX_ATTEMPTS = 25
 #: No attempt begins later than this after the first.
@@ -366,6 +368,8 @@ def _translated() -> Iterator[None]:
     except DBAPIError as exc:
         if exc.connection_invalidated or is_retryable(exc):
             raise errors.Unavailable("The database does not answer.", cause=str(exc.orig)) from exc
+        if _UNKNOWN & {getattr(exc.orig, "sqlstate", None), *getattr(exc.orig, "args", ())[:1]}:
+            raise errors.Unavailable("The database has other tables than this release.", cause=str(exc.orig)) from exc
         raise
 
 

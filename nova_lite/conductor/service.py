@@ -10,6 +10,7 @@ import uuid
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
@@ -56,6 +57,7 @@ class Conductor:
         self._owner = f"{uuid.uuid4()}@{conf.host}"[:_OWNER_LENGTH]
         self._bus = Bus(conf)
         self._cells: Cells | None = None
+        self._fanout: Fanout | None = None
         #: What looks from time to time whether something is to be put right.
         self._lookers: list[HostDiscovery | FailedDeletes] = []
         if conf.api_database.connection:
@@ -78,10 +80,12 @@ class Conductor:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
         self._cells = Cells(self._conf, self._db)
         self._lookers = [looker(self._conf, self._db, self._cells) for looker in (HostDiscovery, FailedDeletes)]
+        fanout = self._fanout = Fanout(self._conf, self._cells)
         tools = SuperTools(
             conf=self._conf,
             api_db=self._db,
             cells=self._cells,
+            fanout=fanout,
             scheduler=SchedulerClient(self._bus),
             placement=PlacementClient(self._conf),
         )
@@ -135,6 +139,8 @@ class Conductor:
         self.runner.stop()  # first: agents at work for it may still ask whether a guest may run
         self._server.stop()
         self._bus.close()
+        if self._fanout is not None:
+            self._fanout.close()
         if self._cells is not None:
             self._cells.close()
         self._db.close()

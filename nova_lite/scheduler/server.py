@@ -20,6 +20,8 @@ from nova_lite.scheduler.survey import Refused, Survey, Surveyor, too_few
 from nova_lite.scheduler.waiting import Waiting
 from nova_lite.scheduler.weighers import WEIGHERS, weigh
 
+#: Hosts named in the ranking of each server, and fewer where many servers are asked for at once.
+_MAX_NAMED, _FEWER_NAMED, _FEW = 20, 3, 20
 #: Takes a place for a server on the first of some hosts, best first, that has room; None when none has.
 Take = Callable[[str, list[HostState], Survey], HostState | None]
 
@@ -80,6 +82,7 @@ class SchedulerEndpoint:
         """Take a place for each server on the best host for it; raises Refused."""
         placed: list[Placed] = []
         sought, offers, left = survey.sought, survey.offers, survey.left
+        named = _MAX_NAMED if len(instance_uuids) <= _FEW else _FEWER_NAMED
         for uuid in instance_uuids:
             ranking = self._ranked(left, sought)
             hosts = [host for host, _ in ranking]
@@ -87,7 +90,7 @@ class SchedulerEndpoint:
             if chosen is None:
                 raise too_few(survey, len(placed), len(instance_uuids), left=len(left))
             others = [] if sought.company and sought.company.is_strict else self._others(chosen, hosts, offers)
-            explained = explain.explanation(sought, survey.needs, survey.stages, ranking)
+            explained = explain.explanation(sought, survey.needs, survey.stages, ranking[:named])
             placed.append(Placed(uuid, (pick.selection(chosen, offers), *others), explained))
             left = [_taken(host, survey.needs) if host.node == chosen.node else host for host in left]
             if sought.company is not None:

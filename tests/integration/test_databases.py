@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase
 
 from nova_lite import errors
@@ -194,6 +195,13 @@ def test_a_server_that_is_not_there_is_unavailable(driver: str) -> None:
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("statement", ["SELECT nothing FROM services", "SELECT * FROM no_such_table"])
+def test_a_database_of_another_release_does_not_answer(cell_db: Database, statement: str) -> None:
+    """A cell that was not migrated yet is a cell that is down, whatever its database calls that."""
+    with pytest.raises(errors.Unavailable), cell_db.reader() as session:
+        session.execute(text(statement))
 
 
 def test_an_instance_comes_back_as_it_was_written(cell_db: Database) -> None:

@@ -43,6 +43,8 @@ from nova_lite.storage import Database, retried
 _GIB = 1 << 30
 #: Servers one request may ask for, where no quota says less.
 _MAX_COUNT = 1000
+#: Servers that are rehearsed of a request that is over quota, at most: nobody may have them anyway.
+_REHEARSED_OVER_QUOTA = 10
 _NOT_IN_HOSTNAME = re.compile(r"[^a-z0-9-]+")
 
 
@@ -121,7 +123,7 @@ class ServerCreationService:
     def rehearse(self, caller: Caller, new: NewServers) -> Rehearsal:
         """Return what ``create`` would come to, and write nothing; raises as it does, but for OverQuota."""
         template, spec = self._planned(caller, new)
-        over_quota, count = None, new.min_count
+        over_quota, count = None, min(new.min_count, _REHEARSED_OVER_QUOTA)
         with self._api_db.reader() as session:
             try:
                 count = self._allowed(session, caller, new, template.flavor)

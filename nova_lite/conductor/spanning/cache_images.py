@@ -42,7 +42,7 @@ def _at_home(work: Work[SuperTools], wanted: list[str]) -> Iterator[tuple[OpenCe
 
 def _refuse_down(work: Work[SuperTools], cell: OpenCell, host: str) -> None:
     """Raise Unavailable when a host's agent is down: nobody would answer for long."""
-    with cell.db.reader() as session:
+    with work.tools.database(cell).reader() as session:
         found = hosts.services(session, down_after_s=work.tools.conf.service_down_time, host=host, binary=hosts.AGENT)
     if not any(service.is_up for service in found):
         raise errors.Unavailable(f"Host {host} is down.")

@@ -18,7 +18,7 @@ def delete_in_cell(work: Work[SuperTools]) -> None:
     cell = work.tools.cells.get(work.inputs["cell_uuid"])
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
     begun = None
-    with cell.db.writer() as session:
+    with work.tools.database(cell).writer() as session:
         try:
             instance = instances.lock(session, work.subject)
         except errors.NotFound:
@@ -35,7 +35,7 @@ def delete_in_cell(work: Work[SuperTools]) -> None:
 
 def free_leftovers(work: Work[SuperTools]) -> None:
     """Free what a server that no host carries may still hold in Placement; others are freed by their cell."""
-    with work.tools.cells.get(work.inputs["cell_uuid"]).db.reader() as session:
+    with work.tools.database(work.tools.cells.get(work.inputs["cell_uuid"])).reader() as session:
         try:
             host = instances.get(session, work.subject, with_deleted=True).host
         except errors.NotFound:

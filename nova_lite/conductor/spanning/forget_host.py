@@ -45,7 +45,7 @@ def _hypervisors(work: Work[SuperTools], cell_uuid: str) -> set[str]:
     with work.tools.api_db.reader() as session:
         if cell_uuid not in {cell.uuid for cell in mappings.cells(session)}:
             return set()
-    with work.tools.cells.get(cell_uuid).db.reader() as session:
+    with work.tools.database(work.tools.cells.get(cell_uuid)).reader() as session:
         return set(hosts.node_hosts(session))
 
 

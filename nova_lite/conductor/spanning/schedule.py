@@ -83,7 +83,7 @@ def create_in_cells(work: Work[SuperTools]) -> Facts:
     wanted = {instance.uuid: instance for instance in _wanted(work)}
     written: dict[str, object] = {}
     for cell, group in _by_cell(work):
-        with cell.db.writer() as session:
+        with work.tools.database(cell).writer() as session:
             for placed in group:
                 if placed.instance_uuid in wanted:
                     instances.add(session, _on_host(wanted[placed.instance_uuid], placed))
@@ -95,7 +95,7 @@ def create_in_cells(work: Work[SuperTools]) -> Facts:
 def remove_from_cells(work: Work[SuperTools]) -> None:
     """Take the inserted servers back."""
     for cell, group in _by_cell(work):
-        with cell.db.writer() as session:
+        with work.tools.database(cell).writer() as session:
             for placed in group:
                 instances.remove(session, placed.instance_uuid)
 
@@ -216,7 +216,7 @@ def _on_host(instance: Instance, placed: Placed) -> Instance:
 def _begin_builds(work: Work[SuperTools], cell: OpenCell, group: Sequence[Placed]) -> list[str]:
     """Record the builds of a cell's servers, drop those deleted meanwhile; return the UUIDs of the builds begun."""
     begun: list[str] = []
-    with cell.db.writer() as session:
+    with work.tools.database(cell).writer() as session:
         for placed in group:
             if placed.instance_uuid not in work.facts["settled"]:
                 instances.remove(session, placed.instance_uuid)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from oslo_config import cfg
 
-from nova_lite.cells.registry import Cells
+from nova_lite import errors
+from nova_lite.cells.fanout import Fanout
+from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.rpc.scheduler import SchedulerClient
 from nova_lite.storage import Database
@@ -17,5 +19,20 @@ class SuperTools:
     conf: cfg.ConfigOpts
     api_db: Database
     cells: Cells
+    fanout: Fanout
     scheduler: SchedulerClient
     placement: PlacementClient
+
+    def database(self, cell: OpenCell) -> Database:
+        """Return a cell's database that answers; raises Unavailable, at once when it is known to be silent.
+
+        So a silent cell does not hold the threads that work for others.
+        """
+        answers = self.fanout.ask(_ping, of=[cell])
+        if answers.down:
+            raise errors.Unavailable("The cell does not answer.", cells=answers.down)
+        return cell.db
+
+
+def _ping(cell: OpenCell) -> float:
+    return cell.db.ping()

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from nova_lite import config
+from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.conductor.saga import Work
@@ -38,7 +39,9 @@ def tools(tmp_path: Path) -> Iterator[SuperTools]:
         for uuid, connection in ((DEAD, f"sqlite:///{tmp_path / 'gone' / 'dead.db'}"), (LIVE, str(databases[1].url))):
             mappings.add_cell(session, Cell(uuid, uuid[:1], f"kombu+memory:////{uuid}", connection))
     cells = Cells(conf, databases[0])
-    yield SuperTools(conf, databases[0], cells, cast(SchedulerClient, None), cast(PlacementClient, None))
+    fanout = Fanout(conf, cells)
+    yield SuperTools(conf, databases[0], cells, fanout, cast(SchedulerClient, None), cast(PlacementClient, None))
+    fanout.close()
     cells.close()
     for database in databases:
         database.close()
