@@ -14,6 +14,8 @@ from tests.integration.races.truth import State
 _UNKNOWN = (503, NO_ANSWER)
 #: Seconds a client waits after it was told to come again.
 _PAUSE_S = 0.05
+#: Threads that may run, of which every fourth has a shelf of its own.
+THREADS = 8
 
 
 @dataclass(slots=True)
@@ -48,20 +50,20 @@ class Load:
     shelves: list[_Shelf] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Make providers: two with room enough, one with little."""
+        """Make providers, while nothing fails yet: two with room enough, one with little, and the shelves."""
         self.client.must("PUT", "/resource_classes/CUSTOM_RACE_LOAD")
         for total in (1_000_000, 1_000_000, 12):
             self.providers.append(provider(self.client, {"CUSTOM_RACE_LOAD": 1_000_000, "VCPU": total}))
+        for _ in range(THREADS // 4):
+            self.shelves.append(_Shelf(provider(self.client, {"VCPU": 1, "MEMORY_MB": 1}), 1, 1))
 
     def answers(self) -> int:
         """Return how many requests succeeded."""
         return self.statuses[204] + self.statuses[200]
 
     def run(self, over: threading.Event, number: int) -> None:
-        """Go on until it is over: three of four claim, the fourth changes inventories."""
-        shelf = _Shelf(provider(self.client, {"VCPU": 1, "MEMORY_MB": 1}), 1, 1) if number % 4 == 3 else None
-        if shelf is not None:
-            self.shelves.append(shelf)
+        """Go on until it is over: three of four claim, the fourth changes inventories. ``number`` is below THREADS."""
+        shelf = self.shelves[number // 4] if number % 4 == 3 else None
         dice = self.size.random("load", number)
         while not over.is_set():
             if shelf is not None:

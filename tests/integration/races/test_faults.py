@@ -18,7 +18,7 @@ from tests.integration.conftest import new_directory, started
 from tests.integration.races.client import NO_ANSWER, Answer, Client, at_once, meanwhile
 from tests.integration.races.cloud import claim
 from tests.integration.races.conftest import BACKENDS, Size
-from tests.integration.races.load import Load
+from tests.integration.races.load import THREADS, Load
 from tests.integration.races.truth import State, Truth
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.neighbours import Neighbours
@@ -121,7 +121,7 @@ def test_workers_are_killed_at_any_moment(ward: Ward, client: Client, size: Size
     load = _prepared(client, size)
     dice = size.random("workers")
 
-    with meanwhile(*(partial(load.run, number=number) for number in range(8))):
+    with meanwhile(*(partial(load.run, number=number) for number in range(THREADS))):
         for _ in range(size(4)):
             _more(load, 30)
             ward.placement.kill_worker(dice.choice(ward.placement.workers()))
@@ -136,7 +136,7 @@ def test_the_database_ends_connections_at_any_moment(ward: Ward, client: Client,
     dice = size.random("connections")
     workers = _workers(ward)
 
-    with meanwhile(*(partial(load.run, number=number) for number in range(8))):
+    with meanwhile(*(partial(load.run, number=number) for number in range(THREADS))):
         for _ in range(size(20)):
             _more(load, 15)
             numbers = ward.connections()
@@ -153,7 +153,7 @@ def test_the_database_crashes_and_comes_back(ward: Ward, client: Client, size: S
     load = _prepared(client, size)
     workers = _workers(ward)
 
-    with meanwhile(*(partial(load.run, number=number) for number in range(8))):
+    with meanwhile(*(partial(load.run, number=number) for number in range(THREADS))):
         for _ in range(size(2)):
             _more(load, 60)
             refused = load.statuses[503]
