@@ -19,7 +19,9 @@ class _Channel(memory.Channel):
 
     #: Queue → the bells of the transports that listen to it.
     _listeners: ClassVar[dict[str, "weakref.WeakSet[_Bell]"]] = {}
-    _guard: ClassVar[threading.Lock] = threading.Lock()
+    #: May be taken again by the thread that holds it: rubbish is collected at any moment, and a connection that is
+    #: rubbish puts back what it did not acknowledge.
+    _guard: ClassVar[threading.RLock] = threading.RLock()
 
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
         with self._guard:

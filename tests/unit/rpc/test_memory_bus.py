@@ -8,6 +8,7 @@ import pytest
 from kombu.utils.scheduling import FairCycle
 
 from nova_lite import config
+from nova_lite.rpc import memory
 from nova_lite.rpc.bus import Bus
 from tests.contract.bus.suite import BusContract, Echo
 
@@ -52,6 +53,26 @@ def test_an_idle_listener_does_not_poll(monkeypatch: pytest.MonkeyPatch) -> None
         before = looks
         threading.Event().wait(1.0)  # what is counted is what happens while nothing does
         assert looks - before < 1000  # a polling listener looks tens of thousands of times
+    finally:
+        server.stop()
+        bus.close()
+
+
+def test_a_connection_collected_as_rubbish_froze_every_bus_of_the_process() -> None:
+    """Its finalizer ran in the midst of a delivery, in the thread that held what it needed."""
+    bus = Bus(config.load([], []), f"kombu+memory:///{uuid.uuid4()}")
+    server = bus.serve("topic", "host", Echo())
+    server.start()
+    try:
+
+        def collected() -> None:
+            with memory._Channel._guard:
+                bus.cast("topic", "say", word="from a finalizer")
+
+        thread = threading.Thread(target=collected, daemon=True)
+        thread.start()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
     finally:
         server.stop()
         bus.close()
