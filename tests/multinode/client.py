@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -116,10 +117,13 @@ class Client:
         return {server["id"]: server["status"] for server in answer.body["servers"]}
 
     def delete_all(self) -> None:
-        """Delete every server there is and wait until none is left."""
+        """Delete every server there is and wait until none is left; who is told to come again does."""
         for uuid in self.listed("?all_tenants=1"):
-            self.http("DELETE", f"/servers/{uuid}")
+            wait_until(partial(self._takes_delete, uuid), f"{uuid} accepted for deletion", timeout_s=_TIMEOUT_S)
         wait_until(lambda: not self.listed("?all_tenants=1"), "no server left", timeout_s=_TIMEOUT_S, interval_s=0.2)
+
+    def _takes_delete(self, uuid: str) -> bool:
+        return self.http("DELETE", f"/servers/{uuid}").status in (204, 404)
 
     # -- other roads --------------------------------------------------------------------------------------------------
 
