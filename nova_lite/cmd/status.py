@@ -12,10 +12,10 @@ from nova_lite import errors
 from nova_lite.cells import upgrade
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.clients.placement import NEEDED_VERSION
-from nova_lite.cmd import program
+from nova_lite.cmd import checks, program
 from nova_lite.cmd.arguments import Parser, add_command, add_format
 from nova_lite.cmd.installation import Installation
-from nova_lite.cmd.output import reason, rendered
+from nova_lite.cmd.output import reason
 from nova_lite.db import migrate
 from nova_lite.db.online_migrations import API_STEPS, CELL_STEPS
 from nova_lite.model.checks import Check, Level
@@ -60,23 +60,13 @@ def parser() -> argparse.ArgumentParser:
 def _check(installation: Installation, arguments: argparse.Namespace) -> int:
     """Check everything, and return the worst."""
     found = [
-        _policy(installation),
+        checks.policy(installation.compute_policy),
         *_databases(installation),
         _placement(installation),
         _cinder(installation),
         _service_user(installation),
     ]
-    rows = [(check.name, check.level.name.lower(), check.details) for check in found]
-    print(rendered(("Check", "Result", "Details"), rows, arguments.format))
-    return int(max(check.level for check in found))
-
-
-def _policy(installation: Installation) -> Check:
-    try:
-        installation.compute_policy()
-    except errors.Misconfigured as exc:
-        return Check("policy file", Level.FAILURE, reason(exc))
-    return Check("policy file", Level.SUCCESS)
+    return checks.told(found, arguments.format)
 
 
 def _databases(installation: Installation) -> Iterator[Check]:

@@ -1,7 +1,6 @@
 """More servers than there is room for, all at once: as many live as fit, and nothing is left of the others."""
 
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,14 +42,13 @@ def _boot(cloud: Cloud, name: str, image: str) -> str:
 
 def _settled(user: ComputeUser) -> dict[str, str]:
     """Return server → status once none is being built."""
-    until = time.monotonic() + _PATIENCE_S
-    while True:
+
+    def look() -> dict[str, str] | None:
         listed = user.ask("GET", "/servers/detail?limit=1000").json["servers"]
         found = {server["id"]: server["status"] for server in listed}
-        if len(found) == _ASKED and not {"BUILD"} & set(found.values()):
-            return found
-        assert time.monotonic() < until, Counter(found.values())
-        time.sleep(0.1)
+        return found if len(found) == _ASKED and "BUILD" not in found.values() else None
+
+    return clouds.eventually(look, "every server built or refused", _PATIENCE_S)
 
 
 def test_the_last_slots_are_filled_exactly(cloud: Cloud, user: ComputeUser, image: str) -> None:
