@@ -7,6 +7,7 @@ nobody can be using it any more. A mapping that cannot be used is a cell that is
 
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from oslo_config import cfg
@@ -84,9 +85,14 @@ class Cells:
         """Raise Misconfigured when cell0 is not mapped."""
         _ = self.cell0
 
-    def of_hosts(self) -> dict[str, str]:
-        """Return host → cell UUID for every mapped host."""
+    def of_hosts(self, named: Iterable[str] = ()) -> dict[str, str]:
+        """Return host → cell UUID for every mapped host.
+
+        When one of those ``named`` is unknown the mappings are read again: it may have been mapped a moment ago.
+        """
         self._refresh()
+        if not self._hosts.keys() >= set(named):
+            self._refresh(now=True)
         return self._hosts
 
     def forget(self) -> None:

@@ -106,7 +106,7 @@ class AggregateService:
         if host not in self.show(aggregate_id).hosts:
             raise NotFound(f"Host {host} is not in aggregate {aggregate_id}.")
         # One that no cell knows any more has no servers, and nothing in Placement that we could name.
-        is_mapped = host in self._cells.of_hosts()
+        is_mapped = host in self._cells.of_hosts(named=[host])
         occupancy = self._occupancy([host]).get(host, _EMPTY) if is_mapped else _EMPTY
         left, workflow = self._remove_host(caller, aggregate_id, host, occupancy)
         if workflow is not None:
@@ -204,12 +204,10 @@ class AggregateService:
 
     def _occupancy(self, hosts: Iterable[str]) -> dict[str, Occupancy]:
         """Return host → what is on it, from the hosts' cells; raises NotFound, Unavailable when a cell is down."""
-        homes = self._cells.of_hosts()
+        hosts = list(hosts)
+        homes = self._cells.of_hosts(named=hosts)
         by_cell: dict[str, list[str]] = {}
         for host in hosts:
-            if host not in homes:
-                self._cells.forget()
-                homes = self._cells.of_hosts()
             if host not in homes:
                 raise NotFound(f"Compute host {host} could not be found.")
             by_cell.setdefault(homes[host], []).append(host)

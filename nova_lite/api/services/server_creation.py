@@ -198,7 +198,7 @@ class ServerCreationService:
             host, node = new.host, new.hypervisor_hostname
         default_zone = self._conf.default_availability_zone
         if host is not None:
-            if host not in self._cells.of_hosts():
+            if host not in self._cells.of_hosts(named=[host]):
                 raise errors.Invalid(f"Compute host {host} could not be found.")
             if zone is not None and zone_of.get(host, default_zone) != zone:
                 raise errors.Invalid(f"Compute host {host} is not in availability zone {zone}.")

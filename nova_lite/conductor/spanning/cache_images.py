@@ -34,7 +34,7 @@ def fetch_images(work: Work[SuperTools]) -> Facts:
 
 
 def _at_home(work: Work[SuperTools], wanted: list[str]) -> Iterator[tuple[OpenCell, str]]:
-    homes = work.tools.cells.of_hosts()
+    homes = work.tools.cells.of_hosts(named=wanted)
     for host in wanted:
         if host in homes:
             yield work.tools.cells.get(homes[host]), host

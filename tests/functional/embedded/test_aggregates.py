@@ -2,6 +2,7 @@
 
 import threading
 import uuid as uuids
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ from nova_lite.embedded.cloud import Cloud
 from nova_lite.model.workflow import OPEN
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser, eventually
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud whose hosts were all mapped after its processes had read the mappings, which they do not by themselves
+    again."""
+    with clouds.running(tmp_path_factory.mktemp("cloud"), options={"cells": {"refresh_interval": "3600"}}) as running:
+        yield running
 
 
 @pytest.fixture

@@ -102,6 +102,15 @@ def test_hosts_are_known_by_their_cells(cells: Cells, api_db: Database) -> None:
     assert cells.of_hosts() == {"host1": A.uuid}
 
 
+def test_a_host_mapped_a_moment_ago_is_known_to_who_names_it(cells: Cells, api_db: Database) -> None:
+    assert cells.of_hosts() == {}
+    with api_db.writer() as session:
+        mappings.add_host(session, "host1", A.uuid)
+    assert cells.of_hosts() == {}
+    assert cells.of_hosts(named=["host1"]) == {"host1": A.uuid}
+    assert cells.of_hosts(named=["nobody"]) == {"host1": A.uuid}
+
+
 def test_mappings_are_read_again_when_they_are_old(api_db: Database) -> None:
     conf = config.load(files=[])
     conf.set_override("refresh_interval", 0.1, group="cells")
