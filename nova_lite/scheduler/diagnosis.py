@@ -87,12 +87,12 @@ class Diagnosis:
         """Return root → class → what is free there, of roots that can give ``resources``."""
         query = {"resources": resources, "limit": self._limit, **more}
         try:
-            requests, summaries = self._placement.candidates(query)
+            offered = self._placement.candidates(query)
         except errors.Invalid:  # a class or trait that Placement does not know: nobody has it
             return {}
-        if len(requests) >= self._limit:
+        if len(offered.allocation_requests) >= self._limit:
             found.unsure.add(about)
-        return pick.room_by_root(pick.offers_by_root(requests, summaries), summaries)
+        return pick.room_by_root(pick.offers_by_root(offered), offered)
 
 
 def misses_of(node: str, needs: Needs, found: Findings) -> tuple[Miss, ...] | None:

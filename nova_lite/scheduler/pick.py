@@ -1,33 +1,34 @@
 """Put together what Placement offers and what hosts are like: pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from nova_lite.clients.placement import Candidates
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Selection
 
 Offers = Mapping[str, dict[str, dict[str, int]]]
 
 
-def offers_by_root(requests: Sequence[Mapping[str, Any]], summaries: Mapping[str, Any]) -> Offers:
+def offers_by_root(found: Candidates) -> Offers:
     """Return root provider UUID → the first allocations Placement offers there (provider → class → amount)."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    for request in requests:
-        allocations = {provider: entry["resources"] for provider, entry in request["allocations"].items()}
+    offers: dict[str, dict[str, dict[str, int]]] = {}
+    summaries = found.provider_summaries
+    for candidate in found.allocation_requests:
+        allocations = {provider: gives.resources for provider, gives in candidate.allocations.items()}
         for provider in allocations:
-            found.setdefault(summaries[provider]["root_provider_uuid"], allocations)
-    return found
+            offers.setdefault(summaries[provider].root_provider_uuid, allocations)
+    return offers
 
 
-def room_by_root(roots: Iterable[str], summaries: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def room_by_root(roots: Iterable[str], found: Candidates) -> dict[str, dict[str, int]]:
     """Return root provider UUID → class → what its whole tree has free."""
-    found: dict[str, dict[str, int]] = {root: {} for root in roots}
-    for summary in summaries.values():
-        room = found.get(summary["root_provider_uuid"])
+    rooms: dict[str, dict[str, int]] = {root: {} for root in roots}
+    for summary in found.provider_summaries.values():
+        room = rooms.get(summary.root_provider_uuid)
         if room is not None:
-            for name, entry in summary["resources"].items():
-                room[name] = room.get(name, 0) + entry["capacity"] - entry["used"]
-    return found
+            for name, stock in summary.resources.items():
+                room[name] = room.get(name, 0) + stock.capacity - stock.used
+    return rooms
 
 
 def selection(host: HostState, offers: Offers) -> Selection:

@@ -88,13 +88,13 @@ class Surveyor:
         for question in (narrow, {}) if narrow else ({},):
             query = request.candidates_query(needs, limit=self._limit, with_disabled=spec.skips_filters, **question)
             try:
-                requests, summaries = self._placement.candidates(query)
+                found = self._placement.candidates(query)
             except errors.Invalid as exc:
                 why = f"Placement knows no such need: {exc.message}"
                 raise Refused(why, explain.explanation(Sought(spec), needs)) from exc
-            if requests:
-                offers = pick.offers_by_root(requests, summaries)
-                return offers, pick.room_by_root(offers, summaries)
+            if found.allocation_requests:
+                offers = pick.offers_by_root(found)
+                return offers, pick.room_by_root(offers, found)
         raise self._nothing_offered(spec, needs)
 
     def _narrow(self, spec: RequestSpec) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nova_lite import config, errors
-from nova_lite.clients.placement import NEEDED_VERSION, PlacementClient
+from nova_lite.clients.placement import NEEDED_VERSION, Candidates, PlacementClient, Stock
 
 OWNER = {"project_id": "demo", "user_id": "alice"}
 
@@ -156,13 +156,13 @@ class PlacementSuite:
 
     def test_candidates_have_room(self, client: PlacementClient) -> None:
         small, big = _host(client, 1), _host(client, 8)
-        requests, summaries = client.candidates({"resources": "VCPU:4", "limit": 100})
-        offered = [list(request["allocations"]) for request in requests]
+        found = client.candidates({"resources": "VCPU:4", "limit": 100})
+        offered = [list(candidate.allocations) for candidate in found.allocation_requests]
         assert [big] in offered
         assert [small] not in offered
-        assert summaries[big]["resources"]["VCPU"] == {"capacity": 8, "used": 0}
-        assert small not in summaries
-        assert client.candidates({"resources": "VCPU:400"}) == ([], {})
+        assert found.provider_summaries[big].resources["VCPU"] == Stock(capacity=8, used=0)
+        assert small not in found.provider_summaries
+        assert client.candidates({"resources": "VCPU:400"}) == Candidates([], {})
 
     def test_placement_says_what_it_does_not_understand(self, client: PlacementClient) -> None:
         with pytest.raises(errors.Invalid, match="nonsense"):

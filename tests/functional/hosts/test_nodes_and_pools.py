@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nova_lite import errors
-from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.placement import Candidates, PlacementClient, Stock
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.testing import cloud as clouds
@@ -110,14 +110,14 @@ def _pool(placement: PlacementClient, gib: int, hosts: list[str]) -> str:
 def test_disks_of_several_hosts_come_from_one_pool(pooled: Site) -> None:
     placement, hosts = pooled.placement, pooled.hosts()
     query = {"resources": "VCPU:1,MEMORY_MB:64,DISK_GB:100"}
-    assert placement.candidates(query) == ([], {})
+    assert placement.candidates(query) == Candidates([], {})
     pool = _pool(placement, 2000, list(hosts.values()))
-    requests, summaries = placement.candidates(query)
+    found = placement.candidates(query)
     assert [
-        {provider: amounts["resources"] for provider, amounts in request["allocations"].items()}
-        for request in sorted(requests, key=lambda one: min(one["allocations"].keys() - {pool}))
+        {provider: amounts.resources for provider, amounts in candidate.allocations.items()}
+        for candidate in sorted(found.allocation_requests, key=lambda one: min(one.allocations.keys() - {pool}))
     ] == [{host: {"VCPU": 1, "MEMORY_MB": 64}, pool: {"DISK_GB": 100}} for host in sorted(hosts.values())]
-    assert summaries[pool]["resources"] == {"DISK_GB": {"capacity": 2000, "used": 0}}
+    assert found.provider_summaries[pool].resources == {"DISK_GB": Stock(capacity=2000, used=0)}
     flavor = pooled.flavor(disk=100)
     servers = [pooled.user.boot("vm", pooled.image, flavor=flavor) for _ in range(20)]
     for server in servers:

@@ -300,9 +300,9 @@ def test_nothing_is_lost_while_servers_come_and_go_in_a_tree_that_changes(home: 
         try:
             while not stop.is_set():
                 query = {"resources": ",".join(f"{name}:{n}" for name, n in wanted.items()), "in_tree": home.node}
-                offers, _ = client.candidates(query)
+                offers = client.candidates(query).allocation_requests
                 consumer = str(uuids.uuid4())
-                offer = {uuid: one["resources"] for uuid, one in offers[0]["allocations"].items()} if offers else {}
+                offer = {uuid: one.resources for uuid, one in offers[0].allocations.items()} if offers else {}
                 if offer and client.claim(consumer, offer, **OWNER):
                     mine.append(consumer)
                 if len(mine) > 4:

@@ -1,12 +1,16 @@
 """Weighing, picking and asking: pure decisions on values."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_lite import config
+from nova_lite.clients.placement import Candidates
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
@@ -96,18 +100,19 @@ def test_alternates_are_of_the_same_cell_and_other_nodes() -> None:
     assert pick.alternates(ranking[0], ranking, OFFERS, 0) == []
 
 
+def _candidates(requests: list[Any], summaries: Mapping[str, object]) -> Candidates:
+    return msgspec.convert({"allocation_requests": requests, "provider_summaries": summaries}, Candidates)
+
+
 def test_offers_are_the_first_of_each_root() -> None:
     requests = [
         {"allocations": {"child": {"resources": {"VCPU": 1}}, "root": {"resources": {"DISK_GB": 1}}}},
         {"allocations": {"root": {"resources": {"VCPU": 9}}}},
         {"allocations": {"other": {"resources": {"VCPU": 1}}}},
     ]
-    summaries = {
-        "child": {"root_provider_uuid": "root"},
-        "root": {"root_provider_uuid": "root"},
-        "other": {"root_provider_uuid": "other"},
-    }
-    assert pick.offers_by_root(requests, summaries) == {
+    roots = {"child": "root", "root": "root", "other": "other"}
+    summaries = {uuid: {"root_provider_uuid": root, "resources": {}} for uuid, root in roots.items()}
+    assert pick.offers_by_root(_candidates(requests, summaries)) == {
         "root": {"child": {"VCPU": 1}, "root": {"DISK_GB": 1}},
         "other": {"other": {"VCPU": 1}},
     }
@@ -124,4 +129,5 @@ def test_room_is_that_of_whole_trees() -> None:
         "cell-b": summary("root", VCPU=4),
         "pool": summary("pool", DISK_GB=1000),
     }
-    assert pick.room_by_root(["root"], summaries) == {"root": {"DISK_GB": 7, "VCPU": 6, "MEMORY_MB": 10}}
+    found = pick.room_by_root(["root"], _candidates([], summaries))
+    assert found == {"root": {"DISK_GB": 7, "VCPU": 6, "MEMORY_MB": 10}}

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.placement import Candidates, PlacementClient
 from nova_lite.errors import Invalid
 from nova_lite.model import explanation
 from nova_lite.model.flavor import Flavor
@@ -96,7 +97,7 @@ class Hosts:
         self._traits = traits
         self.asked = 0
 
-    def candidates(self, query: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def candidates(self, query: dict[str, Any]) -> Candidates:
         self.asked += 1
         if query.get("required") == "CUSTOM_UNKNOWN":
             raise Invalid("No such trait(s): CUSTOM_UNKNOWN.")
@@ -115,7 +116,8 @@ class Hosts:
             }
             for host in fits
         }  # fmt: skip
-        return [{"allocations": {host: {"resources": {name: int(amount)}}}} for host in fits], summaries
+        requests = [{"allocations": {host: {"resources": {name: int(amount)}}}} for host in fits]
+        return msgspec.convert({"allocation_requests": requests, "provider_summaries": summaries}, Candidates)
 
 
 @pytest.fixture

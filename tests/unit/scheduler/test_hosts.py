@@ -12,7 +12,7 @@ import pytest
 from nova_lite import concurrency, config, errors
 from nova_lite.cells.fanout import Answers, Fanout, Sighting
 from nova_lite.cells.registry import Cells
-from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.placement import Candidates, PlacementClient
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
@@ -68,9 +68,10 @@ class OfferingPlacement:
     def __init__(self, *nodes: str) -> None:
         self._nodes = nodes
 
-    def candidates(self, _: object) -> tuple[list[Any], dict[str, Any]]:
+    def candidates(self, _: object) -> Candidates:
         summaries = {node: {"root_provider_uuid": node, "resources": {}} for node in self._nodes}
-        return [{"allocations": {node: {"resources": {"VCPU": 1}}}} for node in self._nodes], summaries
+        requests = [{"allocations": {node: {"resources": {"VCPU": 1}}}} for node in self._nodes]
+        return msgspec.convert({"allocation_requests": requests, "provider_summaries": summaries}, Candidates)
 
     def claim(self, *_: object, **__: object) -> bool:
         return True
