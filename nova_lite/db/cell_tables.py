@@ -198,6 +198,7 @@ class ComputeNodeRow(CellBase):
     memory_mb: Mapped[int] = mapped_column(sa.Integer)
     local_gb: Mapped[int] = mapped_column(sa.Integer)
     cpu_info: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    runs: Mapped[list[list[str]] | None] = mapped_column(sa.JSON(none_as_null=True))
     failed_builds: Mapped[int] = mapped_column(sa.Integer, default=0)
     last_failed_build: Mapped[float | None] = mapped_column(sa.Double)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)

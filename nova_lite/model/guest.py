@@ -65,7 +65,11 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class HostResources:
-    """What one hypervisor host has in all: memory in MiB, disk in GiB, before reserves and ratios."""
+    """What one hypervisor host has in all: memory in MiB, disk in GiB, before reserves and ratios.
+
+    ``runs`` are the kinds of guests it can run: architecture, hypervisor type and virtual machine mode of each; None
+    is what an agent says that cannot tell.
+    """
 
     vcpus: int
     ram_mib: int
@@ -76,3 +80,4 @@ class HostResources:
     host_ip: str
     cpu_info: dict[str, object] = field(default_factory=dict)
     traits: frozenset[str] = frozenset()
+    runs: tuple[tuple[str, str, str], ...] | None = None

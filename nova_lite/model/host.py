@@ -52,11 +52,37 @@ class ComputeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Hypervisor:
+    """What a host told of its hypervisor; changes with the machine only. Memory in MiB, disk in GiB.
+
+    ``runs`` are the kinds of guests it can run: architecture, hypervisor type and virtual machine mode of each; None
+    where that was never told.
+    """
+
+    kind: str = ""
+    version: int = 0
+    vcpus: int = 0
+    ram_mib: int = 0
+    disk_gib: int = 0
+    cpu_info: Mapping[str, object] = field(default_factory=dict)
+    runs: tuple[tuple[str, str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What changes with every boot: servers on a host, and those whose disks are made, copied or moved there now."""
+
+    servers: int = 0
+    busy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class HostState:
     """A host as the scheduler weighs it; ``cell_id`` says which cell it serves.
 
     ``failed_builds`` are those that failed there lately, one after the other; ``aggregates`` the metadata of those it
-    is in.
+    is in, ``multipliers`` what they say of weights: weigher → multiplier. ``building`` and ``num_instances`` are its
+    Load, read where something asks for it. ``free_devices`` are PCI devices.
     """
 
     cell_id: str
@@ -74,6 +100,10 @@ class HostState:
     failed_builds: int = 0
     host_ip: str = ""
     aggregates: tuple[Mapping[str, str], ...] = ()
+    multipliers: Mapping[str, float] = field(default_factory=dict)
+    hypervisor: Hypervisor = Hypervisor()
+    num_instances: int = 0
+    free_devices: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

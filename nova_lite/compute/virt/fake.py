@@ -112,6 +112,7 @@ class FakeDriver:
             host_ip=self._host_ip,
             cpu_info={"arch": "x86_64", "model": "fake", "vendor": "fake", "features": []},
             traits=_TRAITS,
+            runs=(("x86_64", "fake", "hvm"),),
         )
 
     def providers(self) -> tuple[Provider, ...]:

@@ -13,7 +13,7 @@ from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import build_failures
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.model.conductor import HostReport
-from nova_lite.model.host import ComputeNode, HostState, Service
+from nova_lite.model.host import ComputeNode, HostState, Hypervisor, Service
 from nova_lite.storage import Handle, epoch_now
 
 AGENT = "nova-compute"
@@ -45,6 +45,16 @@ _USAGE = (
     sa.func.sum(InstanceRow.root_gb + InstanceRow.ephemeral_gb),
     sa.func.sum(sa.case((InstanceRow.task_state.is_not(None), 1), else_=0)),
 )
+#: The columns that make a Hypervisor.
+_HYPERVISOR = (
+    ComputeNodeRow.hypervisor_type,
+    ComputeNodeRow.hypervisor_version,
+    ComputeNodeRow.vcpus,
+    ComputeNodeRow.memory_mb,
+    ComputeNodeRow.local_gb,
+    ComputeNodeRow.cpu_info,
+    ComputeNodeRow.runs,
+)
 
 
 def beat(session: Session, host: str, binary: str) -> None:
@@ -74,6 +84,7 @@ def register(session: Session, report: HostReport) -> None:
         "memory_mb": resources.ram_mib,
         "local_gb": resources.disk_gib,
         "cpu_info": resources.cpu_info,
+        "runs": resources.runs,
     }
     known = session.execute(sa.update(ComputeNodeRow).where(ComputeNodeRow.uuid == report.node).values(**values))
     if known.rowcount == 0:  # type: ignore[attr-defined]
@@ -212,6 +223,7 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
             ServiceRow.disabled_reason,
             build_failures.recent(),
             ComputeNodeRow.host_ip,
+            *_HYPERVISOR,
         ).join(ServiceRow, sa.and_(ServiceRow.host == ComputeNodeRow.host, ServiceRow.binary == AGENT))
     )
     return [
@@ -225,8 +237,9 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
             disabled_reason=reason,
             failed_builds=failed_builds,
             host_ip=host_ip or "",
+            hypervisor=_hypervisor(*told),
         )
-        for uuid, host, name, is_up, is_disabled, reason, failed_builds, host_ip in rows
+        for uuid, host, name, is_up, is_disabled, reason, failed_builds, host_ip, *told in rows
     ]
 
 
@@ -253,6 +266,19 @@ def _usage(session: Session, on_hosts: Sequence[str]) -> Mapping[str | None, Usa
 def _used(row: Sequence[Any]) -> Usage:
     """Return what a row of ``_USAGE`` says; sums over nothing are NULL."""
     return Usage(*(int(value or 0) for value in row))
+
+
+def _hypervisor(
+    kind: str,
+    version: int,
+    vcpus: int,
+    ram_mib: int,
+    disk_gib: int,
+    cpu_info: dict[str, object],
+    runs: list[list[str]] | None,
+) -> Hypervisor:
+    kinds = None if runs is None else tuple((arch, type_, mode) for arch, type_, mode in runs)
+    return Hypervisor(kind, version, vcpus, ram_mib, disk_gib, cpu_info, kinds)
 
 
 def _service(row: Any, is_fresh: bool) -> Service:

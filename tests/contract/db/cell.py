@@ -7,10 +7,11 @@ import sqlalchemy as sa
 
 from nova_lite import errors
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow
-from nova_lite.db.repositories import actions, build_failures, hosts, instances, workflows
+from nova_lite.db.repositories import actions, build_failures, host_loads, hosts, instances, workflows
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
+from nova_lite.model.host import Load
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.storage import Database, epoch_now
@@ -355,6 +356,54 @@ class HostSuite:
             (state,) = hosts.states(session, "cell", down_after_s=60)
         assert (found.uuid, found.host, found.vcpus) == (node, "host1", 16)
         assert (state.node, state.cell_id, state.is_up, state.is_disabled) == (node, "cell", True, False)
+        assert (state.hypervisor.kind, state.hypervisor.vcpus, state.hypervisor.runs) == ("fake", 16, None)
+
+    def test_what_a_host_runs_is_known_once_it_told(self, cell_db: Database) -> None:
+        told = (("x86_64", "kvm", "hvm"), ("x86_64", "qemu", "hvm"))
+        resources = make_resources(runs=told, cpu_info={"arch": "x86_64"})
+        with cell_db.writer() as session:
+            hosts.register(session, HostReport("host1", new_uuid(), resources))
+        with cell_db.reader() as session:
+            (state,) = hosts.states(session, "cell", down_after_s=60)
+        assert (state.hypervisor.runs, state.hypervisor.cpu_info) == (told, {"arch": "x86_64"})
+
+    def test_loads_are_what_is_there_and_what_is_under_way(self, cell_db: Database) -> None:
+        """A server counts once, however much is under way, and only while its disks are at stake."""
+        busy, quiet, empty = new_uuid(), new_uuid(), new_uuid()
+        building = make_instance(node=busy, vm_state=VmState.BUILDING)
+        stopping = make_instance(node=busy, vm_state=VmState.ACTIVE, task_state=TaskState.POWERING_OFF)
+        settled = make_instance(node=quiet, vm_state=VmState.ACTIVE, task_state=None)
+        gone = make_instance(node=empty, vm_state=VmState.BUILDING)
+        with cell_db.writer() as session:
+            for instance in (building, stopping, settled, gone):
+                instances.add(session, instance)
+            for subject in (building, building, stopping, gone):
+                workflows.add(session, CellWorkflowRow, make_workflow(subject=subject.uuid), timeout_s=60)
+            instances.mark_deleted(session, gone.uuid)
+        with cell_db.reader() as session:
+            assert host_loads.loads(session, with_servers=False) == {busy: Load(busy=1)}
+            assert host_loads.loads(session, with_servers=True) == {busy: Load(2, 1), quiet: Load(1, 0)}
+        with cell_db.writer() as session:
+            workflows.supersede(session, CellWorkflowRow, building.uuid)
+        with cell_db.reader() as session:
+            assert host_loads.loads(session, with_servers=False) == {}
+
+    def test_properties_of_images_are_counted_by_server(self, cell_db: Database) -> None:
+        one, other = new_uuid(), new_uuid()
+        linux, windows = {"os_type": "linux", "os_distro": "debian"}, {"os_type": "windows"}
+        with cell_db.writer() as session:
+            for node, image, properties in (
+                (one, "a", linux),
+                (one, "a", linux),
+                (one, "b", windows),
+                (other, "a", linux),
+            ):
+                instances.add(session, make_instance(node=node, image_id=image, image_properties=properties))
+        with cell_db.reader() as session:
+            assert host_loads.image_properties(session) == {
+                one: {("os_type", "linux"): 2, ("os_distro", "debian"): 2, ("os_type", "windows"): 1},
+                other: {("os_type", "linux"): 1, ("os_distro", "debian"): 1},
+            }
 
     def test_failed_builds_add_up_to_a_limit_until_one_works(self, cell_db: Database) -> None:
         node, other = new_uuid(), new_uuid()

@@ -85,6 +85,7 @@ class LibvirtDriver:
                 host_ip=self._host_ip,
                 cpu_info=host.cpu_info(connection),
                 traits=host.traits(connection, self._virt_type),
+                runs=host.runs(self._virt_type),
             )
 
         return self._on_libvirt(ask, "reading the host's resources")

@@ -89,6 +89,11 @@ def vcpus(connection: Any) -> int:
     return online or os.cpu_count() or 1
 
 
+def runs(virt_type: str) -> tuple[tuple[str, str, str], ...]:
+    """Return the kinds of guests this driver makes here: images made for QEMU run on KVM, too, not the reverse."""
+    return tuple((_ARCH, each, "hvm") for each in sorted({virt_type, "qemu"}))
+
+
 def traits(connection: Any, virt_type: str) -> frozenset[str]:
     """Return what can be asked of this host: what the driver does, and the CPU features a guest really gets."""
     # Software-emulated guests run on QEMU's basic CPU model, whose features nobody would ask a host for.
