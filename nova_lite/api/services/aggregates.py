@@ -127,13 +127,15 @@ class AggregateService:
             except NotFound as exc:
                 raise Invalid(f"cache: {exc.message}") from exc
         workflow = self._workflow(caller, CACHE_IMAGES, aggregate, {"images": list(images)})
-        self._record(workflow)
+        # One after the other: each gets as long as any operation.
+        fetches = max(1, len(aggregate.hosts) * len(images))
+        self._record(workflow, timeout_s=self._conf.operation_timeout * fetches)
         self._conductor.wake(workflow.uuid)
 
     @retried
-    def _record(self, workflow: Workflow) -> None:
+    def _record(self, workflow: Workflow, *, timeout_s: float) -> None:
         with self._api_db.writer() as session:
-            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
+            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=timeout_s)
 
     @retried
     def _write(self, seen: Aggregate, change: AggregateChange, occupied: Mapping[str, Occupancy]) -> Aggregate:

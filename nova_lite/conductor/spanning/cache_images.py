@@ -4,9 +4,8 @@ It is a favour, not a promise: a host that is down or fails is passed over, and 
 """
 
 import logging
-from collections.abc import Iterator
 
-from nova_lite import errors
+from nova_lite import concurrency, errors
 from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor.saga import Definition, Facts, Step, Work
 from nova_lite.conductor.spanning.tools import SuperTools
@@ -17,27 +16,35 @@ LOG = logging.getLogger(__name__)
 
 
 def fetch_images(work: Work[SuperTools]) -> Facts:
-    """Have each host fetch each image, one after the other, so that the image service is not stormed."""
+    """Have each host fetch each image, one after the other, so that the image service is not stormed.
+
+    Hosts whose turn has not come at the deadline are passed over too.
+    """
     with work.tools.api_db.reader() as session:
         wanted = aggregates.hosts_of(session, work.subject)
+    homes = work.tools.cells.of_hosts(named=wanted)
+    end = concurrency.monotonic() + work.seconds_left
     passed_over: dict[str, str] = {}
-    for cell, host in _at_home(work, wanted):
+    for host in wanted:
         try:
-            _refuse_down(work, cell, host)
-            for image_id in work.inputs["images"]:
-                timeout_s = float(work.tools.conf.instance_build_timeout)
-                ComputeClient(cell.bus).cache_image(host, image_id, timeout_s=timeout_s)
+            _fetch(work, homes.get(host), host, end)
         except errors.NovaLiteError as exc:
             LOG.warning("Host %s does not get the images of request %s: %s", host, work.workflow.request_id, exc)
             passed_over[host] = exc.message
     return {"passed_over": passed_over}
 
 
-def _at_home(work: Work[SuperTools], wanted: list[str]) -> Iterator[tuple[OpenCell, str]]:
-    homes = work.tools.cells.of_hosts(named=wanted)
-    for host in wanted:
-        if host in homes:
-            yield work.tools.cells.get(homes[host]), host
+def _fetch(work: Work[SuperTools], cell_uuid: str | None, host: str, end: float) -> None:
+    if cell_uuid is None:
+        raise errors.NotFound(f"Host {host} is in no cell.")
+    cell = work.tools.cells.get(cell_uuid)
+    _refuse_down(work, cell, host)
+    for image_id in work.inputs["images"]:
+        seconds_left = end - concurrency.monotonic()
+        if seconds_left <= 0:
+            raise errors.Timeout("The time for bringing images is over.")
+        timeout_s = min(seconds_left, work.tools.conf.operation_timeout)
+        ComputeClient(cell.bus).cache_image(host, image_id, timeout_s=timeout_s)
 
 
 def _refuse_down(work: Work[SuperTools], cell: OpenCell, host: str) -> None:
