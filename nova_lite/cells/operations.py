@@ -25,7 +25,19 @@ EVENTS: Mapping[str, str] = {
     "start": "compute_start_instance",
     "stop": "compute_stop_instance",
     "reboot": "compute_reboot_instance",
+    "reboot-hard": "compute_reboot_instance",
+    "pause": "compute_pause_instance",
+    "unpause": "compute_unpause_instance",
+    "suspend": "compute_suspend_instance",
+    "resume": "compute_resume_instance",
 }
+#: Action → its name in messages and in ``os-instance-actions``, where that is another one.
+_SHOWN: Mapping[str, str] = {"reboot-hard": "reboot"}
+
+
+def shown(action: str) -> str:
+    """Return what users know ``action`` (a key of ``states.ACTIONS``) as."""
+    return _SHOWN.get(action, action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,7 @@ def refuse_if_wrong_state(instance: Instance, action: str) -> None:
     attribute = states.refusal(action, instance.vm_state, instance.task_state)
     if attribute is not None:
         value = instance.vm_state if attribute == "vm_state" else instance.task_state
-        shown = action.removesuffix("-hard")
-        raise errors.Conflict(f"Cannot '{shown}' instance {instance.uuid} while it is in {attribute} {value}")
+        raise errors.Conflict(f"Cannot '{shown(action)}' instance {instance.uuid} while it is in {attribute} {value}")
 
 
 def _record(
@@ -93,15 +104,14 @@ def _record(
     timeout_s: float,
     inputs: Mapping[str, object] | None,
 ) -> Workflow:
-    shown = action.removesuffix("-hard")
     actions.begin(
         session,
         instance_uuid=instance.uuid,
-        action=shown,
+        action=shown(action),
         request_id=requester.request_id,
         user_id=requester.user_id,
         project_id=requester.project_id,
-        event=EVENTS[shown],
+        event=EVENTS[action],
     )
     workflow = Workflow(
         uuid=str(uuids.uuid4()),

@@ -13,6 +13,8 @@ from nova_lite.rpc.conductor import ConductorClient
 
 LOG = logging.getLogger(__name__)
 
+_ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
+
 
 @dataclass(slots=True)
 class Repairs:
@@ -42,7 +44,7 @@ def compare(guests: Iterable[Guest], expected: Iterable[ExpectedGuest]) -> Repai
             repairs.destroy.append(guest.uuid)
         elif not instance.is_settled:
             continue
-        elif instance.must_be_off and guest.power_state is PowerState.RUNNING:
+        elif instance.must_be_off and guest.power_state in _ALIVE:
             repairs.stop.append(guest.uuid)
         elif instance.power_state != guest.power_state:
             repairs.report.append(guest)

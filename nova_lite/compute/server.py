@@ -43,6 +43,22 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             return int(self._power.reboot(instance_uuid, epoch, hard=hard))
 
+    def pause(self, instance_uuid: str, epoch: int) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.pause(instance_uuid, epoch))
+
+    def unpause(self, instance_uuid: str, epoch: int) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.unpause(instance_uuid, epoch))
+
+    def suspend(self, instance_uuid: str, epoch: int) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.suspend(instance_uuid, epoch))
+
+    def resume(self, instance_uuid: str, epoch: int) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._power.resume(instance_uuid, epoch))
+
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)
 

@@ -25,9 +25,9 @@ from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
+from nova_lite.conductor.workflows import power
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.delete import DELETE
-from nova_lite.conductor.workflows.power import REBOOT, REBOOT_HARD, START, STOP
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -46,7 +46,7 @@ SUPER_WORKFLOWS = {
     definition.kind: definition
     for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES, FORGET_HOST, CACHE_IMAGES)
 }
-CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, START, STOP, REBOOT, REBOOT_HARD)}
+CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, *power.ALL)}
 
 
 class Conductor:
@@ -120,7 +120,7 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
-        self._endpoint = CellEndpoint(self.runner, self._db)
+        self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self._conf.service_down_time)
 
     def start(self) -> None:
         """Begin to listen and to run workflows."""

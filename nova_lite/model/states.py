@@ -37,6 +37,10 @@ class TaskState(StrEnum):
     POWERING_ON = "powering-on"
     REBOOTING = "rebooting"
     REBOOTING_HARD = "rebooting_hard"
+    PAUSING = "pausing"
+    UNPAUSING = "unpausing"
+    SUSPENDING = "suspending"
+    RESUMING = "resuming"
     DELETING = "deleting"
 
 
@@ -73,6 +77,10 @@ ACTIONS: Mapping[str, Action] = {
         VmState.ERROR,
         frozenset({TaskState.REBOOTING, TaskState.REBOOTING_HARD}),
     ),
+    "pause": Action(frozenset({VmState.ACTIVE}), TaskState.PAUSING, VmState.PAUSED),
+    "unpause": Action(frozenset({VmState.PAUSED}), TaskState.UNPAUSING, VmState.ACTIVE),
+    "suspend": Action(frozenset({VmState.ACTIVE}), TaskState.SUSPENDING, VmState.SUSPENDED),
+    "resume": Action(frozenset({VmState.SUSPENDED}), TaskState.RESUMING, VmState.ACTIVE),
 }
 
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.
@@ -103,11 +111,26 @@ def status(vm_state: VmState, task_state: TaskState | None) -> str:
     return _STATUS[vm_state]
 
 
+#: What becomes of a server at rest whose guest stopped, ran on or was paused without us; all else stays as it is.
+#: A suspended server's guest is off, as it should be.
+_FOUND: Mapping[VmState, Mapping[PowerState, VmState]] = {
+    VmState.ACTIVE: {
+        PowerState.SHUTDOWN: VmState.STOPPED,
+        PowerState.CRASHED: VmState.STOPPED,
+        PowerState.PAUSED: VmState.PAUSED,
+    },
+    VmState.PAUSED: {
+        PowerState.SHUTDOWN: VmState.STOPPED,
+        PowerState.CRASHED: VmState.STOPPED,
+        PowerState.RUNNING: VmState.ACTIVE,
+    },
+    VmState.SUSPENDED: {PowerState.RUNNING: VmState.ACTIVE, PowerState.PAUSED: VmState.PAUSED},
+}
+
+
 def after_power_report(vm_state: VmState, power_state: PowerState) -> VmState:
-    """Return the state of a server at rest whose guest was found in ``power_state``: stopped, if it stopped itself."""
-    if vm_state is VmState.ACTIVE and power_state in (PowerState.SHUTDOWN, PowerState.CRASHED):
-        return VmState.STOPPED
-    return vm_state
+    """Return the state of a server at rest whose guest was found in ``power_state``."""
+    return _FOUND.get(vm_state, {}).get(power_state, vm_state)
 
 
 #: Tasks of which starting a guest is a part; stopping one is part of one task only.
@@ -122,6 +145,11 @@ def lets_guest_start(task_state: TaskState | None) -> bool:
 def lets_guest_stop(task_state: TaskState | None) -> bool:
     """Return whether somebody is stopping the guest now, and leaves it where it is."""
     return task_state is TaskState.POWERING_OFF
+
+
+def is_doing(action: str, task_state: TaskState | None) -> bool:
+    """Return whether ``action`` is being done now: a late or doubled message must not do it on its own."""
+    return action in ACTIONS and task_state is ACTIONS[action].while_busy
 
 
 def states_of(shown: str) -> list[VmState]:

@@ -49,6 +49,32 @@ class ComputeClient:
         )
         return PowerState(answer)
 
+    def pause(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
+        """Pause the guest."""
+        answer = self._bus.call(TOPIC, "pause", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
+        return PowerState(answer)
+
+    def unpause(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
+        """Let the paused guest run on."""
+        answer = self._bus.call(
+            TOPIC, "unpause", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        )
+        return PowerState(answer)
+
+    def suspend(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
+        """Save the guest's memory and turn it off."""
+        answer = self._bus.call(
+            TOPIC, "suspend", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        )
+        return PowerState(answer)
+
+    def resume(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
+        """Let the suspended guest run on."""
+        answer = self._bus.call(
+            TOPIC, "resume", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        )
+        return PowerState(answer)
+
     def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log as text."""
         answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)

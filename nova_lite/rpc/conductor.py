@@ -39,6 +39,11 @@ class ConductorClient:
         answer = self._bus.call(TOPIC, "may_stop", host=host, instance_uuid=instance_uuid, epoch=epoch)
         return bool(answer)
 
+    def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` and ``action`` is being done to it now."""
+        answer = self._bus.call(TOPIC, "may_do", action=action, host=host, instance_uuid=instance_uuid, epoch=epoch)
+        return bool(answer)
+
     def expected_guests(self, host: str) -> list[ExpectedGuest]:
         """Return every instance that belongs on ``host``."""
         return msgspec.convert(self._bus.call(TOPIC, "expected_guests", host=host), list[ExpectedGuest])

@@ -22,9 +22,14 @@ from nova_lite.placement.tables import AllocationRow, ConsumerRow, ProviderRow, 
 from nova_lite.storage import Database
 
 #: What a guest's power must be where its server shows this state.
-_POWER = {VmState.ACTIVE: PowerState.RUNNING, VmState.STOPPED: PowerState.SHUTDOWN}
+_POWER = {
+    VmState.ACTIVE: PowerState.RUNNING,
+    VmState.STOPPED: PowerState.SHUTDOWN,
+    VmState.PAUSED: PowerState.PAUSED,
+    VmState.SUSPENDED: PowerState.SHUTDOWN,
+}
 #: States of a server at rest; BUILDING is none.
-_AT_REST = (VmState.ACTIVE, VmState.STOPPED, VmState.ERROR)
+_AT_REST = (*_POWER, VmState.ERROR)
 
 
 @dataclass

@@ -31,18 +31,19 @@ class Action:
     do: Do
 
 
-def _start(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
-    service.start(caller, server_id)
-    return None
+def _operation(policy: str, schema: Schemas, name: str) -> Action:
+    """Return an action that takes nothing and begins the operation ``name`` of the table of states."""
 
+    def do(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
+        service.begin(caller, server_id, policy, name)
+        return None
 
-def _stop(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
-    service.stop(caller, server_id)
-    return None
+    return Action(policy, schema, do)
 
 
 def _reboot(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
-    service.reboot(caller, server_id, is_hard=body["type"].upper() == "HARD")
+    is_hard = body["type"].upper() == "HARD"
+    service.begin(caller, server_id, rules.REBOOT, "reboot-hard" if is_hard else "reboot")
     return None
 
 
@@ -53,9 +54,13 @@ def _console_output(service: ServerActionService, caller: Caller, server_id: str
 
 
 ACTIONS: Mapping[str, Action] = {
-    "os-start": Action(rules.START, schemas.START, _start),
-    "os-stop": Action(rules.STOP, schemas.STOP, _stop),
+    "os-start": _operation(rules.START, schemas.START, "start"),
+    "os-stop": _operation(rules.STOP, schemas.STOP, "stop"),
     "reboot": Action(rules.REBOOT, schemas.REBOOT, _reboot),
+    "pause": _operation(rules.PAUSE, schemas.PAUSE, "pause"),
+    "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
+    "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
+    "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
 }
 

@@ -21,6 +21,10 @@ DELETE = "os_compute_api:servers:delete"
 START = "os_compute_api:servers:start"
 STOP = "os_compute_api:servers:stop"
 REBOOT = "os_compute_api:servers:reboot"
+PAUSE = "os_compute_api:os-pause-server:pause"
+UNPAUSE = "os_compute_api:os-pause-server:unpause"
+SUSPEND = "os_compute_api:os-suspend-server:suspend"
+RESUME = "os_compute_api:os-suspend-server:resume"
 CONSOLE_OUTPUT = "os_compute_api:os-console-output"
 UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 METADATA_INDEX = "os_compute_api:server-metadata:index"
@@ -50,6 +54,10 @@ RULES = (
     rule(START, PROJECT_MEMBER_OR_ADMIN, "Start a server."),
     rule(STOP, PROJECT_MEMBER_OR_ADMIN, "Stop a server."),
     rule(REBOOT, PROJECT_MEMBER_OR_ADMIN, "Reboot a server."),
+    rule(PAUSE, PROJECT_MEMBER_OR_ADMIN, "Pause a server."),
+    rule(UNPAUSE, PROJECT_MEMBER_OR_ADMIN, "Let a paused server run on."),
+    rule(SUSPEND, PROJECT_MEMBER_OR_ADMIN, "Suspend a server."),
+    rule(RESUME, PROJECT_MEMBER_OR_ADMIN, "Resume a suspended server."),
     rule(CONSOLE_OUTPUT, PROJECT_MEMBER_OR_ADMIN, "Read a server's console log."),
     rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked."),
     rule(METADATA_INDEX, PROJECT_READER_OR_ADMIN, "Show a server's metadata."),

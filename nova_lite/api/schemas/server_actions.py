@@ -13,6 +13,10 @@ def _action(name: str, value: JsonSchema) -> Schemas:
 ANY = Schemas(("2.1", {"type": "object", "minProperties": 1, "maxProperties": 1}))
 START = _action("os-start", {})
 STOP = _action("os-stop", {})
+PAUSE = _action("pause", {})
+UNPAUSE = _action("unpause", {})
+SUSPEND = _action("suspend", {})
+RESUME = _action("resume", {})
 REBOOT = _action(
     "reboot",
     {

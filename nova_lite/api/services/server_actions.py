@@ -1,4 +1,4 @@
-"""What can be done to a running server: power, reboot, its console log."""
+"""What can be done to a server that a host carries: power, reboot, pause; its console log."""
 
 from oslo_config import cfg
 
@@ -22,18 +22,6 @@ class ServerActionService:
         self._conf = conf
         self._lookup = lookup
 
-    def start(self, caller: Caller, uuid: str) -> None:
-        """Begin starting a stopped server."""
-        self._begin(caller, uuid, rules.START, "start")
-
-    def stop(self, caller: Caller, uuid: str) -> None:
-        """Begin stopping a server."""
-        self._begin(caller, uuid, rules.STOP, "stop")
-
-    def reboot(self, caller: Caller, uuid: str, *, is_hard: bool) -> None:
-        """Begin rebooting a server, the hard way by cutting its power."""
-        self._begin(caller, uuid, rules.REBOOT, "reboot-hard" if is_hard else "reboot")
-
     def console_output(self, caller: Caller, uuid: str, lines: int | None) -> str:
         """Return the end of the server's console log: ``lines`` of it, or what there is."""
         located = self._lookup.find(caller, uuid)
@@ -43,7 +31,8 @@ class ServerActionService:
             raise errors.Conflict(f"Instance {uuid} is not ready: it was never started on a host.")
         return ComputeClient(located.cell.bus).console_output(instance.host, uuid, lines)
 
-    def _begin(self, caller: Caller, uuid: str, rule: str, action: str) -> None:
+    def begin(self, caller: Caller, uuid: str, rule: str, action: str) -> None:
+        """Begin ``action``, a key of the table of states, that ``rule`` lets the caller do."""
         located = self._lookup.find(caller, uuid)
         caller.require(rule, **target(located.instance))
         refuse_if_locked(caller, located.instance)

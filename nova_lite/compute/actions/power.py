@@ -1,4 +1,6 @@
-"""Start, stop and reboot a guest of this host, and read its console."""
+"""Start, stop, reboot, pause and suspend a guest of this host, and read its console."""
+
+from collections.abc import Callable
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence
@@ -34,9 +36,31 @@ class Power:
         self._driver.reboot(instance_uuid, hard=hard, timeout_s=self._shutdown_timeout_s)
         return self._state(instance_uuid)
 
+    def pause(self, instance_uuid: str, epoch: int) -> PowerState:
+        """Pause the guest. This and the like raise Conflict when it is not being done here (any more)."""
+        return self._do("pause", self._driver.pause, instance_uuid, epoch)
+
+    def unpause(self, instance_uuid: str, epoch: int) -> PowerState:
+        """Let the paused guest run on."""
+        return self._do("unpause", self._driver.unpause, instance_uuid, epoch)
+
+    def suspend(self, instance_uuid: str, epoch: int) -> PowerState:
+        """Save the guest's memory and turn it off."""
+        return self._do("suspend", self._driver.suspend, instance_uuid, epoch)
+
+    def resume(self, instance_uuid: str, epoch: int) -> PowerState:
+        """Let the suspended guest run on."""
+        return self._do("resume", self._driver.resume, instance_uuid, epoch)
+
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log; bytes that are no text are replaced."""
         return self._driver.console_output(instance_uuid, lines=lines).decode("utf-8", errors="replace")
+
+    def _do(self, action: str, deed: Callable[[str], None], instance_uuid: str, epoch: int) -> PowerState:
+        if not self._fence.may_do(action, self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} is not asked to {action} on this host.")
+        deed(instance_uuid)
+        return self._state(instance_uuid)
 
     def _check(self, instance_uuid: str, epoch: int) -> None:
         if not self._fence.may_run(self._host, instance_uuid, epoch):

@@ -26,6 +26,10 @@ class Fence(Protocol):
         """Return whether this instance, at this epoch, belongs on ``host`` and is being stopped."""
         ...
 
+    def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` and ``action`` is being done to it."""
+        ...
+
 
 class ImageSource(Protocol):
     """Brings image files to this host."""

@@ -15,7 +15,8 @@ class Driver(Protocol):
     """What a hypervisor can do with guests.
 
     Errors: NotFound when the guest named does not exist (except in ``destroy``), GuestFailed when the user's input
-    can never work (a root disk smaller than the image), Conflict when the guest is here with a newer epoch, Unavailable
+    can never work (a root disk smaller than the image), Conflict when the guest is here with a newer epoch or is in no
+    state for what is asked (one that is off cannot be paused), Unavailable
     when the hypervisor does not answer or fails in a way that another attempt or host may not.
     """
 
@@ -62,7 +63,26 @@ class Driver(Protocol):
         ...
 
     def power_off(self, uuid: str, *, timeout_s: float) -> None:
-        """Ask the guest to shut down and wait up to ``timeout_s``, then cut its power; 0 cuts at once."""
+        """Ask the guest to shut down and wait up to ``timeout_s``, then cut its power; 0 cuts at once.
+
+        The memory of a suspended guest is forgotten: its next start is a boot.
+        """
+        ...
+
+    def pause(self, uuid: str) -> None:
+        """Stop the guest's processors; its memory stays where it is."""
+        ...
+
+    def unpause(self, uuid: str) -> None:
+        """Let a paused guest run on."""
+        ...
+
+    def suspend(self, uuid: str) -> None:
+        """Write the guest's memory to the host's disk and turn it off."""
+        ...
+
+    def resume(self, uuid: str) -> None:
+        """Let a suspended guest run on where it was; one that lost its memory is booted."""
         ...
 
     def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:

@@ -4,7 +4,7 @@ For tests, for scale (hundreds of hosts in one process) and for trying nova_lite
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -26,13 +26,17 @@ _TRAITS = frozenset({"COMPUTE_NODE", "COMPUTE_IMAGE_TYPE_QCOW2", "COMPUTE_IMAGE_
 @known
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """One guest, as held in memory and in its file. ``boots`` is how often it was started."""
+    """One guest, as held in memory and in its file. ``boots`` is how often it was started.
+
+    ``is_saved`` says that its memory is on the disk: what starts it next lets it run on.
+    """
 
     uuid: str
     name: str
     epoch: int
     power_state: PowerState
     boots: int
+    is_saved: bool = False
 
 
 class FakeDriver:
@@ -165,8 +169,35 @@ class FakeDriver:
     def power_off(self, uuid: str, *, timeout_s: float) -> None:
         """Mark the guest shut down; it always obeys at once."""
         self.faults.play("power_off")
-        self._set_power(self._known(uuid), PowerState.SHUTDOWN)
+        known = self._known(uuid)
+        if known.is_saved or known.power_state is not PowerState.SHUTDOWN:
+            self._store(replace(known, power_state=PowerState.SHUTDOWN, is_saved=False))
         self.faults.play("power_off", after=True)
+
+    def pause(self, uuid: str) -> None:
+        """Mark the guest paused."""
+        self.faults.play("pause")
+        self._set_power(self._alive(uuid), PowerState.PAUSED)
+        self.faults.play("pause", after=True)
+
+    def unpause(self, uuid: str) -> None:
+        """Mark the guest running."""
+        self.faults.play("unpause")
+        self._set_power(self._alive(uuid), PowerState.RUNNING)
+        self.faults.play("unpause", after=True)
+
+    def suspend(self, uuid: str) -> None:
+        """Mark the guest off, its memory saved."""
+        self.faults.play("suspend")
+        if not self._known(uuid).is_saved:
+            self._store(replace(self._alive(uuid), power_state=PowerState.SHUTDOWN, is_saved=True))
+        self.faults.play("suspend", after=True)
+
+    def resume(self, uuid: str) -> None:
+        """Mark the guest running."""
+        self.faults.play("resume")
+        self._set_power(self._known(uuid), PowerState.RUNNING)
+        self.faults.play("resume", after=True)
 
     def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
         """Count one more boot; it always obeys at once."""
@@ -190,12 +221,17 @@ class FakeDriver:
             raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
         return record
 
+    def _alive(self, uuid: str) -> _Record:
+        record = self._known(uuid)
+        if record.power_state is PowerState.SHUTDOWN:
+            raise errors.Conflict(f"The guest of instance {uuid} is not running.")
+        return record
+
     def _set_power(self, record: _Record, power_state: PowerState) -> None:
         if record.power_state is power_state:
             return
-        starts = power_state is PowerState.RUNNING and record.power_state is PowerState.SHUTDOWN
-        boots = record.boots + starts
-        self._store(_Record(record.uuid, record.name, record.epoch, power_state, boots))
+        boots = record.boots + (record.power_state is PowerState.SHUTDOWN and not record.is_saved)
+        self._store(replace(record, power_state=power_state, boots=boots, is_saved=False))
 
     def _store(self, record: _Record) -> None:
         with self._lock:
@@ -218,7 +254,7 @@ def _write(path: Path, record: _Record) -> None:
 
 
 def _booted(record: _Record) -> _Record:
-    return _Record(record.uuid, record.name, record.epoch, PowerState.RUNNING, record.boots + 1)
+    return replace(record, power_state=PowerState.RUNNING, boots=record.boots + 1, is_saved=False)
 
 
 def _shown(record: _Record) -> Guest:

@@ -1,4 +1,4 @@
-"""Start, stop and reboot a server, inside its cell."""
+"""Start, stop, reboot, pause and suspend a server, inside its cell."""
 
 from collections.abc import Callable
 
@@ -23,6 +23,22 @@ def _stop(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
 def _reboot(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
     is_hard = work.workflow.kind == "reboot-hard"
     return work.tools.agents.reboot(host, instance.uuid, instance.epoch, hard=is_hard, timeout_s=work.seconds_left)
+
+
+def _pause(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    return work.tools.agents.pause(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+
+
+def _unpause(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    return work.tools.agents.unpause(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+
+
+def _suspend(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    return work.tools.agents.suspend(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+
+
+def _resume(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
+    return work.tools.agents.resume(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
 
 
 def _on_guest(deed: Deed) -> Callable[[Work[CellTools]], Facts]:
@@ -53,3 +69,8 @@ START = _power("start", "power on", _start)
 STOP = _power("stop", "power off", _stop)
 REBOOT = _power("reboot", "reboot", _reboot)
 REBOOT_HARD = _power("reboot-hard", "reboot", _reboot)
+PAUSE = _power("pause", "pause", _pause)
+UNPAUSE = _power("unpause", "unpause", _unpause)
+SUSPEND = _power("suspend", "suspend", _suspend)
+RESUME = _power("resume", "resume", _resume)
+ALL = (START, STOP, REBOOT, REBOOT_HARD, PAUSE, UNPAUSE, SUSPEND, RESUME)

@@ -219,6 +219,74 @@ class DriverContract:
         rig.driver.reboot(spec.uuid, hard=hard, timeout_s=0)
         assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
 
+    def test_pause_and_unpause_are_idempotent(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        for _ in range(2):
+            rig.driver.pause(spec.uuid)
+            assert power_state(rig.driver, spec.uuid) is PowerState.PAUSED
+        for _ in range(2):
+            rig.driver.unpause(spec.uuid)
+            assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        self.booted(rig, spec)
+
+    def test_a_suspended_guest_runs_on_where_it_was(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        for _ in range(2):
+            rig.driver.suspend(spec.uuid)
+            assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+        for _ in range(2):
+            rig.driver.resume(spec.uuid)
+            assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        rig.driver.power_off(spec.uuid, timeout_s=rig.patience_s)  # it can only obey when it is up
+        rig.driver.power_on(spec.uuid)
+        self.booted(rig, spec, times=2)
+        assert rig.driver.console_output(spec.uuid, lines=None).count(rig.banner) == 2
+
+    def test_a_paused_guest_may_be_suspended_and_then_runs(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.pause(spec.uuid)
+        rig.driver.suspend(spec.uuid)
+        rig.driver.resume(spec.uuid)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    @pytest.mark.parametrize("deed", ["pause", "suspend"])
+    def test_hard_reboot_of_what_is_paused_or_suspended_is_a_boot(self, rig: Rig, deed: str) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        getattr(rig.driver, deed)(spec.uuid)
+        rig.driver.reboot(spec.uuid, hard=True, timeout_s=0)
+        self.booted(rig, spec, times=2)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_destroy_of_a_suspended_guest_leaves_nothing(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.suspend(spec.uuid)
+        rig.driver.destroy(spec.uuid)
+        assert rig.driver.guest(spec.uuid) is None
+        assert rig.leftovers(spec.uuid) == []
+
+    @pytest.mark.parametrize("deed", ["pause", "unpause", "suspend"])
+    def test_what_is_off_cannot_be_paused_or_suspended(self, rig: Rig, deed: str) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        with pytest.raises(errors.Conflict, match="not running"):
+            getattr(rig.driver, deed)(spec.uuid)
+        assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+
+    def test_resume_of_what_lost_its_memory_is_a_boot(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        rig.driver.resume(spec.uuid)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
     def test_console_shows_the_last_lines(self, rig: Rig) -> None:
         spec = a_spec()
         rig.driver.spawn(spec, rig.image)
@@ -257,6 +325,10 @@ class DriverContract:
             pytest.param(lambda driver, uuid: driver.power_on(uuid), id="power on"),
             pytest.param(lambda driver, uuid: driver.power_off(uuid, timeout_s=0), id="power off"),
             pytest.param(lambda driver, uuid: driver.reboot(uuid, hard=True, timeout_s=0), id="reboot"),
+            pytest.param(lambda driver, uuid: driver.pause(uuid), id="pause"),
+            pytest.param(lambda driver, uuid: driver.unpause(uuid), id="unpause"),
+            pytest.param(lambda driver, uuid: driver.suspend(uuid), id="suspend"),
+            pytest.param(lambda driver, uuid: driver.resume(uuid), id="resume"),
             pytest.param(lambda driver, uuid: driver.console_output(uuid, lines=None), id="console"),
         ],
     )

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from nova_lite.cells import operations
 from nova_lite.errors import Conflict
-from nova_lite.model.states import TaskState, VmState
+from nova_lite.model.states import ACTIONS, TaskState, VmState, refusal
 from nova_lite.rpc import compute
 from tests.functional.compute_api.cloud import CELL1, Client, Cloud
 from tests.functional.compute_api.factories import NOON
@@ -67,6 +68,62 @@ def test_the_wrong_state_refuses(cloud: Cloud, client: Client, body: dict[str, A
     assert answer.status_code == 409
     assert "while it is in" in answer.json["conflictingRequest"]["message"]
     assert cloud.instance(server.uuid).task_state is server.task_state
+
+
+#: Action of the table of states → the body that asks for it.
+BODIES: dict[str, dict[str, Any]] = {
+    "start": {"os-start": None},
+    "stop": {"os-stop": None},
+    "reboot": {"reboot": {"type": "SOFT"}},
+    "reboot-hard": {"reboot": {"type": "HARD"}},
+    "pause": {"pause": None},
+    "unpause": {"unpause": None},
+    "suspend": {"suspend": None},
+    "resume": {"resume": None},
+}
+
+
+@pytest.mark.parametrize("action", BODIES)
+def test_every_state_refuses_or_begins_as_the_table_says(cloud: Cloud, client: Client, action: str) -> None:
+    shown = operations.shown(action)
+    at_rest = [(vm_state, None) for vm_state in VmState if vm_state is not VmState.DELETED]
+    busy = [(min(ACTIONS[action].starts_in), task_state) for task_state in TaskState]
+    for vm_state, task_state in (*at_rest, *busy):
+        server = cloud.add_server(CELL1, host="h1", vm_state=vm_state, task_state=task_state)
+        answer = client.post(f"/servers/{server.uuid}/action", BODIES[action])
+        refused = refusal(action, vm_state, task_state)
+        if refused is None:
+            assert (answer.status_code, answer.text) == (202, "")
+            assert cloud.instance(server.uuid).task_state is ACTIONS[action].while_busy
+            continue
+        assert answer.status_code == 409
+        assert answer.json["conflictingRequest"]["message"] == (
+            f"Cannot '{shown}' instance {server.uuid} while it is in "
+            f"{refused} {vm_state if refused == 'vm_state' else task_state}"
+        )
+        assert cloud.instance(server.uuid).task_state is task_state
+
+
+@pytest.mark.parametrize("action", BODIES)
+def test_locked_servers_obey_administrators_only(cloud: Cloud, client: Client, action: str) -> None:
+    vm_state = min(ACTIONS[action].starts_in)
+    server = cloud.add_server(CELL1, host="h1", vm_state=vm_state, is_locked=True)
+    refused = client.post(f"/servers/{server.uuid}/action", BODIES[action])
+    assert refused.status_code == 409
+    assert refused.json["conflictingRequest"]["message"] == f"Instance {server.uuid} is locked"
+    assert cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", BODIES[action]).status_code == 202
+
+
+@pytest.mark.parametrize("action", BODIES)
+def test_what_begins_is_recorded_under_its_users_name(cloud: Cloud, client: Client, action: str) -> None:
+    server = cloud.add_server(CELL1, host="h1", vm_state=min(ACTIONS[action].starts_in))
+    answer = client.post(f"/servers/{server.uuid}/action", BODIES[action])
+    (recorded,) = client.get(f"/servers/{server.uuid}/os-instance-actions").json["instanceActions"]
+    assert (recorded["action"], recorded["request_id"], recorded["user_id"]) == (
+        operations.shown(action),
+        answer.headers["x-openstack-request-id"],
+        "alice",
+    )
 
 
 @pytest.mark.parametrize(

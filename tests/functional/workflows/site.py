@@ -275,6 +275,20 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("cell", "reboot-hard"): Story(
         lambda site, server: site.act(server, "reboot", {"type": "HARD"}), "ACTIVE", ("ERROR",)
     ),
+    ("cell", "pause"): Story(lambda site, server: site.act(server, "pause"), "PAUSED", ("ACTIVE", "PAUSED")),
+    ("cell", "unpause"): Story(
+        lambda site, server: site.act(server, "unpause"),
+        "ACTIVE",
+        ("PAUSED", "ACTIVE"),
+        before=lambda site, server: site.act(server, "pause"),
+    ),
+    ("cell", "suspend"): Story(lambda site, server: site.act(server, "suspend"), "SUSPENDED", ("ACTIVE", "SHUTOFF")),
+    ("cell", "resume"): Story(
+        lambda site, server: site.act(server, "resume"),
+        "ACTIVE",
+        ("SUSPENDED", "ACTIVE"),
+        before=lambda site, server: site.act(server, "suspend"),
+    ),
 }
 BORN_BY_IT = (("super", "schedule"), ("cell", "create"))
 

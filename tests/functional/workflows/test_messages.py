@@ -21,6 +21,10 @@ LIFE = (
     ("os-start", None, "ACTIVE"),
     ("reboot", {"type": "SOFT"}, "ACTIVE"),
     ("reboot", {"type": "HARD"}, "ACTIVE"),
+    ("pause", None, "PAUSED"),
+    ("unpause", None, "ACTIVE"),
+    ("suspend", None, "SUSPENDED"),
+    ("resume", None, "ACTIVE"),
 )
 
 

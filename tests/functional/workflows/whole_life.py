@@ -28,6 +28,10 @@ def main(executor: str, directory: str) -> None:
             ("os-stop", None, "SHUTOFF"),
             ("os-start", None, "ACTIVE"),
             ("reboot", {"type": "HARD"}, "ACTIVE"),
+            ("pause", None, "PAUSED"),
+            ("unpause", None, "ACTIVE"),
+            ("suspend", None, "SUSPENDED"),
+            ("resume", None, "ACTIVE"),
         ):
             for server in servers:
                 site.act(server, action, details)

@@ -62,7 +62,7 @@ def test_the_table_of_states_decides(cell_db: Database, action: str, task_state:
         with cell_db.reader() as session:
             assert instances.get(session, instance.uuid).task_state is ACTIONS[action].while_busy
             (shown,) = actions.of_instance(session, instance.uuid)
-        assert (shown.action, shown.request_id) == (action.removesuffix("-hard"), "req-1")
+        assert (shown.action, shown.request_id) == (operations.shown(action), "req-1")
 
 
 def test_of_two_at_once_one_begins(cell_db: Database) -> None:

@@ -30,6 +30,7 @@ OFF = replace(GUEST, power_state=PowerState.SHUTDOWN)
         pytest.param(OFF, replace(ACTIVE, is_settled=False), None, id="being worked on"),
         pytest.param(OFF, STOPPED, None, id="stopped as it should be"),
         pytest.param(GUEST, STOPPED, "stop", id="runs though stopped"),
+        pytest.param(replace(GUEST, power_state=PowerState.PAUSED), STOPPED, "stop", id="paused though stopped"),
         pytest.param(GUEST, replace(STOPPED, is_settled=False), None, id="runs, being worked on"),
         pytest.param(GUEST, ERROR, "report", id="runs, its server in error"),
     ],

@@ -52,6 +52,9 @@ class Fence:
     def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
         return self._answer("stop", host, instance_uuid, epoch)
 
+    def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
+        return self._answer(action, host, instance_uuid, epoch)
+
     def _answer(self, what: str, host: str, instance_uuid: str, epoch: int) -> bool:
         self.asked.append((what, host, instance_uuid, epoch))
         if self.error is not None:
@@ -108,6 +111,31 @@ def test_a_life() -> None:
     host.ear.destroy(UUID)
     assert host.state() is None
     assert set(host.fence.asked) == {("run", "host1", UUID, 1), ("stop", "host1", UUID, 1)}
+
+
+@pytest.mark.parametrize(
+    ("deed", "before", "after"),
+    [
+        ("pause", None, PowerState.PAUSED),
+        ("unpause", "pause", PowerState.RUNNING),
+        ("suspend", None, PowerState.SHUTDOWN),
+        ("resume", "suspend", PowerState.RUNNING),
+    ],
+)
+def test_pausing_and_suspending_are_fenced(deed: str, before: str | None, after: PowerState) -> None:
+    host = Host()
+    host.build()
+    if before is not None:
+        getattr(host.ear, before)(UUID, 1)
+    found = host.state()
+    host.fence.may = False
+    with pytest.raises(errors.Conflict, match=f"not asked to {deed}"):
+        getattr(host.ear, deed)(UUID, 1)
+    assert host.state() is found
+    host.fence.may = True
+    for _ in range(2):
+        assert getattr(host.ear, deed)(UUID, 1) == after
+    assert host.fence.asked[-1] == (deed, "host1", UUID, 1)
 
 
 def test_an_image_is_fetched_ahead_where_guests_need_one() -> None:
@@ -209,7 +237,7 @@ def test_a_guest_that_vanishes_at_once_is_a_failure() -> None:
         host.build()
 
 
-@pytest.mark.parametrize("deed", ["power_on", "power_off", "reboot"])
+@pytest.mark.parametrize("deed", ["power_on", "power_off", "reboot", "pause", "unpause", "suspend", "resume"])
 def test_what_is_not_here_cannot_be_powered(deed: str) -> None:
     host = Host()
     options = {"hard": True} if deed == "reboot" else {}

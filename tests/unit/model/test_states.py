@@ -70,12 +70,36 @@ def test_what_nothing_shows_is_no_state() -> None:
     assert states.states_of("NO_SUCH_STATUS") == []
 
 
+@pytest.mark.parametrize(
+    ("vm_state", "power_state", "becomes"),
+    [
+        pytest.param(VmState.ACTIVE, PowerState.SHUTDOWN, VmState.STOPPED, id="shut down from within"),
+        pytest.param(VmState.ACTIVE, PowerState.CRASHED, VmState.STOPPED, id="crashed"),
+        pytest.param(VmState.ACTIVE, PowerState.PAUSED, VmState.PAUSED, id="paused behind our back"),
+        pytest.param(VmState.ACTIVE, PowerState.SUSPENDED, VmState.ACTIVE, id="sleeps by itself"),
+        pytest.param(VmState.PAUSED, PowerState.RUNNING, VmState.ACTIVE, id="unpaused behind our back"),
+        pytest.param(VmState.PAUSED, PowerState.SHUTDOWN, VmState.STOPPED, id="paused, then off"),
+        pytest.param(VmState.SUSPENDED, PowerState.SHUTDOWN, VmState.SUSPENDED, id="suspended as it should be"),
+        pytest.param(VmState.SUSPENDED, PowerState.RUNNING, VmState.ACTIVE, id="resumed behind our back"),
+        pytest.param(VmState.SUSPENDED, PowerState.PAUSED, VmState.PAUSED, id="resumed, then paused"),
+        pytest.param(VmState.STOPPED, PowerState.RUNNING, VmState.STOPPED, id="runs though stopped"),
+    ],
+)
+def test_what_a_power_report_makes_of_a_server(vm_state: VmState, power_state: PowerState, becomes: VmState) -> None:
+    assert states.after_power_report(vm_state, power_state) is becomes
+
+
 @pytest.mark.parametrize("power_state", PowerState)
-def test_only_a_running_server_is_stopped_by_a_power_report(power_state: PowerState) -> None:
-    for vm_state in VmState:
-        found = states.after_power_report(vm_state, power_state)
-        stops = vm_state is VmState.ACTIVE and power_state in (PowerState.SHUTDOWN, PowerState.CRASHED)
-        assert found is (VmState.STOPPED if stops else vm_state)
+def test_a_power_report_moves_only_servers_that_are_whole(power_state: PowerState) -> None:
+    for vm_state in frozenset(VmState) - {VmState.ACTIVE, VmState.PAUSED, VmState.SUSPENDED}:
+        assert states.after_power_report(vm_state, power_state) is vm_state
+
+
+@pytest.mark.parametrize("task_state", TASKS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_is_done_only_while_its_task_says_so(action: str, task_state: TaskState | None) -> None:
+    assert states.is_doing(action, task_state) is (task_state is ACTIONS[action].while_busy)
+    assert not states.is_doing("levitate", task_state)
 
 
 @pytest.mark.parametrize("task_state", TASKS)

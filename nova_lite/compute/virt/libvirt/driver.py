@@ -147,6 +147,23 @@ class LibvirtDriver:
         """Ask the guest to shut down and wait, then cut its power."""
         if not self._shut_down(uuid, timeout_s):
             self._on_guest(uuid, _cut_power, "stopping")
+        self._on_guest(uuid, _forget_memory, "stopping")
+
+    def pause(self, uuid: str) -> None:
+        """Stop the guest's processors."""
+        self._on_guest(uuid, _pause, "pausing")
+
+    def unpause(self, uuid: str) -> None:
+        """Let a paused guest run on."""
+        self._on_guest(uuid, _unpause, "unpausing")
+
+    def suspend(self, uuid: str) -> None:
+        """Have libvirt save the guest's memory and turn it off; what starts it next lets it run on."""
+        self._on_guest(uuid, _save_memory, "suspending")
+
+    def resume(self, uuid: str) -> None:
+        """Start the guest from its saved memory, should it have one."""
+        self._on_guest(uuid, _resume, "resuming")
 
     def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
         """Stop the guest, softly if it may, and start it anew from its definition."""
@@ -296,6 +313,39 @@ def _define_and_start(connection: Any, xml: str) -> None:
 def _start(domain: Any) -> None:
     if not domain.isActive():
         domain.create()
+
+
+def _pause(domain: Any) -> None:
+    if _alive(domain) is PowerState.RUNNING:
+        domain.suspend()
+
+
+def _unpause(domain: Any) -> None:
+    if _alive(domain) is PowerState.PAUSED:
+        domain.resume()
+
+
+def _save_memory(domain: Any) -> None:
+    if not (_power_state(domain) in _OFF and domain.hasManagedSaveImage(0)):
+        _alive(domain)
+        domain.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+
+
+def _resume(domain: Any) -> None:
+    _start(domain)
+    _unpause(domain)
+
+
+def _forget_memory(domain: Any) -> None:
+    if domain.hasManagedSaveImage(0):
+        domain.managedSaveRemove(0)
+
+
+def _alive(domain: Any) -> PowerState:
+    state = _power_state(domain)
+    if state in _OFF:
+        raise errors.Conflict(f"The guest of instance {domain.UUIDString()} is not running.")
+    return state
 
 
 def _press_power_button(domain: Any) -> None:
