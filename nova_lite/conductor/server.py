@@ -15,9 +15,10 @@ from nova_lite.storage import Database, retried
 class CellEndpoint:
     """A cell conductor's ear, on its cell's bus: the pen that writes the cell's database for its hosts."""
 
-    def __init__(self, runner: Runner[Any], db: Database) -> None:
+    def __init__(self, runner: Runner[Any], db: Database, *, down_after_s: float) -> None:
         self._runner = runner
         self._db = db
+        self._down_after_s = down_after_s
 
     def wake(self, workflow_uuid: str) -> None:
         self._runner.wake(workflow_uuid)
@@ -25,12 +26,12 @@ class CellEndpoint:
     @retried
     def heartbeat(self, host: str, binary: str) -> None:
         with self._db.writer() as session:
-            hosts.beat(session, host, binary)
+            hosts.beat(session, host, binary, down_after_s=self._down_after_s)
 
     @retried
     def register_host(self, report: dict[str, Any]) -> None:
         with self._db.writer() as session:
-            hosts.register(session, msgspec.convert(report, HostReport))
+            hosts.register(session, msgspec.convert(report, HostReport), down_after_s=self._down_after_s)
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:

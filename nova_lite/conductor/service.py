@@ -120,7 +120,7 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
-        self._endpoint = CellEndpoint(self.runner, self._db)
+        self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self._conf.service_down_time)
 
     def start(self) -> None:
         """Begin to listen and to run workflows."""

@@ -205,6 +205,15 @@ class ComputeNodeRow(CellBase):
     updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
 
 
+class HostChangesRow(CellBase):
+    """One row: how often something has changed that schedulers remember of the cell's hosts."""
+
+    __tablename__ = "host_changes"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(sa.BigInteger)
+
+
 class CellWorkflowRow(WorkflowColumns, CellBase):
     """Long work inside this cell."""
 

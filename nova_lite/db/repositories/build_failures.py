@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import ComputeNodeRow
+from nova_lite.db.repositories import host_changes
 from nova_lite.storage import epoch_now
 
 #: Seconds after the last failure when all are forgotten.
@@ -24,6 +25,7 @@ def add(session: Session, node: str, *, at_most: int) -> None:
             (ComputeNodeRow.last_failed_build, epoch_now()),
         )
     )
+    host_changes.bump(session)
 
 
 def forget(session: Session, node: str) -> None:
@@ -33,6 +35,7 @@ def forget(session: Session, node: str) -> None:
         session.execute(
             sa.update(ComputeNodeRow).where(ComputeNodeRow.uuid == node).values(failed_builds=0, last_failed_build=None)
         )
+        host_changes.bump(session)
 
 
 def recent() -> sa.ColumnElement[int]:

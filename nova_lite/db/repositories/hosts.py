@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import ComputeNodeRow, InstanceRow, ServiceRow
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import build_failures
+from nova_lite.db.repositories import build_failures, host_changes
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.host import ComputeNode, HostState, Hypervisor, Service
@@ -57,22 +57,28 @@ _HYPERVISOR = (
 )
 
 
-def beat(session: Session, host: str, binary: str) -> None:
-    """Note that a service lives; one seen for the first time is added."""
-    known = session.execute(
-        sa.update(ServiceRow)
-        .where(ServiceRow.host == host, ServiceRow.binary == binary)
-        .values(last_seen=epoch_now(), updated_at=utcnow())
-    )
-    if known.rowcount == 0:  # type: ignore[attr-defined]
+def beat(session: Session, host: str, binary: str, *, down_after_s: float = 60.0) -> None:
+    """Note that a service lives; one seen for the first time is added.
+
+    An agent that comes, or comes back after a silence, is a change of hosts; one that goes on is not. A silence is two
+    thirds of ``down_after_s``, lest one that counted as down meanwhile be taken for one that goes on.
+    """
+    this = sa.update(ServiceRow).where(ServiceRow.host == host, ServiceRow.binary == binary)
+    now = {"last_seen": epoch_now(), "updated_at": utcnow()}
+    lived_on = session.execute(this.where(ServiceRow.last_seen > epoch_now() - down_after_s * 2 / 3).values(**now))
+    if lived_on.rowcount != 0:  # type: ignore[attr-defined]
+        return
+    if session.execute(this.values(**now)).rowcount == 0:  # type: ignore[attr-defined]
         session.execute(
             sa.insert(ServiceRow).values(uuid=str(uuids.uuid4()), host=host, binary=binary, last_seen=epoch_now())
         )
+    if binary == AGENT:
+        host_changes.bump(session)
 
 
-def register(session: Session, report: HostReport) -> None:
+def register(session: Session, report: HostReport, *, down_after_s: float = 60.0) -> None:
     """Record a compute host's service and hypervisor, or bring them up to date."""
-    beat(session, report.host, AGENT)
+    beat(session, report.host, AGENT, down_after_s=down_after_s)
     resources = report.resources
     values = {
         "host": report.host,
@@ -84,11 +90,16 @@ def register(session: Session, report: HostReport) -> None:
         "memory_mb": resources.ram_mib,
         "local_gb": resources.disk_gib,
         "cpu_info": resources.cpu_info,
-        "runs": resources.runs,
+        "runs": None if resources.runs is None else [list(each) for each in resources.runs],
     }
-    known = session.execute(sa.update(ComputeNodeRow).where(ComputeNodeRow.uuid == report.node).values(**values))
-    if known.rowcount == 0:  # type: ignore[attr-defined]
+    before = session.scalar(sa.select(ComputeNodeRow).where(ComputeNodeRow.uuid == report.node))
+    if before is None:
         session.execute(sa.insert(ComputeNodeRow).values(uuid=report.node, **values))
+    elif any(getattr(before, name) != value for name, value in values.items()):
+        session.execute(sa.update(ComputeNodeRow).where(ComputeNodeRow.uuid == report.node).values(**values))
+    else:
+        return
+    host_changes.bump(session)
 
 
 def services(
@@ -124,6 +135,7 @@ def change_service(session: Session, uuid: str, **values: object) -> None:
     done = session.execute(sa.update(ServiceRow).where(ServiceRow.uuid == uuid).values(**values))
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise NotFound(f"Service {uuid} could not be found.")
+    host_changes.bump(session)
 
 
 def remove_service(session: Session, service: Service) -> None:
@@ -137,6 +149,7 @@ def remove_service(session: Session, service: Service) -> None:
     done = session.execute(sa.delete(ServiceRow).where(ServiceRow.uuid == service.uuid))
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise NotFound(f"Service {service.uuid} could not be found.")
+    host_changes.bump(session)
 
 
 def compute_nodes(
@@ -241,6 +254,22 @@ def states(session: Session, cell_id: str, *, down_after_s: float) -> list[HostS
         )
         for uuid, host, name, is_up, is_disabled, reason, failed_builds, host_ip, *told in rows
     ]
+
+
+def states_last_s(session: Session, *, down_after_s: float) -> float | None:
+    """Return for how many seconds what ``states`` says stays true by itself; None: for ever.
+
+    Until then no agent will have been silent for too long that is not yet, and no failed builds will be forgotten.
+    """
+    now = epoch_now()
+    beats = sa.select(sa.func.min(ServiceRow.last_seen) - now + down_after_s).where(
+        ServiceRow.binary == AGENT, ServiceRow.last_seen > now - down_after_s
+    )
+    failures = sa.select(sa.func.min(ComputeNodeRow.last_failed_build) - now + build_failures.FORGOTTEN_AFTER_S).where(
+        ComputeNodeRow.last_failed_build > now - build_failures.FORGOTTEN_AFTER_S
+    )
+    ends = session.execute(sa.select(beats.scalar_subquery(), failures.scalar_subquery())).one()
+    return min((float(end) for end in ends if end is not None), default=None)
 
 
 def node_hosts(session: Session) -> dict[str, str]:
