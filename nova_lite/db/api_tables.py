@@ -190,7 +190,10 @@ class ServerGroupRow(ApiBase):
 
 
 class ServerGroupMemberRow(ApiBase):
-    """A server in a group, which may be deleted by now; ``host`` is the place that was settled for it."""
+    """A server in a group, which may be deleted by now; ``host`` is the place that was settled for it.
+
+    ``spares`` are hosts it may yet be moved to while it is being built; NULL once it was seen where it ended.
+    """
 
     __tablename__ = "server_group_members"
 
@@ -199,6 +202,16 @@ class ServerGroupMemberRow(ApiBase):
     )
     instance_uuid: Mapped[str] = mapped_column(Uuid, primary_key=True, index=True)
     host: Mapped[str | None] = mapped_column(sa.String(255))
+    spares: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
+
+
+class HostChangesRow(ApiBase):
+    """One row: how often aggregates, or which hosts and cells are mapped, have changed."""
+
+    __tablename__ = "host_changes"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(sa.BigInteger)
 
 
 class QuotaLockRow(ApiBase):

@@ -31,6 +31,7 @@ from nova_lite.storage import Database, retried
 from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
+from tests.contract.db.host_changes import HostChangesSuite
 from tests.contract.db.migrations import MigrationSuite
 from tests.contract.db.quotas import FailedDeleteSuite, GroupPlacesSuite, QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
@@ -353,6 +354,10 @@ class TestMigrations(MigrationSuite):
 
 
 class TestHosts(HostSuite):
+    pass
+
+
+class TestHostChanges(HostChangesSuite):
     pass
 
 
