@@ -83,6 +83,12 @@ ACTIONS: Mapping[str, Action] = {
     "resume": Action(frozenset({VmState.SUSPENDED}), TaskState.RESUMING, VmState.ACTIVE),
 }
 
+#: Tasks an administrator may end by setting the state: nothing but the guest's power is touched by them.
+RESETTABLE = frozenset(
+    ACTIONS[name].while_busy
+    for name in ("start", "stop", "reboot", "reboot-hard", "pause", "unpause", "suspend", "resume")
+)
+
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.
 _STATUS: Mapping[VmState, str] = {
     VmState.ACTIVE: "ACTIVE",

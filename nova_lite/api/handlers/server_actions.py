@@ -12,23 +12,32 @@ from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.model.caller import Caller
+from nova_lite.model.states import VmState
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import endpoint
 from nova_lite.web.validation import Schemas
+from nova_lite.web.versions import Version
 
 #: What an action answers with 200; None is an empty 202.
 Answer = dict[str, object] | None
 #: Told who asks, which server, and what stands under the action's name.
 Do = Callable[[ServerActionService, Caller, str, Any], Answer]
+#: What was an action in old times.
+_REMOVED = frozenset({"resetNetwork"})
+_FIRST = Version(2, 1)
 
 
 @dataclass(frozen=True)
 class Action:
-    """One action: the rule it needs, the body it takes, what it does."""
+    """One action: the rule it needs, the body it takes, what it does.
+
+    Before version ``reads_since`` anything may stand under its name, and nothing is made of it.
+    """
 
     policy: str
     schema: Schemas
     do: Do
+    reads_since: Version = _FIRST
 
 
 def _operation(policy: str, schema: Schemas, name: str) -> Action:
@@ -47,6 +56,26 @@ def _reboot(service: ServerActionService, caller: Caller, server_id: str, body: 
     return None
 
 
+def _lock(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
+    service.lock(caller, server_id, body.get("locked_reason") if body else None)
+    return None
+
+
+def _unlock(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
+    service.unlock(caller, server_id)
+    return None
+
+
+def _reset_state(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
+    service.reset_state(caller, server_id, VmState(body["state"]))
+    return None
+
+
+def _inject_network_info(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
+    service.inject_network_info(caller, server_id)
+    return None
+
+
 def _console_output(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     length = body.get("length")
     lines = None if length is None or int(length) < 0 else int(length)
@@ -61,6 +90,10 @@ ACTIONS: Mapping[str, Action] = {
     "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
     "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
     "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
+    "lock": Action(rules.LOCK, schemas.LOCK, _lock, reads_since=Version(2, 73)),
+    "unlock": Action(rules.UNLOCK, schemas.UNLOCK, _unlock),
+    "os-resetState": Action(rules.RESET_STATE, schemas.RESET_STATE, _reset_state),
+    "injectNetworkInfo": Action(rules.INJECT_NETWORK_INFO, schemas.INJECT_NETWORK_INFO, _inject_network_info),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
 }
 
@@ -75,11 +108,14 @@ class ServerAction:
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         body: Mapping[str, Any] = req.context.body
         name = next(iter(body))
+        if name in _REMOVED:
+            raise falcon.HTTPGone(description=f"There is no {name} any more.")
         action = ACTIONS.get(name)
         if action is None:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
         action.schema.check(body, req.context.version)
-        answer = action.do(self._service, req.context.caller, server_id, body[name])
+        value = body[name] if req.context.version >= action.reads_since else None
+        answer = action.do(self._service, req.context.caller, server_id, value)
         if answer is None:
             resp.status = falcon.HTTP_202
         else:

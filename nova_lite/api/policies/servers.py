@@ -26,7 +26,11 @@ UNPAUSE = "os_compute_api:os-pause-server:unpause"
 SUSPEND = "os_compute_api:os-suspend-server:suspend"
 RESUME = "os_compute_api:os-suspend-server:resume"
 CONSOLE_OUTPUT = "os_compute_api:os-console-output"
+LOCK = "os_compute_api:os-lock-server:lock"
+UNLOCK = "os_compute_api:os-lock-server:unlock"
 UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
+RESET_STATE = "os_compute_api:os-admin-actions:reset_state"
+INJECT_NETWORK_INFO = "os_compute_api:os-admin-actions:inject_network_info"
 METADATA_INDEX = "os_compute_api:server-metadata:index"
 METADATA_SHOW = "os_compute_api:server-metadata:show"
 METADATA_CREATE = "os_compute_api:server-metadata:create"
@@ -59,7 +63,11 @@ RULES = (
     rule(SUSPEND, PROJECT_MEMBER_OR_ADMIN, "Suspend a server."),
     rule(RESUME, PROJECT_MEMBER_OR_ADMIN, "Resume a suspended server."),
     rule(CONSOLE_OUTPUT, PROJECT_MEMBER_OR_ADMIN, "Read a server's console log."),
-    rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked."),
+    rule(LOCK, PROJECT_MEMBER_OR_ADMIN, "Lock a server."),
+    rule(UNLOCK, PROJECT_MEMBER_OR_ADMIN, "Unlock a server."),
+    rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked, and unlock what somebody else locked."),
+    rule(RESET_STATE, ADMIN, "Set a server's state by hand."),
+    rule(INJECT_NETWORK_INFO, ADMIN, "Tell a server of its networks again."),
     rule(METADATA_INDEX, PROJECT_READER_OR_ADMIN, "Show a server's metadata."),
     rule(METADATA_SHOW, PROJECT_READER_OR_ADMIN, "Show one item of a server's metadata."),
     rule(METADATA_CREATE, PROJECT_MEMBER_OR_ADMIN, "Add to a server's metadata."),

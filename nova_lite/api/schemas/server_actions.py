@@ -4,9 +4,13 @@ from nova_lite.api.schemas.values import whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
 
 
-def _action(name: str, value: JsonSchema) -> Schemas:
-    schema = {"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
-    return Schemas(("2.1", schema))
+def _action(name: str, value: JsonSchema, *later: tuple[str, JsonSchema]) -> Schemas:
+    """Return the schemas of an action whose value is ``value``, since the versions of ``later`` something else."""
+    return Schemas(*((since, _body(name, each)) for since, each in (("2.1", value), *later)))
+
+
+def _body(name: str, value: JsonSchema) -> JsonSchema:
+    return {"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
 
 
 #: What any action looks like, before it is known which.
@@ -17,6 +21,23 @@ PAUSE = _action("pause", {})
 UNPAUSE = _action("unpause", {})
 SUSPEND = _action("suspend", {})
 RESUME = _action("resume", {})
+_LOCKING = {
+    "type": ["object", "null"],
+    "properties": {"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}},
+    "additionalProperties": False,
+}
+LOCK = _action("lock", {}, ("2.73", _LOCKING))
+UNLOCK = _action("unlock", {})
+RESET_STATE = _action(
+    "os-resetState",
+    {
+        "type": "object",
+        "properties": {"state": {"type": "string", "enum": ["active", "error"]}},
+        "required": ["state"],
+        "additionalProperties": False,
+    },
+)
+INJECT_NETWORK_INFO = _action("injectNetworkInfo", {})
 REBOOT = _action(
     "reboot",
     {

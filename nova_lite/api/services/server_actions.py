@@ -1,14 +1,18 @@
-"""What can be done to a server that a host carries: power, reboot, pause; its console log."""
+"""What can be done to a server: power, reboot, pause, its lock, its state set by hand; its console log."""
+
+from collections.abc import Callable
 
 from oslo_config import cfg
+from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
-from nova_lite.cells import operations
+from nova_lite.cells import marks, operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.model.caller import Caller
+from nova_lite.model.states import VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.compute import ComputeClient
 from nova_lite.rpc.conductor import ConductorClient
@@ -21,6 +25,34 @@ class ServerActionService:
     def __init__(self, conf: cfg.ConfigOpts, lookup: ServerLookup) -> None:
         self._conf = conf
         self._lookup = lookup
+
+    def lock(self, caller: Caller, uuid: str, reason: str | None) -> None:
+        """Lock the server: only administrators may act on it from then on."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.LOCK, **target(located.instance))
+        self._mark(caller, located, lambda session, requester: marks.lock(session, uuid, requester, reason))
+
+    def unlock(self, caller: Caller, uuid: str) -> None:
+        """Unlock the server; what an administrator locked its owner cannot unlock."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.UNLOCK, **target(located.instance))
+        with _cell(located).db.reader() as session:
+            is_of_others = marks.is_locked_by_others(session, located.instance, caller.project_id)
+        if is_of_others:
+            caller.require(rules.UNLOCK_OVERRIDE, **target(located.instance))
+        self._mark(caller, located, lambda session, requester: marks.unlock(session, uuid, requester))
+
+    def reset_state(self, caller: Caller, uuid: str, vm_state: VmState) -> None:
+        """Set the server's state by hand, whatever is being done to it."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.RESET_STATE, **target(located.instance))
+        self._mark(caller, located, lambda session, requester: marks.set_state(session, uuid, vm_state, requester))
+
+    def inject_network_info(self, caller: Caller, uuid: str) -> None:
+        """Do nothing, after the checks: hosts of today's kinds have nowhere to put that."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.INJECT_NETWORK_INFO, **target(located.instance))
+        refuse_if_locked(caller, located.instance)
 
     def console_output(self, caller: Caller, uuid: str, lines: int | None) -> str:
         """Return the end of the server's console log: ``lines`` of it, or what there is."""
@@ -38,9 +70,24 @@ class ServerActionService:
         refuse_if_locked(caller, located.instance)
         operations.refuse_if_wrong_state(located.instance, action)
         cell = _hosting_cell(located)
-        requester = Requester(caller.user_id, caller.project_id, caller.request_id)
-        begun = _begin(cell, uuid, action, requester, timeout_s=self._conf.operation_timeout)
+        begun = _begin(cell, uuid, action, _requester(caller), timeout_s=self._conf.operation_timeout)
         ConductorClient(cell.bus).wake(begun.uuid)
+
+    @retried
+    def _mark(self, caller: Caller, located: Located, write: Callable[[Session, Requester], None]) -> None:
+        with _cell(located).db.writer() as session:
+            write(session, _requester(caller))
+
+
+def _requester(caller: Caller) -> Requester:
+    return Requester(caller.user_id, caller.project_id, caller.request_id)
+
+
+def _cell(located: Located) -> OpenCell:
+    """Return the cell that has the server; raises Conflict while it waits for one."""
+    if located.cell is None:
+        raise errors.Conflict(f"Instance {located.instance.uuid} is not ready: it has no cell yet.")
+    return located.cell
 
 
 def _hosting_cell(located: Located) -> OpenCell:

@@ -43,9 +43,16 @@ class InstanceAction:
 
 
 def begin(
-    session: Session, *, instance_uuid: str, action: str, request_id: str, user_id: str, project_id: str, event: str
+    session: Session,
+    *,
+    instance_uuid: str,
+    action: str,
+    request_id: str,
+    user_id: str,
+    project_id: str,
+    event: str | None,
 ) -> None:
-    """Record that ``action`` has begun, with its first event; again for the same request changes nothing."""
+    """Record that ``action`` has begun, with its first event if any; again for the same request changes nothing."""
     known = session.scalar(
         sa.select(InstanceActionRow.id).filter_by(instance_uuid=instance_uuid, request_id=request_id, action=action)
     )
@@ -62,7 +69,8 @@ def begin(
     )
     session.add(row)
     session.flush()
-    session.add(InstanceActionEventRow(action_id=row.id, event=event, start_time=now))
+    if event is not None:
+        session.add(InstanceActionEventRow(action_id=row.id, event=event, start_time=now))
 
 
 def begin_again(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:
@@ -139,6 +147,17 @@ def of_instance(session: Session, instance_uuid: str) -> list[InstanceAction]:
         .order_by(InstanceActionRow.start_time.desc(), InstanceActionRow.id.desc())
     )
     return [_action(row, ()) for row in rows]
+
+
+def last(session: Session, instance_uuid: str, action: str) -> InstanceAction | None:
+    """Return when ``action`` was last done to an instance, without its events; None when it never was."""
+    row = session.scalar(
+        sa.select(InstanceActionRow)
+        .filter_by(instance_uuid=instance_uuid, action=action)
+        .order_by(InstanceActionRow.id.desc())
+        .limit(1)
+    )
+    return None if row is None else _action(row, ())
 
 
 def page(

@@ -1,13 +1,18 @@
 """Actions on servers, beside what ``test_servers.py`` tells."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from nova_lite.cells import operations
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import workflows
 from nova_lite.errors import Conflict
+from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Instance
 from nova_lite.model.states import ACTIONS, TaskState, VmState, refusal
+from nova_lite.model.workflow import Status
 from nova_lite.rpc import compute
 from tests.functional.compute_api.cloud import CELL1, Client, Cloud
 from tests.functional.compute_api.factories import NOON
@@ -124,6 +129,145 @@ def test_what_begins_is_recorded_under_its_users_name(cloud: Cloud, client: Clie
         answer.headers["x-openstack-request-id"],
         "alice",
     )
+
+
+class TestLock:
+    """Who locks, who unlocks, and what is seen of it."""
+
+    def act(self, client: Client, server: Instance, action: str, details: object = None) -> int:
+        return int(client.post(f"/servers/{server.uuid}/action", {action: details}).status_code)
+
+    def shown(self, client: Client, server: Instance) -> tuple[bool, str | None]:
+        found = client.get(f"/servers/{server.uuid}").json["server"]
+        return found["locked"], found["locked_reason"]
+
+    def test_an_owner_locks_and_unlocks(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        assert self.shown(client, server) == (False, None)
+        assert self.act(client, server, "lock", {"locked_reason": "in use"}) == 202
+        assert self.shown(client, server) == (True, "in use")
+        assert self.act(client, server, "lock", {"locked_reason": "another"}) == 202
+        assert self.shown(client, server) == (True, "in use")
+        (found,) = client.get("/servers/detail", locked="true").json["servers"]
+        assert (found["id"], found["locked_reason"]) == (server.uuid, "in use")
+        assert self.act(client, server, "os-stop") == 409
+        assert client.delete(f"/servers/{server.uuid}").status_code == 409
+        assert self.act(client, server, "unlock") == 202
+        assert self.act(client, server, "unlock") == 202
+        assert self.shown(client, server) == (False, None)
+        done = client.get(f"/servers/{server.uuid}/os-instance-actions").json["instanceActions"]
+        assert [found["action"] for found in done] == ["unlock", "unlock", "lock"]
+        assert self.act(client, server, "os-stop") == 202
+
+    def test_what_an_administrator_locked_only_one_unlocks(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        operator = cloud.client("admin:ops")
+        assert self.act(operator, server, "lock", {"locked_reason": "evidence"}) == 202
+        assert self.act(client, server, "unlock") == 403
+        assert self.act(client, server, "lock", {"locked_reason": "mine"}) == 202
+        assert self.shown(client, server) == (True, "evidence")
+        assert self.act(operator, server, "unlock") == 202
+        assert self.act(client, server, "lock") == 202
+        assert self.shown(client, server) == (True, None)
+        assert self.act(operator, server, "lock", {"locked_reason": "evidence"}) == 202
+        assert self.shown(client, server) == (True, "evidence")
+        assert self.act(operator, server, "lock") == 202
+        assert self.shown(client, server) == (True, "evidence")
+        assert self.act(client, server, "unlock") == 403
+
+    def test_an_administrator_unlocks_what_its_owner_locked(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        assert self.act(client, server, "lock") == 202
+        assert self.act(cloud.client("admin:ops"), server, "unlock") == 202
+        assert self.shown(client, server) == (False, None)
+
+    def test_reasons_are_known_since_2_73(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        old = cloud.client(version="2.72")
+        assert self.act(old, server, "lock", {"locked_reason": "old"}) == 202
+        assert self.shown(client, server) == (True, None)
+        assert self.act(old, server, "lock", ["anything"]) == 202
+        shown = old.get(f"/servers/{server.uuid}").json["server"]
+        assert (shown["locked"], "locked_reason" in shown) == (True, False)
+        for bad in ("x", {"locked_reason": ""}, {"locked_reason": "x" * 256}, {"reason": "x"}, {"locked_reason": None}):
+            assert self.act(client, server, "lock", bad) == 400
+
+    def test_a_server_without_cell_cannot_be_locked_yet(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(None)
+        assert self.act(client, server, "lock") == 409
+        assert self.act(client, server, "unlock") == 409
+
+
+class TestResetState:
+    """An administrator sets a server's state by hand."""
+
+    BODY: ClassVar[dict[str, Any]] = {"os-resetState": {"state": "active"}}
+
+    def test_to_error_and_back(self, cloud: Cloud, client: Client) -> None:
+        operator = cloud.client("admin:ops")
+        server = cloud.add_server(CELL1, host="h1", power_state=PowerState.RUNNING)
+        answer = operator.post(f"/servers/{server.uuid}/action", {"os-resetState": {"state": "error"}})
+        assert answer.status_code == 202
+        shown = client.get(f"/servers/{server.uuid}").json["server"]
+        assert (shown["status"], shown["fault"]["message"]) == (
+            "ERROR",
+            "An administrator set the state of the server.",
+        )
+        assert operator.post(f"/servers/{server.uuid}/action", self.BODY).status_code == 202
+        shown = client.get(f"/servers/{server.uuid}").json["server"]
+        assert (shown["status"], "fault" in shown) == ("ACTIVE", False)
+        assert cloud.instance(server.uuid).fault is None
+        assert cloud.instance(server.uuid).power_state is PowerState.NOSTATE  # so that the next report tells the truth
+        done = operator.get(f"/servers/{server.uuid}/os-instance-actions").json["instanceActions"]
+        assert [(found["action"], found["user_id"]) for found in done] == [("resetState", "admin")] * 2
+        one = operator.get(f"/servers/{server.uuid}/os-instance-actions/{done[0]['request_id']}").json
+        assert one["instanceAction"]["events"] == []
+
+    @pytest.mark.parametrize("action", ["stop", "reboot", "pause", "suspend"])
+    def test_it_ends_what_is_being_done(self, cloud: Cloud, client: Client, action: str) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        assert client.post(f"/servers/{server.uuid}/action", BODIES[action]).status_code == 202
+        assert cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", self.BODY).status_code == 202
+        found = cloud.instance(server.uuid)
+        assert (found.vm_state, found.task_state) == (VmState.ACTIVE, None)
+        with cloud.cells.get(CELL1).db.reader() as session:
+            (workflow,) = workflows.about(session, CellWorkflowRow, server.uuid)
+        assert workflow.status is Status.SUPERSEDED
+
+    def test_it_does_not_end_what_holds_more_than_a_guest(self, cloud: Cloud) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        with cloud.cells.get(CELL1).db.writer() as session:
+            requester = operations.Requester("alice", "demo", "req-1")
+            operations.begin_delete(session, server.uuid, requester, timeout_s=60)
+        answer = cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", self.BODY)
+        assert answer.status_code == 409
+        assert "while it is in task_state deleting" in answer.json["conflictingRequest"]["message"]
+        assert cloud.instance(server.uuid).task_state is TaskState.DELETING
+
+    def test_a_task_that_nobody_works_at_is_ended(self, cloud: Cloud) -> None:
+        server = cloud.add_server(CELL1, host="h1", vm_state=VmState.BUILDING, task_state=TaskState.SPAWNING)
+        assert cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", self.BODY).status_code == 202
+        assert cloud.instance(server.uuid).task_state is None
+
+    def test_what_is_on_no_host_is_not_active(self, cloud: Cloud) -> None:
+        server = cloud.add_server(CELL1, vm_state=VmState.ERROR)
+        assert cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", self.BODY).status_code == 409
+
+    def test_it_is_not_for_users(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        assert client.post(f"/servers/{server.uuid}/action", self.BODY).status_code == 403
+        for bad in (None, {}, {"state": "stopped"}, {"state": "active", "why": "x"}):
+            answer = cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", {"os-resetState": bad})
+            assert answer.status_code == 400
+
+
+def test_networks_are_told_to_nobody(cloud: Cloud, client: Client) -> None:
+    server = cloud.add_server(CELL1, host="h1", is_locked=True)
+    body = {"injectNetworkInfo": None}
+    assert client.post(f"/servers/{server.uuid}/action", body).status_code == 403
+    assert cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", body).status_code == 202
+    gone = client.post(f"/servers/{server.uuid}/action", {"resetNetwork": None})
+    assert (gone.status_code, gone.json["computeFault"]["code"]) == (410, 410)
 
 
 @pytest.mark.parametrize(
