@@ -200,6 +200,34 @@ SCHEDULER_OPTS: list[cfg.Opt] = [
         "nothing.",
     ),
     cfg.IntOpt("max_placement_results", default=1000, min=1, help="Candidates asked of Placement for one request."),
+    cfg.BoolOpt(
+        "limit_tenants_to_placement_aggregate",
+        default=False,
+        help="Whether projects named in the metadata filter_tenant_id (with any ending) of aggregates get only hosts "
+        "in these. Others get any host.",
+    ),
+    cfg.BoolOpt(
+        "placement_aggregate_required_for_tenants",
+        default=False,
+        help="Whether, with limit_tenants_to_placement_aggregate, projects that no aggregate names get no host at all.",
+    ),
+    cfg.BoolOpt(
+        "enable_isolated_aggregate_filtering",
+        default=False,
+        help="Whether hosts in aggregates with trait:NAME=required in their metadata are only for servers whose flavor "
+        "or image requires all these traits.",
+    ),
+    cfg.BoolOpt(
+        "query_placement_for_image_type_support",
+        default=False,
+        help="Whether hosts must say, by a trait, that they can use images of the disk format asked for.",
+    ),
+    cfg.BoolOpt(
+        "image_metadata_prefilter",
+        default=False,
+        help="Whether hosts must say, by traits, that they have the hardware which properties of the image name: "
+        "architecture, buses of disks, models of video, network interface and IOMMU.",
+    ),
 ]
 
 

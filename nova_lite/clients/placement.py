@@ -6,7 +6,7 @@ timeout; no answer, or a 5xx, is Unavailable.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from keystoneauth1 import exceptions as ks_errors
@@ -35,6 +35,7 @@ NEEDED_VERSION = _TYPES_VERSION
 _AS_SERVICE = {"X-Roles": "admin,service"}
 
 Allocations = Mapping[str, Mapping[str, int]]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,20 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
     provider_summaries: dict[str, Summary]
 
 
+class Described(Summary, frozen=True, gc=False):
+    """A provider with its traits."""
+
+    traits: list[str]
+
+
+class Stocks(msgspec.Struct, frozen=True, gc=False):
+    """An answer to the question for candidates, for those who want to know the providers."""
+
+    allocation_requests: list[Candidate]
+    provider_summaries: dict[str, Described]
+
+
+_STOCKS = msgspec.json.Decoder(Stocks)
 #: Reads a thousand candidates in a millisecond, where dictionaries of all there is in them take fifty.
 _CANDIDATES = msgspec.json.Decoder(Candidates)
 
@@ -104,11 +119,18 @@ class PlacementClient:
 
     def candidates(self, query: Mapping[str, object]) -> Candidates:
         """Return the ways to place a request; raises Invalid with Placement's words."""
+        return self._asked_for_candidates(query, _CANDIDATES)
+
+    def stocks(self, query: Mapping[str, object]) -> Stocks:
+        """Return the same as ``candidates``, and what the providers are like."""
+        return self._asked_for_candidates(query, _STOCKS)
+
+    def _asked_for_candidates(self, query: Mapping[str, object], decoder: msgspec.json.Decoder[_T]) -> _T:
         response = self._request("GET", "/allocation_candidates", params=query, allow=(200, 400))
         if response.status_code == 400:
             raise errors.Invalid(" ".join(response.json()["errors"][0]["detail"].split()))
         try:
-            return _CANDIDATES.decode(response.content)
+            return decoder.decode(response.content)
         except msgspec.MsgspecError as exc:
             raise errors.Unavailable("What answers instead of Placement is something else.", is_named=True) from exc
 

@@ -3,13 +3,15 @@
 It is JSON::
 
     {"needs": {"resources": {class: amount}, "required": [trait], "forbidden": [trait], "zone": …, "host": …},
+     "prefilters": [{"name": …, "asks": what in words, "adds": {parameter of the question to Placement: value}}],
      "stages": [{"name": …, "entered": hosts, "left": hosts, "reasons": {reason: hosts}, "hosts": {host: reason}}],
      "nearest": ["3 hosts lack 512 MiB of memory"],
      "ranking": [{"host": …, "weight": …, "weighed": {weigher: value}}],
      "failed": [{"host": …, "reason": …}]}
 
-The first stage is Placement, the others are the scheduler's filters in their order. ``nearest`` is there when Placement
-offered nothing, ``ranking`` (the winner first) when something was found. Of hosts and reasons only so many are named.
+``prefilters`` are those that added something to the question. The first stage is Placement, the others are the
+scheduler's filters in their order. ``nearest`` is there when Placement offered nothing, ``ranking`` (the winner first)
+when something was found. Of hosts and reasons only so many are named.
 ``failed`` is there when builds failed: on which hosts and why, in the order they were tried.
 """
 
@@ -24,7 +26,7 @@ _IN_AMOUNTS = "Placement"
 
 def text(explained: Mapping[str, Any]) -> str:
     """Return an explanation in lines, for administrators; empty when there is none."""
-    lines = []
+    lines = [f"{each['name']}: {each['asks']}" for each in explained.get("prefilters", ())]
     for stage in explained.get("stages", ()):
         hosts = "1 host" if stage["entered"] == 1 else f"{stage['entered']} hosts"
         lines.append(f"{stage['name']}: {hosts} entered, {stage['left']} left")
@@ -47,6 +49,8 @@ def without_hosts(explained: Mapping[str, Any]) -> Explanation:
         for stage in explained.get("stages", ())
     ]
     shown = {**explained, "stages": stages, "ranking": []}
+    if "prefilters" in explained:
+        shown["prefilters"] = [{"name": each["name"], "asks": each["asks"]} for each in explained["prefilters"]]
     if "failed" in explained:
         shown["failed"] = [{"reason": each["reason"]} for each in explained["failed"]]
     return shown

@@ -27,6 +27,7 @@ class RequestSpec:
     skips_filters: bool = False
     hints: dict[str, object] = field(default_factory=dict)
     group: str | None = None
+    image_disk_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,27 @@
 """What is said of a decision: the document that ``model/explanation.py`` describes, and a sentence for users. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nova_lite.model.explanation import Explanation
 from nova_lite.model.host import HostState
 from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.pipeline import Stage
-from nova_lite.scheduler.request import Needs
+from nova_lite.scheduler.request import Needs, Restriction, restricting
 from nova_lite.scheduler.weighers import WEIGHERS
 
 #: Hosts, and reasons, named per stage and in the ranking.
 _MAX_NAMED = 20
+#: Characters of what a pre-filter adds that are shown: it may name hundreds of aggregates.
+_MAX_ADDED = 255
+
+
+@dataclass(slots=True)
+class Counted(Stage):
+    """A stage of which is known how many hosts it refused for what ``reasons``, but not which hosts these are."""
+
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 def explanation(
@@ -32,6 +42,7 @@ def explanation(
     }
     return {
         "needs": wanted,
+        "prefilters": [_prefilter(name, each) for name, each in needs.restrictions.items()] if needs else [],
         "stages": [_stage(stage) for stage in stages],
         "nearest": list(nearest),
         "ranking": [_ranked(host, weight, sought) for host, weight in ranking[:_MAX_NAMED]],
@@ -53,8 +64,14 @@ def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
     return f"Of {hosts} with room: {', '.join(parts)}."
 
 
+def _prefilter(name: str, added: Restriction) -> dict[str, object]:
+    query = {key: str(value)[:_MAX_ADDED] for key, value in restricting([added]).items()}
+    return {"name": name, "asks": added.words or f"not one that {added.one}", "adds": query}
+
+
 def _stage(stage: Stage) -> dict[str, object]:
-    reasons = Counter(stage.refused.values()).most_common(_MAX_NAMED)
+    counted = stage.reasons if isinstance(stage, Counted) else {}
+    reasons = (Counter(stage.refused.values()) + Counter(counted)).most_common(_MAX_NAMED)
     named = dict(list(stage.refused.items())[:_MAX_NAMED])
     return {"name": stage.name, "entered": stage.entered, "left": stage.left, "reasons": dict(reasons), "hosts": named}
 

@@ -13,6 +13,7 @@ from nova_lite.db.repositories import hosts, instances, mappings, server_groups,
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler.filters import Sought, servers_hinted
+from nova_lite.scheduler.prefilters import Aggregate
 from nova_lite.storage import Database
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -108,10 +109,15 @@ class Hosts:
             found |= answer
         return found
 
-    def zone_aggregates(self, zone: str) -> set[str]:
-        """Return the UUIDs of the aggregates that make up a zone; none for the default one."""
+    def aggregates(self) -> dict[str, Aggregate]:
+        """Return UUID → aggregate, all of the cloud's."""
         with self._api_db.reader() as session:
-            return zones.aggregates_of(session, zone)
+            return {uuid: Aggregate(name, extra) for uuid, name, extra in zones.aggregates(session)}
+
+    def is_closed(self, host: str) -> bool:
+        """Return whether ``host`` is in a cell that is disabled: it takes no new servers."""
+        home = self._cells.of_hosts().get(host)
+        return any(cell.cell.uuid == home and cell.cell.is_disabled for cell in self._cells.all(with_cell0=False))
 
     def node_wanted(self, host: str | None, node: str | None) -> str | None:
         """Return the UUID of the only compute node that will do: the one named, or the one that ``host`` has.

@@ -1,4 +1,4 @@
-"""From a request to the question put to Placement: pure.
+"""From a request to the question put to Placement: pure. What a cloud's rules add to it is in ``prefilters.py``.
 
 A flavor's extra specs may ask for more, less or other than its vCPUs, memory and disk: ``resources:CLASS=N`` (0:
 nothing of it), ``trait:NAME=required|forbidden``, the same in groups that one provider each must fulfil
@@ -15,8 +15,8 @@ from nova_lite.model.flavor import Flavor
 #: An extra spec of a group: what it is about, the group's suffix, the class or trait.
 _GROUPED = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{0,64}):([A-Z0-9_]{1,255})")
 _AMOUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
-#: What hosts have that operators have disabled.
-_DISABLED = "COMPUTE_STATUS_DISABLED"
+#: The query of a question to Placement; lists are parameters given several times.
+Query = dict[str, int | str | list[str]]
 #: Class → what one of it is called, where the class itself is no word for it.
 UNITS = {"VCPU": "VCPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
 
@@ -30,13 +30,36 @@ class Group:
     forbidden: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """What is asked of hosts as a whole, whichever of their providers give something: pre-filters make these.
+
+    Traits that a host's root must have and must not have; aggregates, of which it must be in one and may be in none;
+    the only root that will do. ``words`` go on after "No host has …", for users; ``one`` and ``many`` are what hosts
+    are that do not fulfil it.
+    """
+
+    words: str = ""
+    one: str = "does not fulfil it"
+    many: str = "do not fulfil it"
+    required: frozenset[str] = frozenset()
+    forbidden: frozenset[str] = frozenset()
+    one_of: frozenset[str] | None = None
+    none_of: frozenset[str] = frozenset()
+    node: str | None = None
+
+
 @dataclass(frozen=True)
 class Needs:
-    """What a server needs of providers: suffix → group (the unnamed one is ""), and how the groups lie together."""
+    """What a server needs of providers: suffix → group (the unnamed one is ""), and how the groups lie together.
+
+    ``restrictions`` are what pre-filters ask of the host besides, by their names.
+    """
 
     groups: Mapping[str, Group]
     policy: str | None = None
     same_subtree: str | None = None
+    restrictions: Mapping[str, Restriction] = field(default_factory=dict)
 
     @property
     def totals(self) -> dict[str, int]:
@@ -89,20 +112,9 @@ def resources(flavor: Flavor) -> dict[str, int]:
     return needs(flavor).totals
 
 
-def candidates_query(
-    wanted: Needs,
-    *,
-    limit: int,
-    with_disabled: bool = False,
-    node: str | None = None,
-    aggregates: Iterable[str] | None = None,
-) -> dict[str, object]:
-    """Return the query of ``GET /allocation_candidates`` for ``wanted``.
-
-    ``node`` is the only root that will do; ``aggregates`` are those of which it must be in one. Hosts marked as
-    disabled are left out unless ``with_disabled``.
-    """
-    query: dict[str, object] = {"limit": limit}
+def candidates_query(wanted: Needs, *, limit: int) -> Query:
+    """Return the query of ``GET /allocation_candidates`` for ``wanted``."""
+    query: Query = {"limit": limit}
     for suffix, group in sorted(wanted.groups.items()):
         if group.resources:
             query[f"resources{suffix}"] = ",".join(
@@ -115,13 +127,27 @@ def candidates_query(
         query["group_policy"] = wanted.policy
     if wanted.same_subtree is not None:
         query["same_subtree"] = wanted.same_subtree
-    if not with_disabled:
-        # The mark is on the root, whichever providers of its tree give something.
-        query["root_required"] = f"!{_DISABLED}"
-    if node is not None:
-        query["in_tree"] = node
-    if aggregates is not None:
-        query["member_of"] = f"in:{','.join(sorted(aggregates))}"
+    return query | restricting(wanted.restrictions.values())
+
+
+def restricting(restrictions: Iterable[Restriction]) -> Query:
+    """Return what ``restrictions`` put into a query: all of them together."""
+    query: Query = {}
+    required, forbidden, none_of, members = set[str](), set[str](), set[str](), list[str]()
+    for each in restrictions:
+        required |= each.required
+        forbidden |= each.forbidden
+        none_of |= each.none_of
+        if each.one_of is not None:
+            members.append(f"in:{','.join(sorted(each.one_of))}")
+        if each.node is not None:
+            query["in_tree"] = each.node
+    if none_of:
+        members.append(f"!in:{','.join(sorted(none_of))}")
+    if members:
+        query["member_of"] = members
+    if required or forbidden:
+        query["root_required"] = ",".join([*sorted(required), *(f"!{name}" for name in sorted(forbidden))])
     return query
 
 
@@ -132,7 +158,8 @@ def shortage(wanted: Needs) -> str:
     parts = [f"{amounts[name]} {UNITS.get(name, name)}" for name in ordered]
     having = f", having {', '.join(sorted(wanted.required))}" if wanted.required else ""
     lacking = f", not having {', '.join(sorted(wanted.forbidden))}" if wanted.forbidden else ""
-    return f"No host has {', '.join(parts) or 'anything'} free{having}{lacking}."
+    besides = "".join(f", {each.words}" for each in wanted.restrictions.values() if each.words)
+    return f"No host has {', '.join(parts) or 'anything'} free{having}{lacking}{besides}."
 
 
 def _add(groups: dict[str, Group], key: str, value: str, source: str) -> None:

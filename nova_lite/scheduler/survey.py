@@ -1,8 +1,7 @@
 """Which hosts can take a request, best unsorted: Placement's candidates, what cells know of them, and the filters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from oslo_config import cfg
 
@@ -11,11 +10,13 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.model.explanation import Explanation
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
-from nova_lite.scheduler import diagnosis, explain, pick, request
+from nova_lite.scheduler import diagnosis, explain, pick, prefilters, request
 from nova_lite.scheduler.diagnosis import Diagnosis
+from nova_lite.scheduler.explain import Counted
 from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.hosts import Hosts, Sight
 from nova_lite.scheduler.pipeline import Stage, enabled, sift
+from nova_lite.scheduler.prefilters import PREFILTERS, Asked
 from nova_lite.scheduler.request import Needs
 
 
@@ -42,12 +43,23 @@ class Survey:
     rooms: Mapping[str, Mapping[str, int]]
 
 
+@dataclass(frozen=True)
+class _Offered:
+    """What Placement answered: the offers, what is free, and whether it may have had more to name."""
+
+    offers: pick.Offers
+    rooms: Mapping[str, Mapping[str, int]]
+    is_all: bool
+
+
 class Surveyor:
     """Looks for hosts; changes nothing anywhere."""
 
     def __init__(self, conf: cfg.ConfigOpts, hosts: Hosts, placement: PlacementClient) -> None:
         self._limit: int = conf.scheduler.max_placement_results
         self._filters = enabled(conf.filter_scheduler.enabled_filters)
+        self._prefilters = prefilters.enabled(conf.scheduler)
+        self._must_have_aggregate: bool = conf.scheduler.placement_aggregate_required_for_tenants
         self._hosts = hosts
         self._placement = placement
         self._diagnosis = Diagnosis(placement, limit=self._limit)
@@ -57,63 +69,84 @@ class Surveyor:
 
         Raises Refused when there is none, Unavailable when one may be in a cell that has just fallen silent.
         """
+        needs = self._needs(spec)
+        offered = self._offered(spec, needs)
+        sought = self._hosts.look_up(spec, besides=instance_uuids)
+        sight = self._hosts.load(offered.rooms)
+        left, stages = self._sifted(sought, needs, offered, sight)
+        if not left and sight.strangers and self._hosts.look_again(sight):
+            sight = self._hosts.load(offered.rooms)
+            left, stages = self._sifted(sought, needs, offered, sight)
+        if not left:
+            raise Refused(self._why(spec, stages, sight), explain.explanation(sought, needs, stages))
+        return Survey(sought, needs, offered.offers, left, stages, offered.rooms)
+
+    def _needs(self, spec: RequestSpec) -> Needs:
+        """Return what a request needs, of hosts and by the cloud's rules; raises Refused for what none can give."""
+        needs = None
         try:
             needs = request.needs(spec.flavor, spec.image_properties)
+            asked = Asked(
+                spec,
+                needs,
+                aggregates=self._hosts.aggregates() if self._reads_aggregates(spec) else {},
+                node=self._hosts.node_wanted(spec.wanted_host, spec.wanted_node) if _names_host(spec) else None,
+                must_have_aggregate=self._must_have_aggregate,
+            )
+            return replace(needs, restrictions=prefilters.restrictions(asked, self._prefilters))
         except errors.Invalid as exc:
-            raise Refused(exc.message, explain.explanation(Sought(spec), None)) from exc
-        offers, rooms = self._offers(spec, needs)
-        sought = self._hosts.look_up(spec, besides=instance_uuids)
-        sight = self._hosts.load(rooms)
-        left, stages = self._sifted(sought, sight)
-        if not left and sight.strangers and self._hosts.look_again(sight):
-            sight = self._hosts.load(rooms)
-            left, stages = self._sifted(sought, sight)
-        if not left:
-            why = explain.refusal(stages[1:], unseen=sight.strangers)
-            raise Refused(why, explain.explanation(sought, needs, stages))
-        return Survey(sought, needs, offers, left, stages, rooms)
+            raise Refused(exc.message, explain.explanation(Sought(spec), needs)) from exc
 
-    def _sifted(self, sought: Sought, sight: Sight) -> tuple[list[HostState], list[Stage]]:
-        left, stages = sift(sight.states.values(), sought, self._filters)
-        return left, [Stage("Placement", len(sight.names), len(sight.states)), *stages]
+    def _reads_aggregates(self, spec: RequestSpec) -> bool:
+        if spec.availability_zone is not None:
+            return True
+        return any(PREFILTERS[name].reads_aggregates and PREFILTERS[name].option for name in self._prefilters)
 
-    def _offers(self, spec: RequestSpec, needs: Needs) -> tuple[pick.Offers, Mapping[str, Mapping[str, int]]]:
-        """Return root → what Placement offers there, and root → class → what it has free; raises Refused when nothing.
+    def _offered(self, spec: RequestSpec, needs: Needs) -> _Offered:
+        """Return what Placement offers; raises Refused when nothing.
 
         Placement is asked for the zone or the host wanted, for there may be more hosts than it answers at once. What it
         says then may leave out what the filters let pass, a pool outside the host's tree or a host put into the zone a
         moment ago; so when it finds nothing, it is asked for all.
         """
-        narrow = self._narrow(spec)
-        for question in (narrow, {}) if narrow else ({},):
-            query = request.candidates_query(needs, limit=self._limit, with_disabled=spec.skips_filters, **question)
+        wider = replace(needs, restrictions=prefilters.without_checked(needs.restrictions))
+        for question in (needs, wider) if wider.restrictions.keys() < needs.restrictions.keys() else (needs,):
             try:
-                found = self._placement.candidates(query)
+                found = self._placement.candidates(request.candidates_query(question, limit=self._limit))
             except errors.Invalid as exc:
                 why = f"Placement knows no such need: {exc.message}"
                 raise Refused(why, explain.explanation(Sought(spec), needs)) from exc
             if found.allocation_requests:
                 offers = pick.offers_by_root(found)
-                return offers, pick.room_by_root(offers, found)
+                is_all = len(found.allocation_requests) < self._limit
+                return _Offered(offers, pick.room_by_root(offers, found), is_all)
         raise self._nothing_offered(spec, needs)
 
-    def _narrow(self, spec: RequestSpec) -> dict[str, Any]:
-        if spec.wanted_host is not None or spec.wanted_node is not None:
-            node = self._hosts.node_wanted(spec.wanted_host, spec.wanted_node)
-            return {} if node is None else {"node": node}
-        if spec.availability_zone is not None:
-            aggregates = self._hosts.zone_aggregates(spec.availability_zone)
-            return {"aggregates": aggregates} if aggregates else {}
-        return {}
+    def _sifted(
+        self, sought: Sought, needs: Needs, offered: _Offered, sight: Sight
+    ) -> tuple[list[HostState], list[Stage]]:
+        left, stages = sift(sight.states.values(), sought, self._filters)
+        entered, named = len(sight.names), len(sight.states)
+        reasons = {_unnamed(needs, offered): entered - named} if entered > named else {}
+        return left, [Counted("Placement", entered, named, reasons=reasons), *stages]
+
+    def _why(self, spec: RequestSpec, stages: Sequence[Stage], sight: Sight) -> str:
+        if not sight.states and spec.wanted_host is not None and self._hosts.is_closed(spec.wanted_host):
+            return f"Host {spec.wanted_host} is in a cell that is disabled."
+        return explain.refusal(stages[1:], unseen=sight.strangers)
 
     def _nothing_offered(self, spec: RequestSpec, needs: Needs) -> Refused:
-        names = {node: host for node, host in self._hosts.load({}).names.items() if spec.wanted_host in (None, host)}
-        misses = self._diagnosis.misses(needs, list(names))
-        reasons = {names[node]: " and ".join(miss.one for miss in each) for node, each in misses.items()}
-        found = diagnosis.nearest(misses)
-        hint = f" Nearest: {found[0]}." if found else ""
-        stage = Stage("Placement", len(names), 0, reasons)
-        return Refused(request.shortage(needs) + hint, explain.explanation(Sought(spec), needs, [stage], nearest=found))
+        names = self._hosts.load({}).names
+        found = self._diagnosis.look(needs, names)
+        reasons = {names[node]: " and ".join(miss.one for miss in each) for node, each in found.misses.items()}
+        nearest = diagnosis.nearest(found.misses)
+        among = "" if found.is_all else f" of {len(found.misses)} hosts looked at"
+        hint = f" Nearest{among}: {nearest[0]}." if nearest else ""
+        unknown = len(names) - len(found.misses)
+        counted = {"was not looked at, for there are many": unknown} if unknown > 0 else {}
+        stage = Counted("Placement", len(names), 0, reasons, reasons=counted)
+        told = explain.explanation(Sought(spec), needs, [stage], nearest=nearest)
+        return Refused(request.shortage(needs) + hint, told)
 
 
 def too_few(survey: Survey, placed: int, wanted: int, *, left: int) -> Refused:
@@ -121,7 +154,28 @@ def too_few(survey: Survey, placed: int, wanted: int, *, left: int) -> Refused:
 
     With none ``left`` it was the servers placed before that took, by their group's policy, the last.
     """
-    why = request.shortage(survey.needs) if left else "The server group's policy forbids every host that has room."
+    entered = len(survey.left)
+    if left:
+        why = request.shortage(survey.needs)
+        stage = Counted("Claim", entered, 0, reasons={"had room, and was filled up meanwhile": entered})
+    else:
+        why = "The server group's policy forbids every host that has room."
+        reason = "forbidden by the server group's policy, with those servers of the request placed before"
+        stage = Counted("ServerGroup", entered, 0, reasons={reason: entered})
     if wanted > 1:
         why = f"There is room for {placed} of {wanted} servers only: {why}"
-    return Refused(why, explain.explanation(survey.sought, survey.needs, survey.stages))
+    return Refused(why, explain.explanation(survey.sought, survey.needs, [*survey.stages, stage]))
+
+
+def _names_host(spec: RequestSpec) -> bool:
+    return spec.wanted_host is not None or spec.wanted_node is not None
+
+
+def _unnamed(needs: Needs, offered: _Offered) -> str:
+    """Return why Placement may not have named a host while it named others."""
+    asked = [each.one for each in needs.restrictions.values() if each.node is not None]
+    if asked:
+        return asked[0]
+    if not offered.is_all:
+        return "has not all that is needed, or there were more hosts than asked for"
+    return "has not all that is needed"

@@ -158,6 +158,7 @@ class ServerCreationService:
             skips_filters=destination.is_forced,
             hints=dict(new.hints),
             group=group,
+            image_disk_format=image.disk_format,
         )
         return template, spec
 

@@ -32,7 +32,7 @@ def zone_of(metadata: Iterable[Mapping[str, str]]) -> str | None:
     return next((each["availability_zone"] for each in metadata if "availability_zone" in each), None)
 
 
-def aggregates_of(session: Session, zone: str) -> set[str]:
-    """Return the UUIDs of the aggregates that make up a zone."""
-    rows = session.execute(sa.select(AggregateRow.uuid, AggregateRow.extra))
-    return {uuid for uuid, extra in rows if extra.get("availability_zone") == zone}
+def aggregates(session: Session) -> list[tuple[str, str, dict[str, str]]]:
+    """Return UUID, name and metadata of every aggregate."""
+    columns = AggregateRow.uuid, AggregateRow.name, AggregateRow.extra
+    return [(uuid, name, extra) for uuid, name, extra in session.execute(sa.select(*columns).order_by(AggregateRow.id))]

@@ -1,22 +1,19 @@
 """What is said of decisions, and what is found out of refusals."""
 
 from dataclasses import replace
-from typing import Any, cast
 
-import msgspec
 import pytest
 
-from nova_lite.clients.placement import Candidates, PlacementClient
-from nova_lite.errors import Invalid
 from nova_lite.model import explanation
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import Company
-from nova_lite.scheduler import diagnosis, explain, request
-from nova_lite.scheduler.diagnosis import Diagnosis
+from nova_lite.scheduler import explain, request
+from nova_lite.scheduler.explain import Counted
 from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Stage, sift
+from nova_lite.scheduler.request import Restriction
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
 FLAVOR = Flavor("1", "f", 2, 1024, 10, extra_specs={"trait:CUSTOM_A": "required", "trait:CUSTOM_B": "forbidden"})
@@ -89,94 +86,29 @@ def test_where_builds_failed_is_told_to_administrators_and_why_to_all() -> None:
     assert explanation.without_hosts(told)["failed"] == [{"reason": "The disk broke."}]
 
 
-class Hosts:
-    """A Placement of single hosts: name → class → (free, most to one), and traits."""
-
-    def __init__(self, hosts: dict[str, dict[str, tuple[int, int]]], traits: dict[str, set[str]]) -> None:
-        self._hosts = hosts
-        self._traits = traits
-        self.asked = 0
-
-    def candidates(self, query: dict[str, Any]) -> Candidates:
-        self.asked += 1
-        if query.get("required") == "CUSTOM_UNKNOWN":
-            raise Invalid("No such trait(s): CUSTOM_UNKNOWN.")
-        name, _, amount = query["resources"].partition(":")
-        fits = [
-            host
-            for host, room in self._hosts.items()
-            if int(amount) <= min(room.get(name, (0, 0))) and query.get("required") in (None, *self._traits[host])
-        ][: query["limit"]]
-        summaries = {
-            host: {
-                "root_provider_uuid": host,
-                "resources": {
-                    cls: {"capacity": free + 1, "used": 1} for cls, (free, _) in self._hosts[host].items()
-                },
-            }
-            for host in fits
-        }  # fmt: skip
-        requests = [{"allocations": {host: {"resources": {name: int(amount)}}}} for host in fits]
-        return msgspec.convert({"allocation_requests": requests, "provider_summaries": summaries}, Candidates)
-
-
-@pytest.fixture
-def placement() -> Hosts:
-    room = {"VCPU": (8, 8), "MEMORY_MB": (4096, 4096), "DISK_GB": (100, 100)}
-    return Hosts(
-        {
-            "fine": room,
-            "short": {**room, "MEMORY_MB": (512, 4096)},
-            "full": {**room, "VCPU": (0, 8)},
-            "small": {**room, "VCPU": (8, 1)},
-            "plain": room,
-        },
-        {name: {"CUSTOM_A"} for name in ("fine", "short", "full", "small")} | {"plain": {"CUSTOM_B"}},
-    )
-
-
-def test_each_host_is_told_apart_by_what_it_falls_short_of(placement: Hosts) -> None:
-    found = Diagnosis(cast(PlacementClient, placement), limit=10).misses(NEEDS, list(placement._hosts))
-    assert {host: [miss.one for miss in each] for host, each in found.items()} == {
-        "fine": ["has all of it, but not together as asked"],
-        "short": ["lacks 512 MiB of memory"],
-        "full": ["has no VCPU free"],
-        "small": ["gives no 2 VCPU to one server"],
-        "plain": ["has not the trait CUSTOM_A", "has the trait CUSTOM_B"],
+def test_what_pre_filters_added_is_told_and_to_users_only_in_words() -> None:
+    restrictions = {
+        "AvailabilityZone": Restriction("in zone east", one_of=frozenset({"secret-b", "secret-a"})),
+        "Enabled": Restriction("", "is disabled", forbidden=frozenset({"COMPUTE_STATUS_DISABLED"})),
+        "Isolated": Restriction("outside", none_of=frozenset(f"secret-{number}" for number in range(1000))),
     }
-    assert diagnosis.nearest(found)[0] == "1 host lacks 512 MiB of memory"
+    told = explain.explanation(Sought(SPEC), replace(NEEDS, restrictions=restrictions))
+    assert told["prefilters"][:2] == [
+        {"name": "AvailabilityZone", "asks": "in zone east", "adds": {"member_of": "['in:secret-a,secret-b']"}},
+        {
+            "name": "Enabled",
+            "asks": "not one that is disabled",
+            "adds": {"root_required": "!COMPUTE_STATUS_DISABLED"},
+        },
+    ]
+    assert len(str(told)) < 1200
+    shown = explanation.without_hosts(told)
+    assert shown["prefilters"][0] == {"name": "AvailabilityZone", "asks": "in zone east"}
+    assert "secret" not in str(shown)
 
 
-def test_what_is_nearest_comes_first_and_alike_hosts_are_counted() -> None:
-    little, much = (diagnosis.Miss(f"lacks {n} VCPU", f"lack {n} VCPU", n / 10) for n in (1, 9))
-    misses = {"a": (much,), "b": (little,), "c": (little,), "d": (little, much), "e": (much,), "f": (much,)}
-    assert diagnosis.nearest(misses) == [
-        "2 hosts lack 1 VCPU", "3 hosts lack 9 VCPU", "1 host lacks 1 VCPU and lacks 9 VCPU",
-    ]  # fmt: skip
-    assert diagnosis.nearest({}) == []
-
-
-def test_a_crowd_of_refusals_asks_once(placement: Hosts) -> None:
-    looked = Diagnosis(cast(PlacementClient, placement), limit=10)
-    looked.misses(NEEDS, ["fine"])
-    asked = placement.asked
-    assert asked == 3 * 2 + 2
-    looked.misses(NEEDS, ["short"])
-    assert placement.asked == asked
-    looked.misses(request.needs(Flavor("1", "f", 3, 1024, 10)), ["short"])
-    assert placement.asked > asked
-
-
-def test_a_trait_that_nobody_knows_is_one_that_nobody_has(placement: Hosts) -> None:
-    needs = request.needs(Flavor("1", "f", 1, 1, 1, extra_specs={"trait:CUSTOM_UNKNOWN": "required"}))
-    found = Diagnosis(cast(PlacementClient, placement), limit=10).misses(needs, ["fine"])
-    assert [miss.one for miss in found["fine"]] == ["has not the trait CUSTOM_UNKNOWN"]
-
-
-@pytest.mark.parametrize("limit", [1, 2])
-def test_hosts_that_placement_had_no_room_to_name_are_not_slandered(placement: Hosts, limit: int) -> None:
-    found = Diagnosis(cast(PlacementClient, placement), limit=limit).misses(NEEDS, list(placement._hosts))
-    told = {host: [miss.one for miss in each] for host, each in found.items()}
-    assert told == {} if limit == 1 else {"short": ["lacks 512 MiB of memory"]}.items() <= told.items()
-    assert "has no VCPU free" not in str(told)
-    assert "has not the trait" not in str(told)
+def test_a_stage_that_only_counts_says_why() -> None:
+    stage = Counted("Placement", 5000, 20, {"host1": "is disabled"}, reasons={"has not all that is needed": 4979})
+    (told,) = explain.explanation(Sought(SPEC), NEEDS, [stage])["stages"]
+    assert told["reasons"] == {"has not all that is needed": 4979, "is disabled": 1}
+    assert told["hosts"] == {"host1": "is disabled"}

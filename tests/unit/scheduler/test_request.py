@@ -1,12 +1,14 @@
 """From flavors and images to what Placement is asked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from nova_lite.errors import Invalid
 from nova_lite.model.flavor import Flavor
 from nova_lite.scheduler import request
+from nova_lite.scheduler.request import Restriction
 
 
 def flavor(**extra_specs: str) -> Flavor:
@@ -16,11 +18,10 @@ def flavor(**extra_specs: str) -> Flavor:
 
 
 def asked(flavor: Flavor, image: Mapping[str, str] | None = None) -> dict[str, object]:
-    """Return what Placement is asked besides the limit and what it is always asked."""
+    """Return what Placement is asked besides the limit."""
     query = request.candidates_query(request.needs(flavor, image), limit=7)
     assert query.pop("limit") == 7
-    assert query.pop("root_required") == "!COMPUTE_STATUS_DISABLED"
-    return query
+    return dict(query)
 
 
 PLAIN = "DISK_GB:1,MEMORY_MB:512,VCPU:1"
@@ -89,10 +90,19 @@ def test_an_image_requires_traits_too() -> None:
     assert asked(flavor(trait__CUSTOM_A="required"), image)["required"] == "CUSTOM_A,CUSTOM_LICENSED"
 
 
-def test_where_to_look_narrows_the_question() -> None:
-    needs = request.needs(flavor())
-    query = request.candidates_query(needs, limit=1, with_disabled=True, node="n", aggregates=["b", "a"])
-    assert query == {"limit": 1, "resources": PLAIN, "in_tree": "n", "member_of": "in:a,b"}
+def test_restrictions_of_hosts_are_asked_all_together() -> None:
+    restrictions = {
+        "a": Restriction(required=frozenset({"B", "A"}), one_of=frozenset({"2", "1"})),
+        "b": Restriction(forbidden=frozenset({"C"}), none_of=frozenset({"4"}), node="n"),
+        "c": Restriction(one_of=frozenset({"3"}), none_of=frozenset({"5"})),
+    }
+    assert request.candidates_query(replace(request.needs(flavor()), restrictions=restrictions), limit=1) == {
+        "limit": 1,
+        "resources": PLAIN,
+        "in_tree": "n",
+        "member_of": ["in:1,2", "in:3", "!in:4,5"],
+        "root_required": "A,B,!C",
+    }
 
 
 @pytest.mark.parametrize(
@@ -125,3 +135,9 @@ def test_what_cannot_be_understood_is_refused_with_the_reason(flavor: Flavor, im
 )
 def test_users_are_told_what_no_host_has(flavor: Flavor, shortage: str) -> None:
     assert request.shortage(request.needs(flavor)) == shortage
+
+
+def test_users_are_told_what_was_asked_of_hosts_besides() -> None:
+    asked = {"a": Restriction("in zone east"), "b": Restriction(""), "c": Restriction("taking vmdk images")}
+    told = request.shortage(replace(request.needs(Flavor("1", "f", 1, 512, 0)), restrictions=asked))
+    assert told == "No host has 1 VCPU, 512 MiB of memory free, in zone east, taking vmdk images."
