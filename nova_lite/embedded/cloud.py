@@ -30,8 +30,11 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.storage import Database
 
+_IMAGES = "images"
+#: Bytes of an image that comes over HTTP, at most.
+_MAX_IMAGE_BYTES = 1 << 40
 #: Services over HTTP, in the order of their ports, and the requests each works on at once.
-_SERVICES = (("compute", 32), ("placement", 16), ("images", 8), ("identity", 4))
+_SERVICES = (("compute", 32), ("placement", 16), (_IMAGES, 8), ("identity", 4))
 #: Seconds the hosts get to take work.
 _READY_S = 60.0
 
@@ -119,7 +122,8 @@ class Cloud:
         """Take the ports of all services, before anything else that takes time."""
         servers = []
         for place, (name, threads) in enumerate(_SERVICES):
-            server = HttpServer(self.settings.port(place), name, threads=threads)
+            more = {"max_request_bytes": _MAX_IMAGE_BYTES} if name == _IMAGES else {}
+            server = HttpServer(self.settings.port(place), name, threads=threads, **more)
             stack.callback(server.stop)
             servers.append(server)
         compute, placement, images, identity = servers

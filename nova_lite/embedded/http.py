@@ -15,7 +15,7 @@ from nova_lite import errors
 Wsgi: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 HOST = "127.0.0.1"
-#: Bytes of a request at most; the applications have their own, lower limits.
+#: Bytes of a request at most, of applications that take no files; they have their own, lower limits.
 _MAX_REQUEST_BYTES = 64 << 20
 
 
@@ -26,8 +26,9 @@ class PortTaken(errors.Conflict):
 class HttpServer:
     """Serves one application on threads of its own. The port is taken at once, answers begin with ``start``."""
 
-    def __init__(self, port: int, name: str, *, threads: int = 16) -> None:
+    def __init__(self, port: int, name: str, *, threads: int = 16, max_request_bytes: int = _MAX_REQUEST_BYTES) -> None:
         self._name = name
+        self._max_request_bytes = max_request_bytes
         self._threads = threads
         self._socket = _bound(port, name)
         self.port: int = self._socket.getsockname()[1]
@@ -48,7 +49,7 @@ class HttpServer:
             map=self._map,
             sockets=[self._socket],
             threads=self._threads,
-            max_request_body_size=_MAX_REQUEST_BYTES,
+            max_request_body_size=self._max_request_bytes,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )

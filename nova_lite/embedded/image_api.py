@@ -1,6 +1,6 @@
-"""The image directory over HTTP: as much of the image API, version 2, as reading clients need.
+"""The image directory over HTTP: as much of the image API, version 2, as clients need to read, make and remove images.
 
-It only reads: whatever would change an image is answered 405. It asks nobody for a token.
+It asks nobody for a token. Members of images cannot be changed: 405.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,8 @@ import falcon
 import orjson
 
 from nova_lite import errors
-from nova_lite.embedded.image_directory import ImageDirectory, StoredImage
+from nova_lite.embedded import image_bodies
+from nova_lite.embedded.image_directory import ACTIVE, ImageDirectory, StoredImage
 
 App: TypeAlias = falcon.App[falcon.Request, falcon.Response]
 Document: TypeAlias = dict[str, Any]
@@ -22,9 +23,13 @@ _DEFAULT_LIMIT = 25
 _MAX_LIMIT = 1000
 _PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir", "sort"})
 _VERSIONS = ("v2.2", "v2.1", "v2.0")
-_READ_ONLY = "This image service only reads: put image files into its directory instead."
+_NOT_HERE = "This image service has nothing of that kind to change."
+#: Bytes read at once of a file that comes.
+_CHUNK = 1 << 20
 _STATUSES: Mapping[type[errors.NovaLiteError], int] = {
     errors.NotFound: 404,
+    errors.Forbidden: 403,
+    errors.Conflict: 409,
     errors.Invalid: 400,
     errors.Unavailable: 503,
 }
@@ -71,10 +76,10 @@ def build(directory: ImageDirectory) -> App:
 
 
 class _Reading:
-    """What every resource here says to requests that would write."""
+    """What a resource that can only be read says to requests that would write."""
 
     def _refuse(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        raise falcon.HTTPMethodNotAllowed(["GET"], description=_READ_ONLY)
+        raise falcon.HTTPMethodNotAllowed(["GET"], description=_NOT_HERE)
 
     on_post = on_put = on_patch = on_delete = _refuse
 
@@ -90,7 +95,7 @@ class _Versions(_Reading):
         _send(resp, {"versions": shown}, self._status)
 
 
-class _Images(_Reading):
+class _Images:
     def __init__(self, directory: ImageDirectory) -> None:
         self._directory = directory
 
@@ -105,21 +110,38 @@ class _Images(_Reading):
             answer["next"] = _url(query, marker=page[-1]["id"])
         _send(resp, answer)
 
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        image = self._directory.create(*image_bodies.new_image(_document(req)))
+        resp.location = f"{req.prefix}/v2/images/{image.id}"
+        _send(resp, _shown(image), 201)
 
-class _Image(_Reading):
+
+class _Image:
     def __init__(self, directory: ImageDirectory) -> None:
         self._directory = directory
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         _send(resp, _shown(self._directory.image(image_id)[0]))
 
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        properties = self._directory.image(image_id)[0].properties
+        changed = self._directory.change(image_id, image_bodies.changed_image(_document(req), properties))
+        _send(resp, _shown(changed))
 
-class _File(_Reading):
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        self._directory.delete(image_id)
+        resp.status = 204
+
+
+class _File:
     def __init__(self, directory: ImageDirectory) -> None:
         self._directory = directory
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         image, path = self._directory.image(image_id)
+        if image.status != ACTIVE:
+            resp.status = 204
+            return
         first, last = _range(req, image.size)
         resp.content_type = "application/octet-stream"
         resp.set_header("Accept-Ranges", "bytes")
@@ -129,6 +151,12 @@ class _File(_Reading):
             resp.status = 206
             resp.content_range = (first, last, image.size)
         resp.set_stream(_Part(path, first, last - first + 1), last - first + 1)
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        if req.content_type != "application/octet-stream":
+            raise falcon.HTTPUnsupportedMediaType(description="A file is application/octet-stream.")
+        self._directory.upload(image_id, iter(lambda: req.bounded_stream.read(_CHUNK), b""))
+        resp.status = 204
 
 
 class _Members(_Reading):
@@ -183,21 +211,21 @@ def _shown(image: StoredImage) -> Document:
         **image.properties,
         "id": image.id,
         "name": image.name,
-        "status": "active",
+        "status": image.status,
         "visibility": image.visibility,
-        "container_format": image.container_format,
-        "disk_format": image.disk_format,
-        "size": image.size,
+        "container_format": image.container_format or None,
+        "disk_format": image.disk_format or None,
+        "size": image.size if image.status == ACTIVE else None,
         "virtual_size": image.virtual_size,
         "min_disk": image.min_disk,
         "min_ram": image.min_ram,
-        "checksum": image.checksum,
-        "os_hash_algo": "sha512",
-        "os_hash_value": image.sha512,
+        "checksum": image.checksum or None,
+        "os_hash_algo": "sha512" if image.sha512 else None,
+        "os_hash_value": image.sha512 or None,
         "os_hidden": False,
-        "protected": False,
+        "protected": image.is_protected,
         "owner": None,
-        "tags": [],
+        "tags": list(image.tags),
         "created_at": image.created_at,
         "updated_at": image.updated_at,
         "self": f"/v2/images/{image.id}",
@@ -210,7 +238,7 @@ def _filter(name: str, value: str) -> Callable[[Document], bool]:
     """Return whether an image fits ``name=value`` of a query; ``in:`` takes several values."""
     if name in ("size_min", "size_max"):
         limit = _whole(name, value)
-        return lambda image: image["size"] >= limit if name == "size_min" else image["size"] <= limit
+        return lambda image: (image["size"] or 0) >= limit if name == "size_min" else (image["size"] or 0) <= limit
     if name == "visibility" and value == "all":
         return lambda image: True
     if name == "tag":
@@ -265,6 +293,14 @@ def _whole(name: str, text: str) -> int:
 def _url(query: Mapping[str, str], *, marker: str | None) -> str:
     kept = {name: value for name, value in query.items() if name != "marker"} | ({"marker": marker} if marker else {})
     return f"/v2/images?{urlencode(kept)}" if kept else "/v2/images"
+
+
+def _document(req: falcon.Request) -> object:
+    try:
+        found: object = orjson.loads(req.bounded_stream.read())
+    except orjson.JSONDecodeError as exc:
+        raise errors.Invalid("The body is not JSON.") from exc
+    return found
 
 
 def _send(resp: falcon.Response, document: object, status: int = 200) -> None:

@@ -1,7 +1,8 @@
 """A directory of image files, each with a JSON sidecar that says what it is.
 
 To add an image, put a file there; ``FILE.json`` beside it is written at the first look and may be edited: name,
-min_disk, min_ram, properties. What is served over HTTP: ``image_api.py``.
+min_disk, min_ram, properties. An image made over HTTP is ``ID.queued``, its description alone, until its file comes.
+What is served over HTTP: ``image_api.py``.
 """
 
 import dataclasses
@@ -9,9 +10,11 @@ import hashlib
 import shutil
 import threading
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -24,6 +27,11 @@ _QCOW2_MAGIC = b"QFI\xfb"
 #: Ids are made of this and the file's name, so that a lost sidecar changes no id.
 _NAMESPACE = uuid.UUID("5b6f2f0a-6c0d-4f0e-9f0a-3d6c1d4e7a11")
 _CHUNK = 1 << 20
+#: The end of a file's name by its format; files of other formats are ``.img``.
+_SUFFIX = {"qcow2": ".qcow2", "raw": ".raw", "iso": ".iso"}
+#: What a sidecar says that its file does not.
+_KEPT = ("name", "created_at", "min_disk", "min_ram", "visibility", "properties", "is_protected", "tags")
+QUEUED, SAVING, ACTIVE = "queued", "saving", "active"
 
 
 @known
@@ -31,7 +39,8 @@ _CHUNK = 1 << 20
 class StoredImage:
     """One image of the directory: its sidecar's content. Sizes in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB.
 
-    ``checksum`` (MD5) and ``sha512`` are those of the file when it had ``size`` and ``modified_ns``.
+    ``checksum`` (MD5) and ``sha512`` are those of the file when it had ``size`` and ``modified_ns``. A queued image has
+    no file yet, and perhaps no formats.
     """
 
     id: str
@@ -49,6 +58,9 @@ class StoredImage:
     visibility: str = "public"
     container_format: str = "bare"
     properties: dict[str, str] = field(default_factory=dict)
+    status: str = ACTIVE
+    is_protected: bool = False
+    tags: tuple[str, ...] = ()
 
 
 class ImageDirectory:
@@ -57,6 +69,8 @@ class ImageDirectory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        #: Images whose files are coming.
+        self._saving: set[str] = set()
 
     def images(self) -> list[StoredImage]:
         """Return every image, newest first."""
@@ -69,6 +83,80 @@ class ImageDirectory:
             if image.id == image_id:
                 return image, path
         raise errors.NotFound(f"No image found with ID {image_id}")
+
+    def create(self, image_id: str | None, attributes: Mapping[str, Any]) -> StoredImage:
+        """Describe an image whose file is still to come; raises Conflict when there is one with that id."""
+        now = _now()
+        image = StoredImage(
+            id=image_id or str(uuid.uuid4()),
+            **{"name": "", "disk_format": "", "container_format": "", "visibility": "shared", **attributes},
+            size=0,
+            modified_ns=0,
+            checksum="",
+            sha512="",
+            created_at=now,
+            updated_at=now,
+            status=QUEUED,
+        )
+        if any(known.id == image.id for known, _ in self._scan()):
+            raise errors.Conflict(f"Image ID {image.id} already exists!")
+        with self._lock:
+            self._path.mkdir(parents=True, exist_ok=True)
+            _write_record(self._path / f"{image.id}.{QUEUED}", image)
+        return image
+
+    def upload(self, image_id: str, pieces: Iterable[bytes]) -> None:
+        """Give a queued image its file.
+
+        Raises NotFound, Invalid when its formats were never told, Conflict when it has a file or one is coming. A
+        failure leaves it queued.
+        """
+        image, record = self.image(image_id)
+        if image.status != QUEUED:
+            raise errors.Conflict(f"Image status transition from {image.status} to saving is not allowed")
+        if not (image.disk_format and image.container_format):
+            raise errors.Invalid("Properties disk_format, container_format must be set prior to saving data.")
+        with self._lock:
+            if image_id in self._saving:
+                raise errors.Conflict("Image status transition from saving to saving is not allowed")
+            self._saving.add(image_id)
+        target = self._path / f"{image_id}{_SUFFIX.get(image.disk_format, '.img')}"
+        part = target.with_name(target.name + ".part")
+        try:
+            with part.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+            with self._lock:
+                if not record.exists():
+                    raise errors.NotFound(f"Image {image_id} was deleted while its file came.")
+                # The description first: a file without one would be described by its content alone.
+                _write_record(_sidecar(target), _filled(image, part))
+                part.replace(target)
+                record.unlink()
+        finally:
+            part.unlink(missing_ok=True)
+            self._saving.discard(image_id)
+
+    def change(self, image_id: str, attributes: Mapping[str, Any]) -> StoredImage:
+        """Change what is said of an image; raises NotFound."""
+        image, path = self.image(image_id)
+        changed = dataclasses.replace(image, **attributes, updated_at=_now())
+        if changed.status == SAVING:
+            changed = dataclasses.replace(changed, status=QUEUED)
+        with self._lock:
+            _write_record(path if path.suffix == f".{QUEUED}" else _sidecar(path), changed)
+        return changed
+
+    def delete(self, image_id: str) -> None:
+        """Remove an image and its file; raises NotFound, Forbidden for one that is protected."""
+        image, path = self.image(image_id)
+        if image.is_protected:
+            raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+        with self._lock:
+            # Its file first: a sidecar alone is no image.
+            path.unlink(missing_ok=True)
+            _sidecar(path).unlink(missing_ok=True)
+            (self._path / f"{image_id}.{QUEUED}").unlink(missing_ok=True)
 
     def add(self, source: Path, name: str) -> StoredImage:
         """Copy a file into the directory as the image ``name``; a file that is there already is not copied again.
@@ -96,8 +184,15 @@ class ImageDirectory:
     def _scan(self) -> list[tuple[StoredImage, Path]]:
         with self._lock:
             try:
-                paths = sorted(path for path in self._path.iterdir() if path.suffix in SUFFIXES and path.is_file())
-                return [(_described(path), path) for path in paths]
+                paths = sorted(path for path in self._path.iterdir() if path.is_file())
+                found = {path: _described(path) for path in paths if path.suffix in SUFFIXES}
+                complete = {image.id for image in found.values()}
+                for path in (path for path in paths if path.suffix == f".{QUEUED}" and path.stem not in complete):
+                    queued = _read_record(path)
+                    if queued is not None:
+                        is_saving = queued.id in self._saving
+                        found[path] = dataclasses.replace(queued, status=SAVING) if is_saving else queued
+                return [(image, path) for path, image in found.items()]
             except FileNotFoundError:
                 return []
             except OSError as exc:
@@ -108,14 +203,14 @@ class ImageDirectory:
 
 def _described(path: Path) -> StoredImage:
     """Return what the sidecar says, after making or renewing it where the file is not the one it describes."""
-    known = _read_sidecar(path)
+    known = _read_record(_sidecar(path))
     status = path.stat()
     if known is not None and (known.size, known.modified_ns) == (status.st_size, status.st_mtime_ns):
         return known
     md5, sha512 = _checksums(path)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = _now()
     fresh = StoredImage(
-        id=str(uuid.uuid5(_NAMESPACE, path.name)),
+        id=_id_of(path),
         name=path.stem,
         disk_format=_disk_format(path),
         size=status.st_size,
@@ -129,26 +224,67 @@ def _described(path: Path) -> StoredImage:
     if known is not None:
         kept = {
             name: getattr(known, name)
-            for name in ("name", "created_at", "min_disk", "min_ram", "visibility", "properties")
+            for name in (
+                "name",
+                "created_at",
+                "min_disk",
+                "min_ram",
+                "visibility",
+                "properties",
+                "is_protected",
+                "tags",
+            )
         }
         fresh = dataclasses.replace(fresh, **kept)
-    half_written = _sidecar(path).with_suffix(".tmp")
-    half_written.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=2))
-    half_written.replace(_sidecar(path))
+    _write_record(_sidecar(path), fresh)
     return fresh
+
+
+def _filled(image: StoredImage, file: Path) -> StoredImage:
+    """Return ``image`` as it is with its file."""
+    md5, sha512 = _checksums(file)
+    status = file.stat()
+    return dataclasses.replace(
+        image,
+        status=ACTIVE,
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        checksum=md5,
+        sha512=sha512,
+        virtual_size=_virtual_size(file),
+        updated_at=_now(),
+    )
+
+
+def _id_of(path: Path) -> str:
+    """Return the id of the image in a file: its name, where that is one, else one made of its name."""
+    try:
+        return str(uuid.UUID(path.stem))
+    except ValueError:
+        return str(uuid.uuid5(_NAMESPACE, path.name))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _write_record(path: Path, image: StoredImage) -> None:
+    half_written = path.with_name(path.name + ".tmp")
+    half_written.write_bytes(msgspec.json.format(msgspec.json.encode(image), indent=2))
+    half_written.replace(path)
 
 
 def _sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def _read_sidecar(path: Path) -> StoredImage | None:
+def _read_record(path: Path) -> StoredImage | None:
     try:
-        return msgspec.json.decode(_sidecar(path).read_bytes(), type=StoredImage)
+        return msgspec.json.decode(path.read_bytes(), type=StoredImage)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as exc:
-        raise errors.Unavailable(f"{_sidecar(path)} cannot be understood: {exc}") from exc
+        raise errors.Unavailable(f"{path} cannot be understood: {exc}") from exc
 
 
 def _disk_format(path: Path) -> str:
