@@ -41,6 +41,12 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
     ),
+    cfg.IntOpt(
+        "reclaim_instance_interval",
+        default=0,
+        min=0,
+        help="Seconds a deleted server can be restored before it is deleted for good; 0 deletes for good at once.",
+    ),
     cfg.FloatOpt(
         "sync_power_state_interval",
         default=30.0,
@@ -240,15 +246,51 @@ def _weight(name: str, default: float, what: str) -> cfg.Opt:
 FILTER_SCHEDULER_OPTS: list[cfg.Opt] = [
     cfg.ListOpt(
         "enabled_filters",
-        default=["SameHost", "DifferentHost", "SimpleCIDRAffinity"],
+        default=["ComputeCapabilities", "ImageProperties", "SameHost", "DifferentHost", "SimpleCIDRAffinity"],
         help="Filters that hosts must pass besides those that always run (the host wanted, up, enabled, zone, server "
-        "group): also AggregateInstanceExtraSpecs, AggregateImagePropertiesIsolation and "
-        "AggregateMultiTenancyIsolation, and what packages register as nova_lite.scheduler.filters.",
+        "group): also AggregateImagePropertiesIsolation, AggregateInstanceExtraSpecs, AggregateIoOps, "
+        "AggregateMultiTenancyIsolation, AggregateNumInstances, AggregateTypeAffinity, IoOps, IsolatedHosts, Json, "
+        "NumInstances, and what packages register as nova_lite.scheduler.filters.",
+    ),
+    cfg.IntOpt(
+        "max_instances_per_host",
+        default=50,
+        min=1,
+        help="Servers on a host at most, with the filter NumInstances; with AggregateNumInstances unless the host's "
+        "aggregates say otherwise.",
+    ),
+    cfg.IntOpt(
+        "max_io_ops_per_host",
+        default=8,
+        min=0,
+        help="Servers that are built, copied or moved on a host at once, at most, with the filter IoOps; with "
+        "AggregateIoOps unless the host's aggregates say otherwise.",
+    ),
+    cfg.StrOpt(
+        "image_properties_default_architecture",
+        help="Architecture, for the filter ImageProperties, of images that name none; such as x86_64 or aarch64.",
+    ),
+    cfg.ListOpt("isolated_images", default=[], help="UUIDs of images that IsolatedHosts keeps to its hosts."),
+    cfg.ListOpt("isolated_hosts", default=[], help="Names of the hosts of isolated images."),
+    cfg.BoolOpt(
+        "restrict_isolated_hosts_to_isolated_images",
+        default=True,
+        help="Whether the filter IsolatedHosts keeps other images off the hosts of isolated ones.",
+    ),
+    cfg.ListOpt(
+        "image_props_weight_setting",
+        default=[],
+        help="Properties of images, as NAME=NUMBER, that servers on a host may share with the one asked for: what each "
+        "such server counts. With none, each property counts 1.",
     ),
     _weight("ram", 1.0, "How much free memory counts for a host: more spreads servers, less packs them."),
     _weight("cpu", 1.0, "How much free vCPUs count for a host."),
     _weight("disk", 1.0, "How much free disk counts for a host."),
     _weight("io_ops", -1.0, "How much servers being built on a host count for it."),
+    _weight("num_instances", 0.0, "How much servers on a host count for it: more packs them, less spreads them."),
+    _weight("hypervisor_version", 1.0, "How much a newer hypervisor counts for a host."),
+    _weight("image_props", 0.0, "How much servers from images with the same properties count for a host."),
+    _weight("pci", 1.0, "How much it counts that a host has few PCI devices free: it keeps hosts with many for later."),
     _weight("soft_affinity", 10.0, "How much servers of the same soft-affinity group count for a host."),
     _weight("soft_anti_affinity", 10.0, "How much the absence of servers of a soft-anti-affinity group counts."),
     _weight("build_failure", 1000000.0, "How much it counts that no build failed on a host lately."),

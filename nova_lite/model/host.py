@@ -76,13 +76,14 @@ class Load:
     busy: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HostState:
     """A host as the scheduler weighs it; ``cell_id`` says which cell it serves.
 
     ``failed_builds`` are those that failed there lately, one after the other; ``aggregates`` the metadata of those it
-    is in, ``multipliers`` what they say of weights: weigher → multiplier. ``building`` and ``num_instances`` are its
-    Load, read where something asks for it. ``free_devices`` are PCI devices.
+    is in, ``aggregate_numbers`` the smallest of each number in there. ``free_devices`` are PCI devices.
+    What changes with every boot is read where something asks for it: ``building`` (servers whose disks are made, copied
+    or moved there now), ``num_instances`` and ``likeness`` (how much its servers' images are like the one asked for).
     """
 
     cell_id: str
@@ -100,10 +101,17 @@ class HostState:
     failed_builds: int = 0
     host_ip: str = ""
     aggregates: tuple[Mapping[str, str], ...] = ()
-    multipliers: Mapping[str, float] = field(default_factory=dict)
+    aggregate_numbers: Mapping[str, float] = field(default_factory=dict)
     hypervisor: Hypervisor = Hypervisor()
     num_instances: int = 0
+    likeness: float = 0.0
     free_devices: float = 0.0
+
+    def but(self, **values: object) -> "HostState":
+        """Return a copy with other values: what ``dataclasses.replace`` does, ten times as fast."""
+        copy = object.__new__(HostState)
+        copy.__dict__.update(self.__dict__, **values)
+        return copy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ they must be equal; ``=`` means at least, as it always did.
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from nova_lite.model.host import HostState
 from nova_lite.scheduler.filters import Sought
 
 _SCOPE = "aggregate_instance_extra_specs"
+#: Extra specs without a namespace that mean something else.
+_NOT_OF_AGGREGATES = frozenset({"group_policy", "same_subtree", "hide_hypervisor_id"})
 _TENANTS = "filter_tenant_id"
 _NUMBERS: Mapping[str, Callable[[float, float], bool]] = {
     "=": operator.ge,
@@ -35,15 +37,24 @@ def suits_extra_specs(host: HostState, sought: Sought) -> str | None:
 
     Those are extra specs in the namespace ``aggregate_instance_extra_specs``, and those without any namespace.
     """
-    for name, wanted in sorted(sought.spec.flavor.extra_specs.items()):
-        scope, colon, key = name.rpartition(":")
-        if (colon and scope != _SCOPE) or key in ("group_policy", "same_subtree", "hide_hypervisor_id"):
-            continue
+    for key, wanted in _asked(sought):
         values = [metadata[key] for metadata in host.aggregates if key in metadata]
         if not any(matches(value, wanted) for value in values):
             has = " and ".join(sorted(values)) or "nothing"
             return f"{key} is {has} in its aggregates, {wanted} asked"
     return None
+
+
+def asks_of_aggregates(sought: Sought) -> bool:
+    """Return whether the flavor asks for anything of aggregates."""
+    return any(True for _ in _asked(sought))
+
+
+def _asked(sought: Sought) -> Iterator[tuple[str, str]]:
+    for name, wanted in sorted(sought.spec.flavor.extra_specs.items()):
+        scope, colon, key = name.rpartition(":")
+        if (not colon or scope == _SCOPE) and key not in _NOT_OF_AGGREGATES:
+            yield key, wanted
 
 
 def is_for_tenant(host: HostState, sought: Sought) -> str | None:
@@ -65,6 +76,19 @@ def suits_image(host: HostState, sought: Sought) -> str | None:
             if has is not None and has not in {each.strip() for each in value.split(",")}:
                 return f"in an aggregate for images whose {key} is {value}"
     return None
+
+
+def suits_flavor(host: HostState, sought: Sought) -> str | None:
+    """Refuse hosts in aggregates for flavors of other names only: metadata ``instance_type``, names with commas."""
+    names = {
+        name.strip()
+        for metadata in host.aggregates
+        if "instance_type" in metadata
+        for name in metadata["instance_type"].split(",")
+    }
+    if not names or sought.spec.flavor.name in names:
+        return None
+    return f"in an aggregate for the flavors {', '.join(sorted(names))} only"
 
 
 def matches(value: str, wanted: str) -> bool:

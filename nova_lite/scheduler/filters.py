@@ -3,6 +3,8 @@
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
@@ -17,13 +19,35 @@ class Sought:
     company: Company | None = None
     hosts_of: Mapping[str, str] = field(default_factory=dict)
 
-    def hosts_hinted(self, hint: str) -> set[str] | None:
-        """Return the hosts of the servers that a hint names; None when it is not given."""
+    @cached_property
+    def same_hosts(self) -> frozenset[str] | None:
+        """The hosts of the servers in the hint ``same_host``; None when it is not given."""
+        return self._hosts_hinted("same_host")
+
+    @cached_property
+    def different_hosts(self) -> frozenset[str] | None:
+        """The hosts of the servers in the hint ``different_host``; None when it is not given."""
+        return self._hosts_hinted("different_host")
+
+    @cached_property
+    def near(self) -> "ipaddress.IPv4Network | ipaddress.IPv6Network | str | None":
+        """The network of the hints ``build_near_host_ip`` and ``cidr`` (default /24); what they say if it is none."""
+        near, mask = self.spec.hints.get("build_near_host_ip"), self.spec.hints.get("cidr", "/24")
+        if near is None:
+            return None
+        try:
+            return ipaddress.ip_network(f"{near}{mask}", strict=False)
+        except ValueError:
+            return f"{near}{mask}"
+
+    def _hosts_hinted(self, hint: str) -> frozenset[str] | None:
         named = servers_hinted(self.spec, hint)
-        return {self.hosts_of[uuid] for uuid in named if uuid in self.hosts_of} if named else None
+        return frozenset(self.hosts_of[uuid] for uuid in named if uuid in self.hosts_of) if named else None
 
 
 Filter = Callable[[HostState, Sought], str | None]
+#: A group of options, read by their names.
+Options = Any
 
 
 def servers_hinted(spec: RequestSpec, hint: str) -> list[str]:
@@ -66,23 +90,24 @@ def suits_group(host: HostState, sought: Sought) -> str | None:
 
 def is_same_host(host: HostState, sought: Sought) -> str | None:
     """Refuse hosts other than those of the servers in the hint ``same_host``."""
-    hosts = sought.hosts_hinted("same_host")
+    hosts = sought.same_hosts
     return None if hosts is None or host.host in hosts else "not with the servers asked for"
 
 
 def is_different_host(host: HostState, sought: Sought) -> str | None:
     """Refuse the hosts of the servers in the hint ``different_host``."""
-    hosts = sought.hosts_hinted("different_host")
+    hosts = sought.different_hosts
     return "with a server to be kept away from" if hosts is not None and host.host in hosts else None
 
 
 def is_near(host: HostState, sought: Sought) -> str | None:
-    """Refuse hosts outside the network that the hints ``build_near_host_ip`` and ``cidr`` (default /24) describe."""
-    near, mask = sought.spec.hints.get("build_near_host_ip"), sought.spec.hints.get("cidr", "/24")
+    """Refuse hosts outside the network that the hints ``build_near_host_ip`` and ``cidr`` describe."""
+    near = sought.near
     if near is None:
         return None
+    if isinstance(near, str):
+        return f"{near} and {host.host_ip} are not both addresses"
     try:
-        network = ipaddress.ip_network(f"{near}{mask}", strict=False)
-        return None if ipaddress.ip_address(host.host_ip) in network else f"its address is not in {network}"
+        return None if ipaddress.ip_address(host.host_ip) in near else f"its address is not in {near}"
     except ValueError:
-        return f"{near}{mask} and {host.host_ip} are not both addresses"
+        return f"{near} and {host.host_ip} are not both addresses"

@@ -1,33 +1,73 @@
-"""Which filters there are, which of them run, and what each did: pure, but for loading those of others."""
+"""Which filters there are, which of them run, and what each did: pure, but for loading those of others.
 
-from collections.abc import Iterable, Mapping
+Filters that have settings are made with them; those that run know of no configuration.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import NamedTuple
 
 from nova_lite.errors import Misconfigured
 from nova_lite.model.host import HostState
-from nova_lite.scheduler import aggregates, filters
-from nova_lite.scheduler.filters import Filter, Sought
+from nova_lite.scheduler import aggregates, capabilities, filters, image_needs, isolation, json_query, limits
+from nova_lite.scheduler.filters import Filter, Options, Sought
 
 #: Where others register filters of their own: functions like those in ``filters.py``.
 ENTRY_POINTS = "nova_lite.scheduler.filters"
 
-#: Filters that always run, and first: name → filter, and what the hosts it refuses are, for users.
-ALWAYS: Mapping[str, tuple[Filter, str]] = {
-    "WantedHost": (filters.is_wanted, "not the host asked for"),
-    "Up": (filters.is_up, "not reporting"),
-    "Enabled": (filters.is_enabled, "disabled"),
-    "AvailabilityZone": (filters.in_zone, "in another availability zone"),
-    "ServerGroup": (filters.suits_group, "forbidden by the server group's policy"),
+
+class Entry(NamedTuple):
+    """A filter; what the hosts it refuses are, for users; and whether it can refuse any, by what is sought alone."""
+
+    refusal: Filter
+    words: str
+    applies: Callable[[Sought], bool] = lambda _: True
+
+
+def _hinted(name: str) -> Callable[[Sought], bool]:
+    return lambda sought: bool(sought.spec.hints.get(name))
+
+
+#: Filters that always run, and first.
+ALWAYS: Mapping[str, Entry] = {
+    "WantedHost": Entry(
+        filters.is_wanted,
+        "not the host asked for",
+        lambda sought: sought.spec.wanted_host is not None or sought.spec.wanted_node is not None,
+    ),
+    "Up": Entry(filters.is_up, "not reporting"),
+    "Enabled": Entry(filters.is_enabled, "disabled"),
+    "AvailabilityZone": Entry(
+        filters.in_zone, "in another availability zone", lambda sought: sought.spec.availability_zone is not None
+    ),
+    "ServerGroup": Entry(
+        filters.suits_group, "forbidden by the server group's policy", lambda sought: sought.company is not None
+    ),
 }
 #: Filters that run where they are configured.
-OPTIONAL: Mapping[str, tuple[Filter, str]] = {
-    "SameHost": (filters.is_same_host, "not with the servers asked for"),
-    "DifferentHost": (filters.is_different_host, "with servers to be kept away from"),
-    "SimpleCIDRAffinity": (filters.is_near, "in another network"),
-    "AggregateInstanceExtraSpecs": (aggregates.suits_extra_specs, "in aggregates for other flavors"),
-    "AggregateImagePropertiesIsolation": (aggregates.suits_image, "in aggregates for other images"),
-    "AggregateMultiTenancyIsolation": (aggregates.is_for_tenant, "in aggregates for other projects"),
+OPTIONAL: Mapping[str, Entry] = {
+    "AggregateImagePropertiesIsolation": Entry(aggregates.suits_image, "in aggregates for other images"),
+    "AggregateInstanceExtraSpecs": Entry(
+        aggregates.suits_extra_specs, "in aggregates for other flavors", aggregates.asks_of_aggregates
+    ),
+    "AggregateMultiTenancyIsolation": Entry(aggregates.is_for_tenant, "in aggregates for other projects"),
+    "AggregateTypeAffinity": Entry(aggregates.suits_flavor, "in aggregates for other flavors"),
+    "ComputeCapabilities": Entry(
+        capabilities.suits_capabilities, "not capable of what the flavor asks", capabilities.asks_capabilities
+    ),
+    "DifferentHost": Entry(filters.is_different_host, "with servers to be kept away from", _hinted("different_host")),
+    "Json": Entry(json_query.suits_query, "not meant by the hint query", _hinted(json_query.HINT)),
+    "SameHost": Entry(filters.is_same_host, "not with the servers asked for", _hinted("same_host")),
+    "SimpleCIDRAffinity": Entry(filters.is_near, "in another network", _hinted("build_near_host_ip")),
+}
+#: What operators list that are used to it, and what has that part here.
+_COVERED = frozenset({"AllHosts", "AvailabilityZone", "Compute", "ServerGroupAffinity", "ServerGroupAntiAffinity"})
+#: What could not be decided, since hosts tell nothing of it.
+_UNTOLD = {
+    "Metrics": "hosts report no metrics",
+    "NUMATopology": "hosts tell their NUMA cells to Placement alone: ask for resources of one with resources1:…",
+    "PciPassthrough": "hosts tell their devices to Placement alone: ask for resources of their classes",
 }
 
 
@@ -45,30 +85,61 @@ class Stage:
     words: str = "refused"
 
 
-def enabled(names: Iterable[str]) -> dict[str, tuple[Filter, str]]:
-    """Return the filters to run, in their order; ``names`` may end in "Filter", as they do elsewhere.
+def plain_names(names: Iterable[str]) -> list[str]:
+    """Return names of filters without the "Filter" at their end that they may have."""
+    return [name.strip().removesuffix("Filter") for name in names]
+
+
+def with_settings(options: Options) -> dict[str, Entry]:
+    """Return the filters that have settings, made with those of ``[filter_scheduler]``."""
+    servers, busy = options.max_instances_per_host, options.max_io_ops_per_host
+    isolated = isolation.keeps_isolated(
+        options.isolated_hosts,
+        options.isolated_images,
+        for_these_only=options.restrict_isolated_hosts_to_isolated_images,
+    )
+    default = options.image_properties_default_architecture
+    return {
+        "AggregateIoOps": Entry(limits.not_busy(busy, by_aggregate=True), "too busy"),
+        "AggregateNumInstances": Entry(
+            limits.few_servers(servers, by_aggregate=True), "with as many servers as allowed"
+        ),
+        "ImageProperties": Entry(
+            image_needs.suits_image(default),
+            "unable to run such images",
+            lambda sought: bool(default) or image_needs.asks_of_hypervisor(sought),
+        ),
+        "IoOps": Entry(limits.not_busy(busy), "too busy"),
+        "IsolatedHosts": Entry(isolated, "isolated from such images"),
+        "NumInstances": Entry(limits.few_servers(servers), "with as many servers as allowed"),
+    }
+
+
+def enabled(options: Options) -> dict[str, Entry]:
+    """Return the filters to run, in their order; their names may end in "Filter", as they do elsewhere.
 
     Raises Misconfigured naming what is neither ours nor installed.
     """
+    optional = {**OPTIONAL, **with_settings(options)}
     found = dict(ALWAYS)
-    for name in (each.removesuffix("Filter") for each in names):
-        if name in OPTIONAL:
-            found[name] = OPTIONAL[name]
-        elif name not in found:
-            found[name] = (_installed(name), f"refused by {name}")
+    for name in plain_names(options.enabled_filters):
+        if name in optional:
+            found[name] = optional[name]
+        elif name not in found and name not in _COVERED:
+            found[name] = Entry(_installed(name, optional), f"refused by {name}")
     return found
 
 
-def _installed(name: str) -> Filter:
+def _installed(name: str, optional: Iterable[str]) -> Filter:
     for entry in metadata.entry_points(group=ENTRY_POINTS, name=name):
         loaded: Filter = entry.load()
         return loaded
-    known = ", ".join([*ALWAYS, *OPTIONAL])
-    raise Misconfigured(f"[filter_scheduler] enabled_filters: {name} is not there (known: {known})")
+    why = _UNTOLD.get(name) or f"known: {', '.join([*ALWAYS, *optional])}"
+    raise Misconfigured(f"[filter_scheduler] enabled_filters: {name} is not there ({why})")
 
 
 def sift(
-    hosts: Iterable[HostState], sought: Sought, running: Mapping[str, tuple[Filter, str]]
+    hosts: Iterable[HostState], sought: Sought, running: Mapping[str, Entry]
 ) -> tuple[list[HostState], list[Stage]]:
     """Return the hosts that pass every filter, and what each filter did.
 
@@ -76,10 +147,13 @@ def sift(
     """
     left = list(hosts)
     stages = []
-    for name, (refusal, words) in running.items():
+    for name, (refusal, words, applies) in running.items():
         if sought.spec.skips_filters and name != "WantedHost":
             continue
-        refused = {host.host: why for host in left if (why := refusal(host, sought)) is not None}
+        refused: dict[str, str] = {}
+        if applies(sought):
+            refused = {host.host: why for host in left if (why := refusal(host, sought)) is not None}
         stages.append(Stage(name, len(left), len(left) - len(refused), refused, words))
-        left = [host for host in left if host.host not in refused]
+        if refused:
+            left = [host for host in left if host.host not in refused]
     return left, stages

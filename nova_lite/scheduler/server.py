@@ -159,4 +159,5 @@ def _taken(host: HostState, needs: Needs) -> HostState:
         free_ram_mib=host.free_ram_mib - taken.get("MEMORY_MB", 0),
         free_disk_gib=host.free_disk_gib - taken.get("DISK_GB", 0),
         building=host.building + 1,
+        num_instances=host.num_instances + 1,
     )

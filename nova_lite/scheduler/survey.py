@@ -57,7 +57,7 @@ class Surveyor:
 
     def __init__(self, conf: cfg.ConfigOpts, hosts: Hosts, placement: PlacementClient) -> None:
         self._limit: int = conf.scheduler.max_placement_results
-        self._filters = enabled(conf.filter_scheduler.enabled_filters)
+        self._filters = enabled(conf.filter_scheduler)
         self._prefilters = prefilters.enabled(conf.scheduler)
         self._must_have_aggregate: bool = conf.scheduler.placement_aggregate_required_for_tenants
         self._hosts = hosts

@@ -369,40 +369,37 @@ class HostSuite:
 
     def test_loads_are_what_is_there_and_what_is_under_way(self, cell_db: Database) -> None:
         """A server counts once, however much is under way, and only while its disks are at stake."""
-        busy, quiet, empty = new_uuid(), new_uuid(), new_uuid()
-        building = make_instance(node=busy, vm_state=VmState.BUILDING)
-        stopping = make_instance(node=busy, vm_state=VmState.ACTIVE, task_state=TaskState.POWERING_OFF)
-        settled = make_instance(node=quiet, vm_state=VmState.ACTIVE, task_state=None)
-        gone = make_instance(node=empty, vm_state=VmState.BUILDING)
+        building = make_instance(host="busy", vm_state=VmState.BUILDING)
+        stopping = make_instance(host="busy", vm_state=VmState.ACTIVE, task_state=TaskState.POWERING_OFF)
+        settled = make_instance(host="quiet", vm_state=VmState.ACTIVE, task_state=None)
+        gone = make_instance(host="empty", vm_state=VmState.BUILDING)
         with cell_db.writer() as session:
             for instance in (building, stopping, settled, gone):
                 instances.add(session, instance)
             for subject in (building, building, stopping, gone):
                 workflows.add(session, CellWorkflowRow, make_workflow(subject=subject.uuid), timeout_s=60)
             instances.mark_deleted(session, gone.uuid)
-        with cell_db.reader() as session:
-            assert host_loads.loads(session, with_servers=False) == {busy: Load(busy=1)}
-            assert host_loads.loads(session, with_servers=True) == {busy: Load(2, 1), quiet: Load(1, 0)}
+        everywhere = ["busy", "quiet", "empty", *(f"host{number}" for number in range(1000))]
+        for named in (everywhere[:3], everywhere):
+            with cell_db.reader() as session:
+                assert host_loads.loads(session, named, with_servers=False) == {"busy": Load(busy=1)}
+                assert host_loads.loads(session, named, with_servers=True) == {"busy": Load(2, 1), "quiet": Load(1, 0)}
         with cell_db.writer() as session:
             workflows.supersede(session, CellWorkflowRow, building.uuid)
         with cell_db.reader() as session:
-            assert host_loads.loads(session, with_servers=False) == {}
+            assert host_loads.loads(session, ["busy"], with_servers=False) == {}
+            assert host_loads.loads(session, ["quiet"], with_servers=True) == {"quiet": Load(1, 0)}
 
     def test_properties_of_images_are_counted_by_server(self, cell_db: Database) -> None:
-        one, other = new_uuid(), new_uuid()
         linux, windows = {"os_type": "linux", "os_distro": "debian"}, {"os_type": "windows"}
+        servers = (("one", "a", linux), ("one", "a", linux), ("one", "b", windows), ("other", "a", linux))
         with cell_db.writer() as session:
-            for node, image, properties in (
-                (one, "a", linux),
-                (one, "a", linux),
-                (one, "b", windows),
-                (other, "a", linux),
-            ):
-                instances.add(session, make_instance(node=node, image_id=image, image_properties=properties))
+            for host, image, properties in servers:
+                instances.add(session, make_instance(host=host, image_id=image, image_properties=properties))
         with cell_db.reader() as session:
             assert host_loads.image_properties(session) == {
-                one: {("os_type", "linux"): 2, ("os_distro", "debian"): 2, ("os_type", "windows"): 1},
-                other: {("os_type", "linux"): 1, ("os_distro", "debian"): 1},
+                "one": {("os_type", "linux"): 2, ("os_distro", "debian"): 2, ("os_type", "windows"): 1},
+                "other": {("os_type", "linux"): 1, ("os_distro", "debian"): 1},
             }
 
     def test_failed_builds_add_up_to_a_limit_until_one_works(self, cell_db: Database) -> None:

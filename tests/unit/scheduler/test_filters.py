@@ -2,9 +2,11 @@
 
 import importlib.metadata
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from nova_lite import config
 from nova_lite.errors import Misconfigured
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
@@ -12,7 +14,7 @@ from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import Company
 from nova_lite.scheduler import aggregates, explain, pipeline
 from nova_lite.scheduler.filters import Sought
-from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Stage, enabled
+from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Entry, Stage, enabled, with_settings
 
 FILTERS = {**ALWAYS, **OPTIONAL}
 HOST = HostState("cell", "host1", "node-1", "host1.example", is_up=True, is_disabled=False)
@@ -144,34 +146,64 @@ def test_a_filter_that_looks_at_other_servers(
     assert FILTERS[name][0](host, sought) == refusal
 
 
+def with_filters(*names: str) -> dict[str, Entry]:
+    return enabled(SimpleNamespace(**{**config.load(files=[]).filter_scheduler, "enabled_filters": list(names)}))
+
+
 def test_filters_are_configured_by_name() -> None:
-    assert list(enabled([])) == list(ALWAYS)
-    assert list(enabled(["DifferentHost", "Up", "AggregateMultiTenancyIsolationFilter"])) == [
+    assert list(with_filters()) == list(ALWAYS)
+    assert list(with_filters("DifferentHost", "Up", "AggregateMultiTenancyIsolationFilter")) == [
         *ALWAYS, "DifferentHost", "AggregateMultiTenancyIsolation",
     ]  # fmt: skip
     with pytest.raises(Misconfigured, match="Nonsense is not there"):
-        enabled(["Nonsense"])
+        with_filters("Nonsense")
+
+
+def test_what_operators_are_used_to_list_is_understood() -> None:
+    """A list of filters taken over from elsewhere does what it did, or the scheduler does not start."""
+    taken = "ComputeFilter AvailabilityZoneFilter ServerGroupAntiAffinityFilter ServerGroupAffinityFilter IoOpsFilter"
+    assert list(with_filters(*taken.split())) == [*ALWAYS, "IoOps"]
+    for name, why in (
+        ("NUMATopologyFilter", "NUMA cells"),
+        ("PciPassthroughFilter", "devices"),
+        ("Metrics", "metrics"),
+    ):
+        with pytest.raises(Misconfigured, match=f"{name.removesuffix('Filter')} is not there .*{why}"):
+            with_filters(name)
+
+
+def test_every_filter_can_be_enabled_and_knows_when_it_need_not_look() -> None:
+    """None of them looks at hosts for a request that asks for nothing but a size, unless hosts have limits."""
+    running = with_filters(*OPTIONAL, *with_settings(config.load(files=[]).filter_scheduler))
+    assert len(running) == len(ALWAYS) + len(OPTIONAL) + 6
+    looking = {name for name, entry in running.items() if entry.applies(Sought(SPEC))}
+    assert looking == {
+        "Up", "Enabled", "AggregateImagePropertiesIsolation", "AggregateMultiTenancyIsolation", "AggregateTypeAffinity",
+        "AggregateIoOps", "AggregateNumInstances", "IoOps", "IsolatedHosts", "NumInstances",
+    }  # fmt: skip
+    assert {name for name, entry in running.items() if entry.refusal(HOST, Sought(SPEC)) is not None} == set()
 
 
 def test_a_filter_of_another_package_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(host: HostState, sought: Sought) -> str | None:
         return "on principle"
 
-    class Entry:
+    class Found:
         def load(self) -> object:
             return refuse
 
-    def entry_points(*, group: str, name: str) -> list[Entry]:
-        return [Entry()] if (group, name) == ("nova_lite.scheduler.filters", "Mine") else []
+    def entry_points(*, group: str, name: str) -> list[Found]:
+        return [Found()] if (group, name) == ("nova_lite.scheduler.filters", "Mine") else []
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
-    left, stages = pipeline.sift([HOST], Sought(SPEC), enabled(["Mine"]))
+    left, stages = pipeline.sift([HOST], Sought(SPEC), with_filters("Mine"))
     assert (left, stages[-1]) == ([], Stage("Mine", 1, 0, {"host1": "on principle"}, "refused by Mine"))
     assert explain.refusal(stages) == "Of 1 host with room: 1 refused by Mine."
 
 
 _NOWHERE = "ssd is nothing in its aggregates, true asked"
 _OTHERS = "in an aggregate for other projects"
+_HUGE = "in an aggregate for the flavors big, huge only"
 _WINDOWS = "in an aggregate for images whose os_type is windows"
 
 
@@ -196,6 +228,10 @@ _WINDOWS = "in an aggregate for images whose os_type is windows"
         pytest.param("Image", [{"os_type": "linux, bsd"}], {}, None, id="for such images"),
         pytest.param("Image", [{"os_type": "windows"}], {}, _WINDOWS, id="for others"),
         pytest.param("Image", [{"license": "x"}], {}, None, id="of another property"),
+        pytest.param("Flavor", [{"ssd": "x"}], {}, None, id="for any flavor"),
+        pytest.param("Flavor", [{"instance_type": "huge, tiny"}], {}, None, id="for this flavor"),
+        pytest.param("Flavor", [{"instance_type": "huge"}, {"instance_type": "tiny"}], {}, None, id="by one"),
+        pytest.param("Flavor", [{"instance_type": "huge,big"}], {}, _HUGE, id="for others"),
     ],
 )  # fmt: skip
 def test_a_filter_that_looks_at_aggregates(
@@ -203,6 +239,7 @@ def test_a_filter_that_looks_at_aggregates(
 ) -> None:
     run = {
         "ExtraSpecs": aggregates.suits_extra_specs, "Tenant": aggregates.is_for_tenant, "Image": aggregates.suits_image,
+        "Flavor": aggregates.suits_flavor,
     }[name]  # fmt: skip
     wanted = replace(SPEC, flavor=replace(SPEC.flavor, extra_specs=spec), image_properties={"os_type": "linux"})
     assert run(replace(HOST, aggregates=tuple(metadata)), Sought(wanted)) == refusal
