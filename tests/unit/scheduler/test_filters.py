@@ -2,7 +2,6 @@
 
 import importlib.metadata
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -147,7 +146,9 @@ def test_a_filter_that_looks_at_other_servers(
 
 
 def with_filters(*names: str) -> dict[str, Entry]:
-    return enabled(SimpleNamespace(**{**config.load(files=[]).filter_scheduler, "enabled_filters": list(names)}))
+    conf = config.load(files=[])
+    conf.set_override("enabled_filters", list(names), "filter_scheduler")
+    return enabled(conf.filter_scheduler)
 
 
 def test_filters_are_configured_by_name() -> None:
