@@ -1,11 +1,12 @@
 """Images over HTTP, through openstacksdk, as the API and the compute hosts need them.
 
-The API asks with the user's own token, so that the image service decides what they may see; a host downloads with
-the credentials of ``[glance]``.
+The API asks with the user's own token, so that the image service decides what they may see and make; a host downloads
+and uploads with the credentials of ``[glance]``.
 """
 
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,10 @@ from nova_lite.model.image import Image
 _TIMEOUT_S = 30.0
 #: Tries at a call that the network broke; reading twice does no harm.
 _CONNECT_RETRIES = 2
+#: Images looked through at most for those with certain properties.
+_MAX_LIKE = 1000
+#: What reading an answer of another kind than expected raises.
+_NONSENSE = (AttributeError, KeyError, TypeError, ValueError)
 #: Bytes handed on at once while downloading.
 _CHUNK = 1 << 20
 
@@ -46,14 +51,58 @@ class Images:
 
     def show(self, image_id: str, token: str | None = None) -> Image:
         """Return an image as the owner of ``token`` sees it, or as the service does; raises NotFound, Unavailable."""
-        options: dict[str, Any] = {}
-        if token is not None and not self._conf.glance.anonymous:
-            options = {"authenticated": False, "headers": {"X-Auth-Token": token}}
-        response = self._get(f"/images/{quote(image_id, safe='')}", image_id, **options)
+        return _read(self._call("GET", _path(image_id), image_id, **self._as_user(token)))
+
+    def create(self, image: Image, token: str | None = None) -> Image:
+        """Make ``image``, whose file is still to come, as the owner of ``token`` or as the service.
+
+        Its formats may be empty. Raises Conflict when it is there, Forbidden with the image service's words,
+        Unavailable.
+        """
+        body: dict[str, Any] = {
+            **image.properties,
+            "id": image.id,
+            "name": image.name,
+            "min_disk": image.min_disk_gib,
+            "min_ram": image.min_ram_mib,
+        }
+        if image.disk_format:
+            body |= {"disk_format": image.disk_format, "container_format": "bare"}
+        return _read(self._call("POST", "/images", image.id, json=body, **self._as_user(token)))
+
+    def upload(self, image_id: str, disk_format: str, path: Path) -> None:
+        """Give an image that waits for it its file; nothing when it has one already.
+
+        Raises NotFound when the image is gone, Forbidden, Unavailable.
+        """
+        if self.show(image_id).status == "active":
+            return
+        formats = {"disk_format": disk_format, "container_format": "bare"}
+        changes = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in formats.items()]
+        headers = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+        self._call("PATCH", _path(image_id), image_id, json=changes, headers=headers).close()
+        with path.open("rb") as file:
+            headers = {"Content-Type": "application/octet-stream"}
+            try:
+                self._call("PUT", f"{_path(image_id)}/file", image_id, data=file, headers=headers).close()
+            except errors.Conflict as exc:
+                raise errors.Unavailable(f"Image {image_id} is still taking the file of an earlier attempt.") from exc
+
+    def delete(self, image_id: str, token: str | None = None) -> None:
+        """Remove an image; none is no error. Raises Forbidden, Unavailable."""
         try:
-            return _image(response.json())
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise errors.Unavailable("The image service answers nonsense.", image=image_id) from exc
+            self._call("DELETE", _path(image_id), image_id, **self._as_user(token)).close()
+        except errors.NotFound:
+            return
+
+    def like(self, **properties: str) -> list[Image]:
+        """Return the images that have these properties, newest first."""
+        params = {**properties, "sort": "created_at:desc", "limit": str(_MAX_LIKE)}
+        response = self._call("GET", "/images", "", params=params)
+        try:
+            return [_image(found) for found in response.json()["images"]]
+        except _NONSENSE as exc:
+            raise errors.Unavailable("The image service answers nonsense.") from exc
 
     def download(self, image_id: str) -> Iterator[bytes]:
         """Yield the image's file in pieces; raises NotFound, or Unavailable also half way.
@@ -61,7 +110,7 @@ class Images:
         Whether it is the right file is for the caller to check, by what ``show`` says of it.
         """
         headers = {"Accept": "application/octet-stream"}
-        response = self._get(f"/images/{quote(image_id, safe='')}/file", image_id, stream=True, headers=headers)
+        response = self._call("GET", f"{_path(image_id)}/file", image_id, stream=True, headers=headers)
         try:
             if response.status_code == 204:
                 raise errors.NotFound(f"Image {image_id} has no data")
@@ -71,17 +120,27 @@ class Images:
         finally:
             response.close()
 
-    def _get(self, path: str, image_id: str, **options: Any) -> requests.Response:
+    def _as_user(self, token: str | None) -> dict[str, Any]:
+        """Return what has a call made with the user's ``token``, where the image service asks for tokens."""
+        if token is None or self._conf.glance.anonymous:
+            return {}
+        return {"authenticated": False, "headers": {"X-Auth-Token": token}}
+
+    def _call(self, method: str, path: str, image_id: str, **options: Any) -> requests.Response:
         try:
-            response: requests.Response = self._image_api().get(
-                path, raise_exc=False, connect_retries=_CONNECT_RETRIES, connect_retry_delay=0.1, **options
+            response: requests.Response = self._image_api().request(
+                path, method, raise_exc=False, connect_retries=_CONNECT_RETRIES, connect_retry_delay=0.1, **options
             )
         except ks_errors.ClientException as exc:
             raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
-        if response.status_code in (400, 403, 404):
+        if response.status_code == 404 or (method == "GET" and response.status_code in (400, 403)):
             response.close()
             raise errors.NotFound(f"Image {image_id} could not be found.")
-        if response.status_code not in (200, 204):
+        if response.status_code == 409:
+            raise errors.Conflict(f"Image {image_id} is in no state for this.", body=response.text[:200])
+        if response.status_code in (400, 403, 413):
+            raise errors.Forbidden(f"The image service refuses image {image_id}: {response.text[:200]}")
+        if response.status_code not in (200, 201, 204):
             body = response.text[:500]
             raise errors.Unavailable("The image service does not answer.", status=response.status_code, body=body)
         return response
@@ -93,6 +152,17 @@ class Images:
             with self._lock:
                 self._proxy = self._proxy or proxy
         return self._proxy
+
+
+def _path(image_id: str) -> str:
+    return f"/images/{quote(image_id, safe='')}"
+
+
+def _read(response: requests.Response) -> Image:
+    try:
+        return _image(response.json())
+    except _NONSENSE as exc:
+        raise errors.Unavailable("The image service answers nonsense.") from exc
 
 
 def _proxy(conf: cfg.ConfigOpts) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from nova_lite.clients.images import Images
 from nova_lite.embedded import image_api
 from nova_lite.embedded.http import HttpServer, Wsgi
 from nova_lite.embedded.image_directory import ImageDirectory
+from nova_lite.model.image import Image
 
 Serve = Callable[[Wsgi], str]
 
@@ -76,6 +78,50 @@ def scripted(status: str, body: bytes, seen: list[tuple[str, str | None]] | None
         return [body]
 
     return app
+
+
+def test_makes_fills_finds_and_removes(tmp_path: Path, serve: Serve) -> None:
+    images = Images(settings(serve(image_api.build(ImageDirectory(tmp_path / "images")))))
+    wanted = Image(str(uuid.uuid4()), "snap", "queued", "", size=0, min_disk_gib=2, properties={"kind": "daily"})
+    assert images.create(wanted) == wanted
+    with pytest.raises(errors.Conflict):
+        images.create(wanted)
+    file = tmp_path / "disk"
+    file.write_bytes(b"disk" * 10_000)
+    images.upload(wanted.id, "raw", file)
+    found = images.show(wanted.id)
+    assert (found.status, found.size, found.disk_format, found.min_disk_gib) == ("active", 40_000, "raw", 2)
+    file.write_bytes(b"another")
+    images.upload(wanted.id, "raw", file)
+    assert images.show(wanted.id) == found
+    assert [image.id for image in images.like(kind="daily", name="snap")] == [wanted.id]
+    assert images.like(kind="weekly") == []
+    images.delete(wanted.id)
+    images.delete(wanted.id)
+    with pytest.raises(errors.NotFound):
+        images.upload(wanted.id, "raw", file)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        pytest.param("403 No", errors.Forbidden, id="forbidden"),
+        pytest.param("413 Too much", errors.Forbidden, id="over a limit"),
+        pytest.param("409 No", errors.Conflict, id="conflict"),
+        pytest.param("500 Oh", errors.Unavailable, id="broken"),
+    ],
+)
+def test_says_why_an_image_cannot_be_made(tmp_path: Path, serve: Serve, status: str, kind: type[Exception]) -> None:
+    reading = image_api.build(ImageDirectory(tmp_path))
+
+    def refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET":
+            return reading(environ, start_response)
+        start_response(status, [("Content-Length", "4")])
+        return [b"Why."]
+
+    with pytest.raises(kind):
+        Images(settings(serve(refuse))).create(Image("x", "x", "queued", "raw", size=0), "token")
 
 
 def test_asks_with_the_users_token_and_downloads_with_its_own(tmp_path: Path, serve: Serve) -> None:
