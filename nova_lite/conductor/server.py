@@ -4,12 +4,17 @@ from typing import Any
 
 import msgspec
 
+from nova_lite.cells import host_status
+from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.repositories import hosts, instances
 from nova_lite.model import states
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.guest import Guest
 from nova_lite.storage import Database, retried
+
+#: Whom work is done for that hosts themselves cause.
+_NOBODY = Requester(user_id="", project_id="", request_id="")
 
 
 class CellEndpoint:
@@ -28,10 +33,21 @@ class CellEndpoint:
         with self._db.writer() as session:
             hosts.beat(session, host, binary, down_after_s=self._down_after_s)
 
-    @retried
     def register_host(self, report: dict[str, Any]) -> None:
+        begun = self._register(msgspec.convert(report, HostReport))
+        if begun is not None:
+            self._runner.wake(begun)
+
+    @retried
+    def _register(self, report: HostReport) -> str | None:
+        """Record a host; return the workflow by which Placement hears whether it is disabled, if it may not know."""
         with self._db.writer() as session:
-            hosts.register(session, msgspec.convert(report, HostReport), down_after_s=self._down_after_s)
+            is_new = report.node not in hosts.nodes_of(session, report.host)
+            hosts.register(session, report, down_after_s=self._down_after_s)
+            service = hosts.agent(session, report.host, down_after_s=self._down_after_s)
+            if service is None or not (is_new or service.is_disabled):
+                return None
+            return host_status.begin(session, service, _NOBODY)
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:

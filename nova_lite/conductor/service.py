@@ -28,6 +28,7 @@ from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.conductor.workflows import power
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.delete import DELETE
+from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -46,7 +47,7 @@ SUPER_WORKFLOWS = {
     definition.kind: definition
     for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES, FORGET_HOST, CACHE_IMAGES)
 }
-CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, *power.ALL)}
+CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, MIRROR_STATUS, *power.ALL)}
 
 
 class Conductor:

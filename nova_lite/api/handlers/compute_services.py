@@ -11,6 +11,7 @@ from nova_lite.api.schemas import compute_services as schemas
 from nova_lite.api.schemas.values import read_boolean, read_uuid
 from nova_lite.api.services.compute_services import ComputeServiceService, ServiceChange, ServiceRef
 from nova_lite.api.views import compute_services as views
+from nova_lite.model.caller import Caller
 from nova_lite.web.app import send_json
 from nova_lite.web.endpoint import ANY_QUERY, endpoint
 from nova_lite.web.versions import Version
@@ -43,10 +44,10 @@ class ComputeService:
     @endpoint(policy=policies.UPDATE, query=ANY_QUERY, body=schemas.UPDATE, enforce=True)
     def on_put(self, req: falcon.Request, resp: falcon.Response, service_id: str) -> None:
         if req.context.version < _BY_UUID:
-            send_json(resp, self._change_by_host(req.context.version, service_id, req.context.body))
+            send_json(resp, self._change_by_host(req.context.caller, req.context.version, service_id, req.context.body))
             return
         ref = ServiceRef(uuid=read_uuid(service_id, "service id"))
-        placed = self._services.change(ref, _change(req.context.body))
+        placed = self._services.change(req.context.caller, ref, _change(req.context.body))
         send_json(resp, views.one(req, placed))
 
     @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True)
@@ -60,24 +61,26 @@ class ComputeService:
         self._services.delete(req.context.caller, ref)
         resp.status = falcon.HTTP_204
 
-    def _change_by_host(self, version: Version, action: str, body: Mapping[str, Any]) -> dict[str, object]:
+    def _change_by_host(
+        self, caller: Caller, version: Version, action: str, body: Mapping[str, Any]
+    ) -> dict[str, object]:
         """Do what the URL's last part names to the service the body names."""
         ref = ServiceRef(host=body["host"], binary=body["binary"])
         match action:
             case "enable":
-                return views.changed(self._services.change(ref, ServiceChange(is_disabled=False)))
+                return views.changed(self._services.change(caller, ref, ServiceChange(is_disabled=False)))
             case "disable":
-                return views.changed(self._services.change(ref, ServiceChange(is_disabled=True)))
+                return views.changed(self._services.change(caller, ref, ServiceChange(is_disabled=True)))
             case "disable-log-reason":
                 if "disabled_reason" not in body:
                     raise errors.Invalid("disabled_reason: required")
                 change = ServiceChange(is_disabled=True, disabled_reason=body["disabled_reason"])
-                return views.changed(self._services.change(ref, change), with_reason=True)
+                return views.changed(self._services.change(caller, ref, change), with_reason=True)
             case "force-down" if version >= _FORCED_DOWN:
                 if "forced_down" not in body:
                     raise errors.Invalid("forced_down: required")
                 change = ServiceChange(is_forced_down=read_boolean(body["forced_down"]))
-                return views.changed(self._services.change(ref, change), with_forced_down=True)
+                return views.changed(self._services.change(caller, ref, change), with_forced_down=True)
             case _:
                 raise errors.NotFound(f"There is no change named {action[:64]!r}.")
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
+from nova_lite.cells import host_status
 from nova_lite.cells.fanout import Answers, Fanout
 from nova_lite.cells.listing import Key, Listing, Wanted
+from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import host_occupancy, hosts, mappings, workflows, zones
@@ -98,13 +100,18 @@ class ComputeServiceService:
         silent = [name for name, cell_uuid in self._cells.of_hosts().items() if cell_uuid in listed.down]
         return services, [name for name in silent if host in (None, name)]
 
-    def change(self, ref: ServiceRef, change: ServiceChange) -> PlacedService:
-        """Change a compute service and return it; raises as ``_find`` does, Invalid for a service of another kind."""
+    def change(self, caller: Caller, ref: ServiceRef, change: ServiceChange) -> PlacedService:
+        """Change a compute service and return it; raises as ``_find`` does, Invalid for a service of another kind.
+
+        Placement follows when a host was disabled or enabled.
+        """
         if ref.binary is not None:
             _refuse_others(ref.binary)
         cell, service = self._find(ref)
         _refuse_others(service.binary)
-        changed = self._write(cell, service, change)
+        changed, workflow = self._write(caller, cell, service, change)
+        if workflow is not None:
+            ConductorClient(cell.bus).wake(workflow)
         with self._api_db.reader() as session:
             return self._placed(changed, zones.of_hosts(session))
 
@@ -120,11 +127,14 @@ class ComputeServiceService:
             self._conductor.wake(workflow.uuid)
 
     @retried
-    def _write(self, cell: OpenCell, service: Service, change: ServiceChange) -> Service:
+    def _write(
+        self, caller: Caller, cell: OpenCell, service: Service, change: ServiceChange
+    ) -> tuple[Service, str | None]:
+        requester = Requester(caller.user_id, caller.project_id, caller.request_id)
         with cell.db.writer() as session:
             hosts.change_service(session, service.uuid, **change.columns())
             (changed,) = self._services(session, ServiceRef(uuid=service.uuid))
-            return changed
+            return changed, None if change.is_disabled is None else host_status.begin(session, changed, requester)
 
     @retried
     def _remove(self, caller: Caller, cell: OpenCell, service: Service) -> Workflow | None:

@@ -53,6 +53,7 @@ class Site:
     image: str
     used: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    disabled: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._client = clouds.wsgi(self.cloud)
@@ -111,6 +112,24 @@ class Site:
             self.ask("POST", f"/os-aggregates/{stores['id']}/action", {"add_host": {"host": host}})
         status, _ = self.ask("POST", f"/os-aggregates/{stores['id']}/images", {"cache": [{"id": self.image}]})
         assert status == 202
+
+    def disable_host(self, server: str) -> None:
+        """Disable the server's host, and see Placement hear of it; when the story is over it is enabled again."""
+        _, body = self.ask("GET", f"/servers/{server}")
+        host = body["server"]["OS-EXT-SRV-ATTR:host"]
+        _, body = self.ask("GET", f"/os-hypervisors/detail?hypervisor_hostname_pattern={host}")
+        (hypervisor,) = body["hypervisors"]
+        self._switch(hypervisor["service"]["id"], "disabled")
+        self.disabled[hypervisor["service"]["id"]] = hypervisor["id"]
+
+    def _switch(self, service: str, status: str) -> None:
+        code, body = self.ask("PUT", f"/os-services/{service}", {"status": status})
+        assert code == 200, body
+
+    def _is_marked(self, provider: str) -> bool:
+        url = f"{self.cloud.placement_url}/resource_providers/{provider}/traits"
+        headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
+        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=10).json()["traits"]
 
     def lose_host(self) -> None:
         """Delete the service of a host that was there once and carries nothing, and see Placement forget it."""
@@ -181,6 +200,7 @@ class Site:
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=10).status_code == 404
         self.lost.clear()
+        assert all(self._is_marked(provider) for provider in self.disabled.values())
 
     def status(self, server: str) -> str:
         """Return a server's status, ``GONE`` when there is none."""
@@ -215,6 +235,12 @@ class Site:
             assert self.delete(server) in (204, 404)
         self.rest()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
+        for service in self.disabled:
+            self._switch(service, "enabled")
+        enabled = list(self.disabled.values())
+        self.disabled.clear()
+        self.rest()
+        assert not any(self._is_marked(provider) for provider in enabled)
         self.used.clear()
 
 
@@ -264,6 +290,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),
+    ("cell", "mirror-status"): Story(lambda site, server: site.disable_host(server), "ACTIVE", ("ACTIVE",)),
     ("cell", "stop"): Story(lambda site, server: site.act(server, "os-stop"), "SHUTOFF", ("ACTIVE", "SHUTOFF")),
     ("cell", "start"): Story(
         lambda site, server: site.act(server, "os-start"),
