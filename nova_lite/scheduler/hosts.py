@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from oslo_config import cfg
 
@@ -12,13 +12,18 @@ from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts, instances, mappings, server_groups, zones
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler.aggregate_numbers import AggregateNumbers
 from nova_lite.scheduler.filters import Sought, servers_hinted
+from nova_lite.scheduler.host_cache import Above, CellHosts, HostCache
+from nova_lite.scheduler.loads import Loads
 from nova_lite.scheduler.prefilters import Aggregate
 from nova_lite.storage import Database
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Seconds a cell must have been silent until a server is refused that only its hosts could take.
 _BLIP_S = 30.0
+#: How the classes of PCI devices begin.
+_DEVICES = ("CUSTOM_PCI_", "SRIOV_NET_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +41,31 @@ class Sight:
     strangers: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _View:
+    """All hosts that could be seen, made of what ``cells`` and ``above`` say: UUID of the compute node → host.
+
+    ``states`` are those that a mapping leads to, without what they have free.
+    """
+
+    cells: Mapping[str, CellHosts]
+    above: Above
+    states: Mapping[str, HostState]
+    names: Mapping[str, str]
+
+
 class Hosts:
-    """The hosts of all cells, read at each request: one query a cell, all at once, and one for the zones."""
+    """The hosts of all cells, as they are at each request; one query a cell, all at once, and one above tell that."""
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout) -> None:
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
+        self._cache = HostCache(conf, api_db, cells)
+        self._loads = Loads(conf, cells, fanout)
+        self._numbers = AggregateNumbers()
+        self._seen: _View | None = None
 
     def load(self, rooms: Mapping[str, Mapping[str, int]]) -> Sight:
         """Return what is known of the nodes in ``rooms``: node → class → what it has free.
@@ -51,39 +73,44 @@ class Hosts:
         Not to be chosen are the hosts of cells that are disabled or do not answer, and those that no mapping leads to.
         Raises Unavailable when not one cell answers: that says nothing about hosts, and will pass.
         """
+        above = self._cache.above()
         enabled = [cell for cell in self._cells.all(with_cell0=False) if not cell.cell.is_disabled]
-        answers = self._fanout.ask(self._states, of=enabled)
+        answers = self._fanout.ask(self._cache.of_cell, of=enabled)
         if answers.down and not answers.found:
             raise errors.Unavailable("No cell answers.", cells=sorted(answers.down))
-        found = self._mapped(answers.found, rooms)
+        view = self._view(answers.found, above)
+        found = _with_rooms(view, rooms)
         if rooms and not found:
-            # They may have been mapped a moment ago.
-            self._cells.forget()
-            found = self._mapped(answers.found, rooms)
+            # They may have been mapped a moment ago, by somebody who told nobody.
+            self._cache.forget_above()
+            view = self._view(answers.found, self._cache.above())
+            found = _with_rooms(view, rooms)
         silent = tuple(cell for cell in enabled if cell.cell.uuid in answers.down)
-        names = {state.node: state.host for states in answers.found.values() for state in states}
-        return Sight(found, names, silent, len(rooms.keys() - names.keys()) if silent else 0)
+        return Sight(found, view.names, silent, len(rooms.keys() - view.names.keys()) if silent else 0)
 
-    def _mapped(
-        self, states_of: Mapping[str, list[HostState]], rooms: Mapping[str, Mapping[str, int]]
-    ) -> dict[str, HostState]:
-        """Return those of the cells' hosts that are among ``rooms`` and mapped to that cell, with zone and room."""
-        with self._api_db.reader() as session:
-            metadata = zones.metadata_of_hosts(session)
-        default_zone = self._conf.default_availability_zone
-        cell_of = self._cells.of_hosts()
-        found: dict[str, HostState] = {}
-        for cell_id, states in states_of.items():
-            for state in states:
-                if state.node in rooms and cell_of.get(state.host) == cell_id:
-                    aggregates = metadata.get(state.host, [])
-                    placed = replace(
-                        state,
-                        availability_zone=zones.zone_of(aggregates) or default_zone,
+    def _view(self, cells: Mapping[str, CellHosts], above: Above) -> _View:
+        """Return the hosts of ``cells`` with their zones: what was seen last, if nothing changed since."""
+        seen = self._seen
+        if seen is not None and seen.above is above and seen.cells == cells:
+            return seen
+        states: dict[str, HostState] = {}
+        for cell_id, told in cells.items():
+            for state in told.states:
+                if above.cell_of.get(state.host) == cell_id:
+                    aggregates = above.metadata.get(state.host, ())
+                    zone = zones.zone_of(aggregates) or self._conf.default_availability_zone
+                    states[state.node] = state.but(
+                        availability_zone=zone,
                         aggregates=tuple(aggregates),
+                        aggregate_numbers=self._numbers.of(state.host, aggregates),
                     )
-                    found[state.node] = _with_room(placed, rooms[state.node])
-        return found
+        names = {state.node: state.host for told in cells.values() for state in told.states}
+        self._seen = _View(cells, above, states, names)
+        return self._seen
+
+    def with_loads(self, states: Mapping[str, HostState], spec: RequestSpec) -> Mapping[str, HostState]:
+        """Return ``states`` with what changes with every boot, as far as something asks for it."""
+        return self._loads.onto(states, spec)
 
     def look_up(self, spec: RequestSpec, besides: Sequence[str] = ()) -> Sought:
         """Return ``spec`` with the company its servers (``besides``, which do not count) keep, and what hints name."""
@@ -151,16 +178,18 @@ class Hosts:
             raise errors.Unavailable("A cell that may have room has just fallen silent.")
         return False
 
-    def _states(self, cell: OpenCell) -> list[HostState]:
-        with cell.db.reader() as session:
-            return hosts.states(session, cell.cell.uuid, down_after_s=self._conf.service_down_time)
 
-
-def _with_room(state: HostState, free: Mapping[str, int]) -> HostState:
-    """Return ``state`` with what its providers have free."""
-    return replace(
-        state,
-        free_vcpus=free.get("VCPU", 0),
-        free_ram_mib=free.get("MEMORY_MB", 0),
-        free_disk_gib=free.get("DISK_GB", 0),
-    )
+def _with_rooms(view: _View, rooms: Mapping[str, Mapping[str, int]]) -> dict[str, HostState]:
+    """Return those of the hosts that are among ``rooms``, with what their providers have free."""
+    found: dict[str, HostState] = {}
+    states = view.states
+    for node, free in rooms.items():
+        state = states.get(node)
+        if state is not None:
+            found[node] = state.but(
+                free_vcpus=free.get("VCPU", 0),
+                free_ram_mib=free.get("MEMORY_MB", 0),
+                free_disk_gib=free.get("DISK_GB", 0),
+                free_devices=sum(amount for name, amount in free.items() if name.startswith(_DEVICES)),
+            )
+    return found

@@ -1,7 +1,6 @@
 """What the scheduler knows of hosts when cells do not answer."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +16,7 @@ from nova_lite.db.api_tables import ApiBase
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler.host_cache import CellHosts
 from nova_lite.scheduler.hosts import Hosts
 from nova_lite.scheduler.server import SchedulerEndpoint
 from nova_lite.scheduler.survey import Surveyor
@@ -38,8 +38,8 @@ class SilentCells:
     def of_hosts(self) -> dict[str, str]:
         return {"host-a": "a", "host-b": "b"}
 
-    def ask(self, _: object, *, of: list[Any]) -> Answers[list[Any]]:
-        found = {cell.cell.uuid: [state(cell.cell.uuid)] for cell in of if cell.cell.uuid not in self.down}
+    def ask(self, _: object, *, of: list[Any]) -> Answers[CellHosts]:
+        found = {cell.cell.uuid: told(cell.cell.uuid) for cell in of if cell.cell.uuid not in self.down}
         return Answers(found, dict.fromkeys(self.down, "silent"))
 
     def forget(self) -> None:
@@ -52,8 +52,9 @@ class SilentCells:
         return Sighting(silent_since=concurrency.monotonic() - self._silent_s)
 
 
-def state(cell: str) -> HostState:
-    return HostState(cell, f"host-{cell}", f"node-{cell}", f"host-{cell}", is_up=True, is_disabled=False)
+def told(cell: str, *, is_up: bool = True) -> CellHosts:
+    states = [HostState(cell, f"host-{cell}", f"node-{cell}", f"host-{cell}", is_up=is_up, is_disabled=False)]
+    return CellHosts(cast(Database, None), 1, float("inf"), states)
 
 
 def hosts(tmp_path: Path, cells: SilentCells) -> Hosts:
@@ -144,11 +145,9 @@ def test_nobody_waits_for_a_silent_cell_that_has_nothing_to_offer(tmp_path: Path
         def look_again(self, cells: Sequence[Any]) -> bool:
             raise AssertionError("its nodes are not among those offered")
 
-    down = replace(state("b"), is_up=False)
-
     class OnlyADeadHost(NeverLookedAt):
-        def ask(self, _: object, *, of: list[Any]) -> Answers[list[Any]]:
-            return Answers({"b": [down]}, {"a": "silent"})
+        def ask(self, _: object, *, of: list[Any]) -> Answers[CellHosts]:
+            return Answers({"b": told("b", is_up=False)}, {"a": "silent"})
 
     with pytest.raises(errors.NoValidHost):
         placed_on(tmp_path, OnlyADeadHost("a"), "node-b")
