@@ -6,9 +6,10 @@ they must be equal; ``=`` means at least, as it always did.
 """
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler.filters import Sought
 
 _SCOPE = "aggregate_instance_extra_specs"
@@ -37,7 +38,7 @@ def suits_extra_specs(host: HostState, sought: Sought) -> str | None:
 
     Those are extra specs in the namespace ``aggregate_instance_extra_specs``, and those without any namespace.
     """
-    for key, wanted in _asked(sought):
+    for key, wanted in sought.once(_SCOPE, _asked):
         values = [metadata[key] for metadata in host.aggregates if key in metadata]
         if not any(matches(value, wanted) for value in values):
             has = " and ".join(sorted(values)) or "nothing"
@@ -47,14 +48,17 @@ def suits_extra_specs(host: HostState, sought: Sought) -> str | None:
 
 def asks_of_aggregates(sought: Sought) -> bool:
     """Return whether the flavor asks for anything of aggregates."""
-    return any(True for _ in _asked(sought))
+    return bool(sought.once(_SCOPE, _asked))
 
 
-def _asked(sought: Sought) -> Iterator[tuple[str, str]]:
-    for name, wanted in sorted(sought.spec.flavor.extra_specs.items()):
+def _asked(spec: RequestSpec) -> list[tuple[str, str]]:
+    """Return what a flavor asks of aggregates: key and value."""
+    found = []
+    for name, wanted in sorted(spec.flavor.extra_specs.items()):
         scope, colon, key = name.rpartition(":")
         if (not colon or scope == _SCOPE) and key not in _NOT_OF_AGGREGATES:
-            yield key, wanted
+            found.append((key, wanted))
+    return found
 
 
 def is_for_tenant(host: HostState, sought: Sought) -> str | None:

@@ -1,6 +1,7 @@
 """The filter for what flavors ask of a host's facts in the namespace ``capabilities``: pure."""
 
 from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import facts
 from nova_lite.scheduler.aggregates import matches
 from nova_lite.scheduler.filters import Sought
@@ -15,32 +16,32 @@ def suits_capabilities(host: HostState, sought: Sought) -> str | None:
 
     Extra specs without a namespace count, too, where they are called like a fact. Operators are those of aggregates.
     """
-    for key, wanted in sought.spec.flavor.extra_specs.items():
-        path, asked = _asked(key, wanted)
-        if path is None:
-            continue
+    for path, wanted in sought.once(_SCOPE, _asked):
         found = facts.value(host, path)
-        name = ":".join(path)
         if found is None:
-            return f"does not tell its {name}, {asked} asked"
-        if not matches(str(found), asked):
-            return f"{name} is {_short(found)}, {asked} asked"
+            return f"does not tell its {':'.join(path)}, {wanted} asked"
+        if not matches(str(found), wanted):
+            return f"{':'.join(path)} is {_short(found)}, {wanted} asked"
     return None
 
 
 def asks_capabilities(sought: Sought) -> bool:
     """Return whether the flavor asks for any fact of a host."""
-    return any(_asked(key, wanted)[0] is not None for key, wanted in sought.spec.flavor.extra_specs.items())
+    return bool(sought.once(_SCOPE, _asked))
 
 
-def _asked(key: str, wanted: str) -> tuple[list[str] | None, str]:
-    """Return which fact an extra spec asks for, None when for none, and what it must be."""
-    if key == _ADDRESS_BITS:
-        return ["cpu_info", "maxphysaddr", "bits"], f">= {wanted}"
-    scope, *path = key.split(":")
-    if not path:
-        return ([key] if key in facts.FACTS else None), wanted
-    return (path if scope == _SCOPE else None), wanted
+def _asked(spec: RequestSpec) -> list[tuple[list[str], str]]:
+    """Return which facts a flavor asks for, and what each must be."""
+    found = []
+    for key, wanted in spec.flavor.extra_specs.items():
+        scope, *path = key.split(":")
+        if key == _ADDRESS_BITS:
+            found.append((["cpu_info", "maxphysaddr", "bits"], f">= {wanted}"))
+        elif path and scope == _SCOPE:
+            found.append((path, wanted))
+        elif not path and key in facts.FACTS:
+            found.append(([key], wanted))
+    return found
 
 
 def _short(found: object) -> str:

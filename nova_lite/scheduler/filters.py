@@ -4,20 +4,33 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import Company
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Sought:
-    """A request with what had to be looked up for it: the company its servers keep, and the hosts of those it names."""
+    """A request with what had to be looked up for it: the company its servers keep, and the hosts of those it names.
+
+    What filters work out of a request alone they keep with it, since they look at thousands of hosts.
+    """
 
     spec: RequestSpec
     company: Company | None = None
     hosts_of: Mapping[str, str] = field(default_factory=dict)
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, work_out: Callable[[RequestSpec], T]) -> T:
+        """Return what ``work_out`` makes of the request; it is asked once."""
+        if name not in self._kept:
+            self._kept[name] = work_out(self.spec)
+        kept: T = self._kept[name]
+        return kept
 
     @cached_property
     def same_hosts(self) -> frozenset[str] | None:

@@ -3,8 +3,10 @@
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler.filters import Filter, Sought
 
 #: Of each part of ``Hypervisor.runs``: what images say of it, under its names of today and of old, what it is called
@@ -35,15 +37,28 @@ _COMPARED: Mapping[str, Callable[[list[int], list[int]], bool]] = {
 def suits_image(default_architecture: str | None) -> Filter:
     """Return the filter for images; those that name no architecture have been made for ``default_architecture``."""
 
-    def refusal(host: HostState, sought: Sought) -> str | None:
-        properties = sought.spec.image_properties
-        said = [_first(properties, names) for names, _, _ in _KINDS]
+    def kinds(spec: RequestSpec) -> list[str | None]:
+        said = [_first(spec.image_properties, names) for names, _, _ in _KINDS]
         said[0] = said[0] or default_architecture
-        wanted = [
+        return [
             same.get(each.lower(), each.lower()) if each else None
             for each, (_, _, same) in zip(said, _KINDS, strict=True)
         ]
-        return _refused_kind(host, wanted) or _refused_version(host, properties) or _refused_bits(host, properties)
+
+    def answers(spec: RequestSpec) -> dict[Any, str | None]:
+        return {}
+
+    def refusal(host: HostState, sought: Sought) -> str | None:
+        # Many hosts are alike.
+        known = sought.once("hypervisors", answers)
+        alike = (host.hypervisor.runs, host.hypervisor.version, _bits(host))
+        if alike not in known:
+            properties = sought.spec.image_properties
+            wanted = sought.once("kinds", kinds)
+            known[alike] = (
+                _refused_kind(host, wanted) or _refused_version(host, properties) or _refused_bits(host, properties)
+            )
+        return known[alike]
 
     return refusal
 
@@ -83,12 +98,16 @@ def _refused_version(host: HostState, properties: Mapping[str, str]) -> str | No
 
 
 def _refused_bits(host: HostState, properties: Mapping[str, str]) -> str | None:
-    wanted = properties.get(_BITS)
-    about = host.hypervisor.cpu_info.get("maxphysaddr")
-    bits = about.get("bits") if isinstance(about, Mapping) else None
-    if wanted is None or not isinstance(bits, int) or not wanted.isdecimal() or bits >= int(wanted):
+    wanted, bits = properties.get(_BITS), _bits(host)
+    if wanted is None or bits is None or not wanted.isdecimal() or bits >= int(wanted):
         return None
     return f"its addresses have {bits} bits, {wanted} asked by the image"
+
+
+def _bits(host: HostState) -> int | None:
+    about = host.hypervisor.cpu_info.get("maxphysaddr")
+    bits = about.get("bits") if isinstance(about, Mapping) else None
+    return bits if isinstance(bits, int) else None
 
 
 def _first(properties: Mapping[str, str], names: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from nova_lite.model.host import HostState
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import facts
 from nova_lite.scheduler.filters import Sought
 
@@ -24,6 +25,8 @@ _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
+#: What a text says that is not JSON.
+_NOTHING = object()
 
 
 class _Misread(Exception):
@@ -32,27 +35,31 @@ class _Misread(Exception):
 
 def suits_query(host: HostState, sought: Sought) -> str | None:
     """Refuse hosts that the hint ``query`` does not mean; all of them, when it cannot be understood."""
-    query = sought.spec.hints.get(HINT)
-    if not query:
+    query = sought.once(HINT, _parsed)
+    if query is None:
         return None
     try:
-        is_meant = _is_true(_parsed(query), host, _DEEPEST)
+        is_meant = _is_true(query, host, _DEEPEST)
     except _Misread as exc:
         return f"the hint query cannot be understood: {exc}"
     return None if is_meant else "not what the hint query asks for"
 
 
-def _parsed(query: object) -> object:
+def _parsed(spec: RequestSpec) -> object:
+    """Return the condition in the hint, None when there is none."""
+    query = spec.hints.get(HINT)
     if not isinstance(query, str):
         return query
     try:
-        return orjson.loads(query)
-    except orjson.JSONDecodeError as exc:
-        raise _Misread("it is not JSON") from exc
+        return orjson.loads(query) if query else None
+    except orjson.JSONDecodeError:
+        return _NOTHING
 
 
 def _is_true(condition: object, host: HostState, deepest: int) -> bool:
     """Return whether a condition is true of ``host``; ``not`` is, when one of its terms is false."""
+    if condition is _NOTHING:
+        raise _Misread("it is not JSON")
     if not isinstance(condition, list):
         raise _Misread("a condition is a list")
     if not condition:
