@@ -125,7 +125,8 @@ class Surveyor:
     def _sifted(
         self, sought: Sought, needs: Needs, offered: _Offered, sight: Sight
     ) -> tuple[list[HostState], list[Stage]]:
-        left, stages = sift(sight.states.values(), sought, self._filters)
+        states = self._hosts.with_loads(sight.states, sought.spec)
+        left, stages = sift(states.values(), sought, self._filters)
         entered, named = len(sight.names), len(sight.states)
         reasons = {_unnamed(needs, offered): entered - named} if entered > named else {}
         return left, [Counted("Placement", entered, named, reasons=reasons), *stages]
