@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nova_lite import concurrency, errors
-from nova_lite.clients.placement import PlacementClient, Stocks
+from nova_lite.clients.placement import PlacementClient
+from nova_lite.model.candidates import Stocks
 from nova_lite.scheduler.request import UNITS, Needs, Query, Restriction, restricting
 
 #: Seconds for which an answer is good enough for the next request, and how many are kept.

@@ -1,9 +1,9 @@
 """What cells and the API database say of hosts, remembered between requests, and asked for again when it changed.
 
-Each request asks each database for one number, which grows with every change of what is remembered here (see
-``db/repositories/host_changes.py``). Heartbeats do not count: a host that is up is known to be so until its last one
-grows too old, and when the first of them does, the cell is read again. So what a request sees is what it would have
-read itself.
+Each request asks each database for one number, which grows with every change of what is remembered here: see
+``host_changes.py`` and ``mapping_changes.py`` in ``db/repositories``. Heartbeats do not count: a host that is up is
+known to be so until its last one grows too old, and when the first of them does, the cell is read again. So what a
+request sees is what it would have read itself.
 """
 
 import threading
@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from nova_lite import concurrency
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.db.repositories import host_changes, hosts, zones
+from nova_lite.db.repositories import host_changes, hosts, mapping_changes, zones
 from nova_lite.model.host import HostState
 from nova_lite.storage import Database
 
@@ -74,7 +74,7 @@ class HostCache:
     def above(self) -> Above:
         """Return what the API database says of hosts now."""
         with self._api_db.reading() as connection:
-            number = host_changes.number_above(connection)
+            number = mapping_changes.number(connection)
         kept = self._above
         if kept is not None and _holds(kept, number):
             return kept
@@ -100,7 +100,7 @@ class HostCache:
     def _read_above(self) -> Above:
         now = concurrency.monotonic()
         with self._api_db.reader() as session:
-            number = host_changes.number_above(session)
+            number = mapping_changes.number(session)
             metadata = zones.metadata_of_hosts(session)
         self._cells.forget()
         return Above(number, now + _KEPT_S, self._cells.of_hosts(), metadata)

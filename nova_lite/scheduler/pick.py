@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from nova_lite.clients.placement import Candidates
+from nova_lite.model.candidates import Candidates
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Selection
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, HostMappingRow
-from nova_lite.db.repositories import host_changes
+from nova_lite.db.repositories import mapping_changes
 from nova_lite.errors import Conflict, NotFound
 
 #: The key of an aggregate's metadata that makes it an availability zone.
@@ -77,7 +77,7 @@ def add(session: Session, name: str, metadata: Mapping[str, str]) -> Aggregate:
     row = AggregateRow(uuid=str(uuids.uuid4()), name=name, extra=dict(metadata))
     session.add(row)
     _flush(session, name)
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
     return get(session, row.id)
 
 
@@ -91,7 +91,7 @@ def change(session: Session, aggregate_id: int, *, name: str, metadata: Mapping[
     row.name = name
     row.extra = dict(metadata)
     _flush(session, name)
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
     return get(session, aggregate_id)
 
 
@@ -100,7 +100,7 @@ def remove(session: Session, aggregate_id: int) -> None:
     done = session.execute(sa.delete(AggregateRow).where(AggregateRow.id == aggregate_id))
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise _missing(aggregate_id)
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
 
 
 def add_host(session: Session, aggregate_id: int, host: str) -> Aggregate:
@@ -113,7 +113,7 @@ def add_host(session: Session, aggregate_id: int, host: str) -> Aggregate:
         session.flush()
     except IntegrityError as exc:
         raise refusal from exc
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
     return get(session, aggregate_id)
 
 
@@ -124,7 +124,7 @@ def remove_host(session: Session, aggregate_id: int, host: str) -> Aggregate:
     )
     if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
         raise NotFound(f"Host {host} is not in aggregate {aggregate_id}.")
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
     return get(session, aggregate_id)
 
 

@@ -18,7 +18,7 @@ from nova_lite.db.api_tables import (
     ServerGroupMemberRow,
     ServerGroupRow,
 )
-from nova_lite.db.repositories import host_changes, quotas
+from nova_lite.db.repositories import mapping_changes, quotas
 from nova_lite.errors import NotFound
 from nova_lite.model.host import Cell
 from nova_lite.storage import Handle
@@ -83,7 +83,7 @@ def add_cell(session: Session, new: Cell) -> None:
         )
     )
     session.flush()
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
 
 
 def change_cell(session: Session, changed: Cell) -> None:
@@ -96,7 +96,7 @@ def change_cell(session: Session, changed: Cell) -> None:
     row.database_connection = changed.database_connection
     row.disabled = changed.is_disabled
     session.flush()
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
 
 
 def has_instances(session: Session, cell_uuid: str) -> bool:
@@ -115,7 +115,7 @@ def remove_cell(session: Session, uuid: str) -> None:
     session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.cell_uuid == uuid))
     session.execute(sa.delete(MappedUpToRow).where(MappedUpToRow.cell_uuid == uuid))
     session.execute(sa.delete(CellMappingRow).where(CellMappingRow.uuid == uuid))
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
 
 
 def lock_cells(session: Session) -> None:
@@ -139,14 +139,14 @@ def add_host(session: Session, host: str, cell_uuid: str) -> None:
     """Map a host; the database refuses a host that is mapped already."""
     session.add(HostMappingRow(host=host, cell_uuid=cell_uuid))
     session.flush()
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
 
 
 def remove_host(session: Session, host: str) -> None:
     """Forget a host that is gone: its mapping, and its place in aggregates."""
     session.execute(sa.delete(HostMappingRow).where(HostMappingRow.host == host))
     session.execute(sa.delete(AggregateHostRow).where(AggregateHostRow.host == host))
-    host_changes.bump_above(session)
+    mapping_changes.bump(session)
 
 
 def instance(handle: Handle, uuid: str) -> InstanceMapping:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from nova_lite import config, errors
-from nova_lite.clients.placement import NEEDED_VERSION, Candidates, PlacementClient, Stock
+from nova_lite.clients.placement import NEEDED_VERSION, PlacementClient
+from nova_lite.model.candidates import Candidates, Stock
 
 OWNER = {"project_id": "demo", "user_id": "alice"}
 

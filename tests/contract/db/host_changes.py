@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import ComputeNodeRow, ServiceRow
-from nova_lite.db.repositories import aggregates, build_failures, host_changes, hosts, mappings
+from nova_lite.db.repositories import aggregates, build_failures, host_changes, hosts, mapping_changes, mappings
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database, epoch_now, retried
@@ -82,11 +82,11 @@ class HostChangesSuite:
     def test_what_changes_mappings_and_aggregates_counts(self, above: Database, what: str) -> None:
         change, counts = ABOVE[what]
         with above.reader() as session:
-            before = host_changes.number_above(session)
+            before = mapping_changes.number(session)
         with above.writer() as session:
             change(session)
         with above.reader() as session:
-            assert (host_changes.number_above(session) > before) is counts
+            assert (mapping_changes.number(session) > before) is counts
 
     def test_an_agent_that_comes_back_counts(self, cell: Database) -> None:
         before = _number(cell)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from nova_lite import errors
-from nova_lite.clients.placement import Candidates, PlacementClient, Stock
+from nova_lite.clients.placement import PlacementClient
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.image_directory import ImageDirectory
+from nova_lite.model.candidates import Candidates, Stock
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser, eventually
 from tests.contract.clients.placement import client_of

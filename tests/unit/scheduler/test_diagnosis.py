@@ -8,8 +8,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from nova_lite.clients.placement import PlacementClient, Stocks
+from nova_lite.clients.placement import PlacementClient
 from nova_lite.errors import Invalid
+from nova_lite.model.candidates import Stocks
 from nova_lite.model.flavor import Flavor
 from nova_lite.scheduler import diagnosis, request
 from nova_lite.scheduler.diagnosis import Diagnosis, Looked

@@ -11,8 +11,9 @@ import pytest
 from nova_lite import concurrency, config, errors
 from nova_lite.cells.fanout import Answers, Fanout, Sighting
 from nova_lite.cells.registry import Cells
-from nova_lite.clients.placement import Candidates, PlacementClient
+from nova_lite.clients.placement import PlacementClient
 from nova_lite.db.api_tables import ApiBase
+from nova_lite.model.candidates import Candidates
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec

@@ -1,0 +1,30 @@
+"""A number in the API database that grows with every change of aggregates and of mappings of hosts and cells.
+
+For schedulers, that remember them. Whoever makes such a change bumps the number in the same transaction, last of all:
+the others wait for it.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova_lite.db.api_tables import HostChangesRow
+from nova_lite.storage import Handle, TryAgain
+
+#: There is one row.
+_THE_ONE = 1
+
+
+def bump(session: Session) -> None:
+    """Note that aggregates or mappings change with this transaction."""
+    this = sa.update(HostChangesRow).where(HostChangesRow.id == _THE_ONE)
+    counted = session.execute(this.values(number=HostChangesRow.number + 1))
+    if counted.rowcount == 0:  # type: ignore[attr-defined]
+        try:
+            session.execute(sa.insert(HostChangesRow).values(id=_THE_ONE, number=1))
+        except sa.exc.IntegrityError as exc:
+            raise TryAgain("Another began to count at the same time.") from exc
+
+
+def number(handle: Handle) -> int:
+    """Return the number."""
+    return handle.execute(sa.select(HostChangesRow.number).where(HostChangesRow.id == _THE_ONE)).scalar() or 0
