@@ -49,7 +49,7 @@ class BusContract:
     @pytest.fixture
     def bus(self, url: str) -> Iterator[Bus]:
         conf = config.load([], [])
-        conf.set_override("call_monitor_timeout", 2, group="rpc")
+        conf.set_override("call_monitor_timeout", 3, group="rpc")
         opened = Bus(conf, url)
         yield opened
         opened.close()
@@ -93,18 +93,18 @@ class BusContract:
         endpoint = Echo()
         topic = serve(endpoint)
         bus.cast(topic, "tell", word="hello")
-        assert endpoint.was_told.wait(10)
+        assert endpoint.was_told.wait(30)
 
     def test_a_nudge_arrives(self, bus: Bus, serve: Serve) -> None:
         endpoint = Echo()
         topic = serve(endpoint)
         bus.nudge(topic, "tell", word="hello")
-        assert endpoint.was_told.wait(10)
+        assert endpoint.was_told.wait(30)
 
     def test_a_long_call_outlasts_the_watch_while_the_other_side_lives(self, bus: Bus, serve: Serve) -> None:
         endpoint = Echo()
         topic = serve(endpoint)
-        threading.Timer(3.5, endpoint.may_answer.set).start()
+        threading.Timer(5.0, endpoint.may_answer.set).start()
         assert bus.call(topic, "slow", long_s=30) == "done"
 
     def test_a_long_call_to_nobody_fails_soon(self, bus: Bus, serve: Serve) -> None:

@@ -26,6 +26,7 @@ from nova_lite.model.migration import Migration
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from tests.functional.compute_api.factories import make_instance, make_migration, make_spec
+from tests.tables import make_tables
 
 CELL1 = "11111111-1111-4111-8111-111111111111"
 CELL2 = "22222222-2222-4222-8222-222222222222"
@@ -67,13 +68,13 @@ class Cloud:
         self.conf = _configuration(directory, database)
         name = f"cloud{next(_clouds)}"
         self.api_db = Database(self.conf.api_database.connection)
-        ApiBase.metadata.create_all(self.api_db.engine)
+        make_tables(self.api_db, ApiBase.metadata)
         self.cell_files = {}
         for number, uuid in enumerate((CELL0_UUID, *cells)):
             self.cell_files[uuid] = directory / f"cell{number}.sqlite"
             url = database(f"cell{number}") if database else f"sqlite:///{self.cell_files[uuid]}"
             cell_db = Database(url)
-            CellBase.metadata.create_all(cell_db.engine)
+            make_tables(cell_db, CellBase.metadata)
             cell_db.close()
             bus_url = "none:///" if number == 0 else f"kombu+memory:///{name}-{number}"
             with self.api_db.writer() as session:
@@ -204,6 +205,7 @@ class Client:
 def _configuration(directory: Path, database: Callable[[str], str] | None) -> cfg.ConfigOpts:
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
+    conf.set_override("timeout", 30.0, group="cells")  # none is silent because the machine is busy
     url = database("api") if database else f"sqlite:///{directory / 'api.sqlite'}"
     conf.set_override("connection", url, group="api_database")
     return conf

@@ -439,7 +439,7 @@ def test_servers_of_a_cell_that_is_down(cloud: Cloud, client: Client, admin: Cli
 def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
     cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud.conf.set_override("timeout", 0.2, group="cells")
+    cloud.conf.set_override("timeout", 1.0, group="cells")
     near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
     is_over = threading.Event()
     get = instances.get
@@ -463,7 +463,7 @@ def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
 def until_all_cells_answer(cloud: Cloud) -> None:
     """Wait until the API has looked again at a cell that refused."""
     admin = cloud.client("admin:admins")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while {cell["state"] for cell in admin.get("/os-cells").json["cells"]} != {"up"}:
         assert time.monotonic() < until
 

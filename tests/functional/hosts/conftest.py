@@ -16,6 +16,7 @@ from nova_lite.placement import app
 from nova_lite.placement.tables import Base
 from nova_lite.storage import Database
 from tests.contract.clients.placement import client_of
+from tests.tables import make_tables
 
 OWNER = {"project_id": "demo", "user_id": "alice"}
 
@@ -98,7 +99,7 @@ def placement_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('placement') / 'placement.sqlite'}")
-    Base.metadata.create_all(database.engine)
+    make_tables(database, Base.metadata)
     server = HttpServer(0, "placement")
     server.start(app.build(conf, database))
     yield server.url

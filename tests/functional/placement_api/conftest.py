@@ -13,6 +13,7 @@ from nova_lite import config
 from nova_lite.placement import app
 from nova_lite.placement.tables import Base
 from nova_lite.storage import Database
+from tests.tables import make_tables
 
 
 class Client:
@@ -136,8 +137,9 @@ def database_url(tmp_path: Path) -> str:
 def database(database_url: str) -> Iterator[Database]:
     """An empty Placement database."""
     opened = Database(database_url)
-    Base.metadata.drop_all(opened.engine)
-    Base.metadata.create_all(opened.engine)
+    if opened.engine.name != "sqlite":
+        Base.metadata.drop_all(opened.engine)
+    make_tables(opened, Base.metadata)
     yield opened
     opened.close()
 

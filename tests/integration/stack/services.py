@@ -39,6 +39,8 @@ scan_interval = 1
 [rpc]
 call_timeout = 20
 call_monitor_timeout = 5
+[cells]
+timeout = 20
 [quota]
 instances = 400
 cores = 800

@@ -25,10 +25,19 @@ CELL1 = "11111111-1111-4111-8111-111111111111"
 
 
 @pytest.fixture
-def conf() -> cfg.ConfigOpts:
+def timeout_s() -> float:
+    """Seconds a cell gets: more than one that answers ever needs, so tests of silent cells ask for fewer."""
+    return 30.0
+
+
+@pytest.fixture
+def conf(timeout_s: float) -> cfg.ConfigOpts:
     made = config.load(files=[])
-    made.set_override("timeout", 0.3, group="cells")
+    made.set_override("timeout", timeout_s, group="cells")
     return made
+
+
+with_silent_cells = pytest.mark.parametrize("timeout_s", [1.0])
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_every_answer_comes_with_its_cell(fanout: Fanout) -> None:
 
 def test_all_are_asked_at_the_same_time(fanout: Fanout) -> None:
     together = threading.Barrier(2)
-    assert len(fanout.ask(lambda cell: together.wait(timeout=5)).found) == 2
+    assert len(fanout.ask(lambda cell: together.wait(timeout=20)).found) == 2
 
 
 def test_a_cell_that_fails_is_told_and_the_others_answer(fanout: Fanout) -> None:
@@ -86,27 +95,33 @@ def test_a_mistake_is_no_dead_cell(fanout: Fanout) -> None:
         fanout.ask(refuse)
 
 
-def test_a_silent_cell_costs_one_deadline_and_then_nothing(fanout: Fanout) -> None:
+@with_silent_cells
+def test_a_silent_cell_costs_one_deadline_and_then_nothing(
+    fanout: Fanout, cells: Cells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "_LOOK_EVERY_S", 600.0)
     released = threading.Event()
+    asked: list[OpenCell] = []
 
     def hang_in_cell1(cell: OpenCell) -> str:
         if cell.cell.uuid == CELL1:
+            asked.append(cell)
             released.wait(30)
         return "well"
 
     try:
-        for _ in range(3):
+        for _ in range(4):
             answers = fanout.ask(hang_in_cell1)
             assert list(answers.found) == [CELL0_UUID]
             assert list(answers.down) == [CELL1]
-        began = time.monotonic()
-        assert fanout.ask(hang_in_cell1).down.keys() == {CELL1}
-        assert time.monotonic() - began < 0.25
+        assert len(asked) == 1
     finally:
         released.set()
-    until_none_is_down(fanout)
+    assert fanout.look_again([cells.get(CELL1)])
+    assert fanout.ask(_name).down == {}
 
 
+@with_silent_cells
 def test_many_cells_that_fall_silent_together_keep_no_other_from_answering(
     conf: cfg.ConfigOpts, cells: Cells, tmp_path: Path
 ) -> None:
@@ -140,6 +155,7 @@ def test_many_cells_that_fall_silent_together_keep_no_other_from_answering(
         api_db.close()
 
 
+@with_silent_cells
 def test_a_question_that_no_thread_was_free_for_blames_no_cell(fanout: Fanout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fanouts, "_THREADS", 1)
     released = threading.Event()
@@ -176,12 +192,13 @@ def test_how_a_cell_fared_is_kept(fanout: Fanout) -> None:
 
 def until_none_is_down(fanout: Fanout) -> None:
     """Wait until a look has found every cell back."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while fanout.ask(_name).down and time.monotonic() < until:
         pass
     assert fanout.ask(_name).down == {}
 
 
+@with_silent_cells
 def test_a_look_finds_a_cell_back_at_once(fanout: Fanout, cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaker, "_LOOK_EVERY_S", 600.0)
     released = threading.Event()

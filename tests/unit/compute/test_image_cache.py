@@ -41,7 +41,7 @@ class Store:
     def download(self, image_id: str) -> Iterator[bytes]:
         self.downloads += 1
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(30)
         for start in range(0, len(self.content), 1000):
             if self.breaks_after is not None and start >= self.breaks_after:
                 raise errors.Unavailable("The image service broke off.")

@@ -251,7 +251,7 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
     gate = host.driver.hold("spawn")
     builder = threading.Thread(target=host.build)
     builder.start()
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(30)
     destroyer = threading.Thread(target=host.ear.destroy, args=(UUID,))
     destroyer.start()
     other = replace(INSTANCE, uuid="1341c77c-0072-4b7c-9507-6e0086d49a3b")

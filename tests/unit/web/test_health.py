@@ -17,14 +17,14 @@ def test_a_check_that_hangs_is_waited_for_once() -> None:
     def failing() -> None:
         raise errors.Unavailable("gone", secret="password")
 
-    health = Health({"slow": hanging, "broken": failing, "good": lambda: None}, patience_s=0.05, keep_s=0.0)
+    health = Health({"slow": hanging, "broken": failing, "good": lambda: None}, patience_s=1.0, keep_s=0.0)
     start = time.monotonic()
     for _ in range(3):
-        assert health.complaints() == {"slow": "no answer within 0.05 s", "broken": "gone"}
-    assert time.monotonic() - start < 10
+        assert health.complaints() == {"slow": "no answer within 1 s", "broken": "gone"}
+    assert time.monotonic() - start < 25
     assert len(begun) == 1
     let_go.set()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while "slow" in health.complaints() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert health.complaints() == {"broken": "gone"}
