@@ -11,7 +11,7 @@ def few_servers(most: int, *, by_aggregate: bool = False) -> Filter:
         allowed = _allowed(host, "max_instances_per_host", most) if by_aggregate else most
         if host.num_instances < allowed:
             return None
-        return f"{host.num_instances} servers there, {allowed} allowed"
+        return f"servers there: {host.num_instances}, allowed: {allowed}"
 
     return refusal
 
@@ -23,7 +23,7 @@ def not_busy(most: int, *, by_aggregate: bool = False) -> Filter:
         allowed = _allowed(host, "max_io_ops_per_host", most) if by_aggregate else most
         if host.building < allowed:
             return None
-        return f"{host.building} servers being built or copied there, {allowed} allowed"
+        return f"servers being built or copied there: {host.building}, allowed: {allowed}"
 
     return refusal
 

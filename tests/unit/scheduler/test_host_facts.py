@@ -172,16 +172,16 @@ def test_hosts_that_do_not_say_what_they_run(runs: tuple[()] | None, refusal: st
     ("most", "numbers", "refusal"),
     [
         pytest.param(4, {}, None, id="one more"),
-        pytest.param(3, {}, "3 servers there, 3 allowed", id="no more"),
+        pytest.param(3, {}, "servers there: 3, allowed: 3", id="no more"),
         pytest.param(3, {"max_instances_per_host": 4.0}, None, id="its aggregates allow more"),
-        pytest.param(9, {"max_instances_per_host": 2.0}, "3 servers there, 2 allowed", id="its aggregates allow less"),
+        pytest.param(9, {"max_instances_per_host": 2.0}, "servers there: 3, allowed: 2", id="its aggregates allow less"),
         pytest.param(4, {"max_io_ops_per_host": 1.0}, None, id="its aggregates say something else"),
     ],
 )
 def test_how_many_servers(most: int, numbers: dict[str, float], refusal: str | None) -> None:
     host = replace(HOST, aggregate_numbers=numbers)
     assert limits.few_servers(most, by_aggregate=True)(host, Sought(SPEC)) == refusal
-    alone = "3 servers there, 3 allowed" if most == 3 else None
+    alone = "servers there: 3, allowed: 3" if most == 3 else None
     assert limits.few_servers(most)(host, Sought(SPEC)) == alone
     assert limits.few_servers(most)(SILENT, Sought(SPEC)) is None
 
@@ -190,17 +190,17 @@ def test_how_many_servers(most: int, numbers: dict[str, float], refusal: str | N
     ("most", "numbers", "refusal"),
     [
         pytest.param(3, {}, None, id="one more"),
-        pytest.param(2, {}, "2 servers being built or copied there, 2 allowed", id="no more"),
+        pytest.param(2, {}, "servers being built or copied there: 2, allowed: 2", id="no more"),
         pytest.param(2, {"max_io_ops_per_host": 5.0}, None, id="its aggregates allow more"),
         pytest.param(
-            9, {"max_io_ops_per_host": 0.0}, "2 servers being built or copied there, 0 allowed", id="they allow none"
+            9, {"max_io_ops_per_host": 0.0}, "servers being built or copied there: 2, allowed: 0", id="they allow none"
         ),
     ],
 )
 def test_how_busy(most: int, numbers: dict[str, float], refusal: str | None) -> None:
     host = replace(HOST, aggregate_numbers=numbers)
     assert limits.not_busy(most, by_aggregate=True)(host, Sought(SPEC)) == refusal
-    alone = "2 servers being built or copied there, 2 allowed" if most == 2 else None
+    alone = "servers being built or copied there: 2, allowed: 2" if most == 2 else None
     assert limits.not_busy(most)(host, Sought(SPEC)) == alone
 
 
