@@ -15,9 +15,12 @@ from benchmarks.placement import comparison as placement
 from benchmarks.placement.parts import PARTS as PLACEMENT_PARTS
 from benchmarks.placement.report import Report
 from benchmarks.results import Results
+from benchmarks.scheduling import comparison as scheduling
+from benchmarks.scheduling.parts import PARTS as SCHEDULING_PARTS
 
+_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "all")
 #: Benchmark → its parts.
-_PARTS = {"placement": PLACEMENT_PARTS, "listing": LISTING_PARTS}
+_PARTS = {"placement": PLACEMENT_PARTS, "listing": LISTING_PARTS, "scheduling": SCHEDULING_PARTS}
 
 
 class Found(Protocol):
@@ -33,11 +36,11 @@ class Found(Protocol):
 def main() -> int:
     """Run the benchmarks named; return 0 whatever the goals say."""
     parser = argparse.ArgumentParser(prog="tools/bench", description="Measures nova_lite and compares with its goals.")
-    parser.add_argument("name", choices=("up", "boot", "statements", "placement", "listing", "all"))
+    parser.add_argument("name", choices=_NAMES)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="placement, listing: write a drawing (SVG)")
-    parser.add_argument("--part", action="append", default=[], help="placement, listing: only this")
+    parser.add_argument("--part", action="append", default=[], help="placement, listing, scheduling: only this")
     arguments = parser.parse_args()
     for part in arguments.part:
         if part not in _PARTS.get(arguments.name, ()):
@@ -48,6 +51,7 @@ def main() -> int:
         "statements": lambda: Results(requests_sql.run(quick=arguments.quick)),
         "placement": partial(placement.run, quick=arguments.quick, parts=arguments.part),
         "listing": partial(listing.run, quick=arguments.quick, parts=arguments.part),
+        "scheduling": partial(scheduling.run, quick=arguments.quick, parts=arguments.part),
     }
     found = {}
     for name in benchmarks if arguments.name == "all" else (arguments.name,):

@@ -14,8 +14,8 @@ from tests.integration.stack.site import ADDRESS, Site, environment, run, wait_l
 from tests.integration.stack.venv import cached_venv
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
-_PIPELINE = "compute_req_id faultwrap sizelimit {auth} keystonecontext osapi_compute_app_v21"
-_PASTE = """\
+PIPELINE = "compute_req_id faultwrap sizelimit {auth} keystonecontext osapi_compute_app_v21"
+PASTE = """\
 [composite:osapi_compute]
 use = call:nova.api.openstack.urlmap:urlmap_factory
 /: versions
@@ -112,8 +112,8 @@ class RealNova:
         return self._site.folder("etc", f"{self.name}-{cell}")
 
     def _write_paste(self) -> None:
-        pipeline = _PIPELINE.format(auth="noauth")
-        text = _PASTE.format(pipeline=pipeline, noauth=self._noauth)
+        pipeline = PIPELINE.format(auth="noauth")
+        text = PASTE.format(pipeline=pipeline, noauth=self._noauth)
         (self._folder("cell0") / "api-paste.ini").write_text(text)
 
     def _write_configuration(self, cell: str) -> None:
