@@ -13,6 +13,7 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.errors import Unavailable
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
+from nova_lite.model.server_group import Company
 from nova_lite.scheduler import explain, pick
 from nova_lite.scheduler.filters import Sought, suits_group
 from nova_lite.scheduler.request import Needs
@@ -81,6 +82,7 @@ class SchedulerEndpoint:
     def _take_all(self, survey: Survey, instance_uuids: list[str], take: Take) -> tuple[Placed, ...]:
         """Take a place for each server on the best host for it; raises Refused."""
         placed: list[Placed] = []
+        choices: list[tuple[HostState, list[HostState]]] = []
         sought, offers, left = survey.sought, survey.offers, survey.left
         named = _MAX_NAMED if len(instance_uuids) <= _FEW else _FEWER_NAMED
         for uuid in instance_uuids:
@@ -89,22 +91,37 @@ class SchedulerEndpoint:
             chosen = take(uuid, hosts, survey)
             if chosen is None:
                 raise too_few(survey, len(placed), len(instance_uuids), left=len(left))
-            others = [] if sought.company and sought.company.is_strict else self._others(chosen, hosts, offers)
             explained = explain.explanation(sought, survey.needs, survey.stages, ranking[:named])
-            placed.append(Placed(uuid, (pick.selection(chosen, offers), *others), explained))
+            placed.append(Placed(uuid, (pick.selection(chosen, offers),), explained))
+            choices.append((chosen, hosts))
             left = [_taken(host, survey.needs) if host.node == chosen.node else host for host in left]
             if sought.company is not None:
                 sought = replace(sought, company=sought.company.joined_by(chosen.host))
                 if not sought.spec.skips_filters:
                     left = [host for host in left if suits_group(host, sought) is None]
-        return tuple(placed)
+        others = self._alternates(choices, sought.company, offers)
+        return tuple(
+            replace(each, selections=(*each.selections, *more)) for each, more in zip(placed, others, strict=True)
+        )
 
-    def _others(self, chosen: HostState, hosts: list[HostState], offers: pick.Offers) -> list[Selection]:
-        return pick.alternates(chosen, hosts, offers, self._conf.scheduler.max_attempts - 1)
+    def _alternates(
+        self, choices: list[tuple[HostState, list[HostState]]], company: Company | None, offers: pick.Offers
+    ) -> list[list[Selection]]:
+        """Name alternates for each choice; in a group, hosts where all may end without breaking its policy."""
+        found: list[list[Selection]] = []
+        for chosen, hosts in choices:
+            allowed = hosts if company is None else [host for host in hosts if company.may_spare(host.host)]
+            found.append(pick.alternates(chosen, allowed, offers, self._conf.scheduler.max_attempts - 1))
+            for alternate in found[-1]:
+                company = company and company.with_spare(alternate.host)
+        return found
 
     def _ranked(self, hosts: list[HostState], sought: Sought) -> list[tuple[HostState, float]]:
         """Return hosts best first; equals, and the best ``host_subset_size``, in random order: schedulers differ."""
         ranking = weigh(random.sample(hosts, len(hosts)), sought, self._multipliers)
+        if (company := sought.company) is not None and company.spares:
+            # Others of the group may yet be moved there: it costs them that way out.
+            ranking.sort(key=lambda pair: company.is_contested(pair[0].host))
         size = self._conf.scheduler.host_subset_size
         head = ranking[:size]
         random.shuffle(head)

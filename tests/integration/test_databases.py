@@ -30,6 +30,7 @@ from nova_lite.placement.tables import Base as PlacementBase
 from nova_lite.storage import Database, retried
 from tests.contract.db.aggregates import AggregateSuite, UsageSuite
 from tests.contract.db.api import BuildRequestSuite, MappingSuite
+from tests.contract.db.builds import BuildSuite
 from tests.contract.db.cell import ActionSuite, HostSuite, InstanceSuite
 from tests.contract.db.host_changes import HostChangesSuite
 from tests.contract.db.migrations import MigrationSuite
@@ -386,6 +387,10 @@ class TestServerGroups(ServerGroupSuite):
 
 
 class TestGroupPlaces(GroupPlacesSuite):
+    pass
+
+
+class TestBuilds(BuildSuite):
     pass
 
 

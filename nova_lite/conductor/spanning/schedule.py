@@ -17,17 +17,17 @@ from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.conductor.spanning import group_places
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_requests, instances, mappings, server_groups, workflows
 from nova_lite.model import explanation
 from nova_lite.model.instance import Fault, Instance
-from nova_lite.model.request_spec import Placed, RequestSpec
+from nova_lite.model.request_spec import Placed
 from nova_lite.model.states import ACTIONS, TaskState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
-from nova_lite.storage import Database, retried
 
 #: Times that servers of one group may be overtaken by others of it before all of them take a breath.
 _MAX_PASSES = 20
@@ -58,13 +58,20 @@ def choose_hosts(work: Work[SuperTools]) -> Facts:
         raise errors.NovaLiteError("The request of these servers is lost.")
     uuids_wanted = [instance.uuid for instance in wanted]
     for _ in range(_MAX_PASSES):
+        if spec.group is not None:
+            group_places.look_down(work.tools, spec.group)
         decision = work.tools.scheduler.place(spec, uuids_wanted, timeout_s=max(1.0, work.seconds_left))
         if decision.refusal is not None:
             with work.tools.api_db.writer() as session:
                 build_requests.explain(session, uuids_wanted, decision.explanation)
             raise errors.NoValidHost(decision.refusal)
-        if _settle_in_group(work.tools.api_db, spec, decision.placed):
-            return {"placed": msgspec.to_builtins(decision.placed)}
+        try:
+            settled = group_places.settle(work.tools, spec, decision.placed)
+        except errors.Unavailable:
+            release_claims(work)
+            raise
+        if settled is not None:
+            return {"placed": msgspec.to_builtins(settled), "group": spec.group}
         # Others of the group were quicker, and with them there the policy forbids this.
         release_claims(work)
     raise errors.Unavailable("Others of the server group take its places faster than this request can.")
@@ -103,13 +110,15 @@ def remove_from_cells(work: Work[SuperTools]) -> None:
 def point_mappings(work: Work[SuperTools], session: Session) -> Facts:
     """Make the servers live in their cells, noting what their users changed meanwhile; here races with delete end."""
     settled: dict[str, object] = {}
+    is_grouped = work.facts.get("group") is not None
+    spares = server_groups.hand_over(session, work.inputs["instance_uuids"]) if is_grouped else {}
     for placed in _placed(work):
         uuid = placed.instance_uuid
         edited = build_requests.get(session, uuid, for_update=True)
         if edited is not None and mappings.settle(session, uuid, placed.selections[0].cell_id):
             written = work.facts["written"][uuid]
             settled[uuid] = {name: value for name, value in _editable(edited).items() if value != written[name]}
-    return {"settled": settled}
+    return {"settled": settled, "spares": spares}
 
 
 def start_builds(work: Work[SuperTools]) -> None:
@@ -165,16 +174,6 @@ SCHEDULE = Definition(
     ),
     on_failure=Step("bury", bury),
 )
-
-
-@retried
-def _settle_in_group(api_db: Database, spec: RequestSpec, placed: Sequence[Placed]) -> bool:
-    """Note where the servers go in their group, if its policy still allows that: here races in a group are decided."""
-    if spec.group is None:
-        return True
-    places = {each.instance_uuid: each.selections[0].host for each in placed}
-    with api_db.writer() as session:
-        return server_groups.settle(session, spec.group, places, is_forced=spec.skips_filters)
 
 
 def _editable(instance: Instance) -> dict[str, object]:
@@ -237,6 +236,7 @@ def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bo
     now = _editable(instance)
     still_due = {_EDITABLE[name]: value for name, value in edits.items() if now[name] == written[name]}
     instances.change(session, instance.uuid, task_state=ACTIONS["create"].while_busy, **still_due)
+    allowed = group_places.only_granted(placed, work.facts.get("spares", {}))
     workflow = work.workflow
     actions.begin(
         session,
@@ -254,7 +254,7 @@ def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bo
         project_id=workflow.project_id,
         user_id=workflow.user_id,
         request_id=workflow.request_id,
-        inputs={"selections": msgspec.to_builtins(placed.selections)},
+        inputs={"selections": msgspec.to_builtins(allowed.selections)},
         deadline=0.0,
     )
     workflows.add(session, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)

@@ -20,7 +20,7 @@ from nova_lite.clients.placement import Holding
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, agents_on, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, build_failures, instances
+from nova_lite.db.repositories import actions, build_failures, builds, instances
 from nova_lite.model.guest import PowerState
 from nova_lite.model.request_spec import Selection
 from nova_lite.model.states import ACTIONS
@@ -91,10 +91,13 @@ def note_failure(work: Work[CellTools], session: Session) -> Facts:
         error=reason,
         host=instance.host,
     )
+    # Those above may have taken some back until now; from here on they ask no more.
+    selections = builds.selections(session, work.workflow.uuid)
     limit = work.tools.conf.compute.consecutive_build_service_disable_threshold
     if instance.node is not None and limit:
         build_failures.add(session, instance.node, at_most=limit)
-    return {"failed": [*_failed(work), {"host": instance.host, "node": instance.node, "reason": reason}]}
+    failed = [*_failed(work), {"host": instance.host, "node": instance.node, "reason": reason}]
+    return {"failed": failed, "selections": selections}
 
 
 def clear_host(work: Work[CellTools]) -> Facts | None:
@@ -222,7 +225,7 @@ def _failed(work: Work[CellTools]) -> list[dict[str, Any]]:
 def _alternates(work: Work[CellTools]) -> list[Selection]:
     """Return the hosts the scheduler named that have not been tried yet, best first."""
     tried = {each["node"] for each in _failed(work)}
-    named = msgspec.convert(work.inputs["selections"], list[Selection])
+    named = msgspec.convert(work.facts.get("selections", work.inputs["selections"]), list[Selection])
     return [each for each in named if each.node not in tried]
 
 

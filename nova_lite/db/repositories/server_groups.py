@@ -1,13 +1,15 @@
 """Server groups and the servers in them, in the API database."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import InstanceMappingRow, ServerGroupMemberRow, ServerGroupRow
 from nova_lite.errors import NotFound
-from nova_lite.model.server_group import Company, ServerGroup
+from nova_lite.model.server_group import AFFINITY, Building, Company, ServerGroup, Settlement
 
 
 def get(session: Session, uuid: str, *, visible_to: str | None = None) -> ServerGroup:
@@ -98,31 +100,95 @@ def company(session: Session, uuid: str, *, besides: Sequence[str] = ()) -> Comp
     return None if row is None else _company(session, row, besides)
 
 
-def settle(session: Session, uuid: str, places: Mapping[str, str], *, is_forced: bool = False) -> bool:
-    """Note the host of each new server, unless the group's policy forbids one of them by now.
+def settle(session: Session, uuid: str, places: Mapping[str, Sequence[str]], *, is_forced: bool = False) -> Settlement:
+    """Note the place of each new server, unless the group's policy forbids one of them by now.
 
-    One at a time in a group. A group that is gone forbids nothing, and nothing is forbidden to who ``is_forced``.
+    ``places`` names for each the host, then hosts to which it might be moved while it is built: those are granted as
+    far as no outcome of all builds breaks the policy. One at a time in a group. A group that is gone forbids nothing,
+    and nothing is forbidden to who ``is_forced``.
     """
-    row = session.scalar(sa.select(ServerGroupRow).filter_by(uuid=uuid).with_for_update())
+    row = _locked(session, ServerGroupRow.uuid == uuid)
     if row is None:
-        return True
-    found = _company(session, row, list(places))
-    for host in places.values():
+        return Settlement(True, {each: tuple(hosts[1:]) for each, hosts in places.items()})
+    found, unsafe = _company(session, row, list(places)), set()
+    for host in (hosts[0] for hosts in places.values()):
         if not is_forced and found.refusal(host) is not None:
-            return False
+            return Settlement(False)
+        if not is_forced and found.is_contested(host):
+            unsafe.add(host)
         found = found.joined_by(host)
-    for instance_uuid, host in places.items():
+    if unsafe:
+        contested = _contested(session, row, list(places), unsafe)
+        if any(building.cell_uuid is not None for building, _ in contested):
+            return Settlement(False, contested=contested)
+        for each, spares in contested:  # nobody else knows of them yet
+            give_up(session, each, spares)
+        found = replace(found, spares=_company(session, row, list(places)).spares)
+    granted = _granted(found, places)
+    for instance_uuid, hosts in places.items():
         session.execute(
-            sa.update(ServerGroupMemberRow).filter_by(group_id=row.id, instance_uuid=instance_uuid).values(host=host)
+            sa.update(ServerGroupMemberRow)
+            .filter_by(group_id=row.id, instance_uuid=instance_uuid)
+            .values(host=hosts[0], spares=list(granted[instance_uuid]))
         )
-    return True
+    return Settlement(True, granted)
 
 
 def unsettle(session: Session, instance_uuids: Sequence[str]) -> None:
     """Forget the places of servers: they have none."""
     session.execute(
-        sa.update(ServerGroupMemberRow).where(ServerGroupMemberRow.instance_uuid.in_(instance_uuids)).values(host=None)
+        sa.update(ServerGroupMemberRow)
+        .where(ServerGroupMemberRow.instance_uuid.in_(instance_uuids))
+        .values(host=None, spares=None)
     )
+
+
+def hand_over(session: Session, instance_uuids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the spares of servers, of those in a group, which is held until the transaction ends.
+
+    By then they must point at their cells: what they were granted is the cell's to give up from there on.
+    """
+    of_them = sa.select(ServerGroupMemberRow.group_id).where(ServerGroupMemberRow.instance_uuid.in_(instance_uuids))
+    if _locked(session, ServerGroupRow.id.in_(of_them)) is None:
+        return {}
+    rows = session.execute(
+        sa.select(ServerGroupMemberRow.instance_uuid, ServerGroupMemberRow.spares).where(
+            ServerGroupMemberRow.instance_uuid.in_(instance_uuids)
+        )
+    )
+    return {uuid: tuple(spares or ()) for uuid, spares in rows}
+
+
+def building(session: Session, uuid: str) -> list[Building]:
+    """Return the servers of a group that were being built in their cells when last seen."""
+    group = sa.select(ServerGroupRow.id).filter_by(uuid=uuid).scalar_subquery()
+    return [each for each in _building(session, ServerGroupMemberRow.group_id == group) if each.cell_uuid is not None]
+
+
+def give_up(session: Session, known: Building, hosts: Sequence[str]) -> None:
+    """Note that a server that is being built will not be moved to ``hosts``."""
+    note(session, known, known.host, [host for host in known.spares if host not in hosts])
+
+
+def note(session: Session, known: Building, host: str | None, spares: Sequence[str] | None) -> None:
+    """Note where a server is that was ``known`` to be built, and where it may yet be moved; None once that is over.
+
+    Nothing, when somebody else has noted another host meanwhile, or that it is over.
+    """
+    session.execute(
+        sa.update(ServerGroupMemberRow)
+        .where(
+            ServerGroupMemberRow.instance_uuid == known.instance_uuid,
+            ServerGroupMemberRow.host == known.host,
+            ServerGroupMemberRow.spares.is_not(None),
+        )
+        .values(host=host, spares=None if spares is None else list(spares))
+    )
+
+
+def _locked(session: Session, which: sa.ColumnElement[bool]) -> ServerGroupRow | None:
+    """Return a group, held until the transaction ends."""
+    return session.scalar(sa.select(ServerGroupRow).where(which).with_for_update())
 
 
 def _company(session: Session, row: ServerGroupRow, besides: Sequence[str]) -> Company:
@@ -138,7 +204,57 @@ def _company(session: Session, row: ServerGroupRow, besides: Sequence[str]) -> C
         .group_by(ServerGroupMemberRow.host)
     )
     hosts = {str(host): count for host, count in session.execute(statement)}
-    return Company(row.policy, int(row.rules.get("max_server_per_host", 1)), hosts)
+    spares: Counter[str] = Counter()
+    for each in _building(session, ServerGroupMemberRow.group_id == row.id):
+        if each.instance_uuid not in besides:
+            spares.update(each.spares)
+    return Company(row.policy, int(row.rules.get("max_server_per_host", 1)), hosts, spares)
+
+
+def _building(session: Session, which: sa.ColumnElement[bool]) -> list[Building]:
+    statement = (
+        sa.select(
+            ServerGroupMemberRow.instance_uuid,
+            InstanceMappingRow.cell_uuid,
+            ServerGroupMemberRow.host,
+            ServerGroupMemberRow.spares,
+        )
+        .join(InstanceMappingRow, InstanceMappingRow.instance_uuid == ServerGroupMemberRow.instance_uuid)
+        .where(
+            which,
+            ServerGroupMemberRow.spares.is_not(None),
+            InstanceMappingRow.queued_for_delete.is_(False),
+        )
+        .order_by(ServerGroupMemberRow.instance_uuid)
+    )
+    return [
+        Building(uuid, cell_uuid, host, tuple(spares))
+        for uuid, cell_uuid, host, spares in session.execute(statement)
+        if host is not None and spares is not None
+    ]
+
+
+def _contested(
+    session: Session, row: ServerGroupRow, besides: Sequence[str], unsafe: Collection[str]
+) -> tuple[tuple[Building, tuple[str, ...]], ...]:
+    """Return who has spares on the ``unsafe`` hosts, and which; of a group to be kept together, on any."""
+    found = []
+    for each in _building(session, ServerGroupMemberRow.group_id == row.id):
+        spares = tuple(host for host in each.spares if row.policy == AFFINITY or host in unsafe)
+        if spares and each.instance_uuid not in besides:
+            found.append((each, spares))
+    return tuple(found)
+
+
+def _granted(found: Company, places: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return for each server the spares it may have, given out in turns."""
+    granted: dict[str, tuple[str, ...]] = dict.fromkeys(places, ())
+    for turn in range(1, max(map(len, places.values()), default=0)):
+        for uuid, hosts in places.items():
+            if turn < len(hosts) and found.may_spare(hosts[turn]):
+                found = found.with_spare(hosts[turn])
+                granted[uuid] = (*granted[uuid], hosts[turn])
+    return granted
 
 
 def _living_members(session: Session, group_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:

@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite import errors
-from nova_lite.db.api_tables import ServerGroupMemberRow, ServerGroupRow
+from nova_lite.db.api_tables import InstanceMappingRow, ServerGroupMemberRow, ServerGroupRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import failed_deletes, instances, mappings, quotas, server_groups, workflows
 from nova_lite.db.repositories.quotas import WHOLE_PROJECT, SetLimits
-from nova_lite.model.server_group import ServerGroup
+from nova_lite.model.host import Cell
+from nova_lite.model.server_group import Building, ServerGroup, Settlement
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import Status
 from nova_lite.storage import Database
@@ -162,7 +163,7 @@ class GroupPlacesSuite:
         assert self._settle(api_db, group, {first: "a"})
         assert not self._settle(api_db, group, {second: "b"})
         with api_db.writer() as session:
-            assert server_groups.settle(session, group, {second: "b"}, is_forced=True)
+            assert server_groups.settle(session, group, {second: ["b"]}, is_forced=True).is_settled
 
     def test_a_place_is_given_back(self, api_db: Database) -> None:
         group, first, second = self._group(api_db, "anti-affinity", 2)
@@ -185,6 +186,49 @@ class GroupPlacesSuite:
         with api_db.writer() as session, pytest.raises(errors.NotFound):
             server_groups.add_members(session, new_uuid(), [new_uuid()])
 
+    def test_spares_are_granted_as_no_outcome_breaks_the_policy(self, api_db: Database) -> None:
+        group, first, second, third = self._group(api_db, "anti-affinity", 3)
+        with api_db.writer() as session:
+            places = {first: ["a", "b", "c"], second: ["d", "b", "e", "a"]}
+            found = server_groups.settle(session, group, places)
+        assert found.spares == {first: ("b", "c"), second: ("e",)}
+        with api_db.writer() as session:
+            # Nobody but the API database knows of those spares yet: one of them is taken away, just like that.
+            assert server_groups.settle(session, group, {third: ["c", "f"]}).spares == {third: ("f",)}
+        with api_db.writer() as session:
+            assert server_groups.hand_over(session, [first, second]) == {first: ("b",), second: ("e",)}
+
+    def test_spares_of_who_is_in_a_cell_must_be_asked_back(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "anti-affinity", 2)
+        with api_db.writer() as session:
+            assert server_groups.settle(session, group, {first: ["a", "b", "c"]}).is_settled
+            cell_uuid = new_uuid()
+            mappings.add_cell(session, Cell(cell_uuid, cell_uuid, "kombu+memory:////", "sqlite://"))
+            session.query(InstanceMappingRow).filter_by(instance_uuid=first).update({"cell_uuid": cell_uuid})
+        with api_db.writer() as session:
+            found = server_groups.settle(session, group, {second: ["b"]})
+            building = Building(first, cell_uuid, "a", ("b", "c"))
+            assert found == Settlement(False, contested=((building, ("b",)),))
+            server_groups.give_up(session, building, ("b",))
+            assert server_groups.settle(session, group, {second: ["b"]}).is_settled
+            (known,) = [each for each in server_groups.building(session, group) if each.instance_uuid == first]
+            assert known.spares == ("c",)
+            server_groups.note(session, known, "c", None)
+            # It is over: late news of the build change nothing.
+            server_groups.note(session, known, "a", ("b",))
+            server_groups.note(session, Building(first, cell_uuid, "c", ()), "a", ())
+        with api_db.reader() as session:
+            company = server_groups.company(session, group)
+            assert company is not None
+            assert (company.hosts, company.spares) == ({"b": 1, "c": 1}, {})
+
+    def test_a_group_kept_together_is_so_wherever_its_first_server_is_moved(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "affinity", 2)
+        with api_db.writer() as session:
+            assert server_groups.settle(session, group, {first: ["a", "b"]}).spares == {first: ("b",)}
+            assert server_groups.settle(session, group, {second: ["a", "b"]}).spares == {second: ()}
+            assert server_groups.hand_over(session, [first]) == {first: ()}
+
     def _group(self, api_db: Database, policy: str, members: int, **rules: int) -> list[str]:
         """Return the UUID of a new group and those of its members."""
         group = ServerGroup(new_uuid(), new_uuid(), "alice", "g", policy, rules, NOON)
@@ -203,7 +247,7 @@ class GroupPlacesSuite:
 
     def _settle(self, api_db: Database, group: str, places: dict[str, str]) -> bool:
         with api_db.writer() as session:
-            return server_groups.settle(session, group, places)
+            return server_groups.settle(session, group, {uuid: [host] for uuid, host in places.items()}).is_settled
 
 
 class FailedDeleteSuite:
