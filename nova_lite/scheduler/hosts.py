@@ -22,6 +22,8 @@ from nova_lite.storage import Database
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Seconds a cell must have been silent until a server is refused that only its hosts could take.
 _BLIP_S = 30.0
+#: The classes that every host has.
+_PLAIN = ("VCPU", "MEMORY_MB", "DISK_GB")
 #: How the classes of PCI devices begin.
 _DEVICES = ("CUSTOM_PCI_", "SRIOV_NET_")
 
@@ -182,7 +184,10 @@ class Hosts:
 def _with_rooms(view: _View, rooms: Mapping[str, Mapping[str, int]]) -> dict[str, HostState]:
     """Return those of the hosts that are among ``rooms``, with what their providers have free."""
     found: dict[str, HostState] = {}
-    states = view.states
+    states, devices = view.states, set[str]()
+    for free in rooms.values():
+        if len(free) > len(_PLAIN):
+            devices |= {name for name in free if name.startswith(_DEVICES)}
     for node, free in rooms.items():
         state = states.get(node)
         if state is not None:
@@ -190,6 +195,6 @@ def _with_rooms(view: _View, rooms: Mapping[str, Mapping[str, int]]) -> dict[str
                 free_vcpus=free.get("VCPU", 0),
                 free_ram_mib=free.get("MEMORY_MB", 0),
                 free_disk_gib=free.get("DISK_GB", 0),
-                free_devices=sum(amount for name, amount in free.items() if name.startswith(_DEVICES)),
+                free_devices=sum(free.get(name, 0) for name in devices) if devices else 0,
             )
     return found

@@ -14,9 +14,13 @@ def offers_by_root(found: Candidates) -> Offers:
     offers: dict[str, dict[str, dict[str, int]]] = {}
     summaries = found.provider_summaries
     for candidate in found.allocation_requests:
-        allocations = {provider: gives.resources for provider, gives in candidate.allocations.items()}
-        for provider in allocations:
-            offers.setdefault(summaries[provider].root_provider_uuid, allocations)
+        allocations: dict[str, dict[str, int]] | None = None
+        for provider in candidate.allocations:
+            root = summaries[provider].root_provider_uuid
+            if root not in offers:
+                if allocations is None:
+                    allocations = {each: gives.resources for each, gives in candidate.allocations.items()}
+                offers[root] = allocations
     return offers
 
 
@@ -24,10 +28,15 @@ def room_by_root(roots: Iterable[str], found: Candidates) -> dict[str, dict[str,
     """Return root provider UUID → class → what its whole tree has free."""
     rooms: dict[str, dict[str, int]] = {root: {} for root in roots}
     for summary in found.provider_summaries.values():
-        room = rooms.get(summary.root_provider_uuid)
-        if room is not None:
-            for name, stock in summary.resources.items():
-                room[name] = room.get(name, 0) + stock.capacity - stock.used
+        root = summary.root_provider_uuid
+        room = rooms.get(root)
+        if room is None:
+            continue
+        if not room:
+            rooms[root] = {name: stock.capacity - stock.used for name, stock in summary.resources.items()}
+            continue
+        for name, stock in summary.resources.items():
+            room[name] = room.get(name, 0) + stock.capacity - stock.used
     return rooms
 
 
