@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
-import requests
+import urllib3
 from keystoneauth1 import exceptions as ks_errors
 from keystoneauth1 import loading as ks_loading
 from keystoneauth1.adapter import Adapter
@@ -29,8 +29,6 @@ _TIMEOUT_S = 15.0
 _NO_PROVIDER = "/resource_providers/00000000-0000-0000-0000-000000000000"
 #: The page whose answer is left to be read, for it is large.
 _LARGE = "/allocation_candidates"
-#: Bytes of it that are read at once; by itself requests would read a megabyte in a hundred pieces.
-_PIECE_BYTES = 1 << 22
 #: Tries at a call that the network broke; each call may safely arrive twice.
 _CONNECT_RETRIES = 2
 
@@ -89,8 +87,9 @@ class PlacementClient:
         if response.status_code == 400:
             raise errors.Invalid(" ".join(response.json()["errors"][0]["detail"].split()))
         try:
-            return decoder.decode(b"".join(response.iter_content(_PIECE_BYTES)))
-        except requests.RequestException as exc:
+            # At once: by itself requests would read a megabyte in a hundred pieces.
+            return decoder.decode(response.raw.read(decode_content=True))
+        except urllib3.exceptions.HTTPError as exc:
             raise errors.Unavailable("Placement does not answer.", cause=str(exc), is_named=True) from exc
         except msgspec.MsgspecError as exc:
             raise errors.Unavailable("What answers instead of Placement is something else.", is_named=True) from exc
