@@ -291,6 +291,11 @@ FILTER_SCHEDULER_OPTS: list[cfg.Opt] = [
     _weight("hypervisor_version", 1.0, "How much a newer hypervisor counts for a host."),
     _weight("image_props", 0.0, "How much servers from images with the same properties count for a host."),
     _weight("pci", 1.0, "How much it counts that a host has few PCI devices free: it keeps hosts with many for later."),
+    cfg.ListOpt(
+        "own_weighers",
+        default=[],
+        help="Weighers that packages register as nova_lite.scheduler.weighers, as NAME=MULTIPLIER.",
+    ),
     _weight("soft_affinity", 10.0, "How much servers of the same soft-affinity group count for a host."),
     _weight("soft_anti_affinity", 10.0, "How much the absence of servers of a soft-anti-affinity group counts."),
     _weight("build_failure", 1000000.0, "How much it counts that no build failed on a host lately."),

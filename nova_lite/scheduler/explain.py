@@ -1,7 +1,7 @@
 """What is said of a decision: the document that ``model/explanation.py`` describes, and a sentence for users. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nova_lite.model.explanation import Explanation
@@ -9,12 +9,18 @@ from nova_lite.model.host import HostState
 from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.pipeline import Stage
 from nova_lite.scheduler.request import Needs, Restriction, restricting
-from nova_lite.scheduler.weighers import WEIGHERS
 
 #: Hosts, and reasons, named per stage and in the ranking.
 _MAX_NAMED = 20
 #: Characters of what a pre-filter adds that are shown: it may name hundreds of aggregates.
 _MAX_ADDED = 255
+#: Tells what weighers saw of a host: weigher → value.
+Parts = Callable[[HostState, Sought], Mapping[str, float]]
+
+
+def no_parts(host: HostState, sought: Sought) -> Mapping[str, float]:
+    """Return that no weigher saw anything: of a refusal there is no ranking."""
+    return {}
 
 
 @dataclass(slots=True)
@@ -30,8 +36,13 @@ def explanation(
     stages: Sequence[Stage] = (),
     ranking: Sequence[tuple[HostState, float]] = (),
     nearest: Sequence[str] = (),
+    *,
+    parts: Parts = no_parts,
 ) -> Explanation:
-    """Return how a choice came about, or why there was none; small enough to be kept with each instance."""
+    """Return how a choice came about, or why there was none; small enough to be kept with each instance.
+
+    ``parts`` tells what weighers saw of a host.
+    """
     spec = sought.spec
     wanted = {
         "resources": needs.totals if needs else {},
@@ -45,7 +56,7 @@ def explanation(
         "prefilters": [_prefilter(name, each) for name, each in needs.restrictions.items()] if needs else [],
         "stages": [_stage(stage) for stage in stages],
         "nearest": list(nearest),
-        "ranking": [_ranked(host, weight, sought) for host, weight in ranking[:_MAX_NAMED]],
+        "ranking": [_ranked(host, weight, parts(host, sought)) for host, weight in ranking[:_MAX_NAMED]],
     }
 
 
@@ -76,6 +87,5 @@ def _stage(stage: Stage) -> dict[str, object]:
     return {"name": stage.name, "entered": stage.entered, "left": stage.left, "reasons": dict(reasons), "hosts": named}
 
 
-def _ranked(host: HostState, weight: float, sought: Sought) -> dict[str, object]:
-    weighed = {name: round(weigher(host, sought), 3) for name, weigher in WEIGHERS.items()}
-    return {"host": host.host, "weight": round(weight, 3), "weighed": weighed}
+def _ranked(host: HostState, weight: float, parts: Mapping[str, float]) -> dict[str, object]:
+    return {"host": host.host, "weight": round(weight, 3), "weighed": dict(parts)}

@@ -8,12 +8,12 @@ from oslo_config import cfg
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import host_loads
-from nova_lite.errors import Misconfigured
 from nova_lite.model.host import HostState, Load
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.scheduler import facts, json_query
 from nova_lite.scheduler.filters import Options
 from nova_lite.scheduler.pipeline import plain_names
+from nova_lite.scheduler.weighing import numbers_by_name
 
 _BY_SERVERS = frozenset({"NumInstances", "AggregateNumInstances"})
 _BY_BUSY = frozenset({"IoOps", "AggregateIoOps"})
@@ -61,7 +61,7 @@ class Loads:
 
     def __init__(self, conf: cfg.ConfigOpts, cells: Cells, fanout: Fanout) -> None:
         self._wants = Wants(conf.filter_scheduler)
-        self._settings = property_weights(conf.filter_scheduler.image_props_weight_setting)
+        self._settings = numbers_by_name("image_props_weight_setting", conf.filter_scheduler.image_props_weight_setting)
         self._cells = cells
         self._fanout = fanout
 
@@ -102,15 +102,3 @@ def likeness(
     """
     default = 0.0 if settings else 1.0
     return sum(settings.get(key, default) * counts.get((key, value), 0) for key, value in properties.items())
-
-
-def property_weights(texts: Iterable[str]) -> dict[str, float]:
-    """Return property → weight, as ``NAME=NUMBER`` says; raises Misconfigured."""
-    found = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        try:
-            found[name.strip()] = float(number)
-        except ValueError as exc:
-            raise Misconfigured(f"[filter_scheduler] image_props_weight_setting: {text!r} is not NAME=NUMBER") from exc
-    return found

@@ -19,7 +19,7 @@ from nova_lite.scheduler.filters import Sought, suits_group
 from nova_lite.scheduler.request import Needs
 from nova_lite.scheduler.survey import Refused, Survey, Surveyor, too_few
 from nova_lite.scheduler.waiting import Waiting
-from nova_lite.scheduler.weighers import WEIGHERS, weigh
+from nova_lite.scheduler.weighing import Weighing
 
 #: Hosts named in the ranking of each server, and fewer where many servers are asked for at once.
 _MAX_NAMED, _FEWER_NAMED, _FEW = 20, 3, 20
@@ -40,7 +40,7 @@ class SchedulerEndpoint:
         self._surveyor = surveyor
         self._placement = placement
         self._waiting = waiting
-        self._multipliers = {name: conf.filter_scheduler[f"{name}_weight_multiplier"] for name in WEIGHERS}
+        self._weighing = Weighing(conf.filter_scheduler)
 
     def place(self, spec: dict[str, Any], instance_uuids: list[str]) -> dict[str, Any]:
         claimed: list[str] = []
@@ -91,7 +91,9 @@ class SchedulerEndpoint:
             chosen = take(uuid, hosts, survey)
             if chosen is None:
                 raise too_few(survey, len(placed), len(instance_uuids), left=len(left))
-            explained = explain.explanation(sought, survey.needs, survey.stages, ranking[:named])
+            explained = explain.explanation(
+                sought, survey.needs, survey.stages, ranking[:named], parts=self._weighing.parts
+            )
             placed.append(Placed(uuid, (pick.selection(chosen, offers),), explained))
             choices.append((chosen, hosts))
             left = [_taken(host, survey.needs) if host.node == chosen.node else host for host in left]
@@ -118,7 +120,7 @@ class SchedulerEndpoint:
 
     def _ranked(self, hosts: list[HostState], sought: Sought) -> list[tuple[HostState, float]]:
         """Return hosts best first; equals, and the best ``host_subset_size``, in random order: schedulers differ."""
-        ranking = weigh(random.sample(hosts, len(hosts)), sought, self._multipliers)
+        ranking = self._weighing.rank(random.sample(hosts, len(hosts)), sought)
         if (company := sought.company) is not None and company.spares:
             # Others of the group may yet be moved there: it costs them that way out.
             ranking.sort(key=lambda pair: company.is_contested(pair[0].host))

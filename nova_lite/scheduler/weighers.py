@@ -56,8 +56,22 @@ class Company:
         return self._sign * np.fromiter((there.get(host.host, 0) for host in hosts), np.float64, len(hosts))
 
 
+class Own:
+    """Weighs by a function that another package brings."""
+
+    def __init__(self, weigher: Weigher) -> None:
+        self._weigher = weigher
+
+    def __call__(self, host: HostState, sought: Sought) -> float:
+        return float(self._weigher(host, sought))
+
+    def column(self, hosts: Sequence[HostState], sought: Sought) -> Column | None:
+        """Return the same of many hosts at once."""
+        return np.fromiter((self._weigher(host, sought) for host in hosts), np.float64, len(hosts))
+
+
 #: Name → what is weighed. How much each counts is configured: ``[filter_scheduler] <name>_weight_multiplier``.
-WEIGHERS: Mapping[str, Told | Company] = {
+WEIGHERS: Mapping[str, Told | Company | Own] = {
     "ram": Told("free_ram_mib"),
     "cpu": Told("free_vcpus"),
     "disk": Told("free_disk_gib"),
@@ -74,25 +88,28 @@ WEIGHERS: Mapping[str, Told | Company] = {
 
 def multipliers(options: Options) -> dict[str, float]:
     """Return weigher → how much it counts, as ``[filter_scheduler]`` says."""
-    return {name: options[_option(name)] for name in WEIGHERS}
+    return {name: options[option_of(name)] for name in WEIGHERS}
 
 
 def weigh(
-    hosts: Sequence[HostState], sought: Sought, multipliers: Mapping[str, float]
+    hosts: Sequence[HostState],
+    sought: Sought,
+    multipliers: Mapping[str, float],
+    weighers: Mapping[str, Told | Company | Own] = WEIGHERS,
 ) -> list[tuple[HostState, float]]:
     """Return hosts with their weights, heaviest first; equal ones keep their order."""
     totals = np.zeros(len(hosts))
     numbers = [host.aggregate_numbers for host in hosts]
     by_aggregate = {name for each in numbers if each for name in each}
     for name, multiplier in multipliers.items():
-        option = _option(name)
+        option = option_of(name)
         if not hosts or (not multiplier and option not in by_aggregate):
             continue
-        column = WEIGHERS[name].column(hosts, sought)
+        column = weighers[name].column(hosts, sought)
         if column is None:
             continue
         low, high = column.min(), column.max()
-        if high > low:
+        if high > low and math.isfinite(high - low):
             counts: float | Column = multiplier
             if option in by_aggregate:
                 counts = np.fromiter((each.get(option, multiplier) for each in numbers), np.float64, len(hosts))
@@ -102,5 +119,6 @@ def weigh(
     return [(hosts[index], weights[index]) for index in order]
 
 
-def _option(name: str) -> str:
+def option_of(name: str) -> str:
+    """Return what the multiplier of a weigher is called, in ``[filter_scheduler]`` and in metadata of aggregates."""
     return f"{name}_weight_multiplier"

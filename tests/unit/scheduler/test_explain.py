@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from nova_lite import config
 from nova_lite.model import explanation
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState
@@ -14,16 +15,18 @@ from nova_lite.scheduler.explain import Counted
 from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Stage, sift
 from nova_lite.scheduler.request import Restriction
+from nova_lite.scheduler.weighing import Weighing
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False, free_ram_mib=100, free_vcpus=4)
 FLAVOR = Flavor("1", "f", 2, 1024, 10, extra_specs={"trait:CUSTOM_A": "required", "trait:CUSTOM_B": "forbidden"})
 SPEC = RequestSpec("project", "user", FLAVOR, "image", availability_zone="east")
 NEEDS = request.needs(FLAVOR)
+WEIGHING = Weighing(config.load(files=[]).filter_scheduler)
 
 
 def test_an_explanation_stays_small() -> None:
     stage = Stage("Up", 1000, 0, {f"host{number}": f"reason {number % 50}" for number in range(1000)})
-    told = explain.explanation(Sought(SPEC), NEEDS, [stage], [(HOST, 1 / 3)] * 1000, ["1 host lacks 1 VCPU"])
+    told = explain.explanation(Sought(SPEC), NEEDS, [stage], [(HOST, 1 / 3)] * 1000, parts=WEIGHING.parts)
     assert told["needs"] == {
         "resources": {"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 10},
         "required": ["CUSTOM_A"],
@@ -36,7 +39,10 @@ def test_an_explanation_stays_small() -> None:
     assert (len(shown["hosts"]), len(shown["reasons"]), shown["reasons"]["reason 0"]) == (20, 20, 20)
     assert len(told["ranking"]) == 20
     assert told["ranking"][0]["weight"] == 0.333
-    assert told["ranking"][0]["weighed"]["ram"] == 100
+    assert told["ranking"][0]["weighed"] == {
+        "ram": 100, "cpu": 4, "disk": 0, "io_ops": 0, "hypervisor_version": 0, "pci": 0, "soft_affinity": 0,
+        "soft_anti_affinity": 0, "build_failure": 0,
+    }  # fmt: skip
     assert "-0.0" not in str(told["ranking"])
 
 

@@ -174,7 +174,7 @@ def test_hosts_that_do_not_say_what_they_run(runs: tuple[()] | None, refusal: st
         pytest.param(4, {}, None, id="one more"),
         pytest.param(3, {}, "servers there: 3, allowed: 3", id="no more"),
         pytest.param(3, {"max_instances_per_host": 4.0}, None, id="its aggregates allow more"),
-        pytest.param(9, {"max_instances_per_host": 2.0}, "servers there: 3, allowed: 2", id="its aggregates allow less"),
+        pytest.param(9, {"max_instances_per_host": 2.0}, "servers there: 3, allowed: 2", id="they allow less"),
         pytest.param(4, {"max_io_ops_per_host": 1.0}, None, id="its aggregates say something else"),
     ],
 )

@@ -1,5 +1,6 @@
 """Weights that aggregates change for their hosts, and weights of what hosts tell of themselves."""
 
+import importlib.metadata
 import logging
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ from nova_lite.errors import Misconfigured
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import HostState, Hypervisor
 from nova_lite.model.request_spec import RequestSpec
-from nova_lite.scheduler import loads, weighers
+from nova_lite.scheduler import loads, weighers, weighing
 from nova_lite.scheduler.aggregate_numbers import AggregateNumbers
 from nova_lite.scheduler.filters import Options, Sought
 from nova_lite.scheduler.loads import Wanted, Wants
 from nova_lite.scheduler.weighers import WEIGHERS, weigh
+from nova_lite.scheduler.weighing import Weighing
 
 HOST = HostState("cell", "host1", "node-1", "host1", is_up=True, is_disabled=False)
 SPEC = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image", {"os_type": "linux"})
@@ -194,10 +196,57 @@ def test_only_what_is_wanted_is_read(
 def test_likeness_of_images(settings: list[str], likeness: float) -> None:
     counts = {("os_type", "linux"): 3, ("os_type", "windows"): 9, ("os_distro", "debian"): 2}
     properties = {"os_type": "linux", "os_distro": "debian", "license": "x"}
-    assert loads.likeness(counts, properties, loads.property_weights(settings)) == likeness
+    assert (
+        loads.likeness(counts, properties, weighing.numbers_by_name("image_props_weight_setting", settings)) == likeness
+    )
 
 
 @pytest.mark.parametrize("text", ["os_type", "os_type=", "os_type=much"])
 def test_a_wrong_setting_is_told(text: str) -> None:
     with pytest.raises(Misconfigured, match=f"image_props_weight_setting: '{text}' is not NAME=NUMBER"):
-        loads.property_weights([text])
+        weighing.numbers_by_name("image_props_weight_setting", [text])
+
+
+class Found:
+    """A weigher that a package brings: hosts called last in the alphabet weigh most."""
+
+    def load(self) -> object:
+        return lambda host, sought: ord(host.host[0])
+
+
+@pytest.fixture
+def brought(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entry_points(*, group: str, name: str) -> list[Found]:
+        return [Found()] if (group, name) == ("nova_lite.scheduler.weighers", "initial") else []
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+
+
+@pytest.mark.usefixtures("brought")
+def test_a_weigher_of_another_package_is_loaded() -> None:
+    running = Weighing(options(own_weighers=["initial=-2.0"]))
+    assert [host.host for host, _ in running.rank([named("b"), named("c"), named("a")], SOUGHT)] == ["a", "b", "c"]
+    assert running.parts(named("b"), SOUGHT)["initial"] == 98.0
+    turned = replace(named("c"), aggregate_numbers={"initial_weight_multiplier": 9.0})
+    assert running.rank([named("a"), turned], SOUGHT)[0] == (turned, 9.0)
+
+
+@pytest.mark.usefixtures("brought")
+@pytest.mark.parametrize(
+    ("own", "why"),
+    [
+        pytest.param("mine=1", "no package brings mine", id="not installed"),
+        pytest.param("ram=1", "ram is ours", id="a name that is taken"),
+        pytest.param("initial", "'initial' is not NAME=NUMBER", id="without a number"),
+    ],
+)
+def test_a_weigher_that_cannot_be_is_told_at_start(own: str, why: str) -> None:
+    with pytest.raises(Misconfigured, match=f"own_weighers: {why}"):
+        Weighing(options(own_weighers=[own]))
+
+
+def test_only_what_counts_is_told_of_a_host() -> None:
+    parts = Weighing(options(ram_weight_multiplier=0.0)).parts
+    assert {"ram", "num_instances", "image_props"}.isdisjoint(parts(HOST, SOUGHT))
+    there = replace(HOST, num_instances=2, aggregate_numbers={"num_instances_weight_multiplier": 1.0})
+    assert parts(there, SOUGHT)["num_instances"] == 2.0
