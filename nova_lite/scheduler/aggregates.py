@@ -1,5 +1,7 @@
 """Filters that compare what operators wrote into the metadata of a host's aggregates with what is asked: pure.
 
+A host has what any of its aggregates says: several values of one key, in one aggregate or in many, are alternatives.
+
 Values of flavors' extra specs may begin with an operator: ``=``, ``==``, ``!=``, ``>=``, ``<=`` for numbers, ``s==``,
 ``s!=``, ``s<``, ``s<=``, ``s>``, ``s>=`` for texts, ``<in> text``, ``<all-in> a b``, ``<or> a <or> b``. Without one
 they must be equal; ``=`` means at least, as it always did.
@@ -39,7 +41,7 @@ def suits_extra_specs(host: HostState, sought: Sought) -> str | None:
     Those are extra specs in the namespace ``aggregate_instance_extra_specs``, and those without any namespace.
     """
     for key, wanted in sought.once(_SCOPE, _asked):
-        values = [metadata[key] for metadata in host.aggregates if key in metadata]
+        values = _values(host, key)
         if not any(matches(value, wanted) for value in values):
             has = " and ".join(sorted(values)) or "nothing"
             return f"{key} is {has} in its aggregates, {wanted} asked"
@@ -55,44 +57,50 @@ def _asked(spec: RequestSpec) -> list[tuple[str, str]]:
     """Return what a flavor asks of aggregates: key and value."""
     found = []
     for name, wanted in sorted(spec.flavor.extra_specs.items()):
-        scope, colon, key = name.rpartition(":")
-        if (not colon or scope == _SCOPE) and key not in _NOT_OF_AGGREGATES:
+        scope, colon, key = name.partition(":")
+        if not colon and name not in _NOT_OF_AGGREGATES:
+            found.append((name, wanted))
+        elif colon and scope == _SCOPE:
             found.append((key, wanted))
     return found
 
 
 def is_for_tenant(host: HostState, sought: Sought) -> str | None:
-    """Refuse hosts in aggregates that are for other projects: metadata ``filter_tenant_id``, with any ending."""
+    """Refuse hosts whose aggregates are for other projects: metadata ``filter_tenant_id``, with any ending."""
+    tenants: set[str] = set()
     for metadata in host.aggregates:
-        tenants = {
-            tenant.strip() for key, value in metadata.items() if key.startswith(_TENANTS) for tenant in value.split(",")
-        }
-        if tenants and sought.spec.project_id not in tenants:
-            return "in an aggregate for other projects"
-    return None
+        for key, value in metadata.items():
+            if key.startswith(_TENANTS):
+                tenants |= _split(value)
+    return "in an aggregate for other projects" if tenants and sought.spec.project_id not in tenants else None
 
 
 def suits_image(host: HostState, sought: Sought) -> str | None:
-    """Refuse hosts in aggregates that are for other images: metadata with the name of one of the image's properties."""
-    for metadata in host.aggregates:
-        for key, value in sorted(metadata.items()):
-            has = sought.spec.image_properties.get(key)
-            if has is not None and has not in {each.strip() for each in value.split(",")}:
-                return f"in an aggregate for images whose {key} is {value}"
+    """Refuse hosts whose aggregates are for other images: metadata with the name of one of the image's properties."""
+    properties = sought.spec.image_properties
+    shared = {key for metadata in host.aggregates for key in metadata if key in properties}
+    for key in sorted(shared):
+        allowed = _values(host, key)
+        if properties[key] and properties[key] not in allowed:
+            return f"in an aggregate for images whose {key} is {' or '.join(sorted(allowed))}"
     return None
 
 
 def suits_flavor(host: HostState, sought: Sought) -> str | None:
-    """Refuse hosts in aggregates for flavors of other names only: metadata ``instance_type``, names with commas."""
-    names = {
-        name.strip()
-        for metadata in host.aggregates
-        if "instance_type" in metadata
-        for name in metadata["instance_type"].split(",")
-    }
+    """Refuse hosts whose aggregates are for flavors of other names only: metadata ``instance_type``."""
+    names = _values(host, "instance_type")
     if not names or sought.spec.flavor.name in names:
         return None
     return f"in an aggregate for the flavors {', '.join(sorted(names))} only"
+
+
+def _values(host: HostState, key: str) -> set[str]:
+    """Return all values that the host's aggregates have for ``key``; one may hold several, with commas."""
+    return {value for metadata in host.aggregates if key in metadata for value in _split(metadata[key])}
+
+
+def _split(value: str) -> set[str]:
+    return {each.strip() for each in value.split(",")}
 
 
 def matches(value: str, wanted: str) -> bool:

@@ -47,7 +47,9 @@ ALWAYS: Mapping[str, Entry] = {
 }
 #: Filters that run where they are configured.
 OPTIONAL: Mapping[str, Entry] = {
-    "AggregateImagePropertiesIsolation": Entry(aggregates.suits_image, "in aggregates for other images"),
+    "AggregateImagePropertiesIsolation": Entry(
+        aggregates.suits_image, "in aggregates for other images", lambda sought: bool(sought.spec.image_properties)
+    ),
     "AggregateInstanceExtraSpecs": Entry(
         aggregates.suits_extra_specs, "in aggregates for other flavors", aggregates.asks_of_aggregates
     ),

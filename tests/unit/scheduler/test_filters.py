@@ -179,7 +179,7 @@ def test_every_filter_can_be_enabled_and_knows_when_it_need_not_look() -> None:
     assert len(running) == len(ALWAYS) + len(OPTIONAL) + 6
     looking = {name for name, entry in running.items() if entry.applies(Sought(SPEC))}
     assert looking == {
-        "Up", "Enabled", "AggregateImagePropertiesIsolation", "AggregateMultiTenancyIsolation", "AggregateTypeAffinity",
+        "Up", "Enabled", "AggregateMultiTenancyIsolation", "AggregateTypeAffinity",
         "AggregateIoOps", "AggregateNumInstances", "IoOps", "IsolatedHosts", "NumInstances",
     }  # fmt: skip
     assert {name for name, entry in running.items() if entry.refusal(HOST, Sought(SPEC)) is not None} == set()
@@ -225,9 +225,13 @@ _WINDOWS = "in an aggregate for images whose os_type is windows"
         pytest.param("ExtraSpecs", [{"gen": "3"}], {"gen": ">= 2"}, None, id="with an operator"),
         pytest.param("Tenant", [{"filter_tenant_id": "a, project"}], {}, None, id="for this project"),
         pytest.param("Tenant", [{"filter_tenant_id1": "a"}, {"filter_tenant_id2": "b"}], {}, _OTHERS, id="not for it"),
+        pytest.param("ExtraSpecs", [{"ssd": "no, true"}], {"ssd": "true"}, None, id="one of several values"),
+        pytest.param("ExtraSpecs", [{"a:b": "1"}], {"aggregate_instance_extra_specs:a:b": "1"}, None, id="colons"),
         pytest.param("Tenant", [{"ssd": "x"}], {}, None, id="for everybody"),
+        pytest.param("Tenant", [{"filter_tenant_id": "a"}, {"filter_tenant_id": "project"}], {}, None, id="one of two"),
         pytest.param("Image", [{"os_type": "linux, bsd"}], {}, None, id="for such images"),
         pytest.param("Image", [{"os_type": "windows"}], {}, _WINDOWS, id="for others"),
+        pytest.param("Image", [{"os_type": "windows"}, {"os_type": "linux"}], {}, None, id="for such ones, too"),
         pytest.param("Image", [{"license": "x"}], {}, None, id="of another property"),
         pytest.param("Flavor", [{"ssd": "x"}], {}, None, id="for any flavor"),
         pytest.param("Flavor", [{"instance_type": "huge, tiny"}], {}, None, id="for this flavor"),
