@@ -50,6 +50,7 @@ from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
+from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_groups import ServerGroupService
 from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
@@ -97,13 +98,14 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     metadata = ServerMetadataService(conf, api_db, lookup)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
+    deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
-        ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, api_bus))),
-        ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup))),
+        ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup), deletion)),
+        ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup), deletion)),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),

@@ -15,7 +15,7 @@ from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import actions, instances, workflows
 from nova_lite.model import states
 from nova_lite.model.instance import Instance
-from nova_lite.model.states import ACTIONS, TaskState
+from nova_lite.model.states import ACTIONS, TaskState, VmState
 from nova_lite.model.workflow import Workflow
 
 #: Action → the event that ``os-instance-actions`` shows under it.
@@ -30,9 +30,11 @@ EVENTS: Mapping[str, str] = {
     "unpause": "compute_unpause_instance",
     "suspend": "compute_suspend_instance",
     "resume": "compute_resume_instance",
+    "delete-softly": "compute_soft_delete_instance",
+    "restore": "compute_restore_instance",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
-_SHOWN: Mapping[str, str] = {"reboot-hard": "reboot"}
+_SHOWN: Mapping[str, str] = {"reboot-hard": "reboot", "delete-softly": "delete"}
 
 
 def shown(action: str) -> str:
@@ -85,6 +87,36 @@ def begin_delete(session: Session, uuid: str, requester: Requester, *, timeout_s
     actions.interrupt(session, uuid, by="delete")
     instances.change(session, uuid, task_state=TaskState.DELETING)
     return _record(session, instance, "delete", requester, timeout_s=timeout_s, inputs=None)
+
+
+def begin_soft_delete(session: Session, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:
+    """Begin deleting an instance so that it can be restored; for good, where its state or its task forbids that.
+
+    None when it is gone or going already, or when this request was heard before.
+    """
+    try:
+        instance = instances.lock(session, uuid)
+    except errors.NotFound:
+        return None
+    if (instance.vm_state, instance.task_state) == (VmState.SOFT_DELETED, None):
+        return None
+    if instance.task_state is TaskState.SOFT_DELETING:
+        return None
+    if actions.is_known(session, uuid, requester.request_id, shown("delete-softly")):
+        return None
+    if states.refusal("delete-softly", instance.vm_state, instance.task_state) is not None:
+        return begin_delete(session, uuid, requester, timeout_s=timeout_s)
+    return begin(session, uuid, "delete-softly", requester, timeout_s=timeout_s)
+
+
+def begin_restore(session: Session, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:
+    """Begin restoring a soft-deleted instance; None when this request was heard before.
+
+    Raises NotFound when it is gone, Conflict when it is in another state or on its way.
+    """
+    if actions.is_known(session, uuid, requester.request_id, "restore"):
+        return None
+    return begin(session, uuid, "restore", requester, timeout_s=timeout_s)
 
 
 def refuse_if_wrong_state(instance: Instance, action: str) -> None:

@@ -14,10 +14,11 @@ from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
+from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
 from nova_lite.conductor.spanning.cache_images import CACHE_IMAGES
-from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE
+from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE, RESTORE_ANYWHERE, SOFT_DELETE_ANYWHERE
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.conductor.spanning.forget_host import FORGET_HOST
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
@@ -27,7 +28,7 @@ from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.conductor.workflows import power
 from nova_lite.conductor.workflows.build import BUILD
-from nova_lite.conductor.workflows.delete import DELETE
+from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -45,9 +46,19 @@ LOG = logging.getLogger(__name__)
 _OWNER_LENGTH = 56
 SUPER_WORKFLOWS = {
     definition.kind: definition
-    for definition in (SCHEDULE, DELETE_ANYWHERE, MIRROR_AGGREGATES, FORGET_HOST, CACHE_IMAGES)
+    for definition in (
+        SCHEDULE,
+        DELETE_ANYWHERE,
+        SOFT_DELETE_ANYWHERE,
+        RESTORE_ANYWHERE,
+        MIRROR_AGGREGATES,
+        FORGET_HOST,
+        CACHE_IMAGES,
+    )
 }
-CELL_WORKFLOWS = {definition.kind: definition for definition in (BUILD, DELETE, MIRROR_STATUS, *power.ALL)}
+CELL_WORKFLOWS = {
+    definition.kind: definition for definition in (BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS, *power.ALL)
+}
 
 
 class Conductor:
@@ -60,7 +71,7 @@ class Conductor:
         self._cells: Cells | None = None
         self._fanout: Fanout | None = None
         #: What looks from time to time whether something is to be put right.
-        self._lookers: list[HostDiscovery | FailedDeletes] = []
+        self._lookers: list[HostDiscovery | FailedDeletes | Reclaimer] = []
         if conf.api_database.connection:
             self._build_super()
         elif conf.database.connection:
@@ -121,6 +132,7 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
+        self._lookers = [Reclaimer(self._conf, self._db, self.runner.wake)]
         self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self._conf.service_down_time)
 
     def start(self) -> None:

@@ -41,10 +41,26 @@ class TaskState(StrEnum):
     UNPAUSING = "unpausing"
     SUSPENDING = "suspending"
     RESUMING = "resuming"
+    SOFT_DELETING = "soft-deleting"
+    RESTORING = "restoring"
     DELETING = "deleting"
 
 
 ANY = frozenset(VmState) - {VmState.DELETED}
+
+#: Tasks that touch nothing but the guest's power: an administrator may end them by setting the state, and a delete.
+RESETTABLE = frozenset(
+    {
+        TaskState.POWERING_OFF,
+        TaskState.POWERING_ON,
+        TaskState.REBOOTING,
+        TaskState.REBOOTING_HARD,
+        TaskState.PAUSING,
+        TaskState.UNPAUSING,
+        TaskState.SUSPENDING,
+        TaskState.RESUMING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +97,24 @@ ACTIONS: Mapping[str, Action] = {
     "unpause": Action(frozenset({VmState.PAUSED}), TaskState.UNPAUSING, VmState.ACTIVE),
     "suspend": Action(frozenset({VmState.ACTIVE}), TaskState.SUSPENDING, VmState.SUSPENDED),
     "resume": Action(frozenset({VmState.SUSPENDED}), TaskState.RESUMING, VmState.ACTIVE),
+    "delete-softly": Action(
+        frozenset(
+            {
+                VmState.ACTIVE,
+                VmState.STOPPED,
+                VmState.PAUSED,
+                VmState.SUSPENDED,
+                VmState.ERROR,
+                VmState.SOFT_DELETED,
+            }
+        ),
+        TaskState.SOFT_DELETING,
+        VmState.SOFT_DELETED,
+        VmState.ERROR,
+        RESETTABLE | {TaskState.RESTORING},
+    ),
+    "restore": Action(frozenset({VmState.SOFT_DELETED}), TaskState.RESTORING, VmState.ACTIVE, VmState.ERROR),
 }
-
-#: Tasks an administrator may end by setting the state: nothing but the guest's power is touched by them.
-RESETTABLE = frozenset(
-    ACTIONS[name].while_busy
-    for name in ("start", "stop", "reboot", "reboot-hard", "pause", "unpause", "suspend", "resume")
-)
 
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.
 _STATUS: Mapping[VmState, str] = {
@@ -139,8 +166,14 @@ def after_power_report(vm_state: VmState, power_state: PowerState) -> VmState:
     return _FOUND.get(vm_state, {}).get(power_state, vm_state)
 
 
-#: Tasks of which starting a guest is a part; stopping one is part of one task only.
-_STARTING = (TaskState.SPAWNING, TaskState.POWERING_ON, TaskState.REBOOTING, TaskState.REBOOTING_HARD)
+#: Tasks of which starting a guest is a part, and those of which stopping it is what they leave.
+_STARTING = (
+    TaskState.SPAWNING,
+    TaskState.POWERING_ON,
+    TaskState.REBOOTING,
+    TaskState.REBOOTING_HARD,
+    TaskState.RESTORING,
+)
 
 
 def lets_guest_start(task_state: TaskState | None) -> bool:
@@ -150,7 +183,7 @@ def lets_guest_start(task_state: TaskState | None) -> bool:
 
 def lets_guest_stop(task_state: TaskState | None) -> bool:
     """Return whether somebody is stopping the guest now, and leaves it where it is."""
-    return task_state is TaskState.POWERING_OFF
+    return task_state in (TaskState.POWERING_OFF, TaskState.SOFT_DELETING)
 
 
 def is_doing(action: str, task_state: TaskState | None) -> bool:

@@ -27,6 +27,7 @@ _POWER = {
     VmState.STOPPED: PowerState.SHUTDOWN,
     VmState.PAUSED: PowerState.PAUSED,
     VmState.SUSPENDED: PowerState.SHUTDOWN,
+    VmState.SOFT_DELETED: PowerState.SHUTDOWN,
 }
 #: States of a server at rest; BUILDING is none.
 _AT_REST = (*_POWER, VmState.ERROR)
@@ -129,6 +130,9 @@ def _of_server(truths: _Truths, uuid: str) -> Iterator[str]:
     cell, row = rows[0]
     if uuid not in truths.mapped or truths.mapped[uuid] != cell:
         yield f"lives in cell {cell}, its mapping says {truths.mapped.get(uuid, 'nothing')}"
+    is_counted = uuid not in truths.queued_for_delete
+    if row.vm_state in _POWER and is_counted is (row.vm_state == VmState.SOFT_DELETED):
+        yield f"is {row.vm_state}, but {'counts' if is_counted else 'does not count'} for its project's quota"
     if row.task_state is not None:
         yield f"is busy ({row.task_state}) with nobody at work"
     if row.vm_state not in _AT_REST:

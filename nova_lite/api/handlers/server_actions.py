@@ -11,6 +11,7 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
 from nova_lite.api.services.server_actions import ServerActionService
+from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.model.caller import Caller
 from nova_lite.model.states import VmState
 from nova_lite.web.app import send_json
@@ -20,8 +21,18 @@ from nova_lite.web.versions import Version
 
 #: What an action answers with 200; None is an empty 202.
 Answer = dict[str, object] | None
+
+
+@dataclass(frozen=True)
+class Services:
+    """What actions are done by."""
+
+    actions: ServerActionService
+    deletion: ServerDeletionService
+
+
 #: Told who asks, which server, and what stands under the action's name.
-Do = Callable[[ServerActionService, Caller, str, Any], Answer]
+Do = Callable[[Services, Caller, str, Any], Answer]
 #: What was an action in old times.
 _REMOVED = frozenset({"resetNetwork"})
 _FIRST = Version(2, 1)
@@ -43,43 +54,53 @@ class Action:
 def _operation(policy: str, schema: Schemas, name: str) -> Action:
     """Return an action that takes nothing and begins the operation ``name`` of the table of states."""
 
-    def do(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
-        service.begin(caller, server_id, policy, name)
+    def do(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+        services.actions.begin(caller, server_id, policy, name)
         return None
 
     return Action(policy, schema, do)
 
 
-def _reboot(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
+def _reboot(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
     is_hard = body["type"].upper() == "HARD"
-    service.begin(caller, server_id, rules.REBOOT, "reboot-hard" if is_hard else "reboot")
+    services.actions.begin(caller, server_id, rules.REBOOT, "reboot-hard" if is_hard else "reboot")
     return None
 
 
-def _lock(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
-    service.lock(caller, server_id, body.get("locked_reason") if body else None)
+def _lock(services: Services, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
+    services.actions.lock(caller, server_id, body.get("locked_reason") if body else None)
     return None
 
 
-def _unlock(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
-    service.unlock(caller, server_id)
+def _unlock(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.actions.unlock(caller, server_id)
     return None
 
 
-def _reset_state(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
-    service.reset_state(caller, server_id, VmState(body["state"]))
+def _reset_state(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
+    services.actions.reset_state(caller, server_id, VmState(body["state"]))
     return None
 
 
-def _inject_network_info(service: ServerActionService, caller: Caller, server_id: str, body: object) -> Answer:
-    service.inject_network_info(caller, server_id)
+def _inject_network_info(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.actions.inject_network_info(caller, server_id)
     return None
 
 
-def _console_output(service: ServerActionService, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+def _restore(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.deletion.restore(caller, server_id)
+    return None
+
+
+def _force_delete(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.deletion.force_delete(caller, server_id)
+    return None
+
+
+def _console_output(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     length = body.get("length")
     lines = None if length is None or int(length) < 0 else int(length)
-    return {"output": service.console_output(caller, server_id, lines)}
+    return {"output": services.actions.console_output(caller, server_id, lines)}
 
 
 ACTIONS: Mapping[str, Action] = {
@@ -90,6 +111,8 @@ ACTIONS: Mapping[str, Action] = {
     "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
     "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
     "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
+    "restore": Action(rules.RESTORE, schemas.RESTORE, _restore),
+    "forceDelete": Action(rules.FORCE_DELETE, schemas.FORCE_DELETE, _force_delete),
     "lock": Action(rules.LOCK, schemas.LOCK, _lock, reads_since=Version(2, 73)),
     "unlock": Action(rules.UNLOCK, schemas.UNLOCK, _unlock),
     "os-resetState": Action(rules.RESET_STATE, schemas.RESET_STATE, _reset_state),
@@ -101,8 +124,8 @@ ACTIONS: Mapping[str, Action] = {
 class ServerAction:
     """``/servers/{id}/action``"""
 
-    def __init__(self, service: ServerActionService) -> None:
-        self._service = service
+    def __init__(self, actions: ServerActionService, deletion: ServerDeletionService) -> None:
+        self._services = Services(actions, deletion)
 
     @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=LENIENT_QUERY, body=schemas.ANY)
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
@@ -115,7 +138,7 @@ class ServerAction:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
         action.schema.check(body, req.context.version)
         value = body[name] if req.context.version >= action.reads_since else None
-        answer = action.do(self._service, req.context.caller, server_id, value)
+        answer = action.do(self._services, req.context.caller, server_id, value)
         if answer is None:
             resp.status = falcon.HTTP_202
         else:

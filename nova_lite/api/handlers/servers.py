@@ -15,6 +15,7 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
 from nova_lite.api.services.server_creation import NewServers, ServerCreationService
+from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_lists import ListRequest, ServerListService, ServerPage
 from nova_lite.api.services.servers import Details, Remains, ServerService
 from nova_lite.api.views import links
@@ -100,8 +101,9 @@ class ServersDetail:
 class Server:
     """``/servers/{id}``"""
 
-    def __init__(self, servers: ServerService) -> None:
+    def __init__(self, servers: ServerService, deletion: ServerDeletionService) -> None:
         self._servers = servers
+        self._deletion = deletion
 
     @endpoint(policy=rules.SHOW, query=LENIENT_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
@@ -120,7 +122,7 @@ class Server:
 
     @endpoint(policy=rules.DELETE, query=LENIENT_QUERY)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        self._servers.delete(req.context.caller, server_id)
+        self._deletion.delete(req.context.caller, server_id)
         resp.status = falcon.HTTP_204
 
 

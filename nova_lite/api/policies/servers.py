@@ -26,6 +26,8 @@ UNPAUSE = "os_compute_api:os-pause-server:unpause"
 SUSPEND = "os_compute_api:os-suspend-server:suspend"
 RESUME = "os_compute_api:os-suspend-server:resume"
 CONSOLE_OUTPUT = "os_compute_api:os-console-output"
+RESTORE = "os_compute_api:os-deferred-delete:restore"
+FORCE_DELETE = "os_compute_api:os-deferred-delete:force"
 LOCK = "os_compute_api:os-lock-server:lock"
 UNLOCK = "os_compute_api:os-lock-server:unlock"
 UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
@@ -63,6 +65,8 @@ RULES = (
     rule(SUSPEND, PROJECT_MEMBER_OR_ADMIN, "Suspend a server."),
     rule(RESUME, PROJECT_MEMBER_OR_ADMIN, "Resume a suspended server."),
     rule(CONSOLE_OUTPUT, PROJECT_MEMBER_OR_ADMIN, "Read a server's console log."),
+    rule(RESTORE, PROJECT_MEMBER_OR_ADMIN, "Restore a deleted server while that can be done."),
+    rule(FORCE_DELETE, PROJECT_MEMBER_OR_ADMIN, "Delete a server for good, even where deleted ones can be restored."),
     rule(LOCK, PROJECT_MEMBER_OR_ADMIN, "Lock a server."),
     rule(UNLOCK, PROJECT_MEMBER_OR_ADMIN, "Unlock a server."),
     rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked, and unlock what somebody else locked."),

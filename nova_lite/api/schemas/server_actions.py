@@ -21,6 +21,8 @@ PAUSE = _action("pause", {})
 UNPAUSE = _action("unpause", {})
 SUSPEND = _action("suspend", {})
 RESUME = _action("resume", {})
+RESTORE = _action("restore", {})
+FORCE_DELETE = _action("forceDelete", {})
 _LOCKING = {
     "type": ["object", "null"],
     "properties": {"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}},

@@ -99,6 +99,7 @@ def instance_query(
         states=wanted_states,
         flavor_id=_last(filters, "flavor"),
         deleted=_deleted(filters, is_ranged=bool(since or before)),
+        soft_deleted=_soft_deleted(filters, wanted_states),
         changes_since=since,
         changes_before=before,
         tags=_tags(filters, "tags"),
@@ -233,6 +234,17 @@ def _deleted(filters: Filters, *, is_ranged: bool) -> bool | None:
     if asked is not None:
         return asked.lower() in _TRUE
     return None if is_ranged else False
+
+
+def _soft_deleted(filters: Filters, wanted_states: frozenset[tuple[VmState, TaskState | None]] | None) -> bool:
+    """Return whether servers that can be restored are wanted: among the living when asked for, else among the dead."""
+    asked = _last(filters, "soft_deleted")
+    if asked is not None:
+        return asked.lower() in _TRUE
+    if wanted_states is not None:
+        return False
+    deleted = _last(filters, "deleted")
+    return deleted is not None and deleted.lower() in _TRUE
 
 
 def _tags(filters: Filters, name: str) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
-"""Servers as they are: show, update, delete. Making them: ``server_creation.py``; listing: ``server_lists.py``."""
+"""Servers as they are: show, update.
+
+Making them: ``server_creation.py``; listing: ``server_lists.py``; deleting: ``server_deletion.py``.
+"""
 
 import logging
-import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +13,12 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.server_changes import ServerChanges
-from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, refuse_if_locked, target
-from nova_lite.cells import operations
-from nova_lite.cells.operations import Requester
-from nova_lite.cells.registry import OpenCell
-from nova_lite.db.api_tables import ApiWorkflowRow
-from nova_lite.db.repositories import build_requests, hosts, mappings, workflows
+from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, target
+from nova_lite.db.repositories import build_requests, hosts, mappings
 from nova_lite.model.caller import Caller
 from nova_lite.model.host import Service
 from nova_lite.model.instance import Instance
-from nova_lite.model.states import TaskState, VmState
-from nova_lite.model.workflow import Workflow
-from nova_lite.rpc.bus import Bus
-from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.model.states import VmState
 from nova_lite.storage import Database, retried
 
 LOG = logging.getLogger(__name__)
@@ -49,12 +44,11 @@ class Remains:
 class ServerService:
     """One server at a time."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, api_bus: Bus) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup) -> None:
         self._conf = conf
         self._api_db = api_db
         self._lookup = lookup
         self._changes = ServerChanges(api_db, lookup)
-        self._api_bus = api_bus
 
     def show(
         self,
@@ -96,63 +90,6 @@ class ServerService:
         if changes:
             located = self._changes.apply(caller, located, lambda instance: changes)
         return self._details(located, with_host_status=with_host_status, with_hints=with_hints)
-
-    def delete(self, caller: Caller, uuid: str) -> None:
-        """Begin deleting the server; one that has no cell yet is gone at once."""
-        located = self._lookup.find(caller, uuid)
-        instance = located.instance
-        caller.require(rules.DELETE, **target(instance))
-        refuse_if_locked(caller, instance)
-        if located.cell is None:
-            if self._drop_waiting(uuid):
-                return
-            located = self._lookup.find(caller, uuid)
-            if located.cell is None:
-                raise not_found(uuid)
-        if located.is_queued_for_delete and located.instance.task_state is TaskState.DELETING:
-            return
-        requester = Requester(caller.user_id, caller.project_id, caller.request_id)
-        workflow = self._record_delete(uuid, located.cell, requester)
-        if located.instance.host is not None and not located.cell.cell.is_cell0:
-            self._begin_delete_in_cell(located.cell, uuid, requester)
-        ConductorClient(self._api_bus).wake(workflow.uuid)
-
-    @retried
-    def _drop_waiting(self, uuid: str) -> bool:
-        """Take back a server without a cell; whoever schedules it notices. False when it has a cell now."""
-        with self._api_db.writer() as session:
-            if not build_requests.drop(session, uuid):
-                return False
-            mappings.queue_for_delete(session, uuid)
-            return True
-
-    @retried
-    def _record_delete(self, uuid: str, cell: OpenCell, requester: Requester) -> Workflow:
-        """Write down that the server is to go, in the API database: from here on it will."""
-        workflow = Workflow(
-            uuid=str(uuids.uuid4()),
-            kind="delete",
-            subject=uuid,
-            project_id=requester.project_id,
-            user_id=requester.user_id,
-            request_id=requester.request_id,
-            inputs={"instance_uuid": uuid, "cell_uuid": cell.cell.uuid},
-            deadline=0.0,
-        )
-        with self._api_db.writer() as session:
-            mappings.queue_for_delete(session, uuid)
-            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
-        return workflow
-
-    def _begin_delete_in_cell(self, cell: OpenCell, uuid: str, requester: Requester) -> None:
-        """Begin in the cell what the workflow would begin a moment later, so that the server shows it at once."""
-        try:
-            begun = _begin_delete(cell, uuid, requester, timeout_s=self._conf.operation_timeout)
-        except errors.Unavailable as exc:
-            LOG.warning("%s: the cell did not take the delete of %s; its workflow will: %s", requester, uuid, exc)
-            return
-        if begun is not None:
-            ConductorClient(cell.bus).wake(begun.uuid)
 
     @retried
     def _pin(self, uuid: str, zone: str | None) -> None:
@@ -211,12 +148,6 @@ def host_status(service: Service | None) -> str:
     if service.is_disabled:
         return "MAINTENANCE"
     return "UP" if service.is_up else "UNKNOWN"
-
-
-@retried
-def _begin_delete(cell: OpenCell, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:
-    with cell.db.writer() as session:
-        return operations.begin_delete(session, uuid, requester, timeout_s=timeout_s)
 
 
 def _refuse_bad_pin(instance: Instance, zone: str | None) -> None:

@@ -1,15 +1,24 @@
-"""Delete a server whose delete could not begin in its cell at once: it was being built, or its cell did not answer."""
+"""Delete a server, or restore it, where that could not begin in its cell at once.
+
+It was being built, or its cell did not answer. Whether it counts for its project's quota was decided when the request
+was accepted, and is decided again should the cell refuse.
+"""
+
+from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
-from nova_lite.conductor.saga import Definition, Step, Work
+from nova_lite.cells.registry import OpenCell
+from nova_lite.conductor.saga import Definition, Record, Step, Work
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
-from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.db.repositories import actions, instances, mappings, workflows
+from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.storage import Database
 
 
 def delete_in_cell(work: Work[SuperTools]) -> None:
@@ -51,6 +60,52 @@ DELETE_ANYWHERE = Definition(
         Step("free leftovers", free_leftovers, no_way_back=True),
     ),
 )
+
+
+def soft_delete_in_cell(work: Work[SuperTools]) -> None:
+    """Begin the delete in the server's cell."""
+    _begin_in_cell(work, work.tools.database(_cell(work)), operations.begin_soft_delete)
+
+
+def restore_in_cell(work: Work[SuperTools]) -> None:
+    """Begin to restore the server in its cell; raises NotFound or Conflict when it was deleted again meanwhile.
+
+    Who deletes it must wait until it has begun, and then finds it so.
+    """
+    database = work.tools.database(_cell(work))
+    with work.tools.api_db.writer() as session:
+        if not mappings.is_counted(session, work.subject):
+            raise errors.Conflict(f"Instance {work.subject} was deleted again.")
+        _begin_in_cell(work, database, operations.begin_restore)
+
+
+def uncount(work: Work[SuperTools], session: Session) -> None:
+    """Count a server no more that could not be restored, unless its cell has begun to."""
+    with work.tools.database(_cell(work)).reader() as cell_session:
+        if not actions.is_known(cell_session, work.subject, work.workflow.request_id, "restore"):
+            mappings.queue_for_delete(session, work.subject)
+
+
+SOFT_DELETE_ANYWHERE = Definition("delete-softly", (Step("delete in cell", soft_delete_in_cell, no_way_back=True),))
+
+RESTORE_ANYWHERE = Definition(
+    "restore",
+    (Step("restore in cell", restore_in_cell),),
+    on_failure=Record("count no more", uncount),
+)
+
+
+def _cell(work: Work[SuperTools]) -> OpenCell:
+    return work.tools.cells.get(work.inputs["cell_uuid"])
+
+
+def _begin_in_cell(work: Work[SuperTools], database: Database, begin: Callable[..., Workflow | None]) -> None:
+    workflow = work.workflow
+    requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
+    with database.writer() as session:
+        begun = begin(session, work.subject, requester, timeout_s=work.tools.conf.operation_timeout)
+    if begun is not None:
+        ConductorClient(_cell(work).bus).wake(begun.uuid)
 
 
 def _delete_hostless(session: Session, uuid: str, requester: Requester) -> None:

@@ -1,11 +1,13 @@
-"""Delete a server in its cell. Deleting wins over all else."""
+"""Delete a server in its cell, for good or so that it can be restored. Deleting wins over all else."""
 
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error, host_is_down
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
+from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances
+from nova_lite.model.guest import PowerState
 
 
 def destroy_guest(work: Work[CellTools]) -> Facts | None:
@@ -35,6 +37,49 @@ def mark_deleted(work: Work[CellTools], session: Session) -> None:
     actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=host)
 
 
+def turn_off(work: Work[CellTools]) -> Facts:
+    """Turn the guest off, should there be one; a host that is down does it itself when it comes back."""
+    with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject)
+    if instance.host is None:
+        return {"power_state": int(PowerState.NOSTATE)}
+    try:
+        timeout_s = max(1.0, work.seconds_left)
+        found = work.tools.agents.power_off(instance.host, instance.uuid, instance.epoch, timeout_s=timeout_s)
+    except errors.NotFound:
+        found = PowerState.NOSTATE
+    except errors.Timeout:
+        if not host_is_down(work.tools, instance.host):
+            raise
+        found = PowerState.NOSTATE
+    return {"power_state": int(found)}
+
+
+def mark_soft_deleted(work: Work[CellTools], session: Session) -> None:
+    """Note since when the server is deleted."""
+    end_well(work, session, deleted_at=utcnow())
+
+
+def turn_on(work: Work[CellTools]) -> Facts:
+    """Start the guest of a server that is not deleted after all."""
+    with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject)
+    if instance.host is None:
+        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
+    found = work.tools.agents.power_on(instance.host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+    return {"power_state": int(found)}
+
+
+def mark_restored(work: Work[CellTools], session: Session) -> None:
+    """Forget that the server was deleted."""
+    end_well(work, session, deleted_at=None)
+
+
+def end_unrestored(work: Work[CellTools], session: Session) -> None:
+    """Leave a server that is not deleted, whose guest did not start."""
+    end_in_error(work, session, deleted_at=None)
+
+
 DELETE = Definition(
     "delete",
     (
@@ -43,4 +88,22 @@ DELETE = Definition(
         Record("mark deleted", mark_deleted, no_way_back=True),
     ),
     on_failure=Record("end in error", end_in_error),
+)
+
+SOFT_DELETE = Definition(
+    "delete-softly",
+    (
+        Step("turn off", turn_off),
+        Record("mark soft-deleted", mark_soft_deleted, no_way_back=True),
+    ),
+    on_failure=Record("end in error", end_in_error),
+)
+
+RESTORE = Definition(
+    "restore",
+    (
+        Step("turn on", turn_on),
+        Record("mark restored", mark_restored, no_way_back=True),
+    ),
+    on_failure=Record("end in error", end_unrestored),
 )

@@ -73,6 +73,12 @@ def begin(
         session.add(InstanceActionEventRow(action_id=row.id, event=event, start_time=now))
 
 
+def is_known(session: Session, instance_uuid: str, request_id: str, action: str) -> bool:
+    """Return whether a request has begun ``action`` on an instance, however that went."""
+    known = sa.select(InstanceActionRow.id).filter_by(instance_uuid=instance_uuid, request_id=request_id, action=action)
+    return session.scalar(known) is not None
+
+
 def begin_again(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:
     """Record that an action which is under way began one more event, such as the next attempt at the same thing."""
     action_id = _open_action(session, instance_uuid, request_id)

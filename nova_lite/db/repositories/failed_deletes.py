@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import InstanceMappingRow
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
+from nova_lite.model.states import VmState
 from nova_lite.model.workflow import Status
 
 
@@ -17,8 +18,9 @@ def in_cell(session: Session, uuids: Sequence[str] | None = None) -> list[str]:
         .join(InstanceRow, InstanceRow.uuid == CellWorkflowRow.subject)
         .where(
             CellWorkflowRow.status == Status.FAILED,
-            CellWorkflowRow.kind == "delete",
+            CellWorkflowRow.kind.in_(("delete", "delete-softly")),
             InstanceRow.deleted.is_(False),
+            InstanceRow.vm_state != VmState.SOFT_DELETED,  # a later one did better
             InstanceRow.task_state.is_(None),
         )
         .distinct()

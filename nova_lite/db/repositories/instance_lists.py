@@ -160,8 +160,9 @@ class InstanceQuery:
     """Which instances to list, and in which order.
 
     ``equal``: column → value or values it must have; ``like``: column → pattern. ``states`` are the pairs of
-    states wanted. ``deleted`` None means both. ``order`` is a list of (sort key, is descending) that
-    ends in a unique one.
+    states wanted. ``deleted`` None means both; ``soft_deleted`` says whether those that can be restored are among what
+    is asked for, be it the living or the deleted. ``order`` is a list of (sort key, is descending) that ends in a
+    unique one.
     """
 
     order: tuple[tuple[str, bool], ...]
@@ -170,6 +171,7 @@ class InstanceQuery:
     states: frozenset[tuple[VmState, TaskState | None]] | None = None
     flavor_id: str | None = None
     deleted: bool | None = False
+    soft_deleted: bool = False
     changes_since: datetime | None = None
     changes_before: datetime | None = None
     tags: tuple[str, ...] = ()
@@ -255,7 +257,14 @@ def _conditions(wanted: InstanceQuery) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.deleted is not None:
         # Written so that every database looks it up in an index, which it does not for IS.
-        conditions.append(_T.deleted == (sa.true() if wanted.deleted else sa.false()))
+        is_dead = _T.deleted == (sa.true() if wanted.deleted else sa.false())
+        can_come_back = _T.vm_state == VmState.SOFT_DELETED
+        if wanted.deleted and wanted.soft_deleted:
+            conditions.append(sa.or_(is_dead, can_come_back))
+        else:
+            conditions.append(is_dead)
+        if not wanted.deleted and not wanted.soft_deleted:
+            conditions.append(sa.not_(can_come_back))
     for name, value in wanted.equal.items():
         conditions.append(_T[name].in_(value) if isinstance(value, frozenset) else _T[name] == value)
     for name, pattern in wanted.like.items():

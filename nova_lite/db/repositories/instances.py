@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -43,7 +44,8 @@ _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
     (_FIELDS.index("tags"), tuple),
     (_FIELDS.index("fault"), lambda stored: stored and msgspec.convert(stored, Fault)),
 )
-#: States of an instance whose guest should be running.
+#: States of an instance whose guest must be off, and of one whose guest should be running.
+_OFF = (VmState.STOPPED, VmState.SOFT_DELETED)
 _RUNNING = (VmState.ACTIVE, VmState.RESCUED, VmState.RESIZED)
 
 
@@ -114,6 +116,22 @@ def mark_deleted(session: Session, uuid: str) -> bool:
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 
+def reclaimable(session: Session, *, before: datetime, limit: int) -> list[Instance]:
+    """Return soft-deleted instances at rest that were so ``before``, those deleted first."""
+    statement = (
+        sa.select(*COLUMNS)
+        .where(
+            _T.deleted.is_(False),
+            _T.vm_state == VmState.SOFT_DELETED,
+            _T.task_state.is_(None),
+            _T.deleted_at < before,
+        )
+        .order_by(_T.deleted_at)
+        .limit(limit)
+    )
+    return [instance_of(row) for row in session.execute(statement)]
+
+
 def remove(session: Session, uuid: str) -> None:
     """Take back an instance that no user ever saw in this cell."""
     session.execute(sa.delete(InstanceRow).where(InstanceRow.uuid == uuid))
@@ -142,7 +160,7 @@ def expected_on(session: Session, host: str) -> list[ExpectedGuest]:
             epoch=epoch,
             power_state=PowerState(power_state),
             should_run=vm_state in _RUNNING,
-            must_be_off=vm_state == VmState.STOPPED,
+            must_be_off=vm_state in _OFF,
             is_settled=task_state is None and not busy,
         )
         for uuid, epoch, power_state, vm_state, task_state, busy in rows

@@ -225,6 +225,22 @@ def queue_for_delete(session: Session, uuid: str) -> None:
     )
 
 
+def take_back(session: Session, uuid: str) -> bool:
+    """Count an instance again: it is not to be deleted after all. False when it counts already."""
+    taken = session.execute(
+        sa.update(InstanceMappingRow)
+        .where(InstanceMappingRow.instance_uuid == uuid, InstanceMappingRow.queued_for_delete)
+        .values(queued_for_delete=False)
+    )
+    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def is_counted(session: Session, uuid: str) -> bool:
+    """Return whether an instance is not to be deleted; that stays so until the transaction ends."""
+    counted = sa.select(InstanceMappingRow.queued_for_delete).filter_by(instance_uuid=uuid).with_for_update()
+    return session.scalar(counted) is False
+
+
 def wanted(session: Session, uuids: Sequence[str]) -> set[str]:
     """Return those of ``uuids`` that are mapped and were not deleted before a cell was chosen."""
     return set(

@@ -97,6 +97,8 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"unpause": None}, server_rules.UNPAUSE),
         ({"suspend": None}, server_rules.SUSPEND),
         ({"resume": None}, server_rules.RESUME),
+        ({"restore": None}, server_rules.RESTORE),
+        ({"forceDelete": None}, server_rules.FORCE_DELETE),
         ({"lock": {"locked_reason": "mine"}}, server_rules.LOCK),
         ({"unlock": None}, server_rules.UNLOCK),
         ({"os-resetState": {"state": "active"}}, server_rules.RESET_STATE),

@@ -1,12 +1,17 @@
 """The life of servers in an embedded cloud, end to end over HTTP."""
 
+import contextlib
 import struct
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nova_lite import errors
+from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import instances
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.testing import cloud as clouds
@@ -180,3 +185,51 @@ def test_bad_requests_change_nothing(user: ComputeUser, image: str, change: dict
     server = {"name": "bad", "flavorRef": "1", "imageRef": image, "networks": "none", **change}
     assert user.ask("POST", "/servers", {"server": server}).status == status
     assert user.ask("GET", "/limits").json["limits"]["absolute"]["totalInstancesUsed"] == before
+
+
+def test_a_deleted_server_is_restored_then_reclaimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nova_lite.conductor.reclaim._INTERVAL_S", 0.1)
+    options = {"DEFAULT": {"reclaim_instance_interval": "3600"}}
+    with clouds.running(tmp_path, cells=1, hosts=1, options=options) as cloud:
+        user = ComputeUser(cloud.compute_url)
+        server_id = user.boot("phoenix", ImageDirectory(cloud.settings.image_dir).images()[0].id)
+        driver = clouds.fake_driver(cloud, user.wait(server_id, "ACTIVE")["OS-EXT-SRV-ATTR:host"])
+        claimed = allocations(cloud, server_id)
+        for _ in range(2):
+            assert user.ask("DELETE", f"/servers/{server_id}").status == 204
+            assert user.wait(server_id, "SOFT_DELETED")["OS-EXT-STS:power_state"] == 4
+            assert allocations(cloud, server_id) == claimed
+            assert user.act(server_id, "restore").status == 202
+            assert user.wait(server_id, "ACTIVE")["OS-EXT-STS:power_state"] == 1
+        assert user.ask("DELETE", f"/servers/{server_id}").status == 204
+        user.wait(server_id, "SOFT_DELETED")
+        [cell] = cloud.settings.cell_names
+        with contextlib.closing(clouds.database(cloud, cell)) as database, database.writer() as session:
+            instances.change(session, server_id, deleted_at=utcnow() - timedelta(hours=2))
+        user.wait_gone(server_id)
+        assert driver.guests() == []
+        assert allocations(cloud, server_id) == {}
+        user.close()
+
+
+def test_pause_suspend_lock(cloud: Cloud, user: ComputeUser, image: str) -> None:
+    server_id = user.boot("quiet", image)
+    driver = clouds.fake_driver(cloud, user.wait(server_id, "ACTIVE")["OS-EXT-SRV-ATTR:host"])
+    for action, status, power_state in (
+        ("pause", "PAUSED", 3),
+        ("unpause", "ACTIVE", 1),
+        ("suspend", "SUSPENDED", 4),
+        ("resume", "ACTIVE", 1),
+    ):
+        assert user.act(server_id, action).status == 202
+        assert user.wait(server_id, status)["OS-EXT-STS:power_state"] == power_state
+    assert b"fake boot 2" not in driver.console_output(server_id, lines=None)
+    assert user.act(server_id, "lock", {"locked_reason": "audit"}).status == 202
+    assert user.server(server_id)["locked_reason"] == "audit"
+    assert user.act(server_id, "unlock").status == 202
+    assert user.act(server_id, "os-resetState", {"state": "error"}).status == 202
+    assert user.wait(server_id, "ERROR")["fault"]["message"]
+    assert user.act(server_id, "os-resetState", {"state": "active"}).status == 202
+    assert "fault" not in user.wait(server_id, "ACTIVE")
+    assert user.ask("DELETE", f"/servers/{server_id}").status == 204
+    user.wait_gone(server_id)

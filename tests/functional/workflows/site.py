@@ -15,6 +15,8 @@ from falcon.testing import TestClient
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.api import app
+from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.cells import setup
 from nova_lite.compute.service import Agent
 from nova_lite.compute.virt.faults import FaultScript
@@ -51,6 +53,7 @@ class Site:
     saboteur: Saboteur
     watch: Watch
     image: str
+    api_conf: cfg.ConfigOpts
     used: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     disabled: dict[str, str] = field(default_factory=dict)
@@ -86,6 +89,14 @@ class Site:
     def delete(self, server: str) -> int:
         """Ask for a server to be deleted; return the status code."""
         return self.ask("DELETE", f"/servers/{server}")[0]
+
+    def soft_delete(self, server: str) -> int:
+        """Ask for a server to be deleted so that it can be restored; return the status code."""
+        self.api_conf.set_override("reclaim_instance_interval", 3600)
+        try:
+            return self.delete(server)
+        finally:
+            self.api_conf.clear_override("reclaim_instance_interval")
 
     def act(self, server: str, action: str, details: object = None) -> None:
         """Ask for an action on a server."""
@@ -129,7 +140,7 @@ class Site:
     def _is_marked(self, provider: str) -> bool:
         url = f"{self.cloud.placement_url}/resource_providers/{provider}/traits"
         headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
-        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=10).json()["traits"]
+        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=30).json()["traits"]
 
     def lose_host(self) -> None:
         """Delete the service of a host that was there once and carries nothing, and see Placement forget it."""
@@ -150,7 +161,7 @@ class Site:
             {"uuid": part, "name": f"{host}_NUMA0", "parent_provider_uuid": node},
             {"uuid": str(uuids.uuid4()), "name": f"{host}_0000:81:00.0", "parent_provider_uuid": part},
         ):
-            made = requests.post(url, json=body, headers=headers, timeout=10)
+            made = requests.post(url, json=body, headers=headers, timeout=30)
             assert made.status_code == 200, made.text
         _, body = self.ask("GET", f"/os-services?host={host}")
         self.lost.append(f"{url}/{node}")
@@ -198,7 +209,7 @@ class Site:
             assert time.monotonic() < end, findings
             time.sleep(0.05)
         for url in self.lost:
-            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=10).status_code == 404
+            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=30).status_code == 404
         self.lost.clear()
         assert all(self._is_marked(provider) for provider in self.disabled.values())
 
@@ -254,8 +265,16 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
             super().__init__(conf)
             saboteur.watch(self)
 
+    api_confs: list[cfg.ConfigOpts] = []
+
+    class KnownDeletion(ServerDeletionService):
+        def __init__(self, conf: cfg.ConfigOpts, *more: Any) -> None:
+            super().__init__(conf, *more)
+            api_confs.append(conf)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "Conductor", WatchedConductor)
+        patch.setattr(app, "ServerDeletionService", KnownDeletion)
         patch.setattr(saga, "_BACKOFF_S", (0.01, 0.02, 0.05))
         patch.setattr(workflows, "_NUDGE_GRACE_S", 0.2)
         options = {**_OPTIONS, "DEFAULT": {**_OPTIONS["DEFAULT"], **more}}
@@ -263,8 +282,8 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
             clouds.running(directory, cells=cells, hosts=hosts_per_cell, options=options) as cloud,
             Watch(cloud) as watch,
         ):
-            images = requests.get(f"{cloud.image_url}/v2/images", timeout=10).json()["images"]
-            yield Site(cloud, saboteur, watch, image=str(images[0]["id"]))
+            images = requests.get(f"{cloud.image_url}/v2/images", timeout=30).json()["images"]
+            yield Site(cloud, saboteur, watch, image=str(images[0]["id"]), api_conf=api_confs[0])
 
 
 @dataclass(frozen=True)
@@ -287,6 +306,21 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("super", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("GONE",)),
     # Where the API's own workflow comes to the cell after the cell's has failed, it begins another one.
     ("cell", "delete"): Story(lambda site, server: site.delete(server), "GONE", ("ERROR", "GONE")),
+    ("super", "delete-softly"): Story(lambda site, server: site.soft_delete(server), "SOFT_DELETED", ("SOFT_DELETED",)),
+    ("cell", "delete-softly"): Story(lambda site, server: site.soft_delete(server), "SOFT_DELETED", ("ERROR",)),
+    # What fails when the cell has begun is done there all the same.
+    ("super", "restore"): Story(
+        lambda site, server: site.act(server, "restore"),
+        "ACTIVE",
+        ("SOFT_DELETED", "ACTIVE"),
+        before=lambda site, server: site.soft_delete(server),
+    ),
+    ("cell", "restore"): Story(
+        lambda site, server: site.act(server, "restore"),
+        "ACTIVE",
+        ("ERROR",),
+        before=lambda site, server: site.soft_delete(server),
+    ),
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),

@@ -25,6 +25,8 @@ LIFE = (
     ("unpause", None, "ACTIVE"),
     ("suspend", None, "SUSPENDED"),
     ("resume", None, "ACTIVE"),
+    ("soft delete", None, "SOFT_DELETED"),
+    ("restore", None, "ACTIVE"),
 )
 
 
@@ -36,7 +38,10 @@ def live(site: Site, after_each: Callable[[], object] = lambda: None) -> None:
     site.rest()
     assert site.status(server) == "ACTIVE"
     for action, details, status in LIFE:
-        site.act(server, action, details)
+        if action == "soft delete":
+            site.soft_delete(server)
+        else:
+            site.act(server, action, details)
         site.rest()
         after_each()
         site.rest()
