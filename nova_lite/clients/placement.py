@@ -4,6 +4,9 @@ Answers are plain dictionaries, as Placement sends them, but for candidates, of 
 timeout; no answer, or a 5xx, is Unavailable.
 """
 
+import logging
+import random
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,12 +22,16 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.model.candidates import Candidates, Stocks
 
+LOG = logging.getLogger(__name__)
+
 #: The microversion every call is made at; each call's body is that of this version.
 _VERSION = "1.36"
 #: The first microversion that tells of which type a consumer is.
 _TYPES_VERSION = "1.38"
 #: Seconds one answer may take, where the configuration says nothing.
 _TIMEOUT_S = 15.0
+#: Tries at a claim that Placement refuses since others change the same, and seconds between two at most.
+_CLAIM_TRIES, _CLAIM_PAUSE_S = 4, 0.1
 #: A page that costs nothing, and that only those see whom Placement lets in.
 _NO_PROVIDER = "/resource_providers/00000000-0000-0000-0000-000000000000"
 #: The page whose answer is left to be read, for it is large.
@@ -95,14 +102,23 @@ class PlacementClient:
             raise errors.Unavailable("What answers instead of Placement is something else.", is_named=True) from exc
 
     def claim(self, consumer: str, allocations: Allocations, *, project_id: str, user_id: str) -> bool:
-        """Give a consumer that has nothing its ``allocations``; False when there is no room, or it has something."""
-        body = {
-            "allocations": {provider: {"resources": dict(amounts)} for provider, amounts in allocations.items()},
-            "project_id": project_id,
-            "user_id": user_id,
-            "consumer_generation": None,
-        }
-        return self._status("PUT", f"/allocations/{consumer}", json=body, allow=(204, 409)) == 204
+        """Give a consumer that has nothing its ``allocations``; False when there is no room, or it has something.
+
+        Raises Unavailable while others change the same so often that Placement cannot tell.
+        """
+        for _ in range(_CLAIM_TRIES):
+            try:
+                self.hold(consumer, allocations, None, project_id=project_id, user_id=user_id)
+            except errors.Invalid as exc:
+                LOG.warning("Nothing can be claimed there any more: %s", exc)
+                return False
+            except errors.Conflict as exc:
+                if exc.code != "placement.concurrent_update" or self.allocations(consumer):
+                    return False
+                time.sleep(random.uniform(0.0, _CLAIM_PAUSE_S))
+            else:
+                return True
+        raise errors.Unavailable("Placement cannot decide: too many claim the same.")
 
     def allocations(self, consumer: str) -> dict[str, dict[str, int]]:
         """Return provider UUID → class → amount of a consumer; empty when it has nothing."""
@@ -324,7 +340,7 @@ def _code(response: Any) -> str | None:
 def _adapter(conf: cfg.ConfigOpts) -> Adapter:
     """Return the HTTP client ``[placement]`` describes: with credentials, or with the token of a noauth2 service."""
     if conf.placement.noauth_token:
-        session = Session(timeout=_TIMEOUT_S)
+        session = Session(timeout=conf.placement.timeout or _TIMEOUT_S)
         headers = {"X-Auth-Token": conf.placement.noauth_token}
     else:
         auth = ks_loading.load_auth_from_conf_options(conf, "placement")

@@ -113,6 +113,7 @@ class PlacementSuite:
         assert client.claim(first, {host: {"VCPU": 3}}, **OWNER)
         assert not client.claim(first, {host: {"VCPU": 1}}, **OWNER)
         assert not client.claim(second, {host: {"VCPU": 2}}, **OWNER)
+        assert not client.claim(second, {str(uuids.uuid4()): {"VCPU": 1}}, **OWNER)
         assert client.allocations(first) == {host: {"VCPU": 3}}
         assert client.allocations(second) == {}
         client.release(first)

@@ -74,18 +74,6 @@ def hosts(servers: list[dict[str, Any]]) -> Counter[str]:
     return Counter(server["OS-EXT-SRV-ATTR:host"] for server in servers if server["status"] == "ACTIVE")
 
 
-def test_apart_means_apart_also_for_a_crowd(user: ComputeUser, image: str) -> None:
-    """Far more than there are hosts, each a request of its own."""
-    group = Group(user, image, "anti-affinity")
-    group.ask_at_once(3 * _HOSTS)
-    servers = group.settled()
-    assert len(servers) == 3 * _HOSTS
-    assert sorted(hosts(servers).values()) == [1] * _HOSTS
-    refused = [server["fault"]["message"] for server in servers if server["status"] == "ERROR"]
-    assert {message for message in refused if "server group" not in message} == set()
-    group.clear()
-
-
 def test_so_many_may_share_a_host(user: ComputeUser, image: str) -> None:
     group = Group(user, image, "anti-affinity", max_server_per_host=2)
     group.ask_at_once(2 * _HOSTS + 2)

