@@ -70,27 +70,27 @@ class Loads:
         wanted = self._wants.of(spec, states.values())
         if not states or wanted == Wanted():
             return states
-        hosts_of: dict[str, list[str]] = {}
-        for state in states.values():
-            hosts_of.setdefault(state.cell_id, []).append(state.host)
-        cells = [cell for cell in self._cells.all(with_cell0=False) if cell.cell.uuid in hosts_of]
+        nodes_of: dict[str, dict[str, list[str]]] = {}
+        for node, state in states.items():
+            nodes_of.setdefault(state.cell_id, {}).setdefault(state.host, []).append(node)
+        cells = [cell for cell in self._cells.all(with_cell0=False) if cell.cell.uuid in nodes_of]
 
         def look(cell: OpenCell) -> _Seen:
-            with cell.db.reader() as session:
-                loads = host_loads.loads(session, hosts_of[cell.cell.uuid], with_servers=wanted.servers)
-                return loads, host_loads.image_properties(session) if wanted.images else {}
+            with cell.db.reading() as connection:
+                loads = host_loads.loads(connection, nodes_of[cell.cell.uuid], with_servers=wanted.servers)
+                return loads, host_loads.image_properties(connection) if wanted.images else {}
 
-        seen = self._fanout.ask(look, of=cells).found
-        return {node: self._loaded(state, spec, seen.get(state.cell_id)) for node, state in states.items()}
-
-    def _loaded(self, state: HostState, spec: RequestSpec, seen: _Seen | None) -> HostState:
-        loads, images = seen or ({}, {})
-        load, counts = loads.get(state.host), images.get(state.host)
-        if load is None and counts is None:
-            return state
-        load = load or Load()
-        alike = likeness(counts or {}, spec.image_properties, self._settings)
-        return state.but(building=load.busy, num_instances=load.servers, likeness=alike)
+        found = dict(states)
+        for cell_id, (loads, images) in self._fanout.ask(look, of=cells).found.items():
+            for host, nodes in nodes_of[cell_id].items() if loads or images else ():
+                load, counts = loads.get(host), images.get(host)
+                if load is None and counts is None:
+                    continue
+                load = load or Load()
+                alike = likeness(counts or {}, spec.image_properties, self._settings)
+                for node in nodes:
+                    found[node] = found[node].but(building=load.busy, num_instances=load.servers, likeness=alike)
+        return found
 
 
 def likeness(
