@@ -9,7 +9,7 @@ answer, and only so many hosts are looked at: a crowd costs Placement no more th
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nova_lite import concurrency, errors
@@ -17,8 +17,9 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.model.candidates import Stocks
 from nova_lite.scheduler.request import UNITS, Needs, Query, Restriction, restricting
 
-#: Seconds for which an answer is good enough for the next request, and how many are kept.
-_KEPT_S = 5.0
+#: Seconds for which an answer is good enough for the next request; and when it does not tell why a host is refused, for
+#: then it may be out of date. How many are kept.
+_KEPT_S, _DOUBTED_S = 5.0, 1.0
 _MOST_KEPT = 64
 #: Hosts looked at for one refusal, at most.
 _MOST_LOOKED_AT = 1000
@@ -39,6 +40,10 @@ class Miss:
     many: str
     share: float = 1.0
     is_elsewhere: bool = False
+
+
+#: Each need alone can be met: it is how they must lie together.
+_APART = Miss("has all of it, but not together as asked", "have all of it, but not together as asked")
 
 
 @dataclass(frozen=True)
@@ -97,32 +102,40 @@ class Diagnosis:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Answer]] = {}
 
-    def look(self, needs: Needs, nodes: Iterable[str]) -> Looked:
+    def look(self, needs: Needs, nodes: Sequence[str]) -> Looked:
         """Return what those of ``nodes`` fall short of that can be looked at, the most likely ones first."""
+        looked = self._look(needs, nodes, _KEPT_S)
+        if any(_APART in each for each in looked.misses.values()):
+            return self._look(needs, nodes, _DOUBTED_S)
+        return looked
+
+    def _look(self, needs: Needs, nodes: Sequence[str], kept_s: float) -> Looked:
         found = Findings()
         anchor = min(needs.totals, default="VCPU")
         for name in sorted(needs.totals.keys() | {anchor}):
-            found.add(self._ask({"resources": f"{name}:1"}))
+            found.add(self._ask({"resources": f"{name}:1"}, kept_s))
         for name, each in needs.restrictions.items():
             if each.one_of is not None or each.none_of:
-                found.inside[name] = self._ask({"resources": f"{anchor}:1", **restricting([each])})
+                found.inside[name] = self._ask({"resources": f"{anchor}:1", **restricting([each])}, kept_s)
         # Of those it did not name nobody knows anything, unless it named all.
         chosen = [node for node in nodes if found.is_all or node in found.rooms]
         chosen = sorted(chosen, key=lambda node: node not in found.rooms)[:_MOST_LOOKED_AT]
         misses = {node: misses_of(node, needs, found, anchor) for node in chosen}
         if not all(misses.values()):
-            found.able = {name: self._ask({"resources": f"{name}:{amount}"}) for name, amount in needs.totals.items()}
+            found.able = {
+                name: self._ask({"resources": f"{name}:{amount}"}, kept_s) for name, amount in needs.totals.items()
+            }
             misses |= {node: clean_misses(node, needs, found) for node, each in misses.items() if not each}
         told = {node: each for node, each in misses.items() if each}
         return Looked(told, is_all=found.is_all and len(told) == len(misses))
 
-    def _ask(self, question: Query) -> Answer:
-        """Return what Placement says, or said a moment ago; one request asks at a time."""
+    def _ask(self, question: Query, kept_s: float) -> Answer:
+        """Return what Placement says, or said in the last ``kept_s`` seconds; one request asks at a time."""
         key = repr(sorted(question.items()))
         with self._lock:
             now = concurrency.monotonic()
             kept = self._kept.get(key)
-            if kept is not None and now - kept[0] < _KEPT_S:
+            if kept is not None and now - kept[0] < kept_s:
                 return kept[1]
             answer = self._answer(question)
             self._kept = {name: (at, one) for name, (at, one) in self._kept.items() if now - at < _KEPT_S}
@@ -196,9 +209,7 @@ def clean_misses(node: str, needs: Needs, found: Findings) -> tuple[Miss, ...]:
             return ()
         limit = f"no {amount} {UNITS.get(name, name)} to one server"
         misses.append(Miss(f"gives {limit}", f"give {limit}"))
-    # Each need alone can be met: it is how they must lie together.
-    apart = "all of it, but not together as asked"
-    return tuple(misses) or (Miss(f"has {apart}", f"have {apart}"),)
+    return tuple(misses) or (_APART,)
 
 
 def nearest(misses: Mapping[str, Sequence[Miss]]) -> list[str]:

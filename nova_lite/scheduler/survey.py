@@ -19,6 +19,9 @@ from nova_lite.scheduler.pipeline import Stage, enabled, sift
 from nova_lite.scheduler.prefilters import PREFILTERS, Asked
 from nova_lite.scheduler.request import Needs
 
+#: The filters that look at the place asked for.
+_PLACES = frozenset({"WantedHost", "AvailabilityZone"})
+
 
 class Refused(errors.NoValidHost):
     """No host can take a request; ``explanation`` is how that came about."""
@@ -45,11 +48,15 @@ class Survey:
 
 @dataclass(frozen=True)
 class _Offered:
-    """What Placement answered: the offers, what is free, and whether it may have had more to name."""
+    """What Placement answered: the offers, what is free, and whether it may have had more to name.
+
+    ``is_wider``: it was asked for other places than those wanted, for there it had nothing.
+    """
 
     offers: pick.Offers
     rooms: Mapping[str, Mapping[str, int]]
     is_all: bool
+    is_wider: bool
 
 
 class Surveyor:
@@ -77,6 +84,9 @@ class Surveyor:
         if not left and sight.strangers and self._hosts.look_again(sight):
             sight = self._hosts.load(offered.rooms)
             left, stages = self._sifted(sought, needs, offered, sight)
+        if not left and offered.is_wider and not any(stage.refused for stage in stages if stage.name not in _PLACES):
+            # It is what the place asked for lacks that is to be told, not that others are elsewhere.
+            raise self._nothing_offered(spec, needs)
         if not left:
             raise Refused(self._why(spec, stages, sight), explain.explanation(sought, needs, stages))
         return Survey(sought, needs, offered.offers, left, stages, offered.rooms)
@@ -119,7 +129,7 @@ class Surveyor:
             if found.allocation_requests:
                 offers = pick.offers_by_root(found)
                 is_all = len(found.allocation_requests) < self._limit
-                return _Offered(offers, pick.room_by_root(offers, found), is_all)
+                return _Offered(offers, pick.room_by_root(offers, found), is_all, question is not needs)
         raise self._nothing_offered(spec, needs)
 
     def _sifted(
@@ -138,7 +148,7 @@ class Surveyor:
 
     def _nothing_offered(self, spec: RequestSpec, needs: Needs) -> Refused:
         names = self._hosts.load({}).names
-        found = self._diagnosis.look(needs, names)
+        found = self._diagnosis.look(needs, list(names))
         reasons = {names[node]: " and ".join(miss.one for miss in each) for node, each in found.misses.items()}
         nearest = diagnosis.nearest(found.misses)
         among = "" if found.is_all else f" of {len(found.misses)} hosts looked at"

@@ -19,8 +19,20 @@ from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
 
-#: What a fake host can truthfully be scheduled for.
-_TRAITS = frozenset({"COMPUTE_NODE", "COMPUTE_IMAGE_TYPE_QCOW2", "COMPUTE_IMAGE_TYPE_RAW"})
+#: What a fake host can truthfully be scheduled for: it tells of the hardware that a host with libvirt has.
+_TRAITS = frozenset(
+    {
+        "COMPUTE_NODE",
+        "COMPUTE_ARCH_X86_64",
+        "COMPUTE_IMAGE_TYPE_QCOW2",
+        "COMPUTE_IMAGE_TYPE_RAW",
+        "COMPUTE_STORAGE_BUS_IDE",
+        "COMPUTE_STORAGE_BUS_SATA",
+        "COMPUTE_STORAGE_BUS_SCSI",
+        "COMPUTE_STORAGE_BUS_VIRTIO",
+        "HW_ARCH_X86_64",
+    }
+)
 
 
 @known

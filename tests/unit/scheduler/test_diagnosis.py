@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from nova_lite import concurrency
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.errors import Invalid
 from nova_lite.model.candidates import Stocks
@@ -171,6 +172,22 @@ def test_whole_amounts_are_asked_only_when_they_may_tell(placement: Hosts) -> No
     assert [query["resources"] for query in placement.asked] == ["DISK_GB:1", "MEMORY_MB:1", "VCPU:1"]
     looker.look(NEEDS, ["small"])
     assert [query["resources"] for query in placement.asked[3:]] == ["VCPU:2", "MEMORY_MB:1024", "DISK_GB:10"]
+
+
+def test_what_was_said_a_moment_ago_is_doubted_when_it_does_not_tell_why(
+    placement: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(concurrency, "monotonic", lambda: now)
+    looker = Diagnosis(cast(PlacementClient, placement), limit=10)
+    looker.look(NEEDS, ["fine"])
+    placement._hosts = {**placement._hosts, "fine": {"VCPU": (8, 8), "MEMORY_MB": (1000, 1000), "DISK_GB": (100, 100)}}
+    now += 1.5
+    assert told(looker.look(NEEDS, ["fine"])) == {"fine": ["lacks 24 MiB of memory"]}
+    asked = len(placement.asked)
+    now += 1.5
+    looker.look(NEEDS, ["fine"])
+    assert len(placement.asked) == asked
 
 
 def test_only_so_many_hosts_are_looked_at() -> None:

@@ -24,6 +24,7 @@ _CAPABILITIES = frozenset(
         os_traits.COMPUTE_STORAGE_BUS_SATA,
         os_traits.COMPUTE_STORAGE_BUS_SCSI,
         os_traits.COMPUTE_STORAGE_BUS_VIRTIO,
+        os_traits.HW_ARCH_X86_64,
     }
 )
 
