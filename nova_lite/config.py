@@ -47,6 +47,13 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         min=0,
         help="Seconds a deleted server can be restored before it is deleted for good; 0 deletes for good at once.",
     ),
+    cfg.BoolOpt("allow_resize_to_same_host", default=False, help="Let a server that is resized stay on its host."),
+    cfg.IntOpt(
+        "resize_confirm_window",
+        default=0,
+        min=0,
+        help="Seconds after which a server that was moved or resized is confirmed without its user; 0: never.",
+    ),
     cfg.FloatOpt(
         "sync_power_state_interval",
         default=30.0,

@@ -66,6 +66,10 @@ class Unavailable(NovaLiteError):
     will_pass = True
 
 
+class NotYet(Unavailable):
+    """Somebody else's work must be done first, and is under way: no reason to warn, nor to try again at once."""
+
+
 class Timeout(Unavailable):
     """An answer did not come before its deadline; the work may still have been done."""
 

@@ -26,6 +26,7 @@ from oslo_messaging._drivers.amqpdriver import RpcAMQPListener
 from nova_lite import config
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.host_reports import HostReporter
@@ -123,6 +124,7 @@ class Hosts:
         endpoint = ComputeEndpoint(
             Spawner(name, driver, self._images, self._conductor),
             Power(name, driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
+            Mover(name, driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
             locks,
         )
         return self._bus.serve(TOPIC, name, endpoint)._server

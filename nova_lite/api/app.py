@@ -46,6 +46,7 @@ from nova_lite.api.services.instance_actions import InstanceActionService
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.limits import LimitService
 from nova_lite.api.services.migrations import MigrationService
+from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.services.server_actions import ServerActionService
@@ -96,6 +97,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     lookup = ServerLookup(api_db, cells, backing.fanout)
     actions = InstanceActionService(api_db, cells, backing.fanout)
     metadata = ServerMetadataService(conf, api_db, lookup)
+    moving = MoveService(conf, api_db, cells, lookup, api_bus)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
@@ -105,7 +107,10 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
         ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup), deletion)),
-        ("/servers/{server_id}/action", server_actions.ServerAction(ServerActionService(conf, lookup), deletion)),
+        (
+            "/servers/{server_id}/action",
+            server_actions.ServerAction(ServerActionService(conf, lookup), deletion, moving),
+        ),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),

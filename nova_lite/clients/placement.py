@@ -152,11 +152,25 @@ class PlacementClient:
             "user_id": user_id,
             "consumer_generation": generation,
         }
-        response = self._request("PUT", f"/allocations/{consumer}", json=body, allow=(204, 400, 409))
-        if response.status_code != 204:
-            refused = response.json()["errors"][0]
-            kind = errors.Conflict if response.status_code == 409 else errors.Invalid
-            raise kind(" ".join(refused["detail"].split()), code=refused.get("code"))
+        _refuse(self._request("PUT", f"/allocations/{consumer}", json=body, allow=(204, 400, 409)))
+
+    def hold_together(
+        self, wanted: Mapping[str, tuple[Allocations, int | None]], *, project_id: str, user_id: str
+    ) -> None:
+        """Make several consumers hold exactly what is wanted, all at once or not at all.
+
+        ``wanted`` is consumer → what it shall hold, maybe nothing, and the generation seen. Raises as ``hold`` does.
+        """
+        body = {
+            consumer: {
+                "allocations": {provider: {"resources": dict(amounts)} for provider, amounts in allocations.items()},
+                "project_id": project_id,
+                "user_id": user_id,
+                "consumer_generation": generation,
+            }
+            for consumer, (allocations, generation) in wanted.items()
+        }
+        _refuse(self._request("POST", "/allocations", json=body, allow=(204, 400, 409)))
 
     def release(self, consumer: str) -> None:
         """Take from a consumer all it has."""
@@ -328,6 +342,14 @@ class PlacementClient:
                 "Placement refused a request of ours.", status=response.status_code, path=path, body=response.text[:500]
             )
         return response
+
+
+def _refuse(response: Any) -> None:
+    """Raise what Placement says against a claim, Conflict or Invalid, if it does."""
+    if response.status_code != 204:
+        refused = response.json()["errors"][0]
+        kind = errors.Conflict if response.status_code == 409 else errors.Invalid
+        raise kind(" ".join(refused["detail"].split()), code=refused.get("code"))
 
 
 def _code(response: Any) -> str | None:

@@ -69,9 +69,27 @@ class Reconciler:
                 with self._locks.hold(uuid):
                     self._repair(uuid)
             except errors.NovaLiteError as exc:
-                LOG.warning(
-                    "Guest %s could not be put in order and is left for the next time: %s %s", uuid, exc, exc.facts
-                )
+                _leave(uuid, exc)
+        for uuid in self._driver.asides():
+            try:
+                with self._locks.hold(uuid):
+                    self._repair_aside(uuid)
+            except errors.NovaLiteError as exc:
+                _leave(uuid, exc)
+
+    def _repair_aside(self, uuid: str) -> None:
+        """Make a guest again of what was set aside when its move failed for good; remove it when nobody wants it."""
+        if uuid not in self._driver.asides() or uuid in self._conductor.moved_away(self._host):
+            return
+        instance = next((each for each in self._conductor.expected_guests(self._host) if each.uuid == uuid), None)
+        if instance is not None and not instance.is_settled:
+            return
+        if instance is not None and self._driver.guest(uuid) is None:
+            LOG.warning("Bringing back guest %s: its server is here and has none", uuid)
+            self._driver.bring_back(uuid, instance.epoch, start=False)
+        else:
+            LOG.warning("Removing what guest %s left here: it will not come back", uuid)
+            self._driver.drop_aside(uuid)
 
     def _repair(self, uuid: str) -> None:
         """Look again, now that nobody else works on the guest, and do what it still needs."""
@@ -87,3 +105,7 @@ class Reconciler:
             self._driver.power_off(uuid, timeout_s=0)
         if repairs.report:
             self._conductor.report_guests(self._host, repairs.report)
+
+
+def _leave(uuid: str, exc: errors.NovaLiteError) -> None:
+    LOG.warning("Guest %s could not be put in order and is left for the next time: %s %s", uuid, exc, exc.facts)

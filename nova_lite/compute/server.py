@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from nova_lite.compute import uptime
+from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.concurrency import KeyedLocks
@@ -17,9 +18,10 @@ from nova_lite.model.instance import Instance
 class ComputeEndpoint:
     """The ear of one host's agent."""
 
-    def __init__(self, spawner: Spawner, power: Power, locks: KeyedLocks) -> None:
+    def __init__(self, spawner: Spawner, power: Power, moves: Mover, locks: KeyedLocks) -> None:
         self._spawner = spawner
         self._power = power
+        self._moves = moves
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
@@ -58,6 +60,34 @@ class ComputeEndpoint:
     def resume(self, instance_uuid: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):
             return int(self._power.resume(instance_uuid, epoch))
+
+    def disks_at(self, instance_uuid: str) -> str:
+        with self._locks.hold(instance_uuid):
+            return self._moves.disks_at(instance_uuid)
+
+    def check_reach(self, disks_at: str) -> None:
+        self._moves.check_reach(disks_at)
+
+    def set_aside(self, instance_uuid: str, epoch: int) -> None:
+        with self._locks.hold(instance_uuid):
+            self._moves.set_aside(instance_uuid, epoch)
+
+    def receive(self, instance: dict[str, Any], disks_at: str, start: bool) -> int:
+        wanted = msgspec.convert(instance, Instance)
+        with self._locks.hold(wanted.uuid):
+            return int(self._moves.receive(wanted, disks_at, start=start))
+
+    def bring_back(self, instance_uuid: str, epoch: int, start: bool) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._moves.bring_back(instance_uuid, epoch, start=start))
+
+    def discard(self, instance_uuid: str, epoch: int) -> None:
+        with self._locks.hold(instance_uuid):
+            self._moves.discard(instance_uuid, epoch)
+
+    def drop_aside(self, instance_uuid: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._moves.drop_aside(instance_uuid)
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)

@@ -5,6 +5,7 @@ one transaction of the workflow's own database, committed together with the prog
 its leases run out and another goes on where the record stands.
 
 - An error that will pass is retried until the workflow's deadline, first here, then by whoever scans next.
+- A step that has to wait for somebody else's work (``NotYet``) is looked at again later, ever more seldom.
 - An error that a step's detour is for is recorded, then the detour's steps are run and then the step again.
 - Any other error undoes every step begun, last first, then runs ``on_failure``, then the record says FAILED and why.
 - From the first step with ``no_way_back`` on, steps are only retried.
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -311,6 +312,8 @@ class _Run(Generic[T]):
                 return
             except LeaseLost:
                 raise
+            except errors.NotYet:
+                self._park(_BACKOFF_S[min(self._work.workflow.attempt, len(_BACKOFF_S) - 1)])
             except errors.NovaLiteError as exc:
                 if may_give_up and not exc.will_pass:
                     raise
@@ -411,6 +414,9 @@ class _Run(Generic[T]):
         if tries < _TRIES_IN_PLACE:
             time.sleep(delay_s)
             return
+        self._park(delay_s)
+
+    def _park(self, delay_s: float) -> NoReturn:
         with self._runner.db.writer() as session:
             workflows.park(session, self._runner.row, self._work.workflow.uuid, self._runner.owner, delay_s=delay_s)
         raise _Parked

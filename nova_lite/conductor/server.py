@@ -7,7 +7,7 @@ import msgspec
 from nova_lite.cells import host_status
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
-from nova_lite.db.repositories import hosts, instances
+from nova_lite.db.repositories import hosts, instances, migrations
 from nova_lite.model import states
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.guest import Guest
@@ -60,6 +60,14 @@ class CellEndpoint:
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:
             return states.is_doing(action, instances.task_on(session, instance_uuid, host, epoch))
+
+    def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        with self._db.reader() as session:
+            return states.lets_guest_leave(instances.task_on(session, instance_uuid, host, epoch))
+
+    def moved_away(self, host: str) -> list[str]:
+        with self._db.reader() as session:
+            return migrations.away_from(session, host)
 
     def expected_guests(self, host: str) -> list[Any]:
         with self._db.reader() as session:

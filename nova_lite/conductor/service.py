@@ -17,6 +17,8 @@ from nova_lite.concurrency import Ticker
 from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.spanning import move as moves_above
+from nova_lite.conductor.spanning.automatic_confirms import AutomaticConfirms
 from nova_lite.conductor.spanning.cache_images import CACHE_IMAGES
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE, RESTORE_ANYWHERE, SOFT_DELETE_ANYWHERE
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
@@ -28,8 +30,11 @@ from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.conductor.workflows import power
 from nova_lite.conductor.workflows.build import BUILD
+from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
+from nova_lite.conductor.workflows.move import MOVE
+from nova_lite.conductor.workflows.revert_resize import REVERT_RESIZE
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -54,10 +59,18 @@ SUPER_WORKFLOWS = {
         MIRROR_AGGREGATES,
         FORGET_HOST,
         CACHE_IMAGES,
+        moves_above.MOVE,
+        moves_above.CONFIRM_RESIZE,
+        moves_above.REVERT_RESIZE,
     )
 }
 CELL_WORKFLOWS = {
-    definition.kind: definition for definition in (BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS, *power.ALL)
+    definition.kind: definition
+    for definition in (
+        *(BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS),
+        *power.ALL,
+        *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
+    )
 }
 
 
@@ -71,7 +84,7 @@ class Conductor:
         self._cells: Cells | None = None
         self._fanout: Fanout | None = None
         #: What looks from time to time whether something is to be put right.
-        self._lookers: list[HostDiscovery | FailedDeletes | Reclaimer] = []
+        self._lookers: list[HostDiscovery | FailedDeletes | Reclaimer | AutomaticConfirms] = []
         if conf.api_database.connection:
             self._build_super()
         elif conf.database.connection:
@@ -91,7 +104,8 @@ class Conductor:
     def _build_super(self) -> None:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
         self._cells = Cells(self._conf, self._db)
-        self._lookers = [looker(self._conf, self._db, self._cells) for looker in (HostDiscovery, FailedDeletes)]
+        lookers = (HostDiscovery, FailedDeletes, AutomaticConfirms)
+        self._lookers = [looker(self._conf, self._db, self._cells) for looker in lookers]
         fanout = self._fanout = Fanout(self._conf, self._cells)
         tools = SuperTools(
             conf=self._conf,

@@ -18,6 +18,10 @@ class MigrationKind(StrEnum):
 
 #: Statuses of a live migration that clients may watch, force or abort.
 LIVE_IN_PROGRESS = ("queued", "preparing", "running", "post-migrating")
+#: The status of one that waits to be confirmed or reverted.
+FINISHED = "finished"
+#: The status of one that is being confirmed: there is no way back any more.
+CONFIRMING = "confirming"
 #: Statuses of a migration that is over, however it ended; one that waits to be confirmed is not.
 OVER = ("completed", "done", "confirmed", "reverted", "cancelled", "failed", "error")
 

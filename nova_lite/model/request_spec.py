@@ -13,6 +13,7 @@ class RequestSpec:
 
     ``wanted_host`` and ``wanted_node`` are the only ones that may be chosen. ``skips_filters`` (an administrator asked
     by ``availability_zone=zone:host:node``) takes them as they are, disabled or silent; the claim is never skipped.
+    Of a server that moves, ``within_cell`` is the only cell it may stay in, and it is ``not_on`` these hosts.
     ``hints`` are the scheduler hints as sent; ``group`` is the server group among them.
     """
 
@@ -28,6 +29,8 @@ class RequestSpec:
     hints: dict[str, object] = field(default_factory=dict)
     group: str | None = None
     image_disk_format: str | None = None
+    within_cell: str | None = None
+    not_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,12 @@ class TaskState(StrEnum):
     RESUMING = "resuming"
     SOFT_DELETING = "soft-deleting"
     RESTORING = "restoring"
+    RESIZE_PREP = "resize_prep"
+    RESIZE_MIGRATING = "resize_migrating"
+    RESIZE_MIGRATED = "resize_migrated"
+    RESIZE_FINISH = "resize_finish"
+    RESIZE_CONFIRMING = "resize_confirming"
+    RESIZE_REVERTING = "resize_reverting"
     DELETING = "deleting"
 
 
@@ -114,6 +120,10 @@ ACTIONS: Mapping[str, Action] = {
         RESETTABLE | {TaskState.RESTORING},
     ),
     "restore": Action(frozenset({VmState.SOFT_DELETED}), TaskState.RESTORING, VmState.ACTIVE, VmState.ERROR),
+    # To another host, another size or both: what is asked for as "migrate" is one, too.
+    "resize": Action(frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP, VmState.RESIZED),
+    "confirm-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING, VmState.ACTIVE),
+    "revert-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_REVERTING, VmState.ACTIVE),
 }
 
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.
@@ -134,13 +144,22 @@ _STATUS: Mapping[VmState, str] = {
 _BUSY_STATUS: Mapping[TaskState, str] = {
     TaskState.REBOOTING: "REBOOT",
     TaskState.REBOOTING_HARD: "HARD_REBOOT",
+    TaskState.RESIZE_PREP: "RESIZE",
+    TaskState.RESIZE_MIGRATING: "RESIZE",
+    TaskState.RESIZE_MIGRATED: "RESIZE",
+    TaskState.RESIZE_FINISH: "RESIZE",
 }
+#: What servers show while they move, stopped ones too, and while they are moved back.
+_MOVING, _REVERTING = "RESIZE", "REVERT_RESIZE"
 
 
 def status(vm_state: VmState, task_state: TaskState | None) -> str:
     """Return the ``status`` a server shows on the wire."""
-    if vm_state is VmState.ACTIVE and task_state is not None and task_state in _BUSY_STATUS:
-        return _BUSY_STATUS[task_state]
+    busy = None if task_state is None else _BUSY_STATUS.get(task_state)
+    if busy is not None and (vm_state is VmState.ACTIVE or (vm_state is VmState.STOPPED and busy == _MOVING)):
+        return busy
+    if vm_state is VmState.RESIZED and task_state is TaskState.RESIZE_REVERTING:
+        return _REVERTING
     return _STATUS[vm_state]
 
 
@@ -173,6 +192,8 @@ _STARTING = (
     TaskState.REBOOTING,
     TaskState.REBOOTING_HARD,
     TaskState.RESTORING,
+    TaskState.RESIZE_FINISH,
+    TaskState.RESIZE_REVERTING,
 )
 
 
@@ -191,10 +212,19 @@ def is_doing(action: str, task_state: TaskState | None) -> bool:
     return action in ACTIONS and task_state is ACTIONS[action].while_busy
 
 
+def lets_guest_leave(task_state: TaskState | None) -> bool:
+    """Return whether somebody is moving the guest away now."""
+    return task_state is TaskState.RESIZE_MIGRATING
+
+
 def states_of(shown: str) -> list[VmState]:
     """Return the states shown as ``shown`` (any case); empty when no server can show it."""
     wanted = shown.upper()
     found = [state for state, text in _STATUS.items() if text == wanted]
+    if wanted == _MOVING:
+        return [VmState.ACTIVE, VmState.STOPPED]
+    if wanted == _REVERTING:
+        return [VmState.RESIZED]
     return found or ([VmState.ACTIVE] if wanted in _BUSY_STATUS.values() else [])
 
 

@@ -75,6 +75,47 @@ class ComputeClient:
         )
         return PowerState(answer)
 
+    def disks_at(self, host: str, instance_uuid: str, *, timeout_s: float) -> str:
+        """Return where the guest's disks can be had."""
+        return str(self._bus.call(TOPIC, "disks_at", server=host, long_s=timeout_s, instance_uuid=instance_uuid))
+
+    def check_reach(self, host: str, disks_at: str, *, timeout_s: float) -> None:
+        """Raise HostFailed when ``host`` cannot have disks that are there."""
+        self._bus.call(TOPIC, "check_reach", server=host, long_s=timeout_s, disks_at=disks_at)
+
+    def set_aside(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> None:
+        """Shut the guest down and keep it where nothing starts it."""
+        self._bus.call(TOPIC, "set_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
+
+    def receive(self, instance: Instance, disks_at: str, *, start: bool, timeout_s: float) -> PowerState:
+        """Make the guest on ``instance.host`` of the disks of one that was set aside."""
+        plain = msgspec.to_builtins(instance)
+        answer = self._bus.call(
+            TOPIC, "receive", server=instance.host, long_s=timeout_s, instance=plain, disks_at=disks_at, start=start
+        )
+        return PowerState(answer)
+
+    def bring_back(self, host: str, instance_uuid: str, epoch: int, *, start: bool, timeout_s: float) -> PowerState:
+        """Make what was set aside the guest again."""
+        answer = self._bus.call(
+            TOPIC,
+            "bring_back",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            start=start,
+        )
+        return PowerState(answer)
+
+    def discard(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> None:
+        """Remove the guest unless it is newer than ``epoch``; what was set aside of it stays."""
+        self._bus.call(TOPIC, "discard", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
+
+    def drop_aside(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
+        """Remove what was set aside of the guest, unless that may yet come back."""
+        self._bus.call(TOPIC, "drop_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+
     def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log as text."""
         answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)

@@ -44,6 +44,15 @@ class ConductorClient:
         answer = self._bus.call(TOPIC, "may_do", action=action, host=host, instance_uuid=instance_uuid, epoch=epoch)
         return bool(answer)
 
+    def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, is on ``host`` and is being moved away from there now."""
+        answer = self._bus.call(TOPIC, "may_leave", host=host, instance_uuid=instance_uuid, epoch=epoch)
+        return bool(answer)
+
+    def moved_away(self, host: str) -> list[str]:
+        """Return the instances that have moved away from ``host`` and may yet come back."""
+        return list(self._bus.call(TOPIC, "moved_away", host=host))
+
     def expected_guests(self, host: str) -> list[ExpectedGuest]:
         """Return every instance that belongs on ``host``."""
         return msgspec.convert(self._bus.call(TOPIC, "expected_guests", host=host), list[ExpectedGuest])

@@ -24,6 +24,16 @@ class SchedulerClient:
         )
         return msgspec.convert(answer, Decision)
 
+    def choose(self, spec: RequestSpec, instance_uuid: str, *, timeout_s: float) -> Decision:
+        """Choose a host for a server that moves, with alternates, and claim nothing: what it holds is the asker's.
+
+        Raises Unavailable when Placement or the scheduler does not answer.
+        """
+        answer = self._bus.call(
+            TOPIC, "choose", long_s=timeout_s, spec=msgspec.to_builtins(spec), instance_uuid=instance_uuid
+        )
+        return msgspec.convert(answer, Decision)
+
     def rehearse(self, spec: RequestSpec, count: int) -> Decision:
         """Choose hosts for ``count`` servers that nobody has asked for, and claim nothing.
 

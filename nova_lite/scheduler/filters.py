@@ -96,6 +96,13 @@ def is_wanted(host: HostState, sought: Sought) -> str | None:
     return None
 
 
+def suits_move(host: HostState, sought: Sought) -> str | None:
+    """Refuse, to a server that moves, hosts outside its cell and those it shall leave."""
+    if sought.spec.within_cell not in (None, host.cell_id):
+        return "in another cell than the server"
+    return "the server is there" if host.host in sought.spec.not_on else None
+
+
 def suits_group(host: HostState, sought: Sought) -> str | None:
     """Refuse hosts that the policy of the server's group forbids."""
     return None if sought.company is None else sought.company.refusal(host.host)

@@ -36,6 +36,9 @@ ALWAYS: Mapping[str, Entry] = {
         "not the host asked for",
         lambda sought: sought.spec.wanted_host is not None or sought.spec.wanted_node is not None,
     ),
+    "Move": Entry(
+        filters.suits_move, "not where the server can move", lambda sought: sought.spec.within_cell is not None
+    ),
     "Up": Entry(filters.is_up, "not reporting"),
     "Enabled": Entry(filters.is_enabled, "disabled"),
     "AvailabilityZone": Entry(

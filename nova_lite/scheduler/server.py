@@ -54,6 +54,12 @@ class SchedulerEndpoint:
         finally:
             self._let_go_unwanted(claimed)
 
+    def choose(self, spec: dict[str, Any], instance_uuid: str) -> dict[str, Any]:
+        def best(uuid: str, hosts: list[HostState], survey: Survey) -> HostState | None:
+            return next(iter(hosts), None)
+
+        return self._decide(msgspec.convert(spec, RequestSpec), [instance_uuid], best)
+
     def rehearse(self, spec: dict[str, Any], count: int) -> dict[str, Any]:
         given: Counter[str] = Counter()
 

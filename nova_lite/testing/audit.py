@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, InstanceMappingRow, RequestSpecRow
-from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
+from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow, MigrationRow
 from nova_lite.db.repositories import mappings
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import Guest, PowerState
+from nova_lite.model.migration import OVER
 from nova_lite.model.states import VmState
 from nova_lite.model.workflow import OPEN
 from nova_lite.placement import audit as books
@@ -30,7 +32,7 @@ _POWER = {
     VmState.SOFT_DELETED: PowerState.SHUTDOWN,
 }
 #: States of a server at rest; BUILDING is none.
-_AT_REST = (*_POWER, VmState.ERROR)
+_AT_REST = (*_POWER, VmState.RESIZED, VmState.ERROR)
 
 
 @dataclass
@@ -42,6 +44,10 @@ class _Truths:
     rows: dict[str, list[tuple[str, InstanceRow]]] = field(default_factory=lambda: defaultdict(list))
     allocations: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     guests: dict[str, list[tuple[str, Guest]]] = field(default_factory=lambda: defaultdict(list))
+    #: Moves that are not over, by instance.
+    moves: dict[str, list[MigrationRow]] = field(default_factory=lambda: defaultdict(list))
+    #: Hosts on which something of a guest was set aside, by instance.
+    asides: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     findings: list[str] = field(default_factory=list)
 
 
@@ -82,7 +88,12 @@ class Watch:
         for name, agent in self._cloud.agents.items():
             for guest in agent.driver.guests():
                 truths.guests[guest.uuid].append((name, guest))
-        for uuid in {*truths.mapped, *truths.rows, *truths.allocations, *truths.guests}:
+            for uuid in agent.driver.asides():
+                truths.asides[uuid].append(name)
+        for moves in truths.moves.values():
+            for move in moves:
+                truths.findings += [f"move {move.uuid}: {finding}" for finding in _of_move(truths, move)]
+        for uuid in {*truths.mapped, *truths.rows, *truths.allocations, *truths.guests, *truths.asides}:
             truths.findings += [f"server {uuid}: {finding}" for finding in _of_server(truths, uuid)]
         return truths.findings
 
@@ -101,6 +112,8 @@ class Watch:
             with self._databases[name].reader() as session:
                 for found in session.scalars(sa.select(InstanceRow).filter_by(deleted=False)):
                     truths.rows[found.uuid].append((uuid_of[name], found))
+                for move in session.scalars(sa.select(MigrationRow).where(MigrationRow.status.not_in(OVER))):
+                    truths.moves[move.instance_uuid].append(move)
 
     def _read_placement(self, truths: _Truths) -> None:
         statement = (
@@ -122,6 +135,10 @@ def _of_server(truths: _Truths, uuid: str) -> Iterator[str]:
     held = truths.allocations.get(uuid, {})
     if len(rows) > 1:
         yield f"lives in several cells: {[cell for cell, _ in rows]}"
+    if uuid in truths.asides:
+        yield f"has left something on {truths.asides[uuid]} and will not come back"
+    if row_of_moved := [row for _, row in rows if row.vm_state == VmState.RESIZED and uuid not in truths.moves]:
+        yield f"waits to be confirmed on {row_of_moved[0].host}, but no move of it is open"
     if len(guests) > 1:
         yield f"has guests on several hosts: {[host for host, _ in guests]}"
     if not rows:
@@ -164,6 +181,20 @@ def _of_place(row: InstanceRow, guests: list[tuple[str, Guest]], held: dict[str,
             yield f"has epoch {row.epoch}, but its guest has {guest.epoch}"
     if not guests and row.vm_state in _POWER:
         yield f"is {row.vm_state}, but has no guest"
+
+
+def _of_move(truths: _Truths, move: MigrationRow) -> Iterator[str]:
+    """Tell whether an open move has what the server had, and its server waits for its end; takes its claim away."""
+    held = truths.allocations.pop(move.uuid, {})
+    flavor = Flavor(**move.old_flavor)
+    wanted = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
+    if held != {move.source_node: wanted}:
+        yield f"of server {move.instance_uuid} should hold {wanted} of {move.source_node}, but holds {held}"
+    states = [row.vm_state for _, row in truths.rows.get(move.instance_uuid, [])]
+    if states != [VmState.RESIZED]:
+        yield f"is {move.status}, but server {move.instance_uuid} is {states}"
+    if truths.asides.pop(move.instance_uuid, []) != [move.source_host]:
+        yield f"of server {move.instance_uuid} left nothing on its host"
 
 
 def _of_nothing(truths: _Truths, uuid: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from nova_lite.compute.virt.libvirt import domain_xml, properties
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
-from tests.contract.virt.suite import GIB, DriverContract, a_spec, power_state, wait_until
+from tests.contract.virt.suite import GIB, DriverContract, MoveContract, a_spec, power_state, wait_until
 from tests.integration.stack.libvirt import Libvirt, guest_image
 from tests.integration.stack.neighbours import Neighbours
 
@@ -101,7 +101,7 @@ def rig(libvirt: Libvirt, base_image: BaseImage) -> Iterator[LibvirtRig]:
     shutil.rmtree(directory)
 
 
-class TestLibvirtDriver(DriverContract):
+class TestLibvirtDriver(DriverContract, MoveContract):
     """Every promise, on real guests."""
 
 

@@ -10,6 +10,7 @@ from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
+from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.model.caller import Caller
@@ -19,7 +20,7 @@ from nova_lite.web.endpoint import endpoint
 from nova_lite.web.validation import Schemas
 from nova_lite.web.versions import Version
 
-#: What an action answers with 200; None is an empty 202.
+#: What an action answers with 200; None is an empty answer.
 Answer = dict[str, object] | None
 
 
@@ -29,6 +30,7 @@ class Services:
 
     actions: ServerActionService
     deletion: ServerDeletionService
+    moves: MoveService
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -40,7 +42,7 @@ _FIRST = Version(2, 1)
 
 @dataclass(frozen=True)
 class Action:
-    """One action: the rule it needs, the body it takes, what it does.
+    """One action: the rule it needs, the body it takes, what it does, and the status of an empty answer.
 
     Before version ``reads_since`` anything may stand under its name, and nothing is made of it.
     """
@@ -49,6 +51,7 @@ class Action:
     schema: Schemas
     do: Do
     reads_since: Version = _FIRST
+    status: str = falcon.HTTP_202
 
 
 def _operation(policy: str, schema: Schemas, name: str) -> Action:
@@ -103,6 +106,26 @@ def _console_output(services: Services, caller: Caller, server_id: str, body: Ma
     return {"output": services.actions.console_output(caller, server_id, lines)}
 
 
+def _resize(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    services.moves.resize(caller, server_id, str(body["flavorRef"]).rpartition("/")[2])
+    return None
+
+
+def _confirm_resize(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.moves.confirm(caller, server_id)
+    return None
+
+
+def _revert_resize(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.moves.revert(caller, server_id)
+    return None
+
+
+def _migrate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any] | None) -> Answer:
+    services.moves.migrate(caller, server_id, (body or {}).get("host"))
+    return None
+
+
 ACTIONS: Mapping[str, Action] = {
     "os-start": _operation(rules.START, schemas.START, "start"),
     "os-stop": _operation(rules.STOP, schemas.STOP, "stop"),
@@ -117,6 +140,10 @@ ACTIONS: Mapping[str, Action] = {
     "unlock": Action(rules.UNLOCK, schemas.UNLOCK, _unlock),
     "os-resetState": Action(rules.RESET_STATE, schemas.RESET_STATE, _reset_state),
     "injectNetworkInfo": Action(rules.INJECT_NETWORK_INFO, schemas.INJECT_NETWORK_INFO, _inject_network_info),
+    "resize": Action(rules.RESIZE, schemas.RESIZE, _resize),
+    "confirmResize": Action(rules.CONFIRM_RESIZE, schemas.CONFIRM_RESIZE, _confirm_resize, status=falcon.HTTP_204),
+    "revertResize": Action(rules.REVERT_RESIZE, schemas.REVERT_RESIZE, _revert_resize),
+    "migrate": Action(rules.MIGRATE, schemas.MIGRATE, _migrate, reads_since=Version(2, 56)),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
 }
 
@@ -124,8 +151,8 @@ ACTIONS: Mapping[str, Action] = {
 class ServerAction:
     """``/servers/{id}/action``"""
 
-    def __init__(self, actions: ServerActionService, deletion: ServerDeletionService) -> None:
-        self._services = Services(actions, deletion)
+    def __init__(self, actions: ServerActionService, deletion: ServerDeletionService, moves: MoveService) -> None:
+        self._services = Services(actions, deletion, moves)
 
     @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=LENIENT_QUERY, body=schemas.ANY)
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
@@ -140,6 +167,6 @@ class ServerAction:
         value = body[name] if req.context.version >= action.reads_since else None
         answer = action.do(self._services, req.context.caller, server_id, value)
         if answer is None:
-            resp.status = falcon.HTTP_202
+            resp.status = action.status
         else:
             send_json(resp, answer)

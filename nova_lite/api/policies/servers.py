@@ -28,6 +28,11 @@ RESUME = "os_compute_api:os-suspend-server:resume"
 CONSOLE_OUTPUT = "os_compute_api:os-console-output"
 RESTORE = "os_compute_api:os-deferred-delete:restore"
 FORCE_DELETE = "os_compute_api:os-deferred-delete:force"
+RESIZE = "os_compute_api:servers:resize"
+CONFIRM_RESIZE = "os_compute_api:servers:confirm_resize"
+REVERT_RESIZE = "os_compute_api:servers:revert_resize"
+MIGRATE = "os_compute_api:os-migrate-server:migrate"
+MIGRATE_TO_HOST = "os_compute_api:os-migrate-server:migrate:host"
 LOCK = "os_compute_api:os-lock-server:lock"
 UNLOCK = "os_compute_api:os-lock-server:unlock"
 UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
@@ -67,6 +72,11 @@ RULES = (
     rule(CONSOLE_OUTPUT, PROJECT_MEMBER_OR_ADMIN, "Read a server's console log."),
     rule(RESTORE, PROJECT_MEMBER_OR_ADMIN, "Restore a deleted server while that can be done."),
     rule(FORCE_DELETE, PROJECT_MEMBER_OR_ADMIN, "Delete a server for good, even where deleted ones can be restored."),
+    rule(RESIZE, PROJECT_MEMBER_OR_ADMIN, "Give a server another flavor."),
+    rule(CONFIRM_RESIZE, PROJECT_MEMBER_OR_ADMIN, "Make a server's resize or migration final."),
+    rule(REVERT_RESIZE, PROJECT_MEMBER_OR_ADMIN, "Move a server back that was resized or migrated."),
+    rule(MIGRATE, ADMIN, "Move a server to another host."),
+    rule(MIGRATE_TO_HOST, ADMIN, "Name the host a server is moved to."),
     rule(LOCK, PROJECT_MEMBER_OR_ADMIN, "Lock a server."),
     rule(UNLOCK, PROJECT_MEMBER_OR_ADMIN, "Unlock a server."),
     rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked, and unlock what somebody else locked."),

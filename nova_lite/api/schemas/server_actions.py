@@ -1,6 +1,6 @@
 """Bodies of ``/servers/{id}/action``: one object whose one key names the action."""
 
-from nova_lite.api.schemas.values import whole_number
+from nova_lite.api.schemas.values import HOST_NAME, whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
 
 
@@ -53,4 +53,30 @@ _LENGTH = {**whole_number(-1), "type": ["integer", "string", "null"], "pattern":
 CONSOLE_OUTPUT = _action(
     "os-getConsoleOutput",
     {"type": "object", "properties": {"length": _LENGTH}, "additionalProperties": False},
+)
+RESIZE = _action(
+    "resize",
+    {
+        "type": "object",
+        "properties": {
+            "flavorRef": {"type": ["string", "integer"], "minLength": 1},
+            "OS-DCF:diskConfig": {"enum": ["AUTO", "MANUAL"]},
+        },
+        "required": ["flavorRef"],
+        "additionalProperties": False,
+    },
+)
+CONFIRM_RESIZE = _action("confirmResize", {})
+REVERT_RESIZE = _action("revertResize", {})
+MIGRATE = _action(
+    "migrate",
+    {},
+    (
+        "2.56",
+        {
+            "type": ["object", "null"],
+            "properties": {"host": {**HOST_NAME, "type": ["string", "null"]}},
+            "additionalProperties": False,
+        },
+    ),
 )

@@ -89,6 +89,37 @@ class Driver(Protocol):
         """Reboot: soft asks the guest and turns hard after ``timeout_s``; hard at once. A stopped guest is started."""
         ...
 
+    def disks_at(self, uuid: str) -> str:
+        """Return where the guest's disks can be had, for the driver of the host it moves to."""
+        ...
+
+    def check_reach(self, disks_at: str) -> None:
+        """Raise HostFailed when this host cannot have the disks of another host's guest, told by its ``disks_at``."""
+        ...
+
+    def set_aside(self, uuid: str, *, timeout_s: float) -> None:
+        """Shut the guest down as ``power_off`` does, and keep it where nothing starts it: it is no guest any more."""
+        ...
+
+    def receive(self, spec: GuestSpec, disks_at: str, *, start: bool) -> None:
+        """Make a guest with the disks of one that was set aside, here or on another host, which keeps its own.
+
+        They grow with ``spec``. When the guest is here with this epoch already, it is only started, if it shall be.
+        """
+        ...
+
+    def bring_back(self, uuid: str, epoch: int, *, start: bool) -> None:
+        """Make what was set aside a guest again, of this epoch; one that was not set aside is only started."""
+        ...
+
+    def drop_aside(self, uuid: str) -> None:
+        """Remove what was set aside of a guest; nothing is no error."""
+        ...
+
+    def asides(self) -> list[str]:
+        """Return of which guests something was set aside here."""
+        ...
+
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return the last ``lines`` lines of the serial console's log (None: all that is kept, at most 100 KiB)."""
         ...

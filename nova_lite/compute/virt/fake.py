@@ -18,6 +18,8 @@ from nova_lite.model.plain import known
 from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
+#: How the files of guests end that were set aside.
+_ASIDE = ".aside"
 
 #: What a fake host can truthfully be scheduled for: it tells of the hardware that a host with libvirt has.
 _TRAITS = frozenset(
@@ -78,6 +80,8 @@ class FakeDriver:
         self._nodes = nodes
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
+        #: What was set aside of guests that moved away.
+        self._aside: dict[str, _Record] = {}
 
     # -- the script ---------------------------------------------------------------------------------------------
 
@@ -106,10 +110,13 @@ class FakeDriver:
                 half_written.unlink(missing_ok=True)
             paths = sorted(self._state_dir.glob("*.json"))
             found = [msgspec.json.decode(path.read_bytes(), type=_Record) for path in paths]
+            paths = sorted(self._state_dir.glob(f"*{_ASIDE}"))
+            aside = [msgspec.json.decode(path.read_bytes(), type=_Record) for path in paths]
         except (OSError, msgspec.DecodeError) as error:
             raise errors.Misconfigured(f"Cannot read the fake guests in {self._state_dir}: {error}") from error
         with self._lock:
             self._records.update((record.uuid, record) for record in found)
+            self._aside.update((record.uuid, record) for record in aside)
 
     def close(self) -> None:
         """Let go of nothing: there is no connection."""
@@ -218,6 +225,70 @@ class FakeDriver:
         self._store(_booted(known))
         self.faults.play("reboot", after=True)
 
+    def disks_at(self, uuid: str) -> str:
+        """Return the name of this host: there are no disks."""
+        self.faults.play("disks_at")
+        self._known(uuid)
+        return self._hostname
+
+    def check_reach(self, disks_at: str) -> None:
+        """Reach every host."""
+        self.faults.play("check_reach")
+        self.faults.play("check_reach", after=True)
+
+    def set_aside(self, uuid: str, *, timeout_s: float) -> None:
+        """Turn the guest into a record of one."""
+        self.faults.play("set_aside")
+        known = self._records.get(uuid)
+        if known is not None:
+            with self._lock:
+                aside = replace(known, power_state=PowerState.SHUTDOWN)
+                if self._state_dir is not None:
+                    _write(self._state_dir / f"{uuid}{_ASIDE}", aside)
+                    _path(self._state_dir, uuid).unlink(missing_ok=True)
+                self._aside[uuid] = aside
+                del self._records[uuid]
+        elif uuid not in self._aside:
+            raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
+        self.faults.play("set_aside", after=True)
+
+    def receive(self, spec: GuestSpec, disks_at: str, *, start: bool) -> None:
+        """Record a guest, running or not."""
+        self.faults.play("receive")
+        known = self._records.get(spec.uuid)
+        if known is not None and known.epoch > spec.epoch:
+            raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
+        if known is None or known.epoch < spec.epoch:
+            known = _Record(spec.uuid, spec.name, spec.epoch, PowerState.SHUTDOWN, boots=0)
+        self._store(_booted(known) if start and known.power_state is not PowerState.RUNNING else known)
+        self.faults.play("receive", after=True)
+
+    def bring_back(self, uuid: str, epoch: int, *, start: bool) -> None:
+        """Turn the record of a guest into one."""
+        self.faults.play("bring_back")
+        known = self._records.get(uuid)
+        if known is None:
+            aside = self._aside.get(uuid)
+            if aside is None:
+                raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
+            known = replace(aside, epoch=epoch)
+        if known.epoch > epoch:
+            raise errors.Conflict(f"Instance {uuid} is here with epoch {known.epoch}, newer than {epoch}")
+        self._store(_booted(known) if start and known.power_state is not PowerState.RUNNING else known)
+        self._forget_aside(uuid)
+        self.faults.play("bring_back", after=True)
+
+    def drop_aside(self, uuid: str) -> None:
+        """Forget the record of a guest."""
+        self.faults.play("drop_aside")
+        self._forget_aside(uuid)
+        self.faults.play("drop_aside", after=True)
+
+    def asides(self) -> list[str]:
+        """Return of which guests there is but a record."""
+        self.faults.play("asides")
+        return list(self._aside)
+
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return what a guest would have written at each of its boots."""
         self.faults.play("console_output")
@@ -238,6 +309,11 @@ class FakeDriver:
         if record.power_state is PowerState.SHUTDOWN:
             raise errors.Conflict(f"The guest of instance {uuid} is not running.")
         return record
+
+    def _forget_aside(self, uuid: str) -> None:
+        with self._lock:
+            if self._aside.pop(uuid, None) is not None and self._state_dir is not None:
+                (self._state_dir / f"{uuid}{_ASIDE}").unlink(missing_ok=True)
 
     def _set_power(self, record: _Record, power_state: PowerState) -> None:
         if record.power_state is power_state:

@@ -1,38 +1,58 @@
 """Delete a server in its cell, for good or so that it can be restored. Deleting wins over all else."""
 
+from collections.abc import Collection
+
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, instances
+from nova_lite.db.repositories import actions, instances, migrations
 from nova_lite.model.guest import PowerState
+from nova_lite.model.migration import FINISHED
 
 
 def destroy_guest(work: Work[CellTools]) -> Facts | None:
-    """Remove the guest from its host; a host that is down does it itself when it comes back."""
+    """Remove the guest from its host; a host that is down does it itself when it comes back.
+
+    Of a server that was moving, it may be on either host, and what was set aside goes, too.
+    """
     with work.tools.db.reader() as session:
         host = instances.get(session, work.subject, with_deleted=True).host
-    if host is None:
-        return None
+        moves = migrations.open_of(session, work.subject)
+    ends = {place.host for move in moves for place in (move.source, move.dest) if place is not None}
+    left = [each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends)]
+    return {"left_to_host": ", ".join(left)} if left else None
+
+
+def _cleared(work: Work[CellTools], host: str, ends: Collection[str]) -> bool:
+    """Have a host remove what it has of the server; False when it is down. ``ends`` are where a move began or ends."""
+    timeout_s = max(1.0, work.seconds_left)
     try:
-        work.tools.agents.destroy(host, work.subject, timeout_s=max(1.0, work.seconds_left))
+        work.tools.agents.destroy(host, work.subject, timeout_s=timeout_s)
+        if host in ends:
+            work.tools.agents.drop_aside(host, work.subject, timeout_s=timeout_s)
     except errors.Timeout:
         if not host_is_down(work.tools, host):
             raise
-        return {"left_to_host": host}
-    return None
+        return False
+    return True
 
 
 def free_claim(work: Work[CellTools]) -> None:
-    """Give back what the server has in Placement."""
-    work.tools.placement.release(work.subject)
+    """Give back what the server has in Placement, then what its moves have: none takes anything from it any more."""
+    with work.tools.db.reader() as session:
+        moves = migrations.open_of(session, work.subject)
+    for consumer in (work.subject, *(move.uuid for move in moves)):
+        work.tools.placement.release(consumer)
 
 
 def mark_deleted(work: Work[CellTools], session: Session) -> None:
     """Turn the server into a deleted one."""
     host = instances.get(session, work.subject, with_deleted=True).host
+    for move in migrations.open_of(session, work.subject):
+        migrations.bring_to(session, move.uuid, "confirmed" if move.status == FINISHED else "cancelled")
     instances.mark_deleted(session, work.subject)
     actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=host)
 

@@ -86,6 +86,17 @@ def begin_again(session: Session, *, instance_uuid: str, request_id: str, event:
         session.add(InstanceActionEventRow(action_id=action_id, event=event))
 
 
+def next_event(session: Session, *, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
+    """Record that what an action was doing on ``host`` went well, and that it began one more event."""
+    action_id = _open_action(session, instance_uuid, request_id)
+    session.execute(
+        sa.update(InstanceActionEventRow)
+        .where(InstanceActionEventRow.action_id == action_id, InstanceActionEventRow.finish_time.is_(None))
+        .values(finish_time=utcnow(), result="Success", host=host)
+    )
+    begin_again(session, instance_uuid=instance_uuid, request_id=request_id, event=event)
+
+
 def fail_event(session: Session, *, instance_uuid: str, request_id: str, error: str, host: str | None) -> None:
     """Record that what an action was just trying failed, with ``error`` for users to read; the action goes on."""
     action_id = _open_action(session, instance_uuid, request_id)

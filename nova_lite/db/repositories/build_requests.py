@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import BuildRequestRow, RequestSpecRow
+from nova_lite.model.flavor import Flavor
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
 
@@ -127,6 +128,13 @@ def pin(session: Session, instance_uuid: str, zone: str | None) -> None:
     row = session.get(RequestSpecRow, instance_uuid, with_for_update=True)
     if row is not None:
         row.spec = {**row.spec, "availability_zone": zone}
+
+
+def resize(session: Session, instance_uuid: str, flavor: Flavor) -> None:
+    """Keep with what was asked for an instance the flavor it has now."""
+    row = session.get(RequestSpecRow, instance_uuid, with_for_update=True)
+    if row is not None:
+        row.spec = {**row.spec, "flavor": msgspec.to_builtins(flavor)}
 
 
 def _instance(row: BuildRequestRow) -> Instance:

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import ApiWorkflowRow, InstanceMappingRow
-from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow
+from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow, MigrationRow
 from nova_lite.model.flavor import Flavor
+from nova_lite.model.migration import OVER
 from nova_lite.model.workflow import OPEN
 
 
@@ -28,10 +29,10 @@ def at_work(session: Session, row: type[ApiWorkflowRow] | type[CellWorkflowRow],
 
 
 def living(session: Session, uuids: Sequence[str]) -> set[str]:
-    """Return those of ``uuids`` that are live instances of this cell."""
-    return set(
-        session.scalars(sa.select(InstanceRow.uuid).where(InstanceRow.uuid.in_(uuids), InstanceRow.deleted.is_(False)))
-    )
+    """Return those of ``uuids`` that are live instances of this cell, or migrations that are not over."""
+    instances = sa.select(InstanceRow.uuid).where(InstanceRow.uuid.in_(uuids), InstanceRow.deleted.is_(False))
+    moving = sa.select(MigrationRow.uuid).where(MigrationRow.uuid.in_(uuids), MigrationRow.status.not_in(OVER))
+    return set(session.scalars(sa.union_all(instances, moving)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ def get(session: Session, flavor_id: str, *, visible_to: str | None = None) -> F
     return _flavor(_row(session, flavor_id, visible_to=visible_to))
 
 
+def number(session: Session, flavor_id: str) -> int | None:
+    """Return the number of a flavor's row, which old clients see; None when it is gone."""
+    return session.scalar(sa.select(FlavorRow.id).filter_by(flavorid=flavor_id))
+
+
 def page(session: Session, wanted: FlavorQuery, limit: int) -> list[Flavor]:
     """Return at most ``limit`` flavors in order; raises Invalid for a marker that names no flavor."""
     statement = _filtered(wanted)

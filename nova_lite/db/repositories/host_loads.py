@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
 from nova_lite.model.host import Load
-from nova_lite.model.states import VmState
+from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import Handle
 
@@ -23,9 +23,9 @@ _HEAVY = frozenset(
         "rebuilding",
         "rebuild_spawning",
         "rescuing",
-        "resize_migrating",
-        "resize_prep",
         "unshelving",
+        TaskState.RESIZE_MIGRATING,
+        TaskState.RESIZE_PREP,
     }
 )
 #: Servers, or hosts, that one query names.

@@ -177,6 +177,22 @@ def task_on(session: Session, uuid: str, host: str, epoch: int) -> TaskState | N
     return TaskState(row.task_state)
 
 
+def on(host: str, node: str, node_name: str) -> dict[str, Any]:
+    """Return the columns that say where an instance is."""
+    return {"host": host, "node": node, "node_name": node_name}
+
+
+def sized(flavor: Flavor) -> dict[str, Any]:
+    """Return the columns that hold an instance's flavor."""
+    return {
+        "vcpus": flavor.vcpus,
+        "memory_mb": flavor.ram_mib,
+        "root_gb": flavor.root_gib,
+        "ephemeral_gb": flavor.ephemeral_gib,
+        "flavor": msgspec.to_builtins(flavor),
+    }
+
+
 def instance_of(row: Sequence[Any]) -> Instance:
     """Return the Instance that a row of ``COLUMNS`` holds."""
     values = list(row)
@@ -201,11 +217,7 @@ def _values(instance: Instance) -> dict[str, Any]:
         "node": instance.node,
         "node_name": instance.node_name,
         "epoch": instance.epoch,
-        "vcpus": instance.flavor.vcpus,
-        "memory_mb": instance.flavor.ram_mib,
-        "root_gb": instance.flavor.root_gib,
-        "ephemeral_gb": instance.flavor.ephemeral_gib,
-        "flavor": msgspec.to_builtins(instance.flavor),
+        **sized(instance.flavor),
         "image_ref": instance.image_id,
         "image_properties": instance.image_properties,
         "user_metadata": instance.metadata,

@@ -218,6 +218,23 @@ def settle(session: Session, uuid: str, cell_uuid: str) -> bool:
     return True
 
 
+def counted(session: Session, uuid: str) -> tuple[int, int]:
+    """Return the vCPUs and the MiB of memory that an instance counts for, held until the transaction ends."""
+    row = session.get(InstanceMappingRow, uuid, with_for_update=True)
+    if row is None:
+        raise NotFound(f"Instance {uuid} could not be found.")
+    return row.vcpus, row.ram_mib
+
+
+def count(session: Session, uuid: str, *, vcpus: int, ram_mib: int) -> None:
+    """Have an instance count for so much."""
+    session.execute(
+        sa.update(InstanceMappingRow)
+        .where(InstanceMappingRow.instance_uuid == uuid)
+        .values(vcpus=vcpus, ram_mib=ram_mib)
+    )
+
+
 def queue_for_delete(session: Session, uuid: str) -> None:
     """Stop counting an instance: it is being deleted."""
     session.execute(

@@ -1,4 +1,4 @@
-"""A cell's migrations: recorded, and listed newest first."""
+"""A cell's migrations: recorded, brought on, and listed newest first."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -9,9 +9,20 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from nova_lite.db.cell_tables import MigrationRow
+from nova_lite.db.cell_tables import InstanceRow, MigrationRow
+from nova_lite.db.columns import utcnow
 from nova_lite.model.flavor import Flavor
-from nova_lite.model.migration import LIVE_IN_PROGRESS, Migration, MigrationKind, Place, Progress
+from nova_lite.model.migration import (
+    CONFIRMING,
+    FINISHED,
+    LIVE_IN_PROGRESS,
+    OVER,
+    Migration,
+    MigrationKind,
+    Place,
+    Progress,
+)
+from nova_lite.model.states import TaskState
 
 #: What a list is ordered by, and whether it goes down; the UUID tells apart what numbers of several cells cannot.
 DESCENDS = (True, True, False)
@@ -63,6 +74,49 @@ def add(session: Session, migration: Migration) -> None:
             **asdict(migration.progress),
         )
     )
+
+
+def bring_to(session: Session, uuid: str, status: str, *, dest: Place | None = None) -> None:
+    """Set the status of a migration, and where it leads once that is known; one that is over stays as it is."""
+    values: dict[str, Any] = {"status": status, "updated_at": utcnow()}
+    if dest is not None:
+        values |= {"dest_host": dest.host, "dest_node": dest.node, "dest_node_name": dest.node_name}
+    session.execute(
+        sa.update(MigrationRow).where(MigrationRow.uuid == uuid, MigrationRow.status.not_in(OVER)).values(**values)
+    )
+
+
+def open_of(session: Session, instance_uuid: str) -> list[Migration]:
+    """Return an instance's migrations that are not over, oldest first: each holds something in Placement."""
+    return _open(session, MigrationRow.instance_uuid == instance_uuid)
+
+
+def away_from(session: Session, host: str) -> list[str]:
+    """Return the instances that moved away from ``host`` and may yet come back: what they left there is wanted."""
+    return list(
+        session.scalars(
+            sa.select(MigrationRow.instance_uuid)
+            .join(InstanceRow, InstanceRow.uuid == MigrationRow.instance_uuid)
+            .where(
+                MigrationRow.source_host == host,
+                MigrationRow.status.not_in((*OVER, CONFIRMING)),
+                InstanceRow.deleted.is_(False),
+                InstanceRow.task_state.is_distinct_from(TaskState.DELETING),
+            )
+        )
+    )
+
+
+def unconfirmed(session: Session, *, before: datetime) -> list[Migration]:
+    """Return the migrations that have waited to be confirmed since ``before``."""
+    return _open(session, sa.and_(MigrationRow.status == FINISHED, MigrationRow.updated_at < before))
+
+
+def _open(session: Session, which: sa.ColumnElement[bool]) -> list[Migration]:
+    rows = session.scalars(
+        sa.select(MigrationRow).where(which, MigrationRow.status.not_in(OVER)).order_by(MigrationRow.id)
+    )
+    return [_migration(row) for row in rows]
 
 
 def get(session: Session, uuid: str) -> Migration | None:

@@ -134,6 +134,13 @@ def settle(session: Session, uuid: str, places: Mapping[str, Sequence[str]], *, 
     return Settlement(True, granted)
 
 
+def settled_on(session: Session, instance_uuid: str, host: str) -> None:
+    """Note where a server of a group has come to be, or is moving to; from there its cell will not move it."""
+    session.execute(
+        sa.update(ServerGroupMemberRow).filter_by(instance_uuid=instance_uuid).values(host=host, spares=None)
+    )
+
+
 def unsettle(session: Session, instance_uuids: Sequence[str]) -> None:
     """Forget the places of servers: they have none."""
     session.execute(

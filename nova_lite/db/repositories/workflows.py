@@ -124,6 +124,20 @@ def supersede(session: Session, row: Row, subject: str) -> None:
     session.execute(sa.update(row).where(row.subject == subject, row.status.in_(OPEN)).values(status=Status.SUPERSEDED))
 
 
+def withdraw(session: Session, row: Row, uuid: str) -> bool:
+    """Take back a workflow that nobody has begun to run; False when somebody has."""
+    done = session.execute(
+        sa.update(row).where(row.uuid == uuid, row.status == Status.PENDING).values(status=Status.SUPERSEDED)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def others_about(session: Session, row: Row, subject: str, uuid: str, kinds: Collection[str]) -> bool:
+    """Return whether another open workflow than ``uuid`` of one of ``kinds`` is about ``subject``."""
+    found = sa.select(row.id).where(row.subject == subject, row.uuid != uuid, row.kind.in_(kinds), row.status.in_(OPEN))
+    return session.scalar(found.limit(1)) is not None
+
+
 def about(session: Session, row: Row, subject: str) -> list[Workflow]:
     """Return every workflow about ``subject``, newest first."""
     return [

@@ -8,7 +8,7 @@ import pytest
 from nova_lite import errors
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.model.guest import BaseImage, GuestSpec
-from tests.contract.virt.suite import DriverContract
+from tests.contract.virt.suite import DriverContract, MoveContract
 
 
 class FakeRig:
@@ -52,5 +52,5 @@ def rig(tmp_path: Path) -> Iterator[FakeRig]:
     rig.driver.close()
 
 
-class TestFakeDriver(DriverContract):
+class TestFakeDriver(DriverContract, MoveContract):
     """Every promise, on the fake."""

@@ -37,7 +37,7 @@ DEADLINE_S = 30.0
 _names = itertools.count(1)
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
-    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "0.3"},
+    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "0.3", "allow_resize_to_same_host": "true"},
     "conductor": {"lease": "30", "scan_interval": "0.05"},
     "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
     "rpc": {"call_monitor_timeout": "2"},
@@ -101,7 +101,11 @@ class Site:
     def act(self, server: str, action: str, details: object = None) -> None:
         """Ask for an action on a server."""
         status, body = self.ask("POST", f"/servers/{server}/action", {action: details})
-        assert status == 202, body
+        assert status in (202, 204), body
+
+    def resize(self, server: str) -> None:
+        """Ask for a server, booted with the smallest flavor, to be twice as large."""
+        self.act(server, "resize", {"flavorRef": "2"})
 
     def regroup(self, server: str) -> None:
         """Put the server's host into an aggregate and, should it be there already, take it out."""
@@ -233,7 +237,7 @@ class Site:
                     if done:
                         found = actions.of_request(session, server, done[0].request_id)
                         assert found is not None
-                        return found.events[0].details
+                        return found.events[-1].details
             finally:
                 database.close()
         return None
@@ -333,6 +337,25 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         before=lambda site, server: site.act(server, "os-stop"),
     ),
     ("cell", "reboot"): Story(lambda site, server: site.act(server, "reboot", {"type": "SOFT"}), "ACTIVE", ("ERROR",)),
+    **{
+        (role, kind): story
+        for role in ("super", "cell")
+        for kind, story in {
+            "move": Story(lambda site, server: site.resize(server), "VERIFY_RESIZE", ("ACTIVE",)),
+            "confirm-resize": Story(
+                lambda site, server: site.act(server, "confirmResize"),
+                "ACTIVE",
+                (),
+                before=lambda site, server: site.resize(server),
+            ),
+            "revert-resize": Story(
+                lambda site, server: site.act(server, "revertResize"),
+                "ACTIVE",
+                (),
+                before=lambda site, server: site.resize(server),
+            ),
+        }.items()
+    },
     ("cell", "reboot-hard"): Story(
         lambda site, server: site.act(server, "reboot", {"type": "HARD"}), "ACTIVE", ("ERROR",)
     ),
@@ -374,6 +397,8 @@ def tell(site: Site, role: Role, kind: str, sabotage: Callable[[Callable[[], str
                 story.before(site, server)
             site.rest()
         sabotage(lambda: servers[0])
+        if site.saboteur.is_on_detour:
+            site.break_hosts(1, errors.HostFailed("It cannot reach the disks."), method="check_reach")
         for server in servers:
             story.begin(site, server)
     site.rest()

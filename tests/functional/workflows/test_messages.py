@@ -27,6 +27,10 @@ LIFE = (
     ("resume", None, "ACTIVE"),
     ("soft delete", None, "SOFT_DELETED"),
     ("restore", None, "ACTIVE"),
+    ("resize", {"flavorRef": "2"}, "VERIFY_RESIZE"),
+    ("revertResize", None, "ACTIVE"),
+    ("migrate", None, "VERIFY_RESIZE"),
+    ("confirmResize", None, "ACTIVE"),
 )
 
 
@@ -95,7 +99,10 @@ def test_all_nudges_come_twice(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_message_comes_again_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(monkeypatch)
     live(site, after_each=recorder.repeat)
-    assert {method for _, _, method, _ in recorder.calls} >= {"place", "build", "power_off", "power_on", "destroy"}
+    assert {method for _, _, method, _ in recorder.calls} >= {
+        *("place", "build", "power_off", "power_on", "destroy"),
+        *("choose", "set_aside", "receive", "bring_back", "discard", "drop_aside"),
+    }
 
 
 def test_every_message_comes_twice_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

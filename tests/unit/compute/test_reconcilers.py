@@ -52,6 +52,10 @@ class Cell:
 
     answers: list[list[ExpectedGuest]]
     reported: list[Guest] = field(default_factory=list)
+    away: list[str] = field(default_factory=list)
+
+    def moved_away(self, host: str) -> list[str]:
+        return self.away
 
     def expected_guests(self, host: str) -> list[ExpectedGuest]:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -107,3 +111,31 @@ def test_a_guest_that_cannot_be_removed_does_not_hinder_the_others() -> None:
     assert len(driver.guests()) == 1
     _run(driver, Cell([[]]))
     assert driver.guests() == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "away", "asides", "guests"),
+    [
+        pytest.param([], ["a"], ["a"], [], id="may come back"),
+        pytest.param([], [], [], [], id="will not come back"),
+        pytest.param([replace(ACTIVE, is_settled=False)], [], ["a"], [], id="on its way back"),
+        pytest.param([replace(ACTIVE, epoch=4)], [], [], [Guest("a", 4, PowerState.SHUTDOWN)], id="left behind"),
+    ],
+)
+def test_what_was_set_aside_is_kept_dropped_or_brought_back(
+    expected: list[ExpectedGuest], away: list[str], asides: list[str], guests: list[Guest]
+) -> None:
+    driver = _driver("a")
+    driver.set_aside("a", timeout_s=0)
+    _run(driver, Cell([expected], away=away))
+    assert driver.asides() == asides
+    assert driver.guests() == guests
+
+
+def test_what_is_left_beside_a_guest_is_dropped() -> None:
+    driver = _driver("a")
+    driver.set_aside("a", timeout_s=0)
+    driver.receive(GuestSpec("a", "a", epoch=3, vcpus=1, ram_mib=64, root_gib=1), "", start=True)
+    _run(driver, Cell([[replace(ACTIVE, epoch=3)]]))
+    assert driver.asides() == []
+    assert driver.guests() == [Guest("a", 3, PowerState.RUNNING)]

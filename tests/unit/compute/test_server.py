@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from nova_lite import errors
+from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
 from nova_lite.compute.server import ComputeEndpoint
@@ -44,6 +45,7 @@ class Fence:
 
     may: bool = True
     error: Exception | None = None
+    away: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
@@ -51,6 +53,12 @@ class Fence:
 
     def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
         return self._answer("stop", host, instance_uuid, epoch)
+
+    def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        return self._answer("leave", host, instance_uuid, epoch)
+
+    def moved_away(self, host: str) -> list[str]:
+        return self.away
 
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         return self._answer(action, host, instance_uuid, epoch)
@@ -85,6 +93,7 @@ class Host:
         self.ear = ComputeEndpoint(
             Spawner("host1", self.driver, self.images, self.fence),
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
+            Mover("host1", self.driver, self.fence, shutdown_timeout_s=1),
             KeyedLocks(),
         )
 
@@ -276,3 +285,67 @@ def test_what_the_hypervisor_is_told() -> None:
 def test_user_data_that_is_no_base64_is_the_users_mistake() -> None:
     with pytest.raises(errors.GuestFailed, match="user_data"):
         guest_spec(replace(INSTANCE, user_data="a"))
+
+
+class TestMoves:
+    """A guest that leaves, comes and comes back."""
+
+    def test_it_leaves_and_comes_back_with_a_newer_epoch(self) -> None:
+        host = Host()
+        host.build()
+        host.ear.check_reach(host.ear.disks_at(UUID))
+        for _ in range(2):
+            host.ear.set_aside(UUID, 1)
+            assert host.state() is None
+            assert host.driver.asides() == [UUID]
+        for _ in range(2):
+            assert host.ear.bring_back(UUID, 3, True) == PowerState.RUNNING
+            assert host.driver.asides() == []
+        guest = host.driver.guest(UUID)
+        assert guest is not None
+        assert guest.epoch == 3
+        assert set(host.fence.asked) == {
+            ("run", "host1", UUID, 1),
+            ("leave", "host1", UUID, 1),
+            ("run", "host1", UUID, 3),
+        }
+
+    @pytest.mark.parametrize("start", [True, False])
+    def test_it_comes_running_or_not(self, start: bool) -> None:
+        host = Host()
+        wanted = PowerState.RUNNING if start else PowerState.SHUTDOWN
+        for _ in range(2):
+            assert host.ear.receive(msgspec.to_builtins(INSTANCE), "elsewhere", start) == wanted
+
+    def test_what_is_asked_late_is_refused(self) -> None:
+        host = Host()
+        host.build()
+        host.fence.may = False
+        with pytest.raises(errors.Conflict):
+            host.ear.set_aside(UUID, 1)
+        with pytest.raises(errors.Conflict):
+            host.ear.bring_back(UUID, 1, True)
+        with pytest.raises(errors.Conflict):
+            host.ear.receive(msgspec.to_builtins(INSTANCE), "elsewhere", True)
+        assert host.state() == PowerState.RUNNING
+
+    def test_a_newer_guest_is_not_discarded(self) -> None:
+        host = Host()
+        host.build()
+        host.ear.discard(UUID, 0)
+        assert host.state() == PowerState.RUNNING
+        host.ear.discard(UUID, 1)
+        assert host.state() is None
+        host.ear.discard(UUID, 1)
+
+    def test_what_may_come_back_is_not_dropped(self) -> None:
+        host = Host()
+        host.build()
+        host.ear.set_aside(UUID, 1)
+        host.fence.away = [UUID]
+        with pytest.raises(errors.Conflict):
+            host.ear.drop_aside(UUID)
+        host.fence.away = []
+        host.ear.drop_aside(UUID)
+        assert host.driver.asides() == []
+        host.ear.drop_aside(UUID)

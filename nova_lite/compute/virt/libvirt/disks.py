@@ -13,6 +13,7 @@ from pathlib import Path
 from nova_lite import errors
 from nova_lite.compute import config_drive, external_tools
 from nova_lite.compute.virt import console
+from nova_lite.compute.virt.libvirt import asides
 from nova_lite.compute.virt.libvirt.domain_xml import Disk
 from nova_lite.model.guest import BaseImage, GuestSpec
 
@@ -92,6 +93,31 @@ class Disks:
                 (directory / _UNFINISHED).touch()
                 disks = [self._make_root(directory, spec, image)]
                 if spec.ephemeral_gib:
+                    disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
+                if spec.swap_mib:
+                    disks.append(self._make_swap(directory, spec.swap_mib))
+                if spec.has_config_drive:
+                    files = config_drive.files(spec.metadata, spec.user_data)
+                    disks.append(self._make_config_drive(directory, files))
+            except OSError as error:
+                raise errors.Unavailable("The host cannot write the instance's disks", cause=str(error)) from error
+            undo.pop_all()
+        return disks
+
+    def move_in(self, spec: GuestSpec, source: Path) -> list[Disk]:
+        """Make the guest's disks as ``make`` does, root first, of those in the directory ``source``, which stay."""
+        directory = self._directory(spec.uuid)
+        with ExitStack() as undo:
+            undo.callback(self.remove, spec.uuid)
+            try:
+                directory.mkdir(mode=0o711)
+                (directory / _UNFINISHED).touch()
+                disks = [asides.copy_root(self._qemu_img, spec, source / "disk", directory / "disk")]
+                if spec.ephemeral_gib and (source / "disk.eph0").exists():
+                    size = spec.ephemeral_gib * _GIB
+                    paths = (source / "disk.eph0", directory / "disk.eph0")
+                    disks.append(asides.copy_raw(self._qemu_img, *paths, size))
+                elif spec.ephemeral_gib:
                     disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
                 if spec.swap_mib:
                     disks.append(self._make_swap(directory, spec.swap_mib))

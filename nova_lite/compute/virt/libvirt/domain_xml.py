@@ -74,6 +74,14 @@ def domain(spec: GuestSpec, hardware: Hardware, disks: Sequence[Disk], setting: 
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def with_epoch(xml: str, epoch: int) -> str:
+    """Return a definition, as libvirt hands it out, with another epoch."""
+    root = ElementTree.fromstring(xml)  # noqa: S314 - from libvirt
+    for element in root.iter(f"{_OWN}epoch"):
+        element.text = str(epoch)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def domain_name(uuid: str) -> str:
     """Return the name of an instance's domain."""
     return f"instance-{uuid}"

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from nova_lite import errors
 from nova_lite.compute.virt import console
 from nova_lite.compute.virt.libvirt import domain_xml, host, properties
+from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
@@ -57,6 +58,7 @@ class LibvirtDriver:
         self._host_ip = host_ip
         self._layout = layout or Layout()
         self._disks = Disks(instances_path)
+        self._asides = Asides(instances_path, hostname)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
 
@@ -125,12 +127,9 @@ class LibvirtDriver:
         with ExitStack() as undo:
             undo.callback(self._disks.remove, spec.uuid)
             disks = self._disks.make(spec, image)
-            setting = domain_xml.Setting(
-                self._hostname, self._virt_type, self._disks.console_path(spec.uuid), self._disk_cache
-            )
-            xml = domain_xml.domain(spec, hardware, disks, setting)
+            xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
             undo.callback(self._undefine, spec.uuid)
-            self._on_libvirt(lambda connection: _define_and_start(connection, xml), f"starting instance {spec.uuid}")
+            self._define(spec.uuid, xml, start=True)
             self._disks.finish(spec.uuid)
             undo.pop_all()
 
@@ -170,10 +169,94 @@ class LibvirtDriver:
         self.power_off(uuid, timeout_s=0 if hard else timeout_s)
         self.power_on(uuid)
 
+    def disks_at(self, uuid: str) -> str:
+        """Return the directory that the guest will have when it is set aside."""
+        self._on_guest(uuid, lambda domain: None, "looking for")
+        return str(self._asides.path(uuid))
+
+    def check_reach(self, disks_at: str) -> None:
+        """Raise HostFailed when the hosts share no file system."""
+        self._asides.check_reach(disks_at)
+
+    def set_aside(self, uuid: str, *, timeout_s: float) -> None:
+        """Shut the guest down, keep its definition, and rename its directory."""
+        if self.guest(uuid) is not None:
+            self.power_off(uuid, timeout_s=timeout_s)
+            self._asides.keep_definition(uuid, self._on_guest(uuid, _definition, "reading the definition of"))
+            self._undefine(uuid)
+        if self._asides.has_definition(uuid):
+            self._asides.put(uuid)
+        elif not self._asides.is_aside(uuid):
+            raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
+
+    def receive(self, spec: GuestSpec, disks_at: str, *, start: bool) -> None:
+        """Copy the disks, let them grow, and define the guest."""
+        hardware = properties.hardware(spec.image_properties)
+        _check_uuid(spec.uuid)
+        if self._has_received(spec, start=start):
+            return
+        self._remove(spec.uuid)
+        with ExitStack() as undo:
+            undo.callback(self._disks.remove, spec.uuid)
+            disks = self._disks.move_in(spec, Path(disks_at))
+            xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
+            undo.callback(self._undefine, spec.uuid)
+            self._define(spec.uuid, xml, start=start)
+            self._disks.finish(spec.uuid)
+            undo.pop_all()
+
+    def bring_back(self, uuid: str, epoch: int, *, start: bool) -> None:
+        """Rename the guest's directory back, and define it as it was."""
+        known = self.guest(uuid)
+        if known is not None and known.epoch > epoch:
+            raise errors.Conflict(f"Instance {uuid} is here with epoch {known.epoch}, newer than {epoch}")
+        if known is None:
+            if not (self._asides.is_aside(uuid) or self._asides.has_definition(uuid)):
+                raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
+            if self._is_elsewhere(uuid):
+                raise errors.Unavailable(f"Instance {uuid} is still defined by another host of this libvirt")
+            self._define(uuid, domain_xml.with_epoch(self._asides.fetch(uuid), epoch), start=start)
+        elif start:
+            self.power_on(uuid)
+        self._asides.forget_definition(uuid)
+
+    def drop_aside(self, uuid: str) -> None:
+        """Remove the directory."""
+        self._asides.drop(uuid)
+
+    def asides(self) -> list[str]:
+        """Return whose directories are set aside."""
+        return self._asides.all()
+
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return the last ``lines`` lines of the serial console's log."""
         self._on_guest(uuid, lambda domain: None, "reading the console of")
         return console.tail(self._disks.console_log(uuid), lines)
+
+    def _has_received(self, spec: GuestSpec, *, start: bool) -> bool:
+        """Return whether the guest is here whole with this epoch, and runs if it shall."""
+        if self._is_elsewhere(spec.uuid):
+            raise errors.Unavailable(f"Instance {spec.uuid} is still defined by another host of this libvirt")
+        known = self.guest(spec.uuid)
+        if known is not None and known.epoch > spec.epoch:
+            raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
+        if known is None or known.epoch < spec.epoch or self._disks.is_unfinished(spec.uuid):
+            return False
+        if start:
+            self.power_on(spec.uuid)
+        return True
+
+    def _setting(self, spec: GuestSpec) -> domain_xml.Setting:
+        console_path = self._disks.console_path(spec.uuid)
+        return domain_xml.Setting(self._hostname, self._virt_type, console_path, self._disk_cache)
+
+    def _define(self, uuid: str, xml: str, *, start: bool) -> None:
+        def act(connection: Any) -> None:
+            domain = connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            if start:
+                _start(domain)
+
+        self._on_libvirt(act, f"defining instance {uuid}")
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -306,8 +389,8 @@ def _power_state(domain: Any) -> PowerState:
     }.get(state, PowerState.NOSTATE)
 
 
-def _define_and_start(connection: Any, xml: str) -> None:
-    connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).create()
+def _definition(domain: Any) -> str:
+    return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
 
 
 def _start(domain: Any) -> None:

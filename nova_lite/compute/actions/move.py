@@ -1,0 +1,83 @@
+"""Move a guest away from this host, to it, and back.
+
+A guest that leaves is set aside: it cannot be started, nor seen, until it is brought back or dropped.
+"""
+
+from typing import Protocol
+
+from nova_lite import errors
+from nova_lite.compute.actions.spawn import Fence, guest_spec
+from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Instance
+
+
+class MoveFence(Fence, Protocol):
+    """Knows also which guests are moved away, and which of them may yet come back."""
+
+    def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
+        """Return whether this instance, at this epoch, is on ``host`` and is being moved away."""
+        ...
+
+    def moved_away(self, host: str) -> list[str]:
+        """Return the instances that have moved away from ``host`` and may yet come back."""
+        ...
+
+
+class Mover:
+    """Moves guests; ``shutdown_timeout_s`` is the grace a guest gets to shut down by itself.
+
+    What is asked late or twice is refused with Conflict.
+    """
+
+    def __init__(self, host: str, driver: Driver, fence: MoveFence, *, shutdown_timeout_s: float) -> None:
+        self._host = host
+        self._driver = driver
+        self._fence = fence
+        self._shutdown_timeout_s = shutdown_timeout_s
+
+    def disks_at(self, instance_uuid: str) -> str:
+        """Return where the guest's disks can be had."""
+        return self._driver.disks_at(instance_uuid)
+
+    def check_reach(self, disks_at: str) -> None:
+        """Raise HostFailed when this host cannot have disks that are there."""
+        self._driver.check_reach(disks_at)
+
+    def set_aside(self, instance_uuid: str, epoch: int) -> None:
+        """Shut the guest down and set it aside."""
+        if not self._fence.may_leave(self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} is not being moved away from this host.")
+        self._driver.set_aside(instance_uuid, timeout_s=self._shutdown_timeout_s)
+
+    def receive(self, instance: Instance, disks_at: str, *, start: bool) -> PowerState:
+        """Make the guest of disks from elsewhere, and start it if it shall run; return its power state."""
+        if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
+            raise errors.Conflict(f"Instance {instance.uuid} is not being moved to this host.")
+        self._driver.receive(guest_spec(instance), disks_at, start=start)
+        return self._state(instance.uuid)
+
+    def bring_back(self, instance_uuid: str, epoch: int, *, start: bool) -> PowerState:
+        """Make a guest again of what was set aside, and start it if it shall run; return its power state."""
+        if not self._fence.may_run(self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} is not being moved back to this host.")
+        self._driver.bring_back(instance_uuid, epoch, start=start)
+        return self._state(instance_uuid)
+
+    def discard(self, instance_uuid: str, epoch: int) -> None:
+        """Remove the guest, but not one newer than ``epoch``, nor what was set aside."""
+        guest = self._driver.guest(instance_uuid)
+        if guest is not None and guest.epoch <= epoch:
+            self._driver.destroy(instance_uuid)
+
+    def drop_aside(self, instance_uuid: str) -> None:
+        """Remove what was set aside of the guest."""
+        if instance_uuid in self._fence.moved_away(self._host):
+            raise errors.Conflict(f"Instance {instance_uuid} may yet come back to this host.")
+        self._driver.drop_aside(instance_uuid)
+
+    def _state(self, instance_uuid: str) -> PowerState:
+        guest = self._driver.guest(instance_uuid)
+        if guest is None:
+            raise errors.NotFound(f"Instance {instance_uuid} has no guest on its host.")
+        return guest.power_state
