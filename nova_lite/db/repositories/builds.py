@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
 from nova_lite.db.repositories import instances
 from nova_lite.errors import NotFound
-from nova_lite.model.states import TaskState, VmState
+from nova_lite.model.states import RESETTABLE, TaskState, VmState
 from nova_lite.model.workflow import OPEN
 
 KIND = "create"
@@ -36,14 +36,17 @@ def selections(session: Session, workflow_uuid: str) -> list[dict[str, Any]]:
 
 
 def take_back(session: Session, instance_uuid: str, hosts: Collection[str]) -> bool:
-    """Let the build of a server not come to ``hosts`` any more; False when it may be on its way, or has not begun."""
+    """Let the build of a server not come to ``hosts`` any more.
+
+    False when the server may be on its way there, or when its build has not begun, so that there is nothing to change.
+    """
     try:
         instance = instances.lock(session, instance_uuid)
     except NotFound:
         return True
     row = session.scalar(_open_builds([instance_uuid]))
     if row is None:
-        return instance.task_state is not TaskState.SCHEDULING
+        return instance.task_state is TaskState.DELETING or _is_settled(instance.vm_state, instance.task_state)
     if row.facts.get("failed"):
         return False
     chosen, *others = row.inputs["selections"]
@@ -53,21 +56,30 @@ def take_back(session: Session, instance_uuid: str, hosts: Collection[str]) -> b
 
 
 def whereabouts(session: Session, instance_uuids: Sequence[str]) -> dict[str, Whereabouts]:
-    """Return where servers are that were handed to this cell; those whose build has not begun are missing."""
+    """Return where servers are that were handed to this cell; those whose build has not begun are missing.
+
+    So are those that are being moved: where they end is not known.
+    """
     # The builds first: of one that ends meanwhile too much is believed then, not too little.
     at_work = {row.subject: row for row in session.scalars(_open_builds(instance_uuids))}
     found: dict[str, Whereabouts] = {}
     rows = session.execute(
-        sa.select(InstanceRow.uuid, InstanceRow.host, InstanceRow.vm_state).where(
+        sa.select(InstanceRow.uuid, InstanceRow.host, InstanceRow.vm_state, InstanceRow.task_state).where(
             InstanceRow.uuid.in_(instance_uuids), InstanceRow.deleted.is_(False)
         )
     )
-    for uuid, host, vm_state in rows:
-        if vm_state != VmState.BUILDING:
-            found[uuid] = Whereabouts(host, None)
-        elif uuid in at_work:
+    for uuid, host, vm_state, task_state in rows:
+        if uuid in at_work:
             found[uuid] = Whereabouts(host, tuple(_left(at_work[uuid].inputs, at_work[uuid].facts, besides=host)))
+        elif _is_settled(vm_state, task_state):
+            found[uuid] = Whereabouts(host, None)
     return found
+
+
+def _is_settled(vm_state: str, task_state: str | None) -> bool:
+    """Return whether a server of which no build is open stays where it is."""
+    is_moved = task_state is not None and task_state not in RESETTABLE
+    return vm_state not in (VmState.BUILDING, VmState.RESIZED) and not is_moved
 
 
 def _open_builds(instance_uuids: Sequence[str]) -> sa.Select[CellWorkflowRow]:

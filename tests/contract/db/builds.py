@@ -52,6 +52,24 @@ class BuildSuite:
             assert builds.whereabouts(session, [server.uuid]) == {}
             assert builds.take_back(session, new_uuid(), ["b"])
 
+    @pytest.mark.parametrize(
+        ("vm_state", "task_state", "is_settled"),
+        [
+            (VmState.ACTIVE, None, True),
+            (VmState.ACTIVE, TaskState.POWERING_OFF, True),
+            (VmState.RESIZED, None, False),
+            (VmState.ACTIVE, TaskState.SPAWNING, False),
+        ],
+    )
+    def test_a_server_that_is_moved_is_nowhere_for_sure(
+        self, cell_db: Database, vm_state: VmState, task_state: TaskState | None, is_settled: bool
+    ) -> None:
+        server = make_instance(host="a", vm_state=vm_state, task_state=task_state)
+        with cell_db.writer() as session:
+            instances.add(session, server)
+            assert builds.take_back(session, server.uuid, ["b"]) is is_settled
+            assert (server.uuid in builds.whereabouts(session, [server.uuid])) is is_settled
+
     @pytest.mark.parametrize("host", ["a", None])
     def test_a_build_that_is_over(self, cell_db: Database, host: str | None) -> None:
         server, build = self._building(cell_db)

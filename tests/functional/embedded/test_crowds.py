@@ -1,13 +1,17 @@
 """More servers than there is room for, all at once: as many live as fit, and nothing is left of the others."""
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 
 import pytest
+import sqlalchemy as sa
 
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.placement.tables import AllocationRow, InventoryRow
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.audit import Watch
 from nova_lite.testing.cloud import ComputeUser
@@ -31,8 +35,44 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield running
 
 
+@contextmanager
+def _never_too_full(cloud: Cloud) -> Iterator[None]:
+    """Look all the while whether more is claimed of a provider than it has, amid all that goes on."""
+    is_over = threading.Event()
+    too_full: list[object] = []
+    claimed = sa.func.coalesce(sa.func.sum(AllocationRow.used), 0)
+    capacity = (InventoryRow.total - InventoryRow.reserved) * InventoryRow.allocation_ratio
+    of_it = sa.and_(
+        AllocationRow.provider_id == InventoryRow.provider_id, AllocationRow.class_id == InventoryRow.class_id
+    )
+    statement = (
+        sa.select(InventoryRow.provider_id, InventoryRow.class_id, capacity, claimed, InventoryRow.used)
+        .outerjoin(AllocationRow, of_it)
+        .group_by(InventoryRow.provider_id, InventoryRow.class_id)
+        .having(sa.or_(claimed > capacity, claimed != InventoryRow.used))
+    )
+
+    def look() -> int:
+        looks = 0
+        with closing(clouds.database(cloud, "placement")) as database:
+            while not is_over.wait(0.02):
+                looks += 1
+                with database.reader() as session:
+                    too_full.extend(tuple(row) for row in session.execute(statement))
+        return looks
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        try:
+            yield
+        finally:
+            is_over.set()
+    assert looking.result() > 0
+    assert too_full == []
+
+
 def _boot(cloud: Cloud, name: str, image: str) -> str:
-    """Ask for a server over a connection of its own."""
+    """Ask for a server over a connection of its own; nobody is told to come again."""
     user = ComputeUser(cloud.compute_url)
     try:
         return user.boot(name, image)
@@ -59,9 +99,10 @@ def test_the_last_slots_are_filled_exactly(cloud: Cloud, user: ComputeUser, imag
             user.wait(user.boot("before", image, availability_zone=f"nova:{host}"), "ACTIVE")
     before = {server["id"] for server in user.ask("GET", "/servers").json["servers"]}
 
-    with ThreadPoolExecutor(16) as pool:
-        asked = list(pool.map(lambda number: _boot(cloud, f"one-{number}", image), range(_ASKED - len(before))))
-    found = _settled(user)
+    with _never_too_full(cloud):
+        with ThreadPoolExecutor(16) as pool:
+            asked = list(pool.map(lambda number: _boot(cloud, f"one-{number}", image), range(_ASKED - len(before))))
+        found = _settled(user)
 
     assert len(set(asked)) == _ASKED - len(before)
     active = [uuid for uuid, status in found.items() if status == "ACTIVE"]
