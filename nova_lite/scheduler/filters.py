@@ -46,7 +46,7 @@ class Sought:
     def near(self) -> "ipaddress.IPv4Network | ipaddress.IPv6Network | str | None":
         """The network of the hints ``build_near_host_ip`` and ``cidr`` (default /24); what they say if it is none."""
         near, mask = self.spec.hints.get("build_near_host_ip"), self.spec.hints.get("cidr", "/24")
-        if near is None:
+        if not near:
             return None
         try:
             return ipaddress.ip_network(f"{near}{mask}", strict=False)

@@ -8,7 +8,7 @@ import pytest
 from nova_lite import config
 from nova_lite.errors import Misconfigured
 from nova_lite.model.flavor import Flavor
-from nova_lite.model.host import HostState
+from nova_lite.model.host import HostState, Hypervisor
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import Company
 from nova_lite.scheduler import aggregates, explain, pipeline
@@ -261,3 +261,31 @@ def test_a_filter_that_looks_at_aggregates(
 )  # fmt: skip
 def test_operators_of_extra_specs(value: str, wanted: str, fits: bool) -> None:
     assert aggregates.matches(value, wanted) is fits
+
+
+def test_a_filter_that_need_not_look_would_refuse_nobody() -> None:
+    """Whatever a request asks for and whatever hosts are like: where ``applies`` says no, looking changes nothing."""
+    hypervisor = Hypervisor("QEMU", 7002000, 8, 16384, 100, {"arch": "x86_64"}, (("x86_64", "kvm", "hvm"),))
+    named = ({"ssd": "x", "filter_tenant_id": "y", "os_type": "z", "instance_type": "w"},)
+    hosts = [
+        HOST,
+        replace(HOST, is_up=False, is_disabled=True, availability_zone="other", hypervisor=hypervisor, host_ip="::1"),
+        replace(HOST, host="host2", num_instances=99, building=99, aggregates=named, hypervisor=hypervisor),
+    ]
+    flavors = [{}, {"ssd": "1"}, {"capabilities:host": "a"}, {"hw:maxphysaddr_bits": "99"}, {"hw:cpu_cores": "1"}]
+    images = [{}, {"os_type": "linux"}, {"vm_mode": "exe"}, {"hypervisor_version_requires": ">9"}, {"license": "x"}]
+    hints: list[dict[str, object]] = [
+        {}, {"query": "[]"}, {"query": "[0]"}, {"same_host": []}, {"same_host": _A}, {"different_host": [_A]},
+        {"build_near_host_ip": ""}, {"build_near_host_ip": "10.0.0.1"}, {"cidr": "/8"},
+    ]  # fmt: skip
+    specs = [
+        *(replace(SPEC, flavor=replace(SPEC.flavor, extra_specs=each)) for each in flavors),
+        *(replace(SPEC, image_properties=each) for each in images),
+        *(replace(SPEC, hints=each) for each in hints),
+        replace(SPEC, availability_zone="a"), replace(SPEC, wanted_host="x"), replace(SPEC, wanted_node="x"),
+    ]  # fmt: skip
+    soughts = [Sought(spec, company, {_A: "host1"}) for spec in specs for company in (None, Company("affinity"))]
+    running = with_filters(*OPTIONAL, *with_settings(config.load(files=[]).filter_scheduler))
+    for name, (refusal, _, applies) in running.items():
+        refused = {bool(refusal(host, sought)) for sought in soughts if not applies(sought) for host in hosts}
+        assert refused <= {False}, name
