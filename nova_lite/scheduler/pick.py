@@ -1,5 +1,6 @@
 """Put together what Placement offers and what hosts are like: pure."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from nova_lite.model.candidates import Candidates
@@ -54,5 +55,5 @@ def selection(host: HostState, offers: Offers) -> Selection:
 
 def alternates(chosen: HostState, ranking: Sequence[HostState], offers: Offers, count: int) -> list[Selection]:
     """Return up to ``count`` further hosts of the chosen one's cell, best first."""
-    others = [host for host in ranking if host.cell_id == chosen.cell_id and host.node != chosen.node]
-    return [selection(host, offers) for host in others[:count]]
+    others = (host for host in ranking if host.cell_id == chosen.cell_id and host.node != chosen.node)
+    return [selection(host, offers) for host in itertools.islice(others, count)]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 from oslo_config import cfg
 
 from nova_lite.clients.placement import PlacementClient
@@ -15,7 +16,8 @@ from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
 from nova_lite.model.server_group import Company
 from nova_lite.scheduler import explain, pick
-from nova_lite.scheduler.filters import Sought, suits_group
+from nova_lite.scheduler.filters import Sought
+from nova_lite.scheduler.pipeline import still_passing
 from nova_lite.scheduler.request import Needs
 from nova_lite.scheduler.survey import Refused, Survey, Surveyor, too_few
 from nova_lite.scheduler.waiting import Waiting
@@ -105,8 +107,7 @@ class SchedulerEndpoint:
             left = [_taken(host, survey.needs) if host.node == chosen.node else host for host in left]
             if sought.company is not None:
                 sought = replace(sought, company=sought.company.joined_by(chosen.host))
-                if not sought.spec.skips_filters:
-                    left = [host for host in left if suits_group(host, sought) is None]
+            left = still_passing(left, sought, survey.running, changed=chosen.node)
         others = self._alternates(choices, sought.company, offers)
         return tuple(
             replace(each, selections=(*each.selections, *more)) for each, more in zip(placed, others, strict=True)
@@ -126,7 +127,8 @@ class SchedulerEndpoint:
 
     def _ranked(self, hosts: list[HostState], sought: Sought) -> list[tuple[HostState, float]]:
         """Return hosts best first; equals, and the best ``host_subset_size``, in random order: schedulers differ."""
-        ranking = self._weighing.rank(random.sample(hosts, len(hosts)), sought)
+        drawn = np.random.default_rng().permutation(len(hosts)).tolist()
+        ranking = self._weighing.rank([hosts[index] for index in drawn], sought)
         if (company := sought.company) is not None and company.spares:
             # Others of the group may yet be moved there: it costs them that way out.
             ranking.sort(key=lambda pair: company.is_contested(pair[0].host))
