@@ -3,7 +3,7 @@
 Filters that have settings are made with them; those that run know of no configuration.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import NamedTuple
@@ -162,3 +162,17 @@ def sift(
         if refused:
             left = [host for host in left if host.host not in refused]
     return left, stages
+
+
+def still_passing(
+    hosts: Sequence[HostState], sought: Sought, running: Mapping[str, Entry], *, changed: str
+) -> list[HostState]:
+    """Return those of ``hosts`` that pass after one more server of the request was placed on the node ``changed``.
+
+    Its group's policy may now forbid any of them; everything else has changed on that one alone.
+    """
+    if sought.spec.skips_filters:
+        return list(hosts)
+    left = hosts if sought.company is None else [host for host in hosts if filters.suits_group(host, sought) is None]
+    applying = [entry.refusal for entry in running.values() if entry.applies(sought)]
+    return [host for host in left if host.node != changed or all(refusal(host, sought) is None for refusal in applying)]

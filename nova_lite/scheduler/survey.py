@@ -1,7 +1,7 @@
 """Which hosts can take a request, best unsorted: Placement's candidates, what cells know of them, and the filters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from oslo_config import cfg
 
@@ -15,7 +15,7 @@ from nova_lite.scheduler.diagnosis import Diagnosis
 from nova_lite.scheduler.explain import Counted
 from nova_lite.scheduler.filters import Sought
 from nova_lite.scheduler.hosts import Hosts, Sight
-from nova_lite.scheduler.pipeline import Stage, enabled, sift
+from nova_lite.scheduler.pipeline import ALWAYS, Entry, Stage, enabled, sift
 from nova_lite.scheduler.prefilters import PREFILTERS, Asked
 from nova_lite.scheduler.request import Needs
 
@@ -35,7 +35,7 @@ class Refused(errors.NoValidHost):
 class Survey:
     """What a request needs, what Placement offers for it (root → provider → class → amount), and who is left.
 
-    ``rooms`` is root → class → what is free in the whole tree.
+    ``rooms`` is root → class → what is free in the whole tree; ``running`` are the filters that were passed.
     """
 
     sought: Sought
@@ -44,6 +44,7 @@ class Survey:
     left: list[HostState]
     stages: list[Stage]
     rooms: Mapping[str, Mapping[str, int]]
+    running: Mapping[str, Entry] = field(default_factory=lambda: ALWAYS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Surveyor:
             raise self._nothing_offered(spec, needs)
         if not left:
             raise Refused(self._why(spec, stages, sight), explain.explanation(sought, needs, stages))
-        return Survey(sought, needs, offered.offers, left, stages, offered.rooms)
+        return Survey(sought, needs, offered.offers, left, stages, offered.rooms, self._filters)
 
     def _needs(self, spec: RequestSpec) -> Needs:
         """Return what a request needs, of hosts and by the cloud's rules; raises Refused for what none can give."""
@@ -163,12 +164,17 @@ class Surveyor:
 def too_few(survey: Survey, placed: int, wanted: int, *, left: int) -> Refused:
     """Return the refusal of a request whose hosts filled up while its servers were placed.
 
-    With none ``left`` it was the servers placed before that took, by their group's policy, the last.
+    With none ``left`` it was the servers placed before that took the last: by their group's policy, or by what hosts
+    may have at most.
     """
     entered = len(survey.left)
     if left:
         why = request.shortage(survey.needs)
         stage = Counted("Claim", entered, 0, reasons={"had room, and was filled up meanwhile": entered})
+    elif survey.sought.company is None:
+        why = "The hosts that have room may have no more servers."
+        reason = "may have no more servers, with those of the request placed before"
+        stage = Counted("Limits", entered, 0, reasons={reason: entered})
     else:
         why = "The server group's policy forbids every host that has room."
         reason = "forbidden by the server group's policy, with those servers of the request placed before"

@@ -160,6 +160,18 @@ def test_an_aggregate_limits_the_servers_of_its_hosts(user: ComputeUser, images:
         assert Rehearsal(user, images["vm_mode"]).hosts == set(_HOSTS)
 
 
+def test_servers_asked_for_at_once_keep_to_limits(user: ComputeUser, images: dict[str, str]) -> None:
+    limited = _HOSTS[0]
+    query = {"query": f'["=", "$host", "{limited}"]'}
+    with aggregate(user, limited, max_instances_per_host="2"):
+        two = Rehearsal(user, images["vm_mode"], hints=query, min_count=2, max_count=2)
+        assert [server["host"] for server in two.told["servers"]] == [limited, limited]
+        three = Rehearsal(user, images["vm_mode"], hints=query, min_count=3, max_count=3)
+        few = "There is room for 2 of 3 servers only: The hosts that have room may have no more servers."
+        assert three.refusal == f"No valid host was found. {few}"
+        assert three.told["explanation"]["stages"][-1]["name"] == "Limits"
+
+
 def test_an_aggregate_limits_what_its_hosts_build_at_once(
     cloud: Cloud, user: ComputeUser, images: dict[str, str]
 ) -> None:

@@ -13,7 +13,7 @@ from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import Company
 from nova_lite.scheduler import aggregates, explain, pipeline
 from nova_lite.scheduler.filters import Sought
-from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Entry, Stage, enabled, with_settings
+from nova_lite.scheduler.pipeline import ALWAYS, OPTIONAL, Entry, Stage, enabled, still_passing, with_settings
 
 FILTERS = {**ALWAYS, **OPTIONAL}
 HOST = HostState("cell", "host1", "node-1", "host1.example", is_up=True, is_disabled=False)
@@ -289,3 +289,13 @@ def test_a_filter_that_need_not_look_would_refuse_nobody() -> None:
     for name, (refusal, _, applies) in running.items():
         refused = {bool(refusal(host, sought)) for sought in soughts if not applies(sought) for host in hosts}
         assert refused <= {False}, name
+
+
+def test_what_was_placed_before_counts_on_its_host_and_in_its_group() -> None:
+    limit = with_filters("NumInstances")
+    full = [replace(HOST, num_instances=50), replace(HOST, host="host2", node="node-2", num_instances=50)]
+    # Only where one was placed is anything new.
+    assert still_passing(full, Sought(SPEC), limit, changed="node-2") == full[:1]
+    assert still_passing(full, Sought(NAMED), limit, changed="node-2") == full
+    apart = Sought(SPEC, Company("anti-affinity", hosts={"host1": 1}))
+    assert still_passing(full, apart, limit, changed="node-3") == full[1:]
