@@ -33,6 +33,11 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("image_cache_path", default="$state_path/images", help="Directory of downloaded images, on hosts."),
     cfg.StrOpt("compute_driver", default="libvirt", choices=["libvirt", "fake"], help="Hypervisor driver of an agent."),
     cfg.StrOpt("default_availability_zone", default="nova", help="Availability zone of hosts that are in none."),
+    cfg.StrOpt(
+        "default_schedule_zone",
+        help="Availability zone of servers for which neither zone nor host is asked: they are bound to it as if it had "
+        "been asked. Without it they may be in any.",
+    ),
     cfg.IntOpt("report_interval", default=10, min=1, help="Seconds between two heartbeats of a service."),
     cfg.IntOpt("service_down_time", default=60, min=1, help="Seconds without heartbeat after which a service is down."),
     cfg.IntOpt(

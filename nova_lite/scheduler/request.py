@@ -14,7 +14,9 @@ from nova_lite.model.flavor import Flavor
 
 #: An extra spec of a group: what it is about, the group's suffix, the class or trait.
 _GROUPED = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{0,64}):([A-Z0-9_]{1,255})")
-_AMOUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,10}", re.ASCII)
+#: As much as Placement can count.
+_MOST = 2**31 - 1
 #: The query of a question to Placement; lists are parameters given several times.
 Query = dict[str, int | str | list[str]]
 #: Class → what one of it is called, where the class itself is no word for it.
@@ -170,8 +172,8 @@ def _add(groups: dict[str, Group], key: str, value: str, source: str) -> None:
     kind, suffix, name = matched.groups()
     group = groups.setdefault(suffix, Group())
     if kind == "resources":
-        if _AMOUNT.fullmatch(value) is None:
-            raise _unfit(f"{key} is {value[:64]!r}, not a whole number")
+        if _AMOUNT.fullmatch(value) is None or int(value) > _MOST:
+            raise _unfit(f"{key} is {value[:64]!r}, not a whole number up to {_MOST}")
         group.resources[name] = int(value)
     elif value == "required":
         group.required.add(name)

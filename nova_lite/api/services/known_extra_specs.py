@@ -16,8 +16,10 @@ from nova_lite.errors import Invalid
 Check = Callable[[str], str | None]
 
 _BOOLEANS = frozenset(("1", "t", "true", "on", "y", "yes", "0", "f", "false", "off", "n", "no"))
-_GROUPED = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{1,64})?:(.*)", re.DOTALL)
-_CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]+")
+#: Names that are meant to ask something of Placement, whatever follows: one that is not understood asks nothing.
+_GROUPED = re.compile(r"(resources|trait)([^:]*):(.*)", re.DOTALL)
+_SUFFIX = re.compile(r"[a-zA-Z0-9_-]{0,64}", re.ASCII)
+_CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}")
 
 
 def _anything(value: str) -> str | None:
@@ -52,6 +54,8 @@ def _like(pattern: str, words: str) -> Check:
 
 _COUNT = _number(1)
 _RATE = _number(0)
+#: As much as Placement can count.
+_AMOUNT = _number(0, 2**31 - 1)
 _CPU_SET = _like(r"\^?\d+(-\d+)?(,\^?\d+(-\d+)?)*", "a list of CPU numbers and ranges")
 _LEVEL = _one_of("custom", "high", "normal", "low")
 _HOST_FACTS = (
@@ -138,7 +142,13 @@ _COMPILED = {
     namespace: [(re.compile(pattern), check) for pattern, check in names.items()] for namespace, names in _KNOWN.items()
 }
 #: Names without a namespace.
-_BARE: Mapping[str, Check] = {"group_policy": _one_of("isolate", "none"), "hide_hypervisor_id": _truth}
+_BARE: Mapping[str, Check] = {
+    "group_policy": _one_of("isolate", "none"),
+    "hide_hypervisor_id": _truth,
+    "same_subtree": _like(
+        r"[a-zA-Z0-9_-]{1,64}(,[a-zA-Z0-9_-]{1,64})*", "suffixes of groups, with commas between them"
+    ),
+}
 _RESOURCE_CLASSES = frozenset(os_resource_classes.STANDARDS)
 _TRAITS = frozenset(os_traits.get_traits())
 
@@ -153,7 +163,7 @@ def check(name: str, value: str) -> None:
 def _check_of(name: str) -> Check:
     grouped = _GROUPED.fullmatch(name)
     if grouped is not None:
-        return _check_of_group(name, grouped[1], grouped[3])
+        return _check_of_group(name, grouped[1], grouped[2], grouped[3])
     namespace, colon, rest = name.partition(":")
     if not colon:
         return _BARE.get(name, _anything)
@@ -165,11 +175,11 @@ def _check_of(name: str) -> Check:
     raise _unknown(name)
 
 
-def _check_of_group(name: str, kind: str, rest: str) -> Check:
+def _check_of_group(name: str, kind: str, suffix: str, rest: str) -> Check:
     standard = _RESOURCE_CLASSES if kind == "resources" else _TRAITS
-    if rest not in standard and _CUSTOM.fullmatch(rest) is None:
+    if _SUFFIX.fullmatch(suffix) is None or (rest not in standard and _CUSTOM.fullmatch(rest) is None):
         raise _unknown(name)
-    return _RATE if kind == "resources" else _one_of("required", "forbidden")
+    return _AMOUNT if kind == "resources" else _one_of("required", "forbidden")
 
 
 def _unknown(name: str) -> Invalid:

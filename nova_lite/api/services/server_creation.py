@@ -205,6 +205,8 @@ class ServerCreationService:
                 raise errors.Invalid(f"Compute host {host} is not in availability zone {zone}.")
         elif zone is not None and zone != default_zone and zone not in zone_of.values():
             raise errors.Invalid(f"The requested availability zone {zone!r} is not available")
+        if zone is None and host is None and node is None:
+            zone = self._conf.default_schedule_zone
         return _Destination(zone, host, node, is_forced)
 
     def _image(self, caller: Caller, image_id: str) -> Image:

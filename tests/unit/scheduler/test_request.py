@@ -109,6 +109,7 @@ def test_restrictions_of_hosts_are_asked_all_together() -> None:
     ("flavor", "image", "why"),
     [
         (flavor(resources__VCPU="many"), {}, "resources:VCPU is 'many', not a whole number"),
+        (flavor(resources__VCPU="2147483648"), {}, "not a whole number up to 2147483647"),
         (flavor(resources__VCPU="-1"), {}, "not a whole number"),
         (flavor(trait__CUSTOM_A="yes"), {}, "trait:CUSTOM_A is 'yes', not required or forbidden"),
         (flavor(trait__CUSTOM_A="forbidden"), {"trait:CUSTOM_A": "required"}, "CUSTOM_A is both required and forbid"),
