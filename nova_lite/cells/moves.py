@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
+from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
@@ -29,11 +30,6 @@ from nova_lite.model.workflow import OPEN, Workflow
 #: The kinds of the workflows of moves, above the cells and in them.
 MOVE, CONFIRM, REVERT = "move", "confirm-resize", "revert-resize"
 KINDS = (MOVE, CONFIRM, REVERT)
-#: Kind → what it is called where users see it, and the event that ``os-instance-actions`` shows first.
-_SHOWN: Mapping[str, tuple[str, str]] = {
-    CONFIRM: ("confirmResize", "compute_confirm_resize"),
-    REVERT: ("revertResize", "compute_revert_resize"),
-}
 
 
 @known
@@ -103,7 +99,7 @@ def begin(
             new_flavor_number=flavor_numbers[1],
         ),
     )
-    _begin_action(session, uuid, shown, "cold_migrate", requester)
+    _begin_action(session, uuid, shown, operations.EVENTS["resize"], requester)
 
 
 def is_waiting(session: Session, uuid: str, move: str) -> bool:
@@ -167,7 +163,7 @@ def begin_end(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
         return None
     if instance.task_state is TaskState.DELETING:
         return None
-    shown, event = _SHOWN[kind]
+    shown = operations.shown(kind)
     refuse_if_wrong_state(instance, kind, shown)
     migration = next((each for each in migrations.open_of(session, uuid) if each.status == FINISHED), None)
     if migration is None:
@@ -178,7 +174,7 @@ def begin_end(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
     instances.change(session, uuid, expect_task=None, task_state=ACTIONS[kind].while_busy)
     migrations.bring_to(session, migration.uuid, CONFIRMING if kind == CONFIRM else "reverting")
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
-    _begin_action(session, uuid, shown, event, requester)
+    _begin_action(session, uuid, shown, operations.EVENTS[kind], requester)
     inputs = {"move": migration.uuid, "before": moved.inputs["before"]}
     _add(session, workflow, kind, workflow.uuid, inputs, timeout_s=timeout_s)
     return workflow_uuid(workflow.uuid, kind)

@@ -32,9 +32,17 @@ EVENTS: Mapping[str, str] = {
     "resume": "compute_resume_instance",
     "delete-softly": "compute_soft_delete_instance",
     "restore": "compute_restore_instance",
+    "resize": "cold_migrate",
+    "confirm-resize": "compute_confirm_resize",
+    "revert-resize": "compute_revert_resize",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
-_SHOWN: Mapping[str, str] = {"reboot-hard": "reboot", "delete-softly": "delete"}
+_SHOWN: Mapping[str, str] = {
+    "reboot-hard": "reboot",
+    "delete-softly": "delete",
+    "confirm-resize": "confirmResize",
+    "revert-resize": "revertResize",
+}
 
 
 def shown(action: str) -> str:
