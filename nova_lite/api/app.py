@@ -100,6 +100,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
+    acting = ServerActionService(conf, lookup, backing.images)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
@@ -109,7 +110,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup), deletion)),
         (
             "/servers/{server_id}/action",
-            server_actions.ServerAction(ServerActionService(conf, lookup), deletion, moving),
+            server_actions.ServerAction(acting, deletion, moving),
         ),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),

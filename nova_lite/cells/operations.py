@@ -35,6 +35,8 @@ EVENTS: Mapping[str, str] = {
     "resize": "cold_migrate",
     "confirm-resize": "compute_confirm_resize",
     "revert-resize": "compute_revert_resize",
+    "rescue": "compute_rescue_instance",
+    "unrescue": "compute_unrescue_instance",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
 _SHOWN: Mapping[str, str] = {

@@ -10,6 +10,7 @@ import msgspec
 from nova_lite.compute import uptime
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
+from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.instance import Instance
@@ -18,9 +19,10 @@ from nova_lite.model.instance import Instance
 class ComputeEndpoint:
     """The ear of one host's agent."""
 
-    def __init__(self, spawner: Spawner, power: Power, moves: Mover, locks: KeyedLocks) -> None:
+    def __init__(self, spawner: Spawner, power: Power, moves: Mover, rescuer: Rescuer, locks: KeyedLocks) -> None:
         self._spawner = spawner
         self._power = power
+        self._rescuer = rescuer
         self._moves = moves
         self._locks = locks
 
@@ -88,6 +90,15 @@ class ComputeEndpoint:
     def drop_aside(self, instance_uuid: str) -> None:
         with self._locks.hold(instance_uuid):
             self._moves.drop_aside(instance_uuid)
+
+    def rescue(self, instance: dict[str, Any], image_id: str) -> int:
+        wanted = msgspec.convert(instance, Instance)
+        with self._locks.hold(wanted.uuid):
+            return int(self._rescuer.rescue(wanted, image_id))
+
+    def unrescue(self, instance_uuid: str, epoch: int, during: str, start: bool) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._rescuer.unrescue(instance_uuid, epoch, during=during, start=start))
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)

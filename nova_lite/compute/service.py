@@ -12,6 +12,7 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute import identity
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
+from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
@@ -53,6 +54,7 @@ class Agent:
             Spawner(conf.host, self.driver, images, self._conductor),
             Power(conf.host, self.driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
             Mover(conf.host, self.driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
+            Rescuer(conf.host, self.driver, images, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
             locks,
         )
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)

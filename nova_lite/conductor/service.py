@@ -34,6 +34,7 @@ from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.move import MOVE
+from nova_lite.conductor.workflows.rescue import RESCUE, UNRESCUE
 from nova_lite.conductor.workflows.revert_resize import REVERT_RESIZE
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -70,6 +71,7 @@ CELL_WORKFLOWS = {
         *(BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS),
         *power.ALL,
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
+        *(RESCUE, UNRESCUE),
     )
 }
 

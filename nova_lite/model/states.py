@@ -43,6 +43,8 @@ class TaskState(StrEnum):
     RESUMING = "resuming"
     SOFT_DELETING = "soft-deleting"
     RESTORING = "restoring"
+    RESCUING = "rescuing"
+    UNRESCUING = "unrescuing"
     RESIZE_PREP = "resize_prep"
     RESIZE_MIGRATING = "resize_migrating"
     RESIZE_MIGRATED = "resize_migrated"
@@ -119,6 +121,8 @@ ACTIONS: Mapping[str, Action] = {
         VmState.ERROR,
         RESETTABLE | {TaskState.RESTORING},
     ),
+    "rescue": Action(frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}), TaskState.RESCUING, VmState.RESCUED),
+    "unrescue": Action(frozenset({VmState.RESCUED}), TaskState.UNRESCUING, VmState.ACTIVE),
     "restore": Action(frozenset({VmState.SOFT_DELETED}), TaskState.RESTORING, VmState.ACTIVE, VmState.ERROR),
     # To another host, another size or both: what is asked for as "migrate" is one, too.
     "resize": Action(frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP, VmState.RESIZED),

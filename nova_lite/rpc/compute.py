@@ -116,6 +116,30 @@ class ComputeClient:
         """Remove what was set aside of the guest, unless that may yet come back."""
         self._bus.call(TOPIC, "drop_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
 
+    def rescue(self, instance: Instance, image_id: str, *, timeout_s: float) -> PowerState:
+        """Boot the guest on ``instance.host`` from a fresh disk of the image. Raises GuestFailed, HostFailed."""
+        plain = msgspec.to_builtins(instance)
+        answer = self._bus.call(
+            TOPIC, "rescue", server=instance.host, long_s=timeout_s, instance=plain, image_id=image_id
+        )
+        return PowerState(answer)
+
+    def unrescue(
+        self, host: str, instance_uuid: str, epoch: int, *, during: str, start: bool, timeout_s: float
+    ) -> PowerState:
+        """Give the guest its own disk back, and start it if it is to run; a part of action ``during``."""
+        answer = self._bus.call(
+            TOPIC,
+            "unrescue",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            during=during,
+            start=start,
+        )
+        return PowerState(answer)
+
     def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log as text."""
         answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)

@@ -30,6 +30,7 @@ _POWER = {
     VmState.PAUSED: PowerState.PAUSED,
     VmState.SUSPENDED: PowerState.SHUTDOWN,
     VmState.SOFT_DELETED: PowerState.SHUTDOWN,
+    VmState.RESCUED: PowerState.RUNNING,
 }
 #: States of a server at rest; BUILDING is none.
 _AT_REST = (*_POWER, VmState.RESIZED, VmState.ERROR)

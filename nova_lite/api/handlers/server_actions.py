@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from nova_lite import errors
+from nova_lite.api.handlers import passwords
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
@@ -90,6 +91,12 @@ def _inject_network_info(services: Services, caller: Caller, server_id: str, bod
     return None
 
 
+def _rescue(services: Services, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
+    asked = body or {}
+    services.actions.rescue(caller, server_id, asked.get("rescue_image_ref"))
+    return {"adminPass": asked.get("adminPass") or passwords.make()}
+
+
 def _restore(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
     services.deletion.restore(caller, server_id)
     return None
@@ -134,6 +141,8 @@ ACTIONS: Mapping[str, Action] = {
     "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
     "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
     "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
+    "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue),
+    "unrescue": _operation(rules.UNRESCUE, schemas.UNRESCUE, "unrescue"),
     "restore": Action(rules.RESTORE, schemas.RESTORE, _restore),
     "forceDelete": Action(rules.FORCE_DELETE, schemas.FORCE_DELETE, _force_delete),
     "lock": Action(rules.LOCK, schemas.LOCK, _lock, reads_since=Version(2, 73)),

@@ -1,7 +1,5 @@
 """``/servers`` and ``/servers/{id}``."""
 
-import secrets
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +7,7 @@ import falcon
 
 from nova_lite import errors
 from nova_lite.api import urls
+from nova_lite.api.handlers import passwords
 from nova_lite.api.handlers.looks import HostStatusSight, look
 from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
@@ -29,7 +28,6 @@ from nova_lite.web.endpoint import endpoint
 from nova_lite.web.validation import Query
 from nova_lite.web.versions import Version
 
-_PASSWORD_LETTERS = string.ascii_letters + string.digits
 #: Version from which a description is its own; before, it was the name.
 _OWN_DESCRIPTION = Version(2, 19)
 #: Version from which a list refuses a status no server can have; before, it was empty.
@@ -72,7 +70,7 @@ class Servers:
             return
         first = accepted.instances[0]
         groups = server.get("security_groups", [{"name": "default"}])
-        document = views.created(first, look(req), server.get("adminPass") or _password(), groups)
+        document = views.created(first, look(req), server.get("adminPass") or passwords.make(), groups)
         resp.location = f"{urls.api_url(req)}/servers/{first.uuid}"
         send_json(resp, {"server": document}, falcon.HTTP_202)
 
@@ -262,7 +260,3 @@ def _changes(server: Mapping[str, Any]) -> dict[str, object]:
         if wire in server:
             changes[attribute] = server[wire] or None
     return changes
-
-
-def _password() -> str:
-    return "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(12))

@@ -33,6 +33,8 @@ CONFIRM_RESIZE = "os_compute_api:servers:confirm_resize"
 REVERT_RESIZE = "os_compute_api:servers:revert_resize"
 MIGRATE = "os_compute_api:os-migrate-server:migrate"
 MIGRATE_TO_HOST = "os_compute_api:os-migrate-server:migrate:host"
+RESCUE = "os_compute_api:os-rescue"
+UNRESCUE = "os_compute_api:os-unrescue"
 LOCK = "os_compute_api:os-lock-server:lock"
 UNLOCK = "os_compute_api:os-lock-server:unlock"
 UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
@@ -77,6 +79,8 @@ RULES = (
     rule(REVERT_RESIZE, PROJECT_MEMBER_OR_ADMIN, "Move a server back that was resized or migrated."),
     rule(MIGRATE, ADMIN, "Move a server to another host."),
     rule(MIGRATE_TO_HOST, ADMIN, "Name the host a server is moved to."),
+    rule(RESCUE, PROJECT_MEMBER_OR_ADMIN, "Boot a server from another image, to repair its disk."),
+    rule(UNRESCUE, PROJECT_MEMBER_OR_ADMIN, "Boot a rescued server from its own disk again."),
     rule(LOCK, PROJECT_MEMBER_OR_ADMIN, "Lock a server."),
     rule(UNLOCK, PROJECT_MEMBER_OR_ADMIN, "Unlock a server."),
     rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked, and unlock what somebody else locked."),

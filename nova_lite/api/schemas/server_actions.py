@@ -23,6 +23,16 @@ SUSPEND = _action("suspend", {})
 RESUME = _action("resume", {})
 RESTORE = _action("restore", {})
 FORCE_DELETE = _action("forceDelete", {})
+_PASSWORD = {"type": "string", "maxLength": 255}
+RESCUE = _action(
+    "rescue",
+    {
+        "type": ["object", "null"],
+        "properties": {"adminPass": _PASSWORD, "rescue_image_ref": {"type": "string", "format": "uuid"}},
+        "additionalProperties": False,
+    },
+)
+UNRESCUE = _action("unrescue", {})
 _LOCKING = {
     "type": ["object", "null"],
     "properties": {"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}},

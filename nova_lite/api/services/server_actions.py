@@ -1,12 +1,13 @@
 """What can be done to a server: power, reboot, pause, its lock, its state set by hand; its console log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.images import Images
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
 from nova_lite.cells import marks, operations
 from nova_lite.cells.operations import Requester
@@ -22,9 +23,23 @@ from nova_lite.storage import retried
 class ServerActionService:
     """Begins actions; a conductor of the server's cell carries them out."""
 
-    def __init__(self, conf: cfg.ConfigOpts, lookup: ServerLookup) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, lookup: ServerLookup, images: Images) -> None:
         self._conf = conf
         self._lookup = lookup
+        self._images = images
+
+    def rescue(self, caller: Caller, uuid: str, image_id: str | None) -> None:
+        """Begin booting the server from a fresh disk of the image; None takes the image it was made from."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.RESCUE, **target(located.instance))
+        refuse_if_locked(caller, located.instance)
+        operations.refuse_if_wrong_state(located.instance, "rescue")
+        if image_id is not None:
+            try:
+                self._images.show(image_id, caller.token)
+            except errors.NotFound as exc:
+                raise errors.Invalid(f"Requested rescue image '{image_id}' is not supported") from exc
+        self.begin(caller, uuid, rules.RESCUE, "rescue", {"image_id": image_id or located.instance.image_id})
 
     def lock(self, caller: Caller, uuid: str, reason: str | None) -> None:
         """Lock the server: only administrators may act on it from then on."""
@@ -63,14 +78,16 @@ class ServerActionService:
             raise errors.Conflict(f"Instance {uuid} is not ready: it was never started on a host.")
         return ComputeClient(located.cell.bus).console_output(instance.host, uuid, lines)
 
-    def begin(self, caller: Caller, uuid: str, rule: str, action: str) -> None:
+    def begin(
+        self, caller: Caller, uuid: str, rule: str, action: str, inputs: Mapping[str, object] | None = None
+    ) -> None:
         """Begin ``action``, a key of the table of states, that ``rule`` lets the caller do."""
         located = self._lookup.find(caller, uuid)
         caller.require(rule, **target(located.instance))
         refuse_if_locked(caller, located.instance)
         operations.refuse_if_wrong_state(located.instance, action)
         cell = _hosting_cell(located)
-        begun = _begin(cell, uuid, action, _requester(caller), timeout_s=self._conf.operation_timeout)
+        begun = _begin(cell, uuid, action, _requester(caller), inputs, timeout_s=self._conf.operation_timeout)
         ConductorClient(cell.bus).wake(begun.uuid)
 
     @retried
@@ -98,6 +115,14 @@ def _hosting_cell(located: Located) -> OpenCell:
 
 
 @retried
-def _begin(cell: OpenCell, uuid: str, action: str, requester: Requester, *, timeout_s: float) -> Workflow:
+def _begin(
+    cell: OpenCell,
+    uuid: str,
+    action: str,
+    requester: Requester,
+    inputs: Mapping[str, object] | None,
+    *,
+    timeout_s: float,
+) -> Workflow:
     with cell.db.writer() as session:
-        return operations.begin(session, uuid, action, requester, timeout_s=timeout_s)
+        return operations.begin(session, uuid, action, requester, timeout_s=timeout_s, inputs=inputs)

@@ -54,12 +54,12 @@ class Spawner:
         Raises Conflict when the instance is not being built here (any more), GuestFailed for what the user must change,
         HostFailed for what another host might do, Unavailable when the conductor cannot be asked.
         """
-        with _host_failures():
+        with host_failures():
             image = self._images.fetch(instance.image_id) if self._driver.needs_image else None
         # Asked last, for the image may have taken minutes; that nobody answers is no failure of this host.
         if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
             raise errors.Conflict(f"Instance {instance.uuid} is not being built on this host.")
-        with _host_failures():
+        with host_failures():
             self._driver.spawn(guest_spec(instance), image)
             guest = self._driver.guest(instance.uuid)
         if guest is None:
@@ -77,7 +77,7 @@ class Spawner:
 
 
 @contextlib.contextmanager
-def _host_failures() -> Iterator[None]:
+def host_failures() -> Iterator[None]:
     """Tell what only this host, or only the user, can be blamed for."""
     try:
         yield

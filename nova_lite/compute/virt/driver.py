@@ -120,6 +120,17 @@ class Driver(Protocol):
         """Return of which guests something was set aside here."""
         ...
 
+    def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
+        """Boot the guest from a fresh disk of ``image``, its own disks behind that; one that runs is asked to stop.
+
+        A guest that is rescued already keeps its disk, and runs.
+        """
+        ...
+
+    def unrescue(self, uuid: str, *, start: bool) -> None:
+        """Give a rescued guest its own first disk back, and start it or leave it off; one that is not is started."""
+        ...
+
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return the last ``lines`` lines of the serial console's log (None: all that is kept, at most 100 KiB)."""
         ...

@@ -42,7 +42,8 @@ _TRAITS = frozenset(
 class _Record:
     """One guest, as held in memory and in its file. ``boots`` is how often it was started.
 
-    ``is_saved`` says that its memory is on the disk: what starts it next lets it run on.
+    ``is_saved`` says that its memory is on the disk: what starts it next lets it run on. ``is_rescued`` says that it
+    has another disk to boot from.
     """
 
     uuid: str
@@ -51,6 +52,7 @@ class _Record:
     power_state: PowerState
     boots: int
     is_saved: bool = False
+    is_rescued: bool = False
 
 
 class FakeDriver:
@@ -288,6 +290,27 @@ class FakeDriver:
         """Return of which guests there is but a record."""
         self.faults.play("asides")
         return list(self._aside)
+
+    def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
+        """Count one more boot, from another disk."""
+        self.faults.play("rescue")
+        known = self._known(spec.uuid)
+        if known.is_rescued:
+            self._set_power(known, PowerState.RUNNING)
+        else:
+            self._store(replace(_booted(known), is_rescued=True))
+        self.faults.play("rescue", after=True)
+
+    def unrescue(self, uuid: str, *, start: bool) -> None:
+        """Forget the other disk."""
+        self.faults.play("unrescue")
+        known = self._known(uuid)
+        if known.is_rescued:
+            known = replace(known, power_state=PowerState.SHUTDOWN, is_saved=False, is_rescued=False)
+            self._store(known)
+        if start:
+            self._set_power(known, PowerState.RUNNING)
+        self.faults.play("unrescue", after=True)
 
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return what a guest would have written at each of its boots."""

@@ -287,6 +287,42 @@ class DriverContract:
         rig.driver.resume(spec.uuid)
         assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
 
+    def test_a_rescued_guest_boots_from_another_disk_and_back(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        for _ in range(2):
+            rig.driver.rescue(spec, rig.image, timeout_s=0)
+            assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        self.booted(rig, spec, times=2)
+        guest = rig.new_driver().guest(spec.uuid)
+        assert guest is not None
+        assert guest.epoch == spec.epoch
+        for _ in range(2):
+            rig.driver.unrescue(spec.uuid, start=True)
+            assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        self.booted(rig, spec, times=3)
+        rig.driver.destroy(spec.uuid)
+        assert rig.leftovers(spec.uuid) == []
+
+    def test_a_stopped_guest_may_be_rescued_and_be_left_off_again(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        rig.driver.rescue(spec, rig.image, timeout_s=0)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        for _ in range(2):
+            rig.driver.unrescue(spec.uuid, start=False)
+            assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
+
+    def test_a_rescued_guest_is_destroyed_whole(self, rig: Rig) -> None:
+        spec = a_spec(has_config_drive=True, swap_mib=16)
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.rescue(spec, rig.image, timeout_s=0)
+        rig.driver.destroy(spec.uuid)
+        assert rig.driver.guest(spec.uuid) is None
+        assert rig.leftovers(spec.uuid) == []
+
     def test_console_shows_the_last_lines(self, rig: Rig) -> None:
         spec = a_spec()
         rig.driver.spawn(spec, rig.image)
@@ -329,6 +365,7 @@ class DriverContract:
             pytest.param(lambda driver, uuid: driver.unpause(uuid), id="unpause"),
             pytest.param(lambda driver, uuid: driver.suspend(uuid), id="suspend"),
             pytest.param(lambda driver, uuid: driver.resume(uuid), id="resume"),
+            pytest.param(lambda driver, uuid: driver.unrescue(uuid, start=True), id="unrescue"),
             pytest.param(lambda driver, uuid: driver.console_output(uuid, lines=None), id="console"),
         ],
     )

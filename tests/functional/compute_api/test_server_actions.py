@@ -14,7 +14,7 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.states import ACTIONS, TaskState, VmState, refusal
 from nova_lite.model.workflow import Status
 from nova_lite.rpc import compute
-from tests.functional.compute_api.cloud import CELL1, Client, Cloud
+from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, IMAGE_ID, Client, Cloud
 from tests.functional.compute_api.factories import NOON
 
 
@@ -85,6 +85,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "unpause": {"unpause": None},
     "suspend": {"suspend": None},
     "resume": {"resume": None},
+    "unrescue": {"unrescue": None},
 }
 
 
@@ -196,6 +197,47 @@ class TestLock:
         server = cloud.add_server(None)
         assert self.act(client, server, "lock") == 409
         assert self.act(client, server, "unlock") == 409
+
+
+class TestRescue:
+    """What is asked for a rescue; what becomes of it is told in the stories of workflows."""
+
+    def ask(self, client: Client, server: Instance, details: object) -> Any:
+        return client.post(f"/servers/{server.uuid}/action", {"rescue": details})
+
+    def inputs(self, cloud: Cloud, server: Instance) -> object:
+        with cloud.cells.get(CELL1).db.reader() as session:
+            (workflow,) = workflows.about(session, CellWorkflowRow, server.uuid)
+        return workflow.inputs
+
+    @pytest.mark.parametrize("vm_state", [VmState.ACTIVE, VmState.STOPPED, VmState.ERROR])
+    def test_with_its_own_image_and_a_password_made_up(self, cloud: Cloud, client: Client, vm_state: VmState) -> None:
+        server = cloud.add_server(CELL1, host="h1", vm_state=vm_state)
+        answer = self.ask(client, server, None)
+        assert answer.status_code == 200
+        assert len(answer.json["adminPass"]) == 12
+        assert cloud.instance(server.uuid).task_state is TaskState.RESCUING
+        assert self.inputs(cloud, server) == {"image_id": server.image_id}
+
+    def test_with_another_image_and_a_password(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        answer = self.ask(client, server, {"rescue_image_ref": BIG_IMAGE_ID, "adminPass": "secret"})
+        assert (answer.status_code, answer.json) == (200, {"adminPass": "secret"})
+        assert self.inputs(cloud, server) == {"image_id": BIG_IMAGE_ID}
+        (done,) = client.get(f"/servers/{server.uuid}/os-instance-actions").json["instanceActions"]
+        assert done["action"] == "rescue"
+
+    def test_what_is_refused(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        nowhere = "99999999-9999-4999-8999-999999999999"
+        answer = self.ask(client, server, {"rescue_image_ref": nowhere})
+        assert answer.status_code == 400
+        assert answer.json["badRequest"]["message"] == f"Requested rescue image '{nowhere}' is not supported"
+        for bad in ("x", {"rescue_image_ref": "x"}, {"adminPass": 1}, {"image": IMAGE_ID}):
+            assert self.ask(client, server, bad).status_code == 400
+        for wrong in ({"vm_state": VmState.PAUSED}, {"vm_state": VmState.RESCUED}, {"is_locked": True}):
+            assert self.ask(client, cloud.add_server(CELL1, host="h1", **wrong), None).status_code == 409
+        assert cloud.instance(server.uuid).task_state is None
 
 
 class TestResetState:

@@ -90,6 +90,11 @@ class Site:
         """Ask for a server to be deleted; return the status code."""
         return self.ask("DELETE", f"/servers/{server}")[0]
 
+    def rescue(self, server: str) -> None:
+        """Ask for a server to be booted from another disk."""
+        status, body = self.ask("POST", f"/servers/{server}/action", {"rescue": {"adminPass": "x"}})
+        assert (status, body) == (200, {"adminPass": "x"})
+
     def soft_delete(self, server: str) -> int:
         """Ask for a server to be deleted so that it can be restored; return the status code."""
         self.api_conf.set_override("reclaim_instance_interval", 3600)
@@ -324,6 +329,13 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         "ACTIVE",
         ("ERROR",),
         before=lambda site, server: site.soft_delete(server),
+    ),
+    ("cell", "rescue"): Story(lambda site, server: site.rescue(server), "RESCUE", ("ACTIVE",)),
+    ("cell", "unrescue"): Story(
+        lambda site, server: site.act(server, "unrescue"),
+        "ACTIVE",
+        ("RESCUE",),
+        before=lambda site, server: site.rescue(server),
     ),
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),

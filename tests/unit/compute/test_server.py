@@ -11,6 +11,7 @@ import pytest
 from nova_lite import errors
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
+from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
@@ -94,6 +95,7 @@ class Host:
             Spawner("host1", self.driver, self.images, self.fence),
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
             Mover("host1", self.driver, self.fence, shutdown_timeout_s=1),
+            Rescuer("host1", self.driver, self.images, self.fence, shutdown_timeout_s=1),
             KeyedLocks(),
         )
 
@@ -145,6 +147,35 @@ def test_pausing_and_suspending_are_fenced(deed: str, before: str | None, after:
     for _ in range(2):
         assert getattr(host.ear, deed)(UUID, 1) == after
     assert host.fence.asked[-1] == (deed, "host1", UUID, 1)
+
+
+def test_a_rescue_is_fenced_and_undone() -> None:
+    host = Host()
+    host.build()
+    plain = msgspec.to_builtins(INSTANCE)
+    host.fence.may = False
+    with pytest.raises(errors.Conflict, match="not asked to rescue"):
+        host.ear.rescue(plain, "image")
+    host.fence.may = True
+    for _ in range(2):
+        assert host.ear.rescue(plain, "image") == PowerState.RUNNING
+    assert host.fence.asked[-1] == ("rescue", "host1", UUID, 1)
+    for _ in range(2):
+        assert host.ear.unrescue(UUID, 1, during="rescue", start=False) == PowerState.SHUTDOWN
+    assert host.ear.unrescue(UUID, 1, during="unrescue", start=True) == PowerState.RUNNING
+    assert host.fence.asked[-1] == ("unrescue", "host1", UUID, 1)
+    host.fence.may = False
+    with pytest.raises(errors.Conflict, match="not asked to unrescue"):
+        host.ear.unrescue(UUID, 1, during="unrescue", start=True)
+
+
+def test_a_rescue_image_that_is_bad_is_the_users_mistake() -> None:
+    host = Host(needs_image=True)
+    host.build()
+    host.images.error = errors.NotFound("no such image")
+    with pytest.raises(errors.GuestFailed):
+        host.ear.rescue(msgspec.to_builtins(INSTANCE), "image")
+    assert host.state() is PowerState.RUNNING
 
 
 def test_an_image_is_fetched_ahead_where_guests_need_one() -> None:

@@ -23,6 +23,9 @@ _MIB = 1024**2
 #: There from the first to the last step of a spawn: a guest with this file is a half-made attempt.
 _UNFINISHED = "unfinished"
 
+#: What a rescued guest boots from, and the definition it will have again.
+_RESCUE_DISK, _KEPT_DEFINITION = "disk.rescue", "definition.kept"
+
 #: The log, and where virtlogd moves it when it grows too big.
 _CONSOLE_LOG, _OLDER_CONSOLE_LOG = "console.log", "console.log.0"
 
@@ -129,6 +132,38 @@ class Disks:
             undo.pop_all()
         return disks
 
+    def rescue_path(self, uuid: str) -> str:
+        """Return where the disk is that a rescued guest boots from."""
+        return str(self._directory(uuid) / _RESCUE_DISK)
+
+    def make_rescue(self, spec: GuestSpec, image: BaseImage) -> Disk:
+        """Make a fresh disk of the image to rescue the guest with; one half made is replaced."""
+        path = Path(self.rescue_path(spec.uuid))
+        path.unlink(missing_ok=True)
+        return self._make_over(path, image, spec.root_gib)
+
+    def keep_definition(self, uuid: str, xml: str) -> None:
+        """Keep the guest's definition until it is rescued no more."""
+        kept = self._directory(uuid) / _KEPT_DEFINITION
+        half_written = kept.with_suffix(".tmp")
+        try:
+            half_written.write_text(xml, encoding="utf-8")
+            half_written.replace(kept)
+        except OSError as error:
+            raise errors.Unavailable("The host cannot keep the guest's definition", cause=str(error)) from error
+
+    def kept_definition(self, uuid: str) -> str | None:
+        """Return the definition that was kept; None when the guest is not rescued."""
+        try:
+            return (self._directory(uuid) / _KEPT_DEFINITION).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def remove_rescue(self, uuid: str) -> None:
+        """Remove what was there to rescue the guest, the kept definition last."""
+        for name in (_RESCUE_DISK, _KEPT_DEFINITION):
+            (self._directory(uuid) / name).unlink(missing_ok=True)
+
     def remove(self, uuid: str) -> None:
         """Remove all the guest's files; none is no error."""
         try:
@@ -139,9 +174,11 @@ class Disks:
             raise errors.Unavailable("The host cannot remove the instance's disks", cause=str(error)) from error
 
     def _make_root(self, directory: Path, spec: GuestSpec, image: BaseImage) -> Disk:
-        path = directory / "disk"
+        return self._make_over(directory / "disk", image, spec.root_gib)
+
+    def _make_over(self, path: Path, image: BaseImage, size_gib: int) -> Disk:
         argv = [self._qemu_img, "create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", image.path, str(path)]
-        external_tools.run(argv + ([str(spec.root_gib * _GIB)] if spec.root_gib else []))
+        external_tools.run(argv + ([str(size_gib * _GIB)] if size_gib else []))
         return Disk(str(path), "qcow2", backing=(image.path, image.disk_format))
 
     def _make_ephemeral(self, directory: Path, size_gib: int) -> Disk:

@@ -82,6 +82,42 @@ def with_epoch(xml: str, epoch: int) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def has_disk(xml: str, path: str) -> bool:
+    """Return whether a definition has the disk file ``path``."""
+    return any(source.get("file") == path for source in _parsed(xml).iterfind("devices/disk/source"))
+
+
+def rescued(xml: str, rescue: Disk, disk_cache: str) -> str:
+    """Return the definition ``xml`` with the disk ``rescue`` before its first, which it boots from.
+
+    Disks on the first one's bus move on by one letter; where they are plugged in is left to libvirt, for guests go by
+    that and not by letters.
+    """
+    root = _parsed(xml)
+    devices = root.find("devices")
+    disks = [] if devices is None else devices.findall("disk")
+    first = next((disk for disk in disks if disk.get("device") == "disk"), None)
+    target = None if first is None else first.find("target")
+    if devices is None or first is None or target is None:
+        raise ValueError("a definition without a disk")
+    bus = target.get("bus", "virtio")
+    prefix = DEVICE_PREFIX[bus]
+    for disk in disks:
+        moved = disk.find("target")
+        if moved is not None and moved.get("dev", "").startswith(prefix):
+            moved.set("dev", prefix + chr(ord(moved.get("dev", "")[len(prefix)]) + 1))
+            for name in ("address", "alias"):
+                for placed in disk.findall(name):
+                    disk.remove(placed)
+    element = _disk_element(rescue, bus, prefix + "a", disk_cache)
+    devices.insert(list(devices).index(disks[0]), element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _parsed(xml: str) -> Element:
+    return ElementTree.fromstring(xml)  # noqa: S314 - from libvirt
+
+
 def domain_name(uuid: str) -> str:
     """Return the name of an instance's domain."""
     return f"instance-{uuid}"
@@ -132,17 +168,22 @@ def _add_disks(devices: Element, hardware: Hardware, disks: Sequence[Disk], sett
         buses.add(bus)
         prefix = DEVICE_PREFIX[bus]
         number = taken[prefix] = taken.get(prefix, -1) + 1
-        element = SubElement(devices, "disk", type="file", device="cdrom" if disk.is_config_drive else "disk")
-        driver = SubElement(element, "driver", name="qemu", type=disk.disk_format, cache=setting.disk_cache)
-        SubElement(element, "source", file=disk.path)
-        _add_backing(element, disk)
-        SubElement(element, "target", dev=f"{prefix}{chr(ord('a') + number)}", bus=bus)
-        if disk.is_config_drive:
-            SubElement(element, "readonly")
-        else:
-            driver.set("discard", "unmap")
+        devices.append(_disk_element(disk, bus, f"{prefix}{chr(ord('a') + number)}", setting.disk_cache))
     if "scsi" in buses:
         SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+
+
+def _disk_element(disk: Disk, bus: str, name: str, disk_cache: str) -> Element:
+    element = Element("disk", type="file", device="cdrom" if disk.is_config_drive else "disk")
+    driver = SubElement(element, "driver", name="qemu", type=disk.disk_format, cache=disk_cache)
+    SubElement(element, "source", file=disk.path)
+    _add_backing(element, disk)
+    SubElement(element, "target", dev=name, bus=bus)
+    if disk.is_config_drive:
+        SubElement(element, "readonly")
+    else:
+        driver.set("discard", "unmap")
+    return element
 
 
 def _add_backing(element: Element, disk: Disk) -> None:

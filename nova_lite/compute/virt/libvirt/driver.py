@@ -228,6 +228,34 @@ class LibvirtDriver:
         """Return whose directories are set aside."""
         return self._asides.all()
 
+    def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
+        """Keep the guest's definition, and boot it by another one that has one disk more, in front."""
+        if image is None:
+            raise errors.GuestFailed("There is no image to rescue the server with")
+        own = self._on_guest(spec.uuid, _definition, "looking at")
+        path = self._disks.rescue_path(spec.uuid)
+        if not domain_xml.has_disk(own, path):
+            check_size(spec, image)
+            self._disks.keep_definition(spec.uuid, own)
+            disk = self._disks.make_rescue(spec, image)
+            self.power_off(spec.uuid, timeout_s=timeout_s)
+            xml = domain_xml.rescued(own, disk, self._disk_cache)
+            self._define(spec.uuid, xml, start=False)
+        self.power_on(spec.uuid)
+
+    def unrescue(self, uuid: str, *, start: bool) -> None:
+        """Boot the guest by the definition that was kept."""
+        self._on_guest(uuid, lambda domain: None, "looking at")
+        own = self._disks.kept_definition(uuid)
+        if own is not None:
+            now = self._on_guest(uuid, _definition, "looking at")
+            if domain_xml.has_disk(now, self._disks.rescue_path(uuid)):
+                self.power_off(uuid, timeout_s=0)
+                self._define(uuid, own, start=False)
+            self._disks.remove_rescue(uuid)
+        if start:
+            self.power_on(uuid)
+
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return the last ``lines`` lines of the serial console's log."""
         self._on_guest(uuid, lambda domain: None, "reading the console of")
