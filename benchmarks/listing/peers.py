@@ -37,7 +37,9 @@ class OurNova:
         name: str,
         processes: int = PROCESSES,
         threads: int = THREADS,
+        cell_timeout_s: float = 2.0,
     ) -> None:
+        self._cell_timeout_s = cell_timeout_s
         self._site = site
         self._mariadb = mariadb
         self._processes = processes
@@ -87,6 +89,8 @@ service_down_time = {_DOWN_AFTER_S}
 auth_strategy = noauth2
 [api_database]
 connection = {self.api_url}
+[cells]
+timeout = {self._cell_timeout_s}
 """
         configuration = self._site.write(text, "etc", f"{self.name}.conf")
         uwsgi = Path(sys.prefix) / "bin" / "uwsgi"
@@ -137,9 +141,9 @@ def real(stage: Stage, cells: int, servers: int) -> RealNova:
     return nova
 
 
-def ours(stage: Stage, cells: int, servers: int, name: str = "ours") -> OurNova:
+def ours(stage: Stage, cells: int, servers: int, name: str = "ours", *, cell_timeout_s: float = 2.0) -> OurNova:
     """Return our Compute API with its databases made and filled."""
-    nova = OurNova(stage.site, stage.mariadb, cells=cells, name=name)
+    nova = OurNova(stage.site, stage.mariadb, cells=cells, name=name, cell_timeout_s=cell_timeout_s)
     nova.make(servers)
     return nova
 

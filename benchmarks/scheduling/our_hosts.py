@@ -4,8 +4,8 @@ Each host has a queue on the bus, an endpoint, a driver, a provider in Placement
 they share one connection to listen on, one to speak on, one pool of threads, and one clock for heartbeats. Left out are
 the two timers by which a host looks at its guests and its resources, which are silent while nothing changes.
 
-Run as ``python -m benchmarks.scheduling.our_hosts --config-file FILE`` with the hosts' names on standard input, a line
-each; it prints ``ready`` once all take work.
+Run as ``python -m benchmarks.scheduling.our_hosts --config-file FILE``. The names of the hosts are in ``hosts`` below
+the state path; a file ``ready`` is put beside it once all take work.
 """
 
 import logging

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.placement.peers import PROCESSES, THREADS
 from benchmarks.scheduling.cloud import USER, Fleet, Options, Surroundings, Where, ini
-from benchmarks.scheduling.place import Place
+from benchmarks.scheduling.place import Place, all_ready
 from nova_lite.db.repositories import hosts as host_rows
 from nova_lite.storage import Database
 from tests.integration.stack.keystone import side_by_side
@@ -128,6 +128,8 @@ class OurCloud:
     def _hosts_are_there(self) -> bool:
         for name in self.programs:
             self._site.processes.require(name)
+        if not all_ready(self._site, self.name, self.fleet):
+            return False
         database = Database(self._place.mariadb.url(self._database("cell1")))
         with database.reader() as session:
             count = len(host_rows.node_hosts(session))

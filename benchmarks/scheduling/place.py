@@ -10,10 +10,10 @@ import requests
 
 from benchmarks.placement import peers
 from benchmarks.placement.peers import Stage
-from benchmarks.scheduling.cloud import Surroundings, Where
+from benchmarks.scheduling.cloud import Fleet, Surroundings, Where
 from tests.integration.stack.processes import Program
 from tests.integration.stack.rabbitmq import RabbitMQ
-from tests.integration.stack.site import ADDRESS, environment, wait_listening
+from tests.integration.stack.site import ADDRESS, Site, environment, wait_listening
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -29,6 +29,13 @@ class Place:
     def where(self, cell: str, cell0: str) -> Where:
         """Return how to look into databases of these names."""
         return Where(self.mariadb.url(cell), cell, cell0)
+
+
+def all_ready(site: Site, cloud: str, fleet: Fleet) -> bool:
+    """Return whether every process that carries several hosts of a cloud says that all of them take work."""
+    if fleet.processes is None:
+        return True
+    return all(site.path("data", cloud, f"hosts-{number}", "ready").exists() for number in range(len(fleet.shares)))
 
 
 @contextlib.contextmanager

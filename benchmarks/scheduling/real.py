@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from benchmarks.placement.peers import PROCESSES, THREADS
 from benchmarks.scheduling.cloud import USER, Fleet, Options, Surroundings, Where, ini
-from benchmarks.scheduling.place import Place
+from benchmarks.scheduling.place import Place, all_ready
 from tests.integration.stack.keystone import side_by_side, uwsgi
 from tests.integration.stack.processes import Program, wait_until
 from tests.integration.stack.real_nova import PASTE, PIPELINE, nova_venv
@@ -107,6 +107,8 @@ class RealCloud:
     def _hosts_are_there(self) -> bool:
         for name in self.programs:
             self._site.processes.require(name)
+        if not all_ready(self._site, self.name, self.fleet):
+            return False
         engine = self.where.engine()
         with engine.connect() as connection:
             nodes = connection.scalar(sa.text("SELECT COUNT(*) FROM compute_nodes WHERE deleted = 0"))

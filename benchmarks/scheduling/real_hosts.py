@@ -40,6 +40,7 @@ def main() -> int:
         )
         found.start()
         services.append(found)
+    Path(conf.state_path, "ready").touch()
     threading.Event().wait()
     return 0
 
