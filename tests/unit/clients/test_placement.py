@@ -1,5 +1,8 @@
 """The Placement client against our own Placement application, over HTTP."""
 
+import contextlib
+import socket
+import threading
 import uuid as uuids
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +87,45 @@ def test_a_claim_among_too_many_others_is_tried_again(refusals: int, is_claimed:
             assert asked == ["PUT", "GET"] * refusals + ["PUT"]
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"allocation_requests": []', id="no whole document"),
+        pytest.param(b"<html>", id="something else"),
+        pytest.param(b'{"allocation_requests": [{"allocations": 7}], "provider_summaries": {}}', id="other shapes"),
+    ],
+)
+def test_candidates_that_make_no_sense_are_no_answer(body: bytes) -> None:
+    def odd(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [body]
+
+    server = HttpServer(0, "odd")
+    server.start(odd)
+    try:
+        with pytest.raises(errors.Unavailable):
+            client_of(server.url).candidates({"resources": "VCPU:1"})
+    finally:
+        server.stop()
+
+
+def test_an_answer_that_is_cut_short_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+
+        def answer_in_part() -> None:
+            for _ in range(2):
+                with contextlib.suppress(TimeoutError, OSError):
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"allocation_requests": [')
+
+        thread = threading.Thread(target=answer_in_part, daemon=True)
+        thread.start()
+        with pytest.raises(errors.Unavailable):
+            client_of(f"http://127.0.0.1:{listener.getsockname()[1]}").candidates({"resources": "VCPU:1"})
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(60)
