@@ -200,7 +200,7 @@ def _checked(caller: Caller, located: Located, rule: str, kind: str, shown: str)
     caller.require(rule, **target(instance))
     refuse_if_locked(caller, instance)
     moves.refuse_if_wrong_state(instance, kind, shown)
-    if located.cell is None or instance.host is None:
+    if located.cell is None or instance.host is None or instance.node is None:
         raise errors.Conflict(f"Instance {instance.uuid} is not ready: it has no host.")
     return located.cell
 
