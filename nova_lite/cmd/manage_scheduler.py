@@ -12,7 +12,7 @@ from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import complain, reason, rendered
 from nova_lite.db import migrate
 from nova_lite.db.repositories import build_requests, instances, mappings
-from nova_lite.model.explanation import Explanation
+from nova_lite.model.explanation import Explanation, asked
 from nova_lite.model.instance import Instance
 
 _UNKNOWN, _NOTHING_YET, _BROKEN = 1, 2, 255
@@ -85,6 +85,7 @@ def _words(server: Instance, explained: Explanation) -> list[str]:
     words = [f"Server {server.uuid} is on {server.host}." if server.host else f"Server {server.uuid} is on no host."]
     if server.fault is not None:
         words.append(server.fault.message)
+    words += [f"{asked(each)}." for each in explained.get("prefilters", ())]
     return words + [f"Nearest: {each}." for each in explained["nearest"]]
 
 

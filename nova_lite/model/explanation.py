@@ -25,15 +25,26 @@ _IN_AMOUNTS = "Placement"
 
 
 def text(explained: Mapping[str, Any]) -> str:
-    """Return an explanation in lines, for administrators; empty when there is none."""
-    lines = [f"{each['name']}: {each['asks']}" for each in explained.get("prefilters", ())]
+    """Return an explanation in lines, for administrators; empty when there is none.
+
+    Left out are filters that refused nobody.
+    """
+    lines = [asked(each) for each in explained.get("prefilters", ())]
     for stage in explained.get("stages", ()):
+        if stage["name"] != _IN_AMOUNTS and stage["entered"] == stage["left"]:
+            # It refused nobody, or nobody came to it.
+            continue
         hosts = "1 host" if stage["entered"] == 1 else f"{stage['entered']} hosts"
         lines.append(f"{stage['name']}: {hosts} entered, {stage['left']} left")
         lines += [f"  {count}: {reason}" for reason, count in stage["reasons"].items()]
     lines += [f"Nearest: {each}" for each in explained.get("nearest", ())]
     lines += [f"Tried {each['host']}: {each['reason']}" for each in explained.get("failed", ())]
     return "\n".join(lines)
+
+
+def asked(prefilter: Mapping[str, Any]) -> str:
+    """Return in a line what a pre-filter asked of hosts."""
+    return f"Asked of hosts: {prefilter['asks']} ({prefilter['name']})"
 
 
 def without_hosts(explained: Mapping[str, Any]) -> Explanation:

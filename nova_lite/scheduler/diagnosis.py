@@ -123,7 +123,7 @@ class Diagnosis:
         misses = {node: misses_of(node, needs, found, anchor) for node in chosen}
         if not all(misses.values()):
             found.able = {
-                name: self._ask({"resources": f"{name}:{amount}"}, kept_s) for name, amount in needs.totals.items()
+                name: self._ask({"resources": f"{name}:{amount}"}, kept_s) for name, amount in _largest(needs).items()
             }
             misses |= {node: clean_misses(node, needs, found) for node, each in misses.items() if not each}
         told = {node: each for node, each in misses.items() if each}
@@ -201,7 +201,7 @@ def misses_of(node: str, needs: Needs, found: Findings, anchor: str) -> tuple[Mi
 def clean_misses(node: str, needs: Needs, found: Findings) -> tuple[Miss, ...]:
     """Return why a node that has enough of each class is not offered; nothing when it may not have been named: pure."""
     misses = []
-    for name, amount in needs.totals.items():
+    for name, amount in _largest(needs).items():
         answer = found.able[name]
         if node in answer.rooms or name not in found.rooms.get(node, {}):
             continue
@@ -220,6 +220,11 @@ def nearest(misses: Mapping[str, Sequence[Miss]]) -> list[str]:
             alike[tuple(each)] = alike.get(tuple(each), 0) + 1
     ordered = sorted(alike, key=lambda found: (len(found), sum(miss.share for miss in found), -alike[found]))
     return [_sentence(alike[found], found) for found in ordered[:_MOST_NAMED]]
+
+
+def _largest(needs: Needs) -> dict[str, int]:
+    """Return class → the most that one provider must give: groups may be given by several."""
+    return {name: max(each.resources.get(name, 0) for each in needs.groups.values()) for name in needs.totals}
 
 
 def _lacking(name: str, amount: int, room: Mapping[str, int], pools: Mapping[str, int]) -> Miss | None:

@@ -77,7 +77,7 @@ def refusal(stages: Sequence[Stage], *, unseen: int = 0) -> str:
 
 def _prefilter(name: str, added: Restriction) -> dict[str, object]:
     query = {key: str(value)[:_MAX_ADDED] for key, value in restricting([added]).items()}
-    return {"name": name, "asks": added.words or f"not one that {added.one}", "adds": query}
+    return {"name": name, "asks": added.asks or added.words, "adds": query}
 
 
 def _stage(stage: Stage) -> dict[str, object]:

@@ -134,7 +134,7 @@ def suits_image_hardware(asked: Asked) -> Restriction | None:
 
 def is_enabled(asked: Asked) -> Restriction:
     """Leave out hosts that operators disabled."""
-    return Restriction("", "is disabled", "are disabled", forbidden=frozenset({DISABLED}))
+    return Restriction("", "is disabled", "are disabled", asks="not disabled", forbidden=frozenset({DISABLED}))
 
 
 def has_accelerators(asked: Asked) -> Restriction | None:

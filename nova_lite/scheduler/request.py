@@ -37,8 +37,8 @@ class Restriction:
     """What is asked of hosts as a whole, whichever of their providers give something: pre-filters make these.
 
     Traits that a host's root must have and must not have; aggregates, of which it must be in one and may be in none;
-    the only root that will do. ``words`` go on after "No host has …", for users; ``one`` and ``many`` are what hosts
-    are that do not fulfil it.
+    the only root that will do. ``words`` go on after "No host has …", for users, and say what is asked unless ``asks``
+    does; ``one`` and ``many`` are what hosts are that do not fulfil it.
     """
 
     words: str = ""
@@ -49,6 +49,7 @@ class Restriction:
     one_of: frozenset[str] | None = None
     none_of: frozenset[str] = frozenset()
     node: str | None = None
+    asks: str = ""
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,7 @@ def _unnamed(needs: Needs, offered: _Offered) -> str:
     asked = [each.one for each in needs.restrictions.values() if each.node is not None]
     if asked:
         return asked[0]
+    lacks = "lacks something of what is needed and asked"
     if not offered.is_all:
-        return "has not all that is needed, or there were more hosts than asked for"
-    return "has not all that is needed"
+        return f"{lacks}, or is one of more than Placement was asked to name"
+    return lacks

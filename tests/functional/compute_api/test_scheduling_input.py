@@ -16,7 +16,10 @@ from nova_lite.db.api_tables import (
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Client, Cloud
 
 UUID = "6bb5f1f0-3a5b-4c6d-8e7f-102030405060"
+_NO_HINTS: tuple[object, ...] = ([], "x", 7)
 _NO_GROUPS: tuple[object, ...] = ("", "web", None, 7, [], [UUID, UUID], {"id": UUID})
+_NO_ADDRESSES: tuple[object, ...] = ("", "192.0.2", "192.0.2.256", "host1", 7, None)
+_NO_NETWORKS: tuple[object, ...] = ("24", "/", "", 24, None, "/24\n", "/2 4", "/" + "1" * 60)
 _NO_SERVERS: tuple[object, ...] = ("", "vm1", ["vm1"], [7], None, {}, f"{UUID}\n")
 
 
@@ -69,7 +72,7 @@ def test_hints_that_are_taken_and_kept_as_they_are(cloud: Cloud, client: Client,
 @pytest.mark.parametrize(
     "hints",
     [
-        *(pytest.param(value, id=f"hints are {value!r}") for value in ([], "x", 7)),
+        *(pytest.param(value, id=f"hints are {value!r}") for value in _NO_HINTS),
         *(pytest.param({"group": value}, id=f"group is {value!r}") for value in _NO_GROUPS),
         pytest.param({"group": UUID}, id="no such group"),
         *(
@@ -80,14 +83,8 @@ def test_hints_that_are_taken_and_kept_as_they_are(cloud: Cloud, client: Client,
         *(pytest.param({"query": value}, id=f"query is {value!r}") for value in (["x"], 7, None, True)),
         *(pytest.param({"target_cell": value}, id=f"target_cell is {value!r}") for value in ("", 7, " x")),
         *(pytest.param({"different_cell": value}, id=f"different_cell is {value!r}") for value in (7, [7], None)),
-        *(
-            pytest.param({"build_near_host_ip": value}, id=f"address is {value!r}")
-            for value in ("", "192.0.2", "192.0.2.256", "host1", 7, None)
-        ),
-        *(
-            pytest.param({"cidr": value}, id=f"cidr is {value!r:.20}")
-            for value in ("24", "/", "", 24, None, "/24\n", "/2 4", "/" + "1" * 60)
-        ),
+        *(pytest.param({"build_near_host_ip": value}, id=f"address is {value!r}") for value in _NO_ADDRESSES),
+        *(pytest.param({"cidr": value}, id=f"cidr is {value!r:.20}") for value in _NO_NETWORKS),
     ],
 )
 def test_hints_that_are_none(cloud: Cloud, client: Client, hints: object) -> None:

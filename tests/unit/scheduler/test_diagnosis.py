@@ -190,6 +190,13 @@ def test_what_was_said_a_moment_ago_is_doubted_when_it_does_not_tell_why(
     assert len(placement.asked) == asked
 
 
+def test_groups_may_be_given_by_several(placement: Hosts) -> None:
+    specs = {"resources:VCPU": "0", "resources1:VCPU": "3", "resources2:VCPU": "4", "group_policy": "isolate"}
+    found = look(placement, request.needs(Flavor("1", "f", 1, 1, 1, extra_specs=specs)))
+    assert told(found)["fine"] == ["has all of it, but not together as asked"]
+    assert told(found)["small"] == ["gives no 4 VCPU to one server"]
+
+
 def test_only_so_many_hosts_are_looked_at() -> None:
     names = [f"host{number}" for number in range(3000)]
     placement = Hosts({name: {"VCPU": (1, 1)} for name in names}, {})

@@ -95,7 +95,9 @@ def test_where_builds_failed_is_told_to_administrators_and_why_to_all() -> None:
 def test_what_pre_filters_added_is_told_and_to_users_only_in_words() -> None:
     restrictions = {
         "AvailabilityZone": Restriction("in zone east", one_of=frozenset({"secret-b", "secret-a"})),
-        "Enabled": Restriction("", "is disabled", forbidden=frozenset({"COMPUTE_STATUS_DISABLED"})),
+        "Enabled": Restriction(
+            "", "is disabled", asks="not disabled", forbidden=frozenset({"COMPUTE_STATUS_DISABLED"})
+        ),
         "Isolated": Restriction("outside", none_of=frozenset(f"secret-{number}" for number in range(1000))),
     }
     told = explain.explanation(Sought(SPEC), replace(NEEDS, restrictions=restrictions))
@@ -103,7 +105,7 @@ def test_what_pre_filters_added_is_told_and_to_users_only_in_words() -> None:
         {"name": "AvailabilityZone", "asks": "in zone east", "adds": {"member_of": "['in:secret-a,secret-b']"}},
         {
             "name": "Enabled",
-            "asks": "not one that is disabled",
+            "asks": "not disabled",
             "adds": {"root_required": "!COMPUTE_STATUS_DISABLED"},
         },
     ]
@@ -111,6 +113,23 @@ def test_what_pre_filters_added_is_told_and_to_users_only_in_words() -> None:
     shown = explanation.without_hosts(told)
     assert shown["prefilters"][0] == {"name": "AvailabilityZone", "asks": "in zone east"}
     assert "secret" not in str(shown)
+
+
+def test_what_refused_nobody_is_left_out_of_the_lines() -> None:
+    asked = {"AvailabilityZone": Restriction("in zone east", one_of=frozenset({"a"}))}
+    stages = [
+        Stage("Placement", 1, 1),
+        Stage("Up", 1, 1),
+        Stage("Enabled", 1, 0, {"h": "x"}),
+        Stage("ServerGroup", 0, 0),
+    ]
+    told = explain.explanation(Sought(SPEC), replace(NEEDS, restrictions=asked), stages)
+    assert explanation.text(told).splitlines() == [
+        "Asked of hosts: in zone east (AvailabilityZone)",
+        "Placement: 1 host entered, 1 left",
+        "Enabled: 1 host entered, 0 left",
+        "  1: x",
+    ]
 
 
 def test_a_stage_that_only_counts_says_why() -> None:
