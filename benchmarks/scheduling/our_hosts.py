@@ -26,14 +26,10 @@ from oslo_messaging._drivers.amqpdriver import RpcAMQPListener
 from nova_lite import config
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
-from nova_lite.compute.actions.move import Mover
-from nova_lite.compute.actions.power import Power
-from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
 from nova_lite.compute.reconcilers import Reconciler
-from nova_lite.compute.server import ComputeEndpoint
-from nova_lite.compute.service import BINARY
+from nova_lite.compute.service import BINARY, make_endpoint
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.rpc.bus import Bus
@@ -121,12 +117,7 @@ class Hosts:
         reporter.report()
         locks = KeyedLocks()
         Reconciler(name, driver, self._conductor, locks).run()
-        endpoint = ComputeEndpoint(
-            Spawner(name, driver, self._images, self._conductor),
-            Power(name, driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
-            Mover(name, driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
-            locks,
-        )
+        endpoint = make_endpoint(conf, driver, self._images, self._conductor, locks)
         return self._bus.serve(TOPIC, name, endpoint)._server
 
     def _listen(self, servers: Sequence[Any]) -> None:

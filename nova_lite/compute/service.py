@@ -50,13 +50,7 @@ class Agent:
         locks = KeyedLocks()
         self._reconciler = Reconciler(conf.host, self.driver, self._conductor, locks)
         images = ImageCache(Path(conf.image_cache_path), Images(conf))
-        endpoint = ComputeEndpoint(
-            Spawner(conf.host, self.driver, images, self._conductor),
-            Power(conf.host, self.driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
-            Mover(conf.host, self.driver, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
-            Rescuer(conf.host, self.driver, images, self._conductor, shutdown_timeout_s=conf.shutdown_timeout),
-            locks,
-        )
+        endpoint = make_endpoint(conf, self.driver, images, self._conductor, locks)
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
         self._repairs = Ticker(conf.sync_power_state_interval, self._repair, "reconcile")
@@ -127,6 +121,19 @@ class Agent:
             self._reporter.report()
         except errors.NovaLiteError as exc:
             LOG.warning("Cannot tell what this host offers: %s %s", exc, exc.facts)
+
+
+def make_endpoint(
+    conf: cfg.ConfigOpts, driver: Driver, images: ImageCache, conductor: ConductorClient, locks: KeyedLocks
+) -> ComputeEndpoint:
+    """Return what answers for the host that ``conf`` names."""
+    return ComputeEndpoint(
+        Spawner(conf.host, driver, images, conductor),
+        Power(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        Mover(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        locks,
+    )
 
 
 def make_driver(conf: cfg.ConfigOpts) -> Driver:
