@@ -234,7 +234,8 @@ def _lacking(name: str, amount: int, room: Mapping[str, int], pools: Mapping[str
     if free >= amount:
         return None
     if free <= 0:
-        return Miss(f"has no {unit} free", f"have no {unit} free")
+        nothing = f"no {unit.partition(' of ')[2] or unit} free"
+        return Miss(f"has {nothing}", f"have {nothing}")
     lacking = f"{amount - free} {unit}"
     return Miss(f"lacks {lacking}", f"lack {lacking}", (amount - free) / amount)
 

@@ -190,6 +190,12 @@ def test_what_was_said_a_moment_ago_is_doubted_when_it_does_not_tell_why(
     assert len(placement.asked) == asked
 
 
+def test_what_is_missing_altogether_is_called_by_its_name() -> None:
+    placement = Hosts({"full": {"VCPU": (8, 8)}}, {})
+    found = look(placement, request.needs(Flavor("1", "f", 1, 1, 1)))
+    assert told(found) == {"full": ["has no memory free", "has no disk free"]}
+
+
 def test_groups_may_be_given_by_several(placement: Hosts) -> None:
     specs = {"resources:VCPU": "0", "resources1:VCPU": "3", "resources2:VCPU": "4", "group_policy": "isolate"}
     found = look(placement, request.needs(Flavor("1", "f", 1, 1, 1, extra_specs=specs)))
