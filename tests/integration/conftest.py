@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.glance import Glance
@@ -23,8 +25,14 @@ from tests.integration.stack.postgresql import PostgreSQL
 from tests.integration.stack.processes import Missing, birth
 from tests.integration.stack.rabbitmq import RabbitMQ
 from tests.integration.stack.site import Site
+from tests.integration.stack.stock import Stock
 
 _PREFIX = "nova-lite-test-"
+#: What one worker runs where several share the tests, for it uses the same servers: folders, or single modules.
+_GROUPS = {
+    "races": {"races"},
+    "deployment": {"test_deployment", "test_faults", "test_libvirt_driver", "test_neighbours", "test_placement_auth"},
+}
 _FAILED = pytest.StashKey[bool]()
 _SITES = pytest.StashKey[list[Path]]()
 
@@ -34,6 +42,18 @@ def pytest_configure(config: pytest.Config) -> None:
     # openstacksdk calls what it has itself deprecated, and announces the end of InfluxDB support to everyone.
     for release in ("50", "60"):
         config.addinivalue_line("filterwarnings", f"ignore::openstack.warnings.RemovedInSDK{release}Warning")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Deal modules out to workers (``-n 2 --dist loadfile``), those together that share what is slow to start."""
+    return _Together(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class _Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist leaves some of its types out
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return next((group for group, names in _GROUPS.items() if names & {path.stem, path.parent.name}), str(path))
 
 
 def started(start: Callable[[], object]) -> None:
@@ -83,6 +103,12 @@ def mariadb(neighbours: Neighbours) -> MariaDB:
 def postgresql(neighbours: Neighbours) -> PostgreSQL:
     started(neighbours.postgresql.start)
     return neighbours.postgresql
+
+
+@pytest.fixture(scope="session")
+def stock() -> Stock:
+    """Databases with tables, on either server."""
+    return Stock()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Operators that change, delete and fill cells at once, on real servers: what SQLite, with one writer, cannot show."""
 
+import contextlib
 import functools
 import itertools
 import uuid
@@ -17,30 +18,28 @@ from nova_lite.cells.instance_mapping import MappedInstances
 from nova_lite.cells.removal import Refusal
 from nova_lite.cells.setup import Discovery
 from nova_lite.cells.templates import NOWHERE
-from nova_lite.db import migrate
 from nova_lite.db.api_tables import HostMappingRow, InstanceMappingRow
 from nova_lite.db.cell_tables import InstanceRow
 from nova_lite.model.host import Cell
 from nova_lite.storage import Database
 from tests.functional.commands.cell_site import add_instance, add_node
+from tests.integration.stack.stock import Stock
 
 AT_ONCE = 6
 SERVERS = 230
 
 
 @pytest.fixture(params=["mariadb", "postgresql"])
-def databases(request: pytest.FixtureRequest) -> Iterator[tuple[Database, Database]]:
+def databases(request: pytest.FixtureRequest, stock: Stock) -> Iterator[tuple[Database, Database]]:
     """The API's and a cell's database, with their tables."""
     server = request.getfixturevalue(request.param)
-    names = [f"nl_{uuid.uuid4().hex[:12]}" for _ in range(2)]
-    server.create(names)
-    api_db, cell_db = (Database(server.url(name)) for name in names)
-    migrate.sync(api_db, "api")
-    migrate.sync(cell_db, "cell")
-    yield api_db, cell_db
-    api_db.close()
-    cell_db.close()
-    server.drop(names)
+    with (
+        stock.lent(server, "api") as api_url,
+        stock.lent(server, "cell") as cell_url,
+        contextlib.closing(Database(api_url)) as api_db,
+        contextlib.closing(Database(cell_url)) as cell_db,
+    ):
+        yield api_db, cell_db
 
 
 @pytest.fixture

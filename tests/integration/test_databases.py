@@ -1,5 +1,6 @@
 """The three databases on real servers: histories, races and values behave the same on each."""
 
+import contextlib
 import threading
 import time
 import uuid as uuids
@@ -17,6 +18,7 @@ from nova_lite import errors
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.cell_tables import CellBase, CellWorkflowRow
+from nova_lite.db.migrate import History
 from nova_lite.db.repositories import hosts, instances, mappings, quotas, workflows
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
@@ -36,8 +38,9 @@ from tests.contract.db.host_changes import HostChangesSuite
 from tests.contract.db.migrations import MigrationSuite
 from tests.contract.db.quotas import FailedDeleteSuite, GroupPlacesSuite, QuotaSuite, ServerGroupSuite
 from tests.contract.db.workflows import WorkflowSuite
+from tests.integration.stack.stock import Stock
 
-BASES: dict[migrate.History, type[DeclarativeBase]] = {"api": ApiBase, "cell": CellBase, "placement": PlacementBase}
+BASES: dict[History, type[DeclarativeBase]] = {"api": ApiBase, "cell": CellBase, "placement": PlacementBase}
 PROJECT = "p" * 32
 
 MakeDatabase = Callable[[], Database]
@@ -69,23 +72,35 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeDatabas
 
 
 @pytest.fixture
-def api_db(make: MakeDatabase) -> Database:
-    database = make()
-    migrate.sync(database, "api")
-    return database
+def filled(make: MakeDatabase, stock: Stock, request: pytest.FixtureRequest) -> Iterator[Callable[[History], Database]]:
+    """A function that opens a database with the tables of a history, on the kind of server that ``make`` uses."""
+    kind = request.node.callspec.params["make"]
+    with contextlib.ExitStack() as stack:
+
+        def fill(history: History) -> Database:
+            if kind == "sqlite":
+                database = make()
+                migrate.sync(database, history)
+                return database
+            url = stack.enter_context(stock.lent(request.getfixturevalue(kind), history))
+            return stack.enter_context(contextlib.closing(Database(url, pool_size=40)))
+
+        yield fill
 
 
 @pytest.fixture
-def cell_db(make: MakeDatabase) -> Database:
-    database = make()
-    migrate.sync(database, "cell")
-    return database
+def api_db(filled: Callable[[History], Database]) -> Database:
+    return filled("api")
 
 
 @pytest.fixture
-def placement_db(make: MakeDatabase) -> Database:
-    database = make()
-    migrate.sync(database, "placement")
+def cell_db(filled: Callable[[History], Database]) -> Database:
+    return filled("cell")
+
+
+@pytest.fixture
+def placement_db(filled: Callable[[History], Database]) -> Database:
+    database = filled("placement")
     standard_names(database)
     return database
 
@@ -115,7 +130,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
 
 @pytest.mark.parametrize("history", list(BASES))
-def test_a_synced_database_has_exactly_the_tables_of_the_models(make: MakeDatabase, history: migrate.History) -> None:
+def test_a_synced_database_has_exactly_the_tables_of_the_models(make: MakeDatabase, history: History) -> None:
     database = make()
     assert migrate.version(database, history) is None
     with pytest.raises(errors.Misconfigured, match="nova-lite-manage"):
@@ -137,7 +152,7 @@ def _is_no_version_table(_: object, name: str | None, kind: str, *others: object
 
 
 @pytest.mark.parametrize("history", list(BASES))
-def test_of_many_syncs_at_once_one_does_the_work(make: MakeDatabase, history: migrate.History) -> None:
+def test_of_many_syncs_at_once_one_does_the_work(make: MakeDatabase, history: History) -> None:
     database = make()
     results = at_once(6, lambda _: migrate.sync(database, history))
     assert all(isinstance(result, migrate.Synced) for result in results), results
@@ -315,9 +330,11 @@ def test_one_conductor_gets_a_workflow_and_another_takes_it_over(cell_db: Databa
                 is not None
             )
 
-    won = at_once(12, retried(lambda number: claim(number, 0.3)))
+    won = at_once(12, retried(lambda number: claim(number, 60)))
     assert won.count(True) == 1, won
     winner = f"c{won.index(True)}"
+    with cell_db.writer() as session:
+        workflows.renew(session, CellWorkflowRow, winner, [workflow.uuid], lease_s=0.1)
 
     deadline = time.monotonic() + 10
     while not claim(99, 60):
@@ -337,63 +354,80 @@ def test_one_conductor_gets_a_workflow_and_another_takes_it_over(cell_db: Databa
 
 # -- repositories: what ``tests/unit/db`` proves on files --------------------------------------------------------------
 
+on_servers = pytest.mark.parametrize("make", ["mariadb", "postgresql"], indirect=True)
 
+
+@on_servers
 class TestWorkflows(WorkflowSuite):
     pass
 
 
+@on_servers
 class TestInstances(InstanceSuite):
     pass
 
 
+@on_servers
 class TestActions(ActionSuite):
     pass
 
 
+@on_servers
 class TestMigrations(MigrationSuite):
     pass
 
 
+@on_servers
 class TestHosts(HostSuite):
     pass
 
 
+@on_servers
 class TestHostChanges(HostChangesSuite):
     pass
 
 
+@on_servers
 class TestMappings(MappingSuite):
     pass
 
 
+@on_servers
 class TestBuildRequests(BuildRequestSuite):
     pass
 
 
+@on_servers
 class TestQuotas(QuotaSuite):
     pass
 
 
+@on_servers
 class TestAggregates(AggregateSuite):
     pass
 
 
+@on_servers
 class TestUsages(UsageSuite):
     pass
 
 
+@on_servers
 class TestServerGroups(ServerGroupSuite):
     pass
 
 
+@on_servers
 class TestGroupPlaces(GroupPlacesSuite):
     pass
 
 
+@on_servers
 class TestBuilds(BuildSuite):
     pass
 
 
+@on_servers
 class TestFailedDeletes(FailedDeleteSuite):
     pass
 

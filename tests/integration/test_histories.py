@@ -1,5 +1,6 @@
 """The histories' contract and the operators' races on real servers: what SQLite, with one writer, cannot show."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,10 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.cells import setup
-from nova_lite.db import migrate
 from nova_lite.db.migrate import History
 from nova_lite.storage import Database
 from tests.contract import schema
+from tests.integration.stack.stock import Stock
 
 HISTORIES: tuple[History, ...] = ("api", "cell", "placement")
 AT_ONCE = 6
@@ -36,11 +37,11 @@ def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], Databa
     server.drop(list(opened))
 
 
-@pytest.fixture
-def api_db(new_database: Callable[[], Database]) -> Database:
-    database = new_database()
-    migrate.sync(database, "api")
-    return database
+@pytest.fixture(params=["mariadb", "postgresql"])
+def api_db(request: pytest.FixtureRequest, stock: Stock) -> Iterator[Database]:
+    server = request.getfixturevalue(request.param)
+    with stock.lent(server, "api") as url, contextlib.closing(Database(url)) as database:
+        yield database
 
 
 def at_once(work: Callable[[int], object]) -> list[object]:

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite.cells import orphans, setup
-from nova_lite.cmd import manage
+from nova_lite.cmd import manage, progress
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import InstanceMappingRow
 from nova_lite.db.columns import utcnow
@@ -30,21 +30,18 @@ from tests.integration.races import cloud
 from tests.integration.races.client import Client, meanwhile
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.placement import Placement
+from tests.integration.stack.stock import Stock
 
 
 @pytest.fixture(params=["mariadb", "postgresql"])
-def placement_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    server = request.getfixturevalue(request.param)
-    name = f"nl_{uuids.uuid4().hex[:12]}"
-    server.create([name])
-    yield server.url(name)
-    server.drop([name])
+def placement_url(request: pytest.FixtureRequest, stock: Stock) -> Iterator[str]:
+    with stock.lent(request.getfixturevalue(request.param), "placement") as url:
+        yield url
 
 
 @pytest.fixture
 def placement_db(placement_url: str) -> Iterator[Database]:
     database = Database(placement_url, pool_size=20)
-    migrate.sync(database, "placement")
     standard_names(database)
     yield database
     database.close()
@@ -114,6 +111,7 @@ def test_the_audit_raises_no_false_alarm_beside_claims_moves_and_shrinking(
     beside: Beside, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orphans, "SECOND_LOOK_S", 0.01)
+    monkeypatch.setattr(progress, "_INTERVAL_S", 3600.0)  # on a busy machine it would say how far it is
     client = beside.client
     hosts = [cloud.provider(client, {"VCPU": 40, "MEMORY_MB": 4000}) for _ in range(4)]
     child = cloud.provider(client, {"SRIOV_NET_VF": 4}, hosts[0])

@@ -25,11 +25,8 @@ from nova_lite.placement.repositories.sync import standard_names
 from nova_lite.placement.repositories.transactions import Writer
 from nova_lite.placement.tables import CHANGES, PROVIDERS, ResourceClassRow, TraitRow
 from nova_lite.storage import Database
-from tests.integration.stack.mariadb import MariaDB
-from tests.integration.stack.postgresql import PostgreSQL
 from tests.integration.stack.site import ADDRESS
-
-Server = MariaDB | PostgreSQL
+from tests.integration.stack.stock import Server, Stock
 
 
 @pytest.fixture(params=["mariadb", "postgresql"])
@@ -40,16 +37,12 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.fixture
-def url(server: Server) -> Iterator[str]:
+def url(server: Server, stock: Stock) -> Iterator[str]:
     """The URL of a database with Placement's tables and standard names."""
-    name = f"nl_{uuids.uuid4().hex[:12]}"
-    server.create([name])
-    database = Database(server.url(name))
-    migrate.sync(database, "placement")
-    standard_names(database)
-    database.close()
-    yield server.url(name)
-    server.drop([name])
+    with stock.lent(server, "placement") as url:
+        with contextlib.closing(Database(url)) as database:
+            standard_names(database)
+        yield url
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 Real servers only: SQLite, with one writer, could not show it. A third of the cells is dead throughout.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import random
@@ -19,15 +20,13 @@ import sqlalchemy as sa
 from nova_lite import config
 from nova_lite.api import app
 from nova_lite.cells.registry import Cells
-from nova_lite.db import migrate
 from nova_lite.db.api_tables import FlavorRow, InstanceMappingRow, KeypairRow, ServerGroupRow
 from nova_lite.db.repositories import mappings, quotas, server_groups
 from nova_lite.model.host import Cell
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from tests.functional.compute_api.cloud import IMAGE_ID, FakeImages
-from tests.integration.stack.mariadb import MariaDB
-from tests.integration.stack.postgresql import PostgreSQL
+from tests.integration.stack.stock import Server, Stock
 
 AT_ONCE = 100
 PROCESSES = 2
@@ -97,30 +96,26 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 class Site:
     """A database server, and the URLs of two cells' databases on it."""
 
-    server: MariaDB | PostgreSQL
+    server: Server
     cells: tuple[str, ...]
 
 
 @pytest.fixture(scope="module", params=["mariadb", "postgresql"])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, stock: Stock) -> Iterator[Site]:
     server = request.getfixturevalue(request.param)
-    names = [f"nl_{uuid.uuid4().hex[:12]}" for _ in range(2)]
-    server.create(names)
-    for name in names:
-        cell_db = Database(server.url(name))
-        migrate.sync(cell_db, "cell")
-        cell_db.close()
-    yield Site(server, tuple(server.url(name) for name in names))
-    server.drop(names)
+    with stock.lent(server, "cell") as one, stock.lent(server, "cell") as two:
+        yield Site(server, (one, two))
 
 
 @pytest.fixture
-def api_db(site: Site) -> Iterator[Database]:
+def api_db(site: Site, stock: Stock) -> Iterator[Database]:
     """The API database of a cloud with three cells, of which nobody answers for the third."""
-    name = f"nl_{uuid.uuid4().hex[:12]}"
-    site.server.create([name])
-    database = Database(site.server.url(name))
-    migrate.sync(database, "api")
+    with stock.lent(site.server, "api") as url, contextlib.closing(Database(url)) as database:
+        _add_cells(database, site)
+        yield database
+
+
+def _add_cells(database: Database, site: Site) -> None:
     dead = database.url.set(host="127.0.0.1", port=1, query={}).render_as_string(hide_password=False)
     with database.writer() as session:
         for number, url in enumerate(site.cells, 1):
@@ -129,9 +124,6 @@ def api_db(site: Site) -> Iterator[Database]:
         session.add(FlavorRow(flavorid="1", name="m1.tiny", vcpus=1, memory_mb=512, root_gb=1))
         # Counting must stop these, not what is configured.
         quotas.set_class_limits(session, quotas.DEFAULT_CLASS, {"cores": -1, "ram": -1})
-    yield database
-    database.close()
-    site.server.drop([name])
 
 
 @pytest.fixture

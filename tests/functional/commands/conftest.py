@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nova_lite.cmd import manage
+from nova_lite.cmd import manage, progress
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.storage import Database
 from nova_lite.testing import cloud as clouds
@@ -78,6 +78,12 @@ class Site:
     def close(self) -> None:
         for database in self._opened:
             database.close()
+
+
+@pytest.fixture(autouse=True)
+def silent_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes seconds says how far it is: on a busy machine it would in any story."""
+    monkeypatch.setattr(progress, "_INTERVAL_S", 3600.0)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ ADDRESS = "127.0.0.1"
 PASSWORD = "secret"
 #: Ports are taken below the range the kernel gives to outgoing connections, so that none steals one.
 _PORTS = range(20000, 32000)
+#: Test workers side by side take them from shares of their own: a port is free until its server starts.
+_SHARES = 6
 
 
 class Site:
@@ -76,8 +78,10 @@ class Site:
 
 
 def _free_port(taken: set[int]) -> int:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    ports = _PORTS[int(worker) % _SHARES :: _SHARES] if worker.isdigit() else _PORTS
     for _ in range(1000):
-        port = random.choice(_PORTS)
+        port = random.choice(ports)
         if port in taken:
             continue
         with socket.socket() as probe:
