@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -60,6 +60,12 @@ def fill(place: Place, cloud: OurCloud, part: float) -> int:
     if set(driven.statuses) - {204}:
         raise wire.BadAnswer(f"claims were answered {driven.statuses}")
     return sum(held // RAM_MIB for _, held, _ in _held(place, cloud))
+
+
+def release(cloud: OurCloud, servers: Sequence[str]) -> None:
+    """Give back what servers hold."""
+    steps = [ask(wire.request("DELETE", f"/allocations/{server}")) for server in servers]
+    drive(cloud.placement_port, steps, clients=_CLIENTS, budget_s=3600.0)
 
 
 def truth(place: Place, cloud: OurCloud) -> tuple[int, int]:

@@ -45,6 +45,10 @@ class OurCloud:
         return self._placement_port
 
     @property
+    def api_url(self) -> str:
+        return self._place.mariadb.url(self._database("api"))
+
+    @property
     def placement_database(self) -> str:
         return self._database("placement")
 
