@@ -97,7 +97,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"unpause": None}, server_rules.UNPAUSE),
         ({"suspend": None}, server_rules.SUSPEND),
         ({"resume": None}, server_rules.RESUME),
-        ({"rescue": {"adminPass": "secret", "rescue_image_ref": IMAGE_ID}}, server_rules.RESCUE),
+        ({"rescue": {"adminPass": "opensesame", "rescue_image_ref": IMAGE_ID}}, server_rules.RESCUE),
         ({"unrescue": None}, server_rules.UNRESCUE),
         ({"restore": None}, server_rules.RESTORE),
         ({"forceDelete": None}, server_rules.FORCE_DELETE),
