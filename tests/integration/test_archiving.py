@@ -87,7 +87,7 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ins
             live += [] if is_dead else new
     file = tmp_path / "nova-lite.conf"
     file.write_text(
-        f"[api]\nauth_strategy = noauth2\n[api_database]\nconnection = {server.url(names[0])}\n"
+        f"[cells]\ntimeout = 60\n[api]\nauth_strategy = noauth2\n[api_database]\nconnection = {server.url(names[0])}\n"
         f"[database]\nconnection = {server.url(names[1])}\n[DEFAULT]\ntransport_url = kombu+memory:///\n"
     )
     yield Installation(api_db, cell_dbs, cells, live, file)
