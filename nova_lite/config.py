@@ -47,6 +47,12 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
     ),
     cfg.IntOpt(
+        "snapshot_timeout",
+        default=3600,
+        min=1,
+        help="Seconds after which the copy of a server's disk into an image, if it has not ended, is given up.",
+    ),
+    cfg.IntOpt(
         "reclaim_instance_interval",
         default=0,
         min=0,

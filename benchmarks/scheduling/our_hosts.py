@@ -27,7 +27,6 @@ from nova_lite import config
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute.host_reports import HostReporter
-from nova_lite.compute.images import ImageCache
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.service import BINARY, make_endpoint
 from nova_lite.compute.virt.fake import FakeDriver
@@ -79,7 +78,7 @@ class Hosts:
         self._bus = Bus(conf)
         self._conductor = ConductorClient(self._bus)
         self._placement = PlacementClient(conf)
-        self._images = ImageCache(Path(conf.image_cache_path), Images(conf))
+        self._images = Images(conf)
         self._pool = ThreadPoolExecutor(_THREADS, "host")
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []

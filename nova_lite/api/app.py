@@ -58,6 +58,7 @@ from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
+from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.servers import ServerService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.cells.fanout import Fanout
@@ -100,18 +101,16 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
-    acting = ServerActionService(conf, lookup, backing.images)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
+    snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
+    acting = server_actions.Services(ServerActionService(conf, lookup, backing.images), deletion, moving, snapshots)
     moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
         ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup), deletion)),
-        (
-            "/servers/{server_id}/action",
-            server_actions.ServerAction(acting, deletion, moving),
-        ),
+        ("/servers/{server_id}/action", server_actions.ServerAction(acting)),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),

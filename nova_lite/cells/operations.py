@@ -16,7 +16,7 @@ from nova_lite.db.repositories import actions, instances, workflows
 from nova_lite.model import states
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import ACTIONS, TaskState, VmState
-from nova_lite.model.workflow import Workflow
+from nova_lite.model.workflow import OPEN, Workflow
 
 #: Action → the event that ``os-instance-actions`` shows under it.
 EVENTS: Mapping[str, str] = {
@@ -37,6 +37,8 @@ EVENTS: Mapping[str, str] = {
     "revert-resize": "compute_revert_resize",
     "rescue": "compute_rescue_instance",
     "unrescue": "compute_unrescue_instance",
+    "snapshot": "compute_snapshot_instance",
+    "backup": "compute_backup_instance",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
 _SHOWN: Mapping[str, str] = {
@@ -44,6 +46,8 @@ _SHOWN: Mapping[str, str] = {
     "delete-softly": "delete",
     "confirm-resize": "confirmResize",
     "revert-resize": "revertResize",
+    "snapshot": "createImage",
+    "backup": "createBackup",
 }
 
 
@@ -93,10 +97,21 @@ def begin_delete(session: Session, uuid: str, requester: Requester, *, timeout_s
         return None
     if instance.task_state is TaskState.DELETING:
         return None
+    inputs = {"unfilled_images": _unfilled_images(session, instance)}
     workflows.supersede(session, CellWorkflowRow, uuid)
     actions.interrupt(session, uuid, by="delete")
     instances.change(session, uuid, task_state=TaskState.DELETING)
-    return _record(session, instance, "delete", requester, timeout_s=timeout_s, inputs=None)
+    return _record(session, instance, "delete", requester, timeout_s=timeout_s, inputs=inputs)
+
+
+def _unfilled_images(session: Session, instance: Instance) -> list[str]:
+    """Return the images that wait for a copy of the instance's disk, which nobody will make any more."""
+    if instance.task_state not in (TaskState.IMAGE_SNAPSHOT, TaskState.IMAGE_BACKUP):
+        return []
+    known = workflows.about(session, CellWorkflowRow, instance.uuid)
+    return [
+        str(workflow.inputs["image"]) for workflow in known if workflow.status in OPEN and "image" in workflow.inputs
+    ]
 
 
 def begin_soft_delete(session: Session, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:

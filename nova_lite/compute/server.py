@@ -11,6 +11,7 @@ from nova_lite.compute import uptime
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
+from nova_lite.compute.actions.snapshot import Snapshotter
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.instance import Instance
@@ -19,11 +20,20 @@ from nova_lite.model.instance import Instance
 class ComputeEndpoint:
     """The ear of one host's agent."""
 
-    def __init__(self, spawner: Spawner, power: Power, moves: Mover, rescuer: Rescuer, locks: KeyedLocks) -> None:
+    def __init__(
+        self,
+        spawner: Spawner,
+        power: Power,
+        moves: Mover,
+        rescuer: Rescuer,
+        snapshotter: Snapshotter,
+        locks: KeyedLocks,
+    ) -> None:
         self._spawner = spawner
         self._power = power
         self._rescuer = rescuer
         self._moves = moves
+        self._snapshotter = snapshotter
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
@@ -105,6 +115,16 @@ class ComputeEndpoint:
 
     def cache_image(self, image_id: str) -> None:
         self._spawner.cache_image(image_id)
+
+    def snapshot(self, instance_uuid: str, epoch: int, action: str, image_id: str, timeout_s: float) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._snapshotter.take(instance_uuid, epoch, action, image_id, timeout_s=timeout_s))
+
+    def discard_image(self, image_id: str) -> None:
+        self._snapshotter.discard(image_id)
+
+    def rotate_backups(self, instance_uuid: str, backup_type: str, keep: int) -> None:
+        self._snapshotter.rotate(instance_uuid, backup_type, keep)
 
     def uptime(self) -> str:
         return uptime.text()

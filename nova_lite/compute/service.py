@@ -10,9 +10,11 @@ from nova_lite import errors
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute import identity
+from nova_lite.compute.actions import snapshot
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
+from nova_lite.compute.actions.snapshot import Snapshotter
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
@@ -49,8 +51,7 @@ class Agent:
         self._placement = PlacementClient(conf)
         locks = KeyedLocks()
         self._reconciler = Reconciler(conf.host, self.driver, self._conductor, locks)
-        images = ImageCache(Path(conf.image_cache_path), Images(conf))
-        endpoint = make_endpoint(conf, self.driver, images, self._conductor, locks)
+        endpoint = make_endpoint(conf, self.driver, Images(conf), self._conductor, locks)
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
         self._repairs = Ticker(conf.sync_power_state_interval, self._repair, "reconcile")
@@ -66,6 +67,7 @@ class Agent:
         """
         self._node = identity.compute_id(Path(self._conf.state_path))
         self.driver.connect()
+        snapshot.clean(_snapshots(self._conf))
         self._reporter = HostReporter(self._conf, self._node, self.driver, self._placement, self._conductor)
         self._reporter.check()
         self._introduction.start()
@@ -124,16 +126,23 @@ class Agent:
 
 
 def make_endpoint(
-    conf: cfg.ConfigOpts, driver: Driver, images: ImageCache, conductor: ConductorClient, locks: KeyedLocks
+    conf: cfg.ConfigOpts, driver: Driver, service: Images, conductor: ConductorClient, locks: KeyedLocks
 ) -> ComputeEndpoint:
-    """Return what answers for the host that ``conf`` names."""
+    """Return what answers for the host that ``conf`` names; ``service`` is where its images are from."""
+    images = ImageCache(Path(conf.image_cache_path), service)
     return ComputeEndpoint(
         Spawner(conf.host, driver, images, conductor),
         Power(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Mover(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         locks,
     )
+
+
+def _snapshots(conf: cfg.ConfigOpts) -> Path:
+    """Return where the copies of disks are until they are uploaded."""
+    return Path(conf.instances_path) / "snapshots"
 
 
 def make_driver(conf: cfg.ConfigOpts) -> Driver:

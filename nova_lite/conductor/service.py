@@ -28,7 +28,7 @@ from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
-from nova_lite.conductor.workflows import power
+from nova_lite.conductor.workflows import power, snapshot
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
@@ -70,6 +70,7 @@ CELL_WORKFLOWS = {
     for definition in (
         *(BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS),
         *power.ALL,
+        *snapshot.ALL,
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         *(RESCUE, UNRESCUE),
     )

@@ -51,10 +51,14 @@ class TaskState(StrEnum):
     RESIZE_FINISH = "resize_finish"
     RESIZE_CONFIRMING = "resize_confirming"
     RESIZE_REVERTING = "resize_reverting"
+    IMAGE_SNAPSHOT = "image_snapshot"
+    IMAGE_BACKUP = "image_backup"
     DELETING = "deleting"
 
 
 ANY = frozenset(VmState) - {VmState.DELETED}
+#: Where a server's disk can be copied.
+_COPIED = frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED})
 
 #: Tasks that touch nothing but the guest's power: an administrator may end them by setting the state, and a delete.
 RESETTABLE = frozenset(
@@ -128,6 +132,8 @@ ACTIONS: Mapping[str, Action] = {
     "resize": Action(frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP, VmState.RESIZED),
     "confirm-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING, VmState.ACTIVE),
     "revert-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_REVERTING, VmState.ACTIVE),
+    "snapshot": Action(_COPIED, TaskState.IMAGE_SNAPSHOT, None),
+    "backup": Action(_COPIED, TaskState.IMAGE_BACKUP, None),
 }
 
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.

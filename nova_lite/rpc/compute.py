@@ -149,6 +149,39 @@ class ComputeClient:
         """Have an image on the host for the servers to come. Raises GuestFailed for one that can never be used."""
         self._bus.call(TOPIC, "cache_image", server=host, long_s=timeout_s, image_id=image_id)
 
+    def snapshot(
+        self, host: str, instance_uuid: str, epoch: int, *, action: str, image_id: str, timeout_s: float
+    ) -> PowerState:
+        """Fill the image that waits for the guest's disk. Raises GuestFailed when it is gone or may not be filled."""
+        answer = self._bus.call(
+            TOPIC,
+            "snapshot",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            action=action,
+            image_id=image_id,
+            timeout_s=timeout_s,
+        )
+        return PowerState(answer)
+
+    def discard_image(self, host: str, image_id: str, *, timeout_s: float) -> None:
+        """Have a host remove an image that was never filled."""
+        self._bus.call(TOPIC, "discard_image", server=host, long_s=timeout_s, image_id=image_id)
+
+    def rotate_backups(self, host: str, instance_uuid: str, backup_type: str, keep: int, *, timeout_s: float) -> None:
+        """Have a host remove an instance's oldest backups of a type beyond the ``keep`` newest."""
+        self._bus.call(
+            TOPIC,
+            "rotate_backups",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            backup_type=backup_type,
+            keep=keep,
+        )
+
     def uptime(self, host: str, *, timeout_s: float) -> str:
         """Return how long the host is up and how busy it is, as its ``uptime`` says."""
         return str(self._bus.call(TOPIC, "uptime", server=host, long_s=timeout_s))

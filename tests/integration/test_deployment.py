@@ -83,6 +83,13 @@ def test_the_openstack_command_leads_a_real_guest_through_its_life(only_libvirt:
     act("server", "reboot", "--hard", "--wait", "vm1")
     assert shown("status") == "ACTIVE"
 
+    act("server", "image", "create", "--name", "snap", "--wait", "vm1")
+    snapshot = openstack("image", "show", "snap")
+    assert (snapshot["status"], snapshot["disk_format"]) == ("active", "qcow2")
+    assert snapshot["properties"]["instance_uuid"] == uuid
+    assert snapshot["owner"] == shown("project_id")
+    act("image", "delete", "snap")
+
     act("server", "delete", "--wait", "vm1")
     assert openstack("server", "list") == []
     assert truth.guests() == {}

@@ -105,6 +105,23 @@ class TestLibvirtDriver(DriverContract, MoveContract):
     """Every promise, on real guests."""
 
 
+@pytest.mark.parametrize("is_on", [True, False], ids=["running", "stopped"])
+def test_a_guest_boots_from_the_snapshot_of_another(rig: LibvirtRig, is_on: bool) -> None:
+    spec = a_spec()
+    rig.driver.spawn(spec, rig.image)
+    wait_until(lambda: rig.banner in rig.driver.console_output(spec.uuid, lines=None), rig.patience_s, "the banner")
+    if not is_on:
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+    path = rig.directory / "snapshot"
+    assert rig.driver.snapshot(spec.uuid, path, timeout_s=rig.patience_s) == "qcow2"
+    found = image_format.inspect(path)
+    assert (found.disk_format, found.virtual_size) == ("qcow2", GIB)
+    rig.driver.destroy(spec.uuid)
+    again = a_spec(root_gib=2)
+    rig.driver.spawn(again, BaseImage("snapshot", str(path), found.disk_format, found.virtual_size))
+    wait_until(lambda: rig.banner in rig.driver.console_output(again.uuid, lines=None), rig.patience_s, "the banner")
+
+
 def console(rig: LibvirtRig, uuid: str) -> str:
     return rig.driver.console_output(uuid, lines=None).decode(errors="replace")
 

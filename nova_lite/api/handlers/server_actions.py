@@ -10,10 +10,12 @@ from nova_lite import errors
 from nova_lite.api.handlers import passwords
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
-from nova_lite.api.schemas.values import LENIENT_QUERY
+from nova_lite.api.schemas.values import LENIENT_QUERY, read_whole_number
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
+from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
+from nova_lite.api.views.links import bookmark
 from nova_lite.model.caller import Caller
 from nova_lite.model.states import VmState
 from nova_lite.web.app import send_json
@@ -21,8 +23,17 @@ from nova_lite.web.endpoint import endpoint
 from nova_lite.web.validation import Schemas
 from nova_lite.web.versions import Version
 
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """The image an action makes; from 2.45 on told in the body, before in a header unless it is not kept."""
+
+    image_id: str
+    is_kept: bool = True
+
+
 #: What an action answers with 200; None is an empty answer.
-Answer = dict[str, object] | None
+Answer = dict[str, object] | NewImage | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Services:
     actions: ServerActionService
     deletion: ServerDeletionService
     moves: MoveService
+    snapshots: ServerSnapshotService
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -39,6 +51,7 @@ Do = Callable[[Services, Caller, str, Any], Answer]
 #: What was an action in old times.
 _REMOVED = frozenset({"resetNetwork"})
 _FIRST = Version(2, 1)
+_TELLS_IMAGE = Version(2, 45)
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,18 @@ def _migrate(services: Services, caller: Caller, server_id: str, body: Mapping[s
     return None
 
 
+def _create_image(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    metadata = body.get("metadata", {})
+    return NewImage(services.snapshots.create_image(caller, server_id, body["name"], metadata))
+
+
+def _create_backup(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    rotation = Rotation(body["backup_type"], read_whole_number(body, "rotation", 0))
+    metadata = body.get("metadata", {})
+    image_id = services.snapshots.create_backup(caller, server_id, body["name"], metadata, rotation)
+    return NewImage(image_id, is_kept=rotation.keep > 0)
+
+
 ACTIONS: Mapping[str, Action] = {
     "os-start": _operation(rules.START, schemas.START, "start"),
     "os-stop": _operation(rules.STOP, schemas.STOP, "stop"),
@@ -153,6 +178,8 @@ ACTIONS: Mapping[str, Action] = {
     "confirmResize": Action(rules.CONFIRM_RESIZE, schemas.CONFIRM_RESIZE, _confirm_resize, status=falcon.HTTP_204),
     "revertResize": Action(rules.REVERT_RESIZE, schemas.REVERT_RESIZE, _revert_resize),
     "migrate": Action(rules.MIGRATE, schemas.MIGRATE, _migrate, reads_since=Version(2, 56)),
+    "createImage": Action(rules.CREATE_IMAGE, schemas.CREATE_IMAGE, _create_image),
+    "createBackup": Action(rules.CREATE_BACKUP, schemas.CREATE_BACKUP, _create_backup),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
 }
 
@@ -160,8 +187,8 @@ ACTIONS: Mapping[str, Action] = {
 class ServerAction:
     """``/servers/{id}/action``"""
 
-    def __init__(self, actions: ServerActionService, deletion: ServerDeletionService, moves: MoveService) -> None:
-        self._services = Services(actions, deletion, moves)
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=LENIENT_QUERY, body=schemas.ANY)
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
@@ -175,7 +202,16 @@ class ServerAction:
         action.schema.check(body, req.context.version)
         value = body[name] if req.context.version >= action.reads_since else None
         answer = action.do(self._services, req.context.caller, server_id, value)
-        if answer is None:
-            resp.status = action.status
-        else:
+        if isinstance(answer, dict):
             send_json(resp, answer)
+            return
+        resp.status = action.status
+        if isinstance(answer, NewImage):
+            _tell_image(req, resp, answer)
+
+
+def _tell_image(req: falcon.Request, resp: falcon.Response, made: NewImage) -> None:
+    if req.context.version >= _TELLS_IMAGE:
+        send_json(resp, {"image_id": made.image_id}, falcon.HTTP_202)
+    elif made.is_kept:
+        resp.location = bookmark(req, "images", made.image_id)["href"]

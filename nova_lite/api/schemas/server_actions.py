@@ -1,6 +1,7 @@
 """Bodies of ``/servers/{id}/action``: one object whose one key names the action."""
 
-from nova_lite.api.schemas.values import HOST_NAME, whole_number
+from nova_lite.api.schemas.servers import METADATA
+from nova_lite.api.schemas.values import HOST_NAME, NAME, whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
 
 
@@ -56,6 +57,29 @@ REBOOT = _action(
         "type": "object",
         "properties": {"type": {"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}},
         "required": ["type"],
+        "additionalProperties": False,
+    },
+)
+CREATE_IMAGE = _action(
+    "createImage",
+    {
+        "type": "object",
+        "properties": {"name": NAME, "metadata": METADATA},
+        "required": ["name"],
+        "additionalProperties": False,
+    },
+)
+CREATE_BACKUP = _action(
+    "createBackup",
+    {
+        "type": "object",
+        "properties": {
+            "name": NAME,
+            "backup_type": {"type": "string", "maxLength": 255},
+            "rotation": whole_number(0),
+            "metadata": METADATA,
+        },
+        "required": ["name", "backup_type", "rotation"],
         "additionalProperties": False,
     },
 )

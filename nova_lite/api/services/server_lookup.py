@@ -85,6 +85,13 @@ def refuse_if_locked(caller: Caller, instance: Instance) -> None:
         raise errors.Conflict(f"Instance {instance.uuid} is locked")
 
 
+def hosting_cell(located: Located) -> OpenCell:
+    """Return the server's cell; raises Conflict when nothing hosts it."""
+    if located.cell is None or located.instance.host is None:
+        raise errors.Conflict(f"Instance {located.instance.uuid} is not ready: it has no host.")
+    return located.cell
+
+
 def target(instance: Instance) -> dict[str, object]:
     """Return what policy judges about a server."""
     return {"project_id": instance.project_id, "user_id": instance.user_id}

@@ -5,6 +5,7 @@ the agent makes sure that one guest has one caller. Every method that changes so
 not mind: what is already so is left alone. Drivers know nothing of the bus, of Placement or of images' origin.
 """
 
+from pathlib import Path
 from typing import Protocol
 
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources
@@ -129,6 +130,13 @@ class Driver(Protocol):
 
     def unrescue(self, uuid: str, *, start: bool) -> None:
         """Give a rescued guest its own first disk back, and start it or leave it off; one that is not is started."""
+        ...
+
+    def snapshot(self, uuid: str, path: Path, *, timeout_s: float) -> str:
+        """Write the guest's root disk, as it is at one moment, into the new file ``path`` and return the file's format.
+
+        The guest goes on meanwhile, whatever its power state. Raises Timeout; a failure may leave part of the file.
+        """
         ...
 
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:

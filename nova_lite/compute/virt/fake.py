@@ -18,6 +18,7 @@ from nova_lite.model.plain import known
 from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
+_SECTOR = 512
 #: How the files of guests end that were set aside.
 _ASIDE = ".aside"
 
@@ -226,6 +227,17 @@ class FakeDriver:
         known = self._known(uuid)
         self._store(_booted(known))
         self.faults.play("reboot", after=True)
+
+    def snapshot(self, uuid: str, path: Path, *, timeout_s: float) -> str:
+        """Write a disk that says whose it is and how often that guest was started."""
+        self.faults.play("snapshot")
+        known = self._known(uuid)
+        try:
+            path.write_bytes(f"disk of {known.uuid} after boot {known.boots}\n".encode().ljust(_SECTOR, b"\0"))
+        except OSError as error:
+            raise errors.Unavailable(f"Cannot copy the disk of {uuid}: {error.strerror}", path=str(path)) from error
+        self.faults.play("snapshot", after=True)
+        return "raw"
 
     def disks_at(self, uuid: str) -> str:
         """Return the name of this host: there are no disks."""

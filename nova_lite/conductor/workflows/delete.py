@@ -33,6 +33,8 @@ def _cleared(work: Work[CellTools], host: str, ends: Collection[str]) -> bool:
         work.tools.agents.destroy(host, work.subject, timeout_s=timeout_s)
         if host in ends:
             work.tools.agents.drop_aside(host, work.subject, timeout_s=timeout_s)
+        for image_id in work.inputs.get("unfilled_images", ()):
+            work.tools.agents.discard_image(host, image_id, timeout_s=timeout_s)
     except errors.Timeout:
         if not host_is_down(work.tools, host):
             raise

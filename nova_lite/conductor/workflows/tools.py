@@ -47,7 +47,7 @@ def end_well(work: Work[CellTools], session: Session, **values: Any) -> None:
         session,
         work.subject,
         expect_task=rule.while_busy,
-        vm_state=rule.ends_in,
+        vm_state=rule.ends_in or instance.vm_state,
         task_state=None,
         power_state=PowerState(work.facts["power_state"]),
         **values,

@@ -18,12 +18,12 @@ from nova_lite.storage import Handle
 #: Tasks that keep disks busy, as they are called in the API.
 _HEAVY = frozenset(
     {
-        "image_backup",
-        "image_snapshot",
         "rebuilding",
         "rebuild_spawning",
         "rescuing",
         "unshelving",
+        TaskState.IMAGE_BACKUP,
+        TaskState.IMAGE_SNAPSHOT,
         TaskState.RESIZE_MIGRATING,
         TaskState.RESIZE_PREP,
     }

@@ -7,6 +7,7 @@ import time
 import uuid as uuids
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -334,6 +335,23 @@ class DriverContract:
         assert 0 < len(last.splitlines()) <= 2
         assert log.splitlines()[-1] in last
 
+    @pytest.mark.parametrize("is_on", [True, False], ids=["running", "stopped"])
+    def test_a_snapshot_is_a_file_and_the_guest_goes_on(self, rig: Rig, tmp_path: Path, is_on: bool) -> None:
+        tmp_path.chmod(0o711)
+        for parent in tmp_path.parents[:2]:
+            parent.chmod(0o711)
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        if not is_on:
+            rig.driver.power_off(spec.uuid, timeout_s=0)
+        for name in ("one", "two"):
+            path = tmp_path / name
+            assert rig.driver.snapshot(spec.uuid, path, timeout_s=rig.patience_s) in ("raw", "qcow2")
+            assert path.stat().st_size > 0
+        assert power_state(rig.driver, spec.uuid) is (PowerState.RUNNING if is_on else PowerState.SHUTDOWN)
+        assert rig.driver.console_output(spec.uuid, lines=None).count(rig.banner) == 1
+
     def test_new_driver_finds_the_guests_with_their_epochs(self, rig: Rig) -> None:
         running, stopped = a_spec(epoch=7), a_spec(epoch=8)
         for spec in (running, stopped):
@@ -366,6 +384,7 @@ class DriverContract:
             pytest.param(lambda driver, uuid: driver.suspend(uuid), id="suspend"),
             pytest.param(lambda driver, uuid: driver.resume(uuid), id="resume"),
             pytest.param(lambda driver, uuid: driver.unrescue(uuid, start=True), id="unrescue"),
+            pytest.param(lambda driver, uuid: driver.snapshot(uuid, Path("/nowhere"), timeout_s=1), id="snapshot"),
             pytest.param(lambda driver, uuid: driver.console_output(uuid, lines=None), id="console"),
         ],
     )

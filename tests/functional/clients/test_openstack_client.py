@@ -59,6 +59,23 @@ def test_a_server_nobody_can_take_says_why(openstack: OpenStack) -> None:
     openstack("flavor", "delete", "wide")
 
 
+def test_an_image_is_made_of_a_server_and_booted(openstack: OpenStack) -> None:
+    openstack("server", "create", "--flavor", "m1.tiny", "--image", "tiny", "--nic", "none", "--wait", "vm1", *JSON)
+    openstack("server", "image", "create", "--name", "snap", "--wait", "vm1")
+    made = openstack("image", "show", "snap", *JSON)
+    assert (made["status"], made["properties"]["image_type"]) == ("active", "snapshot")
+    again = openstack(
+        "server", "create", "--flavor", "m1.tiny", "--image", "snap", "--nic", "none", "--wait", "vm2", *JSON
+    )
+    assert again["status"] == "ACTIVE"
+    for name in ("one", "two"):
+        openstack("server", "backup", "create", "--name", name, "--type", "daily", "--rotate", "1", "--wait", "vm1")
+    names = {image["Name"] for image in openstack("image", "list", *JSON)}
+    assert names == {"tiny", "snap", "two"}
+    openstack("server", "delete", "--wait", "vm1", "vm2")
+    openstack("image", "delete", "snap", "two")
+
+
 def test_images_come_and_go(openstack: OpenStack, tmp_path: Path) -> None:
     file = tmp_path / "disk.raw"
     file.write_bytes(b"disk" * 100_000)

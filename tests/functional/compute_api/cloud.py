@@ -53,6 +53,13 @@ class FakeImages:
             raise NotFound(f"Image {image_id} could not be found.")
         return self.images[image_id]
 
+    def create(self, image: Image, token: str | None = None) -> Image:
+        self.images[image.id] = image
+        return image
+
+    def delete(self, image_id: str, token: str | None = None) -> None:
+        self.images.pop(image_id, None)
+
 
 class Cloud:
     """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of."""

@@ -109,6 +109,8 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"confirmResize": None}, server_rules.CONFIRM_RESIZE),
         ({"revertResize": None}, server_rules.REVERT_RESIZE),
         ({"migrate": None}, server_rules.MIGRATE),
+        ({"createImage": {"name": "snap"}}, server_rules.CREATE_IMAGE),
+        ({"createBackup": {"name": "b", "backup_type": "daily", "rotation": 1}}, server_rules.CREATE_BACKUP),
         ({"os-getConsoleOutput": {"length": 10}}, server_rules.CONSOLE_OUTPUT),
     ],
     "POST /servers/{server_id}/metadata": [({"metadata": {"a": "b"}}, None)],

@@ -220,7 +220,13 @@ class Site:
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=30).status_code == 404
         self.lost.clear()
+        assert self._images(status="queued") == []
         assert all(self._is_marked(provider) for provider in self.disabled.values())
+
+    def _images(self, **wanted: str) -> list[str]:
+        """Return the ids of images like that."""
+        found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=30).json()["images"]
+        return [str(image["id"]) for image in found]
 
     def status(self, server: str) -> str:
         """Return a server's status, ``GONE`` when there is none."""
@@ -253,6 +259,8 @@ class Site:
         self.faults()
         for server in self.used:
             assert self.delete(server) in (204, 404)
+            for image_id in self._images(instance_uuid=server):
+                requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=30).raise_for_status()
         self.rest()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         for service in self.disabled:
@@ -384,6 +392,14 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         "ACTIVE",
         ("SUSPENDED", "ACTIVE"),
         before=lambda site, server: site.act(server, "suspend"),
+    ),
+    ("cell", "snapshot"): Story(
+        lambda site, server: site.act(server, "createImage", {"name": "snap"}), "ACTIVE", ("ACTIVE",)
+    ),
+    ("cell", "backup"): Story(
+        lambda site, server: site.act(server, "createBackup", {"name": "b", "backup_type": "daily", "rotation": 1}),
+        "ACTIVE",
+        ("ACTIVE",),
     ),
 }
 BORN_BY_IT = (("super", "schedule"), ("cell", "create"))

@@ -4,6 +4,7 @@ import re
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from nova_lite import errors
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
+from nova_lite.compute.actions.snapshot import Snapshotter
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
@@ -20,6 +22,7 @@ from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import BaseImage, PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
+from tests.unit.compute.image_store import ImageStore
 
 NOON = datetime.fromisoformat("2026-01-02T12:00:00")
 INSTANCE = Instance(
@@ -96,6 +99,7 @@ class Host:
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
             Mover("host1", self.driver, self.fence, shutdown_timeout_s=1),
             Rescuer("host1", self.driver, self.images, self.fence, shutdown_timeout_s=1),
+            Snapshotter("host1", self.driver, ImageStore(), self.fence, Path("unused")),
             KeyedLocks(),
         )
 

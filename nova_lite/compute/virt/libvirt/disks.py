@@ -164,6 +164,12 @@ class Disks:
         for name in (_RESCUE_DISK, _KEPT_DEFINITION):
             (self._directory(uuid) / name).unlink(missing_ok=True)
 
+    def copy_root(self, uuid: str, path: Path, *, timeout_s: float) -> None:
+        """Write the root disk of a guest that is off into ``path``, as qcow2 that needs no other file."""
+        source = str(self._directory(uuid) / "disk")
+        argv = [self._qemu_img, "convert", "-q", "-f", "qcow2", "-O", "qcow2", source, str(path)]
+        external_tools.run(argv, external_tools.Limits(wall_s=timeout_s, cpu_s=int(timeout_s) + 1))
+
     def remove(self, uuid: str) -> None:
         """Remove all the guest's files; none is no error."""
         try:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import domain_xml, host, properties
+from nova_lite.compute.virt.libvirt import domain_xml, host, properties, snapshots
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
@@ -255,6 +255,13 @@ class LibvirtDriver:
             self._disks.remove_rescue(uuid)
         if start:
             self.power_on(uuid)
+
+    def snapshot(self, uuid: str, path: Path, *, timeout_s: float) -> str:
+        """Copy the root disk: QEMU does that for a guest that runs, ``qemu-img`` for one that is off."""
+        path.unlink(missing_ok=True)
+        if not snapshots.copy(lambda use: self._on_guest(uuid, use, "copying the disk of"), path, timeout_s=timeout_s):
+            self._disks.copy_root(uuid, path, timeout_s=timeout_s)
+        return "qcow2"
 
     def console_output(self, uuid: str, *, lines: int | None) -> bytes:
         """Return the last ``lines`` lines of the serial console's log."""
