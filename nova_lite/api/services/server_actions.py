@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
-from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
+from nova_lite.api.services.server_lookup import Located, ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.cells import marks, operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
@@ -86,7 +86,7 @@ class ServerActionService:
         caller.require(rule, **target(located.instance))
         refuse_if_locked(caller, located.instance)
         operations.refuse_if_wrong_state(located.instance, action)
-        cell = _hosting_cell(located)
+        cell = hosting_cell(located)
         begun = _begin(cell, uuid, action, _requester(caller), inputs, timeout_s=self._conf.operation_timeout)
         ConductorClient(cell.bus).wake(begun.uuid)
 
@@ -104,13 +104,6 @@ def _cell(located: Located) -> OpenCell:
     """Return the cell that has the server; raises Conflict while it waits for one."""
     if located.cell is None:
         raise errors.Conflict(f"Instance {located.instance.uuid} is not ready: it has no cell yet.")
-    return located.cell
-
-
-def _hosting_cell(located: Located) -> OpenCell:
-    """Return the server's cell; raises Conflict when nothing hosts it."""
-    if located.cell is None or located.instance.host is None:
-        raise errors.Conflict(f"Instance {located.instance.uuid} is not ready: it has no host.")
     return located.cell
 
 
