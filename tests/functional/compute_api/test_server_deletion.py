@@ -101,7 +101,7 @@ def test_force_delete_of_what_is_locked(patient: Cloud, client: Client) -> None:
     assert act(patient.client("admin:ops"), server, "forceDelete") == 202
 
 
-@pytest.mark.parametrize("vm_state", set(VmState) - {VmState.SOFT_DELETED, VmState.DELETED})
+@pytest.mark.parametrize("vm_state", sorted(set(VmState) - {VmState.SOFT_DELETED, VmState.DELETED}))
 def test_only_what_was_deleted_can_be_restored(patient: Cloud, client: Client, vm_state: VmState) -> None:
     server = up(patient, vm_state=vm_state)
     answer = client.post(f"/servers/{server.uuid}/action", {"restore": None})
