@@ -10,7 +10,8 @@ from nova_lite import errors
 from nova_lite.api.handlers import passwords
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
-from nova_lite.api.schemas.values import LENIENT_QUERY, read_whole_number
+from nova_lite.api.schemas.servers import CREATE_QUERY
+from nova_lite.api.schemas.values import read_boolean, read_whole_number
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
@@ -190,8 +191,10 @@ class ServerAction:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=LENIENT_QUERY, body=schemas.ANY)
+    @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=CREATE_QUERY, body=schemas.ANY)
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        if read_boolean(req.context.query.one("dry_run") or False):
+            raise errors.Invalid("dry_run: an action cannot be rehearsed; only creating servers can. Nothing was done.")
         body: Mapping[str, Any] = req.context.body
         name = next(iter(body))
         if name in _REMOVED:

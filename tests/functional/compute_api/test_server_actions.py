@@ -337,3 +337,20 @@ def test_an_unknown_server_is_not_found(client: Client) -> None:
     for uuid in ("nobody", "99999999-9999-4999-8999-999999999999"):
         answer = client.post(f"/servers/{uuid}/action", {"os-stop": None})
         assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("version", ["2.1", "latest"])
+def test_an_action_that_is_to_be_rehearsed_is_not_done(cloud: Cloud, client: Client, version: str) -> None:
+    server = cloud.add_server(CELL1, host="h1", launched_at=NOON)
+    headers = {"OpenStack-API-Version": f"compute {version}"}
+
+    def lock(dry_run: str) -> Any:
+        path = f"/servers/{server.uuid}/action?dry_run={dry_run}"
+        return client.request("POST", path, headers=headers, json={"lock": None})
+
+    refused = lock("1")
+    assert refused.status_code == 400
+    assert "rehearsed" in refused.json["badRequest"]["message"]
+    assert client.get(f"/servers/{server.uuid}").json["server"]["locked"] is False
+    assert lock("0").status_code == 202
+    assert client.get(f"/servers/{server.uuid}").json["server"]["locked"] is True
