@@ -24,6 +24,8 @@ from nova_lite.model.image import Image
 _TIMEOUT_S = 30.0
 #: Tries at a call that the network broke; reading twice does no harm.
 _CONNECT_RETRIES = 2
+#: A file that was partly read cannot be sent again from where it stands: whoever uploads begins anew.
+_ONCE: Mapping[str, Any] = {"connect_retries": 0, "status_code_retries": 0, "allow_reauth": False, "redirect": False}
 #: Images looked through at most for those with certain properties.
 _MAX_LIKE = 1000
 #: What reading an answer of another kind than expected raises.
@@ -84,7 +86,7 @@ class Images:
         with path.open("rb") as file:
             headers = {"Content-Type": "application/octet-stream"}
             try:
-                self._call("PUT", f"{_path(image_id)}/file", image_id, data=file, headers=headers).close()
+                self._call("PUT", f"{_path(image_id)}/file", image_id, data=file, headers=headers, **_ONCE).close()
             except errors.Conflict as exc:
                 raise errors.Unavailable(f"Image {image_id} is still taking the file of an earlier attempt.") from exc
 
@@ -127,10 +129,9 @@ class Images:
         return {"authenticated": False, "headers": {"X-Auth-Token": token}}
 
     def _call(self, method: str, path: str, image_id: str, **options: Any) -> requests.Response:
+        options = {"connect_retries": _CONNECT_RETRIES, "connect_retry_delay": 0.1, **options}
         try:
-            response: requests.Response = self._image_api().request(
-                path, method, raise_exc=False, connect_retries=_CONNECT_RETRIES, connect_retry_delay=0.1, **options
-            )
+            response: requests.Response = self._image_api().request(path, method, raise_exc=False, **options)
         except ks_errors.ClientException as exc:
             raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
         if response.status_code == 404 or (method == "GET" and response.status_code in (400, 403)):

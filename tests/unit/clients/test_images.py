@@ -2,10 +2,15 @@
 
 import contextlib
 import hashlib
+import json
+import socket
+import struct
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from oslo_config import cfg
@@ -100,6 +105,69 @@ def test_makes_fills_finds_and_removes(tmp_path: Path, serve: Serve) -> None:
     images.delete(wanted.id)
     with pytest.raises(errors.NotFound):
         images.upload(wanted.id, "raw", file)
+
+
+class BreakingOff(BaseHTTPRequestHandler):
+    """An image service with one queued image, that hangs up in the middle of the first file it is sent."""
+
+    first_is_over = False
+    files: ClassVar[list[bytes]] = []
+
+    def do_GET(self) -> None:
+        links = [{"rel": "self", "href": f"http://{self.headers['Host']}/v2/"}]
+        versions = {"versions": [{"id": "v2.2", "status": "CURRENT", "links": links}]}
+        self._answer(200, {"id": "i", "status": "queued"} if "/images/" in self.path else versions)
+
+    def do_PATCH(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, {"id": "i", "status": "queued"})
+
+    def do_PUT(self) -> None:
+        length = int(self.headers["Content-Length"])
+        if not self.first_is_over:
+            type(self).first_is_over = True
+            self.rfile.read(length // 2)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
+        self.files.append(self.rfile.read(length))
+        self._answer(204)
+
+    def _answer(self, status: int, document: object = None) -> None:
+        content = b"" if document is None else json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - called so above
+        """Say nothing."""
+
+
+def test_a_file_that_was_partly_sent_is_sent_again_from_its_beginning(tmp_path: Path) -> None:
+    """What stood for the rest of it would have been taken for the whole image."""
+    content = bytes(range(256)) * (64 << 10)
+    file = tmp_path / "disk"
+    file.write_bytes(content)
+
+    class Service(BreakingOff):
+        files: ClassVar[list[bytes]] = []
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        try:
+            images = Images(settings(f"http://127.0.0.1:{server.server_port}"))
+            with pytest.raises(errors.Unavailable):
+                images.upload("i", "raw", file)
+            assert Service.files == []
+            images.upload("i", "raw", file)
+        finally:
+            server.shutdown()
+            serving.join()
+    assert [len(each) for each in Service.files] == [len(content)]
+    assert Service.files == [content]
 
 
 @pytest.mark.parametrize(
