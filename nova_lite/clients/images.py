@@ -208,5 +208,6 @@ def _image(found: Mapping[str, Any]) -> Image:
         hash_algo=found.get("os_hash_algo"),
         hash_value=found.get("os_hash_value"),
         virtual_size=found.get("virtual_size"),
+        owner=found.get("owner"),
         properties=properties,
     )

@@ -123,8 +123,8 @@ class ComputeEndpoint:
     def discard_image(self, image_id: str) -> None:
         self._snapshotter.discard(image_id)
 
-    def rotate_backups(self, instance_uuid: str, backup_type: str, keep: int) -> None:
-        self._snapshotter.rotate(instance_uuid, backup_type, keep)
+    def rotate_backups(self, instance_uuid: str, backup_type: str, keep: int, project_id: str) -> None:
+        self._snapshotter.rotate(instance_uuid, backup_type, keep, project_id)
 
     def uptime(self) -> str:
         return uptime.text()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 class Image:
     """What we need to know of an image; ``size`` in bytes, ``min_disk_gib`` in GiB, ``min_ram_mib`` in MiB.
 
+    ``owner`` is a project, None where the image service knows none.
     ``hash_algo``/``hash_value`` describe the file's content; ``checksum`` is its MD5, on older services the only one.
     """
 
@@ -21,4 +22,5 @@ class Image:
     hash_algo: str | None = None
     hash_value: str | None = None
     virtual_size: int | None = None
+    owner: str | None = None
     properties: dict[str, str] = field(default_factory=dict)

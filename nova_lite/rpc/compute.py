@@ -170,8 +170,10 @@ class ComputeClient:
         """Have a host remove an image that was never filled."""
         self._bus.call(TOPIC, "discard_image", server=host, long_s=timeout_s, image_id=image_id)
 
-    def rotate_backups(self, host: str, instance_uuid: str, backup_type: str, keep: int, *, timeout_s: float) -> None:
-        """Have a host remove an instance's oldest backups of a type beyond the ``keep`` newest."""
+    def rotate_backups(
+        self, host: str, instance_uuid: str, backup_type: str, keep: int, *, project_id: str, timeout_s: float
+    ) -> None:
+        """Have a host remove the oldest backups of an instance, of a type and a project, beyond the ``keep`` newest."""
         self._bus.call(
             TOPIC,
             "rotate_backups",
@@ -180,6 +182,7 @@ class ComputeClient:
             instance_uuid=instance_uuid,
             backup_type=backup_type,
             keep=keep,
+            project_id=project_id,
         )
 
     def uptime(self, host: str, *, timeout_s: float) -> str:

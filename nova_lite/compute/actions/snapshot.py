@@ -74,10 +74,14 @@ class Snapshotter:
             return
         self._images.delete(image_id)
 
-    def rotate(self, instance_uuid: str, backup_type: str, keep: int) -> None:
-        """Remove the oldest backups of this type beyond the ``keep`` newest."""
+    def rotate(self, instance_uuid: str, backup_type: str, keep: int, project_id: str) -> None:
+        """Remove the oldest backups of this type that ``project_id`` owns beyond the ``keep`` newest.
+
+        Anybody may make images that call themselves backups of the instance: those of others count for nothing here.
+        """
         found = self._images.like(instance_uuid=instance_uuid, image_type="backup", backup_type=backup_type)
-        for image in [image for image in found if image.status == "active"][keep:]:
+        ours = [image for image in found if image.status == "active" and image.owner in (None, project_id)]
+        for image in ours[keep:]:
             LOG.info("Backup %s of instance %s makes room for newer ones", image.id, instance_uuid)
             self._images.delete(image.id)
 

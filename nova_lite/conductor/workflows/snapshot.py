@@ -37,6 +37,8 @@ def rotate_backups(work: Work[CellTools]) -> None:
         instance.uuid,
         work.inputs["backup_type"],
         work.inputs["rotation"],
+        # Whose token made the images.
+        project_id=work.workflow.project_id,
         timeout_s=max(1.0, work.seconds_left),
     )
 

@@ -15,8 +15,8 @@ class ImageStore:
         self.content: dict[str, bytes] = {}
         self.error: Exception | None = None
 
-    def add(self, image_id: str, **properties: str) -> None:
-        self.images[image_id] = Image(image_id, image_id, "queued", "", size=0, properties=properties)
+    def add(self, image_id: str, *, owner: str | None = None, **properties: str) -> None:
+        self.images[image_id] = Image(image_id, image_id, "queued", "", size=0, owner=owner, properties=properties)
 
     def show(self, image_id: str) -> Image:
         if image_id not in self.images:

@@ -124,7 +124,16 @@ def test_only_the_newest_backups_are_kept(host: Host) -> None:
         host.store.upload(name, "raw", Path(__file__))
     host.store.add("weekly", **same | {"backup_type": "weekly"})
     host.store.add("waiting", **same)
-    host.snapshotter.rotate(UUID, "daily", 2)
+    host.snapshotter.rotate(UUID, "daily", 2, "demo")
     assert sorted(host.store.images) == ["snap", "three", "two", "waiting", "weekly"]
-    host.snapshotter.rotate(UUID, "daily", 0)
+    host.snapshotter.rotate(UUID, "daily", 0, "demo")
     assert sorted(host.store.images) == ["snap", "waiting", "weekly"]
+
+
+def test_what_others_call_backups_of_the_server_makes_no_backup_go(host: Host) -> None:
+    same = {"instance_uuid": UUID, "image_type": "backup", "backup_type": "daily"}
+    for name, owner in (("old", "demo"), ("ours", "demo"), ("forged", "other"), ("forged too", "other")):
+        host.store.add(name, owner=owner, **same)
+        host.store.upload(name, "raw", Path(__file__))
+    host.snapshotter.rotate(UUID, "daily", 1, "demo")
+    assert sorted(host.store.images) == ["forged", "forged too", "ours", "snap"]
