@@ -55,6 +55,9 @@ class Cells:
         self._open: dict[str, OpenCell] = {}
         self._hosts: dict[str, str] = {}
         self._read_at = float("-inf")
+        #: Another one each time that what was read is to be forgotten, and the one in which it was read.
+        self._era = object()
+        self._read_in: object = None
         self._retired: list[_Retired] = []
 
     def all(self, *, with_cell0: bool = True) -> list[OpenCell]:
@@ -96,8 +99,8 @@ class Cells:
         return self._hosts
 
     def forget(self) -> None:
-        """Read the mappings again at the next question."""
-        self._read_at = float("-inf")
+        """Read the mappings again at the next question; what is just being read does not answer that one."""
+        self._era = object()
 
     def close(self) -> None:
         """Close every cell's connections, also those that were replaced."""
@@ -115,6 +118,7 @@ class Cells:
         with self._lock:
             if not now and self._is_fresh():
                 return
+            era = self._era
             with self._api_db.reader() as session:
                 cells = mappings.cells(session)
                 self._hosts = mappings.hosts(session)
@@ -126,7 +130,7 @@ class Cells:
                     self._retire(opened.cell, opened.bus)
                 if after is None or after.db is not opened.db:
                     self._retire(opened.cell, opened.db)
-            self._read_at = concurrency.monotonic()
+            self._read_at, self._read_in = concurrency.monotonic(), era
             due = [one for one in self._retired if one.close_at <= self._read_at]
             if due:
                 self._retired = [one for one in self._retired if one not in due]
@@ -134,7 +138,8 @@ class Cells:
                 threading.Thread(target=_close, args=(due,), name="closing-cells", daemon=True).start()
 
     def _is_fresh(self) -> bool:
-        return concurrency.monotonic() - self._read_at < float(self._conf.cells.refresh_interval)
+        is_young = concurrency.monotonic() - self._read_at < float(self._conf.cells.refresh_interval)
+        return is_young and self._read_in is self._era
 
     def _kept_or_opened(self, cell: Cell) -> OpenCell:
         known = self._open.get(cell.uuid)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from nova_lite import config, errors
 from nova_lite.cells import registry
@@ -109,6 +110,24 @@ def test_a_host_mapped_a_moment_ago_is_known_to_who_names_it(cells: Cells, api_d
     assert cells.of_hosts() == {}
     assert cells.of_hosts(named=["host1"]) == {"host1": A.uuid}
     assert cells.of_hosts(named=["nobody"]) == {"host1": A.uuid}
+
+
+def test_what_is_being_read_when_it_is_forgotten_is_read_again(
+    cells: Cells, api_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = mappings.hosts
+
+    def meanwhile_mapped(session: Session) -> dict[str, str]:
+        found = read(session)
+        monkeypatch.setattr(mappings, "hosts", read)
+        with api_db.writer() as another:
+            mappings.add_host(another, "host1", A.uuid)
+        cells.forget()
+        return found
+
+    monkeypatch.setattr(mappings, "hosts", meanwhile_mapped)
+    assert cells.of_hosts() == {}
+    assert cells.of_hosts() == {"host1": A.uuid}
 
 
 def test_mappings_are_read_again_when_they_are_old(api_db: Database) -> None:
