@@ -222,20 +222,7 @@ def _described(path: Path) -> StoredImage:
         virtual_size=_virtual_size(path),
     )
     if known is not None:
-        kept = {
-            name: getattr(known, name)
-            for name in (
-                "name",
-                "created_at",
-                "min_disk",
-                "min_ram",
-                "visibility",
-                "properties",
-                "is_protected",
-                "tags",
-            )
-        }
-        fresh = dataclasses.replace(fresh, **kept)
+        fresh = dataclasses.replace(fresh, **{name: getattr(known, name) for name in _KEPT})
     _write_record(_sidecar(path), fresh)
     return fresh
 
