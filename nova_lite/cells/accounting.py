@@ -38,9 +38,10 @@ def settle(api_db: Database, cell_db: Database, instance_uuid: str, workflow_uui
                 instance = instances.get(cell_session, instance_uuid)
             except errors.NotFound:
                 return
-            sizes = [instance.flavor]
+            sizes, way_back = [instance.flavor], None
             for move in migrations.open_of(cell_session, instance_uuid):
                 sizes += [move.old_flavor, move.new_flavor]
+                way_back = move.source.host
         mappings.count(
             session,
             instance_uuid,
@@ -49,4 +50,4 @@ def settle(api_db: Database, cell_db: Database, instance_uuid: str, workflow_uui
         )
         build_requests.resize(session, instance_uuid, instance.flavor)
         if instance.host is not None:
-            server_groups.settled_on(session, instance_uuid, instance.host)
+            server_groups.settled_on(session, instance_uuid, instance.host, way_back)

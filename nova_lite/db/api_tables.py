@@ -193,6 +193,7 @@ class ServerGroupMemberRow(ApiBase):
     """A server in a group, which may be deleted by now; ``host`` is the place that was settled for it.
 
     ``spares`` are hosts it may yet be moved to while it is being built; NULL once it was seen where it ended.
+    ``way_back`` is its place as well while it moves: the host it left, until that is confirmed or reverted.
     """
 
     __tablename__ = "server_group_members"
@@ -203,6 +204,7 @@ class ServerGroupMemberRow(ApiBase):
     instance_uuid: Mapped[str] = mapped_column(Uuid, primary_key=True, index=True)
     host: Mapped[str | None] = mapped_column(sa.String(255))
     spares: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
+    way_back: Mapped[str | None] = mapped_column(sa.String(255))
 
 
 class HostChangesRow(ApiBase):

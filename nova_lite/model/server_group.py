@@ -26,19 +26,23 @@ class ServerGroup:
 class Company:
     """A group as whoever places its servers sees it; ``hosts`` says how many of its servers have a place where.
 
-    ``spares`` says how many of them may yet be moved where, for they are being built.
+    ``spares`` says how many of them may yet be moved where, for they are being built. A server whose move may still be
+    reverted has two places; the hosts it would go back to are the ``ways_back``.
     """
 
     policy: str
     max_per_host: int = 1
     hosts: Mapping[str, int] = field(default_factory=dict)
     spares: Mapping[str, int] = field(default_factory=dict)
+    ways_back: frozenset[str] = frozenset()
 
     def refusal(self, host: str) -> str | None:
         """Return why the policy forbids one more server on ``host``, or None."""
         there = self.hosts.get(host, 0)
         if self.policy == ANTI_AFFINITY and there >= self.max_per_host:
             return f"{there} of its group there, {self.max_per_host} allowed"
+        if self.policy == AFFINITY and self.ways_back:
+            return f"its group may yet go back to {min(self.ways_back)}"
         if self.policy == AFFINITY and self.hosts and not there:
             return f"its group is on {min(self.hosts)}"
         return None

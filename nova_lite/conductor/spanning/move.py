@@ -17,7 +17,7 @@ from nova_lite.conductor import move_claims
 from nova_lite.conductor.saga import Definition, Facts, Step, Work
 from nova_lite.conductor.spanning import group_places
 from nova_lite.conductor.spanning.tools import SuperTools
-from nova_lite.db.repositories import build_requests, instances, mappings, server_groups
+from nova_lite.db.repositories import build_requests, instances, mappings, migrations, server_groups
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import Placed, RequestSpec, Selection
@@ -81,18 +81,30 @@ def _claimed(work: Work[SuperTools], selections: list[Selection]) -> list[Select
 
 
 def _settle_in_group(work: Work[SuperTools], spec: RequestSpec, placed: Placed, chosen: Selection) -> bool:
-    """Note that the server is to be on ``chosen``; False when others of its group were quicker."""
+    """Note that the server is to be on ``chosen``, or back where it is; False when others of its group were quicker."""
+    with work.tools.database(_cell(work)).reader() as session:
+        migration = migrations.get(session, work.workflow.uuid)
+    if migration is None:
+        raise errors.Conflict("The server is being deleted.")
+    way_back = migration.source.host
+    _keep_way_back(work, way_back)
     if group_places.settle(work.tools, spec, [replace(placed, selections=(chosen,))]) is None:
         return False
-    return _settle(work, spec.group or "", chosen.host)
+    return _settle(work, spec.group or "", chosen.host, way_back)
 
 
 @retried
-def _settle(work: Work[SuperTools], group: str, host: str) -> bool:
+def _keep_way_back(work: Work[SuperTools], host: str) -> None:
+    with work.tools.api_db.writer() as session:
+        server_groups.keep_way_back(session, work.subject, host)
+
+
+@retried
+def _settle(work: Work[SuperTools], group: str, host: str, way_back: str) -> bool:
     with work.tools.api_db.writer() as session:
         if not server_groups.settle(session, group, {work.subject: [host]}).is_settled:
             return False
-        server_groups.settled_on(session, work.subject, host)
+        server_groups.settled_on(session, work.subject, host, way_back)
         return True
 
 

@@ -134,10 +134,20 @@ def settle(session: Session, uuid: str, places: Mapping[str, Sequence[str]], *, 
     return Settlement(True, granted)
 
 
-def settled_on(session: Session, instance_uuid: str, host: str) -> None:
-    """Note where a server of a group has come to be, or is moving to; from there its cell will not move it."""
+def keep_way_back(session: Session, instance_uuid: str, host: str) -> None:
+    """Note that ``host`` stays a place of a server of a group, wherever that is settled next."""
+    session.execute(sa.update(ServerGroupMemberRow).filter_by(instance_uuid=instance_uuid).values(way_back=host))
+
+
+def settled_on(session: Session, instance_uuid: str, host: str, way_back: str | None = None) -> None:
+    """Note where a server of a group has come to be, or is moving to; from there its cell will not move it.
+
+    To ``way_back`` it goes back should its move be reverted.
+    """
     session.execute(
-        sa.update(ServerGroupMemberRow).filter_by(instance_uuid=instance_uuid).values(host=host, spares=None)
+        sa.update(ServerGroupMemberRow)
+        .filter_by(instance_uuid=instance_uuid)
+        .values(host=host, spares=None, way_back=way_back)
     )
 
 
@@ -200,7 +210,7 @@ def _locked(session: Session, which: sa.ColumnElement[bool]) -> ServerGroupRow |
 
 def _company(session: Session, row: ServerGroupRow, besides: Sequence[str]) -> Company:
     statement = (
-        sa.select(ServerGroupMemberRow.host, sa.func.count())
+        sa.select(ServerGroupMemberRow.host, ServerGroupMemberRow.way_back, sa.func.count())
         .join(InstanceMappingRow, InstanceMappingRow.instance_uuid == ServerGroupMemberRow.instance_uuid)
         .where(
             ServerGroupMemberRow.group_id == row.id,
@@ -208,14 +218,20 @@ def _company(session: Session, row: ServerGroupRow, besides: Sequence[str]) -> C
             ServerGroupMemberRow.instance_uuid.not_in(besides),
             InstanceMappingRow.queued_for_delete.is_(False),
         )
-        .group_by(ServerGroupMemberRow.host)
+        .group_by(ServerGroupMemberRow.host, ServerGroupMemberRow.way_back)
     )
-    hosts = {str(host): count for host, count in session.execute(statement)}
+    hosts: Counter[str] = Counter()
+    ways_back: set[str] = set()
+    for host, way_back, count in session.execute(statement):
+        hosts[str(host)] += count
+        if way_back not in (None, host):
+            hosts[way_back] += count
+            ways_back.add(way_back)
     spares: Counter[str] = Counter()
     for each in _building(session, ServerGroupMemberRow.group_id == row.id):
         if each.instance_uuid not in besides:
             spares.update(each.spares)
-    return Company(row.policy, int(row.rules.get("max_server_per_host", 1)), hosts, spares)
+    return Company(row.policy, int(row.rules.get("max_server_per_host", 1)), hosts, spares, frozenset(ways_back))
 
 
 def _building(session: Session, which: sa.ColumnElement[bool]) -> list[Building]:

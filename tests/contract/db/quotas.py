@@ -229,6 +229,52 @@ class GroupPlacesSuite:
             assert server_groups.settle(session, group, {second: ["a", "b"]}).spares == {second: ()}
             assert server_groups.hand_over(session, [first]) == {first: ()}
 
+    def test_a_server_that_may_go_back_has_two_places(self, api_db: Database) -> None:
+        group, first, second, third = self._group(api_db, "anti-affinity", 3)
+        assert self._settle(api_db, group, {first: "a"})
+        with api_db.writer() as session:
+            server_groups.keep_way_back(session, first, "a")
+        assert self._hosts(api_db, group) == {"a": 1}
+        assert self._settle(api_db, group, {first: "b"})
+        with api_db.writer() as session:
+            server_groups.settled_on(session, first, "b", "a")
+        assert self._hosts(api_db, group) == {"a": 1, "b": 1}
+        assert not self._settle(api_db, group, {second: "a"})
+        with api_db.writer() as session:
+            assert server_groups.settle(session, group, {second: ["c", "a", "d"]}).spares == {second: ("d",)}
+        assert self._settle(api_db, group, {first: "a"})  # its own places are no hindrance to itself
+        with api_db.writer() as session:
+            server_groups.settled_on(session, first, "b")
+        assert self._settle(api_db, group, {third: "a"})
+
+    def test_servers_that_share_their_hosts_are_counted_on_each(self, api_db: Database) -> None:
+        group, first, second, third = self._group(api_db, "anti-affinity", 3, max_server_per_host=2)
+        assert self._settle(api_db, group, {first: "a", second: "a"})
+        with api_db.writer() as session:
+            server_groups.settled_on(session, first, "b", "a")
+        assert self._hosts(api_db, group) == {"a": 2, "b": 1}
+        assert not self._settle(api_db, group, {third: "a"})
+        with api_db.writer() as session:
+            mappings.queue_for_delete(session, first)
+        assert self._settle(api_db, group, {third: "a"})
+
+    def test_nobody_joins_a_group_kept_together_that_may_go_back(self, api_db: Database) -> None:
+        group, first, second = self._group(api_db, "affinity", 2)
+        assert self._settle(api_db, group, {first: "a"})
+        with api_db.writer() as session:
+            server_groups.settled_on(session, first, "b", "a")
+        assert not self._settle(api_db, group, {second: "a"})
+        assert not self._settle(api_db, group, {second: "b"})
+        with api_db.writer() as session:
+            server_groups.settled_on(session, first, "b")
+        assert self._settle(api_db, group, {second: "b"})
+
+    def _hosts(self, api_db: Database, group: str) -> dict[str, int]:
+        with api_db.reader() as session:
+            found = server_groups.company(session, group)
+        assert found is not None
+        return dict(found.hosts)
+
     def _group(self, api_db: Database, policy: str, members: int, **rules: int) -> list[str]:
         """Return the UUID of a new group and those of its members."""
         group = ServerGroup(new_uuid(), new_uuid(), "alice", "g", policy, rules, NOON)

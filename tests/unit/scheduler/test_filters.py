@@ -134,6 +134,13 @@ _A, _B, _C = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
         pytest.param(
             "ServerGroup", {}, Company("affinity", hosts={"host2": 1}), "its group is on host2", id="elsewhere"
         ),
+        pytest.param(
+            "ServerGroup",
+            {},
+            Company("affinity", hosts={"host1": 1, "host2": 1}, ways_back=frozenset(["host2"])),
+            "its group may yet go back to host2",
+            id="where its group may not stay",
+        ),
         pytest.param("ServerGroup", {}, Company("soft-affinity", hosts={"host2": 1}), None, id="soft: anywhere"),
     ],
 )
