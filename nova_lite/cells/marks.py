@@ -11,7 +11,7 @@ from nova_lite import errors
 from nova_lite.cells.operations import Requester
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.db.repositories import actions, instances, migrations, workflows
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import RESETTABLE, VmState
@@ -48,12 +48,15 @@ def is_locked_by_others(session: Session, instance: Instance, project_id: str) -
 def set_state(session: Session, uuid: str, vm_state: VmState, requester: Requester) -> None:
     """Set a server's state by hand and end what is done to it; its guest's power is looked at anew.
 
-    Raises Conflict while work is under way that holds more than the server's guest: that ends by itself.
+    Raises Conflict while work is under way that holds more than the server's guest, which ends by itself, and while the
+    server may yet go back to where it was before a move.
     """
     instance = instances.lock(session, uuid)
     at_work = bool(workflows.subjects_at_work(session, CellWorkflowRow, [uuid]))
     if at_work and instance.task_state not in RESETTABLE:
         raise errors.Conflict(f"Cannot 'reset_state' instance {uuid} while it is in task_state {instance.task_state}")
+    if migrations.open_of(session, uuid):
+        raise errors.Conflict(f"Cannot 'reset_state' instance {uuid}: confirm or revert its move first.")
     if instance.host is None and vm_state is VmState.ACTIVE:
         raise errors.Conflict(f"Instance {uuid} is on no host and cannot be active.")
     workflows.supersede(session, CellWorkflowRow, uuid)

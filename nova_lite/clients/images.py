@@ -58,8 +58,8 @@ class Images:
     def create(self, image: Image, token: str | None = None) -> Image:
         """Make ``image``, whose file is still to come, as the owner of ``token`` or as the service.
 
-        Its formats may be empty. Raises Conflict when it is there, Forbidden with the image service's words,
-        Unavailable.
+        Its formats may be empty. One that is there already as it is wanted was made by a try whose answer was lost.
+        Raises Conflict when another is there, Forbidden with the image service's words, Unavailable.
         """
         body: dict[str, Any] = {
             **image.properties,
@@ -70,7 +70,13 @@ class Images:
         }
         if image.disk_format:
             body |= {"disk_format": image.disk_format, "container_format": "bare"}
-        return _read(self._call("POST", "/images", image.id, json=body, **self._as_user(token)))
+        try:
+            return _read(self._call("POST", "/images", image.id, json=body, **self._as_user(token)))
+        except errors.Conflict:
+            known = self.show(image.id, token)
+            if (known.status, known.name) != ("queued", image.name):
+                raise
+            return known
 
     def upload(self, image_id: str, disk_format: str, path: Path) -> None:
         """Give an image that waits for it its file; nothing when it has one already.

@@ -117,7 +117,8 @@ class ComputeEndpoint:
         self._spawner.cache_image(image_id)
 
     def snapshot(self, instance_uuid: str, epoch: int, action: str, image_id: str, timeout_s: float) -> int:
-        with self._locks.hold(instance_uuid):
+        # Not the instance's lock, for it takes long: a delete does not wait, and has the copy fail.
+        with self._locks.hold(image_id):
             return int(self._snapshotter.take(instance_uuid, epoch, action, image_id, timeout_s=timeout_s))
 
     def discard_image(self, image_id: str) -> None:

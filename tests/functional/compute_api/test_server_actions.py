@@ -286,6 +286,15 @@ class TestResetState:
         assert "while it is in task_state deleting" in answer.json["conflictingRequest"]["message"]
         assert cloud.instance(server.uuid).task_state is TaskState.DELETING
 
+    @pytest.mark.parametrize("state", ["active", "error"])
+    def test_a_move_is_confirmed_or_reverted_first(self, cloud: Cloud, state: str) -> None:
+        server = cloud.add_server(CELL1, host="h1", vm_state=VmState.RESIZED)
+        cloud.add_migration(server, status="finished")
+        answer = cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", {"os-resetState": {"state": state}})
+        assert answer.status_code == 409
+        assert "confirm or revert" in answer.json["conflictingRequest"]["message"]
+        assert cloud.instance(server.uuid).vm_state is VmState.RESIZED
+
     def test_a_task_that_nobody_works_at_is_ended(self, cloud: Cloud) -> None:
         server = cloud.add_server(CELL1, host="h1", vm_state=VmState.BUILDING, task_state=TaskState.SPAWNING)
         assert cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", self.BODY).status_code == 202

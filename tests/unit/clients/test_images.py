@@ -8,6 +8,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -89,8 +90,9 @@ def test_makes_fills_finds_and_removes(tmp_path: Path, serve: Serve) -> None:
     images = Images(settings(serve(image_api.build(ImageDirectory(tmp_path / "images")))))
     wanted = Image(str(uuid.uuid4()), "snap", "queued", "", size=0, min_disk_gib=2, properties={"kind": "daily"})
     assert images.create(wanted) == wanted
+    assert images.create(wanted) == wanted
     with pytest.raises(errors.Conflict):
-        images.create(wanted)
+        images.create(replace(wanted, name="another"))
     file = tmp_path / "disk"
     file.write_bytes(b"disk" * 10_000)
     images.upload(wanted.id, "raw", file)

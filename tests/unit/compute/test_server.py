@@ -2,6 +2,7 @@
 
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -90,16 +91,17 @@ class Images:
 class Host:
     """An agent's ear on a fake driver."""
 
-    def __init__(self, *, needs_image: bool = False) -> None:
+    def __init__(self, *, needs_image: bool = False, directory: Path = Path("unused")) -> None:
         self.driver = FakeDriver("host1", needs_image=needs_image)
         self.fence = Fence()
         self.images = Images()
+        self.store = ImageStore()
         self.ear = ComputeEndpoint(
             Spawner("host1", self.driver, self.images, self.fence),
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
             Mover("host1", self.driver, self.fence, shutdown_timeout_s=1),
             Rescuer("host1", self.driver, self.images, self.fence, shutdown_timeout_s=1),
-            Snapshotter("host1", self.driver, ImageStore(), self.fence, Path("unused")),
+            Snapshotter("host1", self.driver, self.store, self.fence, directory),
             KeyedLocks(),
         )
 
@@ -384,3 +386,19 @@ class TestMoves:
         host.ear.drop_aside(UUID)
         assert host.driver.asides() == []
         host.ear.drop_aside(UUID)
+
+
+def test_a_delete_does_not_wait_for_a_copy_of_the_disk(tmp_path: Path) -> None:
+    host = Host(directory=tmp_path)
+    host.build()
+    host.store.add("snap")
+    gate = host.driver.hold("snapshot")
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(host.ear.snapshot, UUID, 1, "snapshot", "snap", 10.0)
+        assert gate.reached.wait(30)
+        host.ear.destroy(UUID)
+        host.ear.discard_image("snap")
+        gate.open()
+        with pytest.raises(errors.GuestFailed):
+            copying.result(30)
+    assert host.store.images == {}
