@@ -73,8 +73,11 @@ class Images:
         try:
             return _read(self._call("POST", "/images", image.id, json=body, **self._as_user(token)))
         except errors.Conflict:
-            known = self.show(image.id, token)
-            if (known.status, known.name) != ("queued", image.name):
+            try:
+                known = self.show(image.id, token)
+            except errors.NotFound:
+                known = None
+            if known is None or (known.status, known.name) != ("queued", image.name):
                 raise
             return known
 

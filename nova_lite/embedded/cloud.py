@@ -109,8 +109,9 @@ class Cloud:
         self._start_cells(stack, files, neighbours)
         upper = _Together()
         stack.callback(upper.stop)
-        upper.start(Conductor(files.controller("super-conductor", neighbours)))
+        # The scheduler first: a conductor takes up at once what an earlier cloud left, and asks it.
         upper.start(Scheduler(files.controller("scheduler", neighbours)))
+        upper.start(Conductor(files.controller("super-conductor", neighbours)))
         self._await_hosts(api_db)
         self.compute_app = self._compute_app(stack, files.api(neighbours), api_db)
         compute.start(self.compute_app)

@@ -38,7 +38,8 @@ def selections(session: Session, workflow_uuid: str) -> list[dict[str, Any]]:
 def take_back(session: Session, instance_uuid: str, hosts: Collection[str]) -> bool:
     """Let the build of a server not come to ``hosts`` any more.
 
-    False when the server may be on its way there, or when its build has not begun, so that there is nothing to change.
+    False when the server may be on its way there or has come there, or when its build has not begun, so that there is
+    nothing to change.
     """
     try:
         instance = instances.lock(session, instance_uuid)
@@ -46,7 +47,8 @@ def take_back(session: Session, instance_uuid: str, hosts: Collection[str]) -> b
         return True
     row = session.scalar(_open_builds([instance_uuid]))
     if row is None:
-        return instance.task_state is TaskState.DELETING or _is_settled(instance.vm_state, instance.task_state)
+        has_not_come = _is_settled(instance.vm_state, instance.task_state) and instance.host not in hosts
+        return instance.task_state is TaskState.DELETING or has_not_come
     if row.facts.get("failed"):
         return False
     chosen, *others = row.inputs["selections"]

@@ -79,6 +79,7 @@ class BuildSuite:
             done = sa.update(CellWorkflowRow).filter_by(uuid=build).values(status=Status.DONE)
             session.execute(done)
             assert builds.take_back(session, server, ["b"])
+            assert builds.take_back(session, server, ["a", "b"]) is (host is None)
             assert builds.whereabouts(session, [server]) == {server: Whereabouts(host, None)}
 
     def _building(self, cell_db: Database, **values: object) -> tuple[str, str]:
