@@ -285,9 +285,12 @@ def test_an_alternate_that_placement_has_forgotten_is_passed_over(site: Site, mo
         known = allocations if len(asked) > 1 else {str(uuid.uuid4()): {"VCPU": 1}}
         hold(client, consumer, known, *args, **more)
 
-    monkeypatch.setattr(PlacementClient, "hold", forgetful)
-    site.break_hosts(1)
+    gate = site.break_hosts(1).hold("spawn")
     (server,) = site.boot()
+    assert gate.reached.wait(30)
+    # Not before: the scheduler's claim is one, too.
+    monkeypatch.setattr(PlacementClient, "hold", forgetful)
+    gate.open()
     site.rest()
     named = chosen(site, server)
     assert asked == [each["allocations"] for each in named[1:]]
