@@ -246,7 +246,7 @@ KILLED_AT = {
     "before the disks": "disks.Disks.make = die",
     "among the disks": "disks.Disks._make_swap = die",
     "before the definition": "domain_xml.domain = die",
-    "before the start": "driver._define_and_start = lambda c, x: (c.defineXML(x), die())",
+    "before the start": "driver._start = die",
     "after the start": "disks.Disks.finish = die",
 }
 
