@@ -106,9 +106,11 @@ class PlacementClient:
 
         Raises Unavailable while others change the same so often that Placement cannot tell.
         """
-        for _ in range(_CLAIM_TRIES):
+        for attempt in range(_CLAIM_TRIES):
+            # The real Placement keeps a consumer, of generation 0, to whom it then could give nothing.
+            generation = 0 if attempt % 2 else None
             try:
-                self.hold(consumer, allocations, None, project_id=project_id, user_id=user_id)
+                self.hold(consumer, allocations, generation, project_id=project_id, user_id=user_id)
             except errors.Invalid as exc:
                 LOG.warning("Nothing can be claimed there any more: %s", exc)
                 return False
