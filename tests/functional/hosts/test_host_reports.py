@@ -119,13 +119,18 @@ def test_what_must_stay_is_an_error_once_until_it_is_settled(
     with caplog.at_level(logging.INFO, logger="nova_lite.compute.host_reports"):
         for _ in range(3):
             reporter.report()
-        (told,) = caplog.records
+        (told,) = _told(caplog)
         assert (told.levelname, holder in told.getMessage()) == ("ERROR", True)
         caplog.clear()
         home.client.release(holder)
         reporter.report()
-        assert [record.levelname for record in caplog.records] == ["INFO"]
+        assert [record.levelname for record in _told(caplog)] == ["INFO"]
     assert "DISK_GB" not in home.totals()
+
+
+def _told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what the reporter logged: other clouds of this process may log meanwhile."""
+    return [record for record in caplog.records if record.name == "nova_lite.compute.host_reports"]
 
 
 def test_a_host_known_as_another_is_refused_before_anything_is_made(

@@ -21,6 +21,9 @@ from tests.integration.races.conftest import Size, Stage
 from tests.integration.races.writes import KINDS
 from tests.integration.stack.processes import wait_until
 
+#: MariaDB shows its transactions as they were until nobody has asked for 0.1 s.
+_TRX_PAUSE_S = 0.3
+
 
 class _Open:
     """A transaction that gives a provider another total and has noted that, as a writer that is slow to commit."""
@@ -157,7 +160,12 @@ def test_a_number_that_never_comes_is_given_up_and_one_that_comes_late_is_waited
         # Whoever gives a number up must wait for the transaction that holds it.
         waiter = threading.Thread(target=lambda: seen.append(_total(reader, uuid)), daemon=True)
         waiter.start()
-        wait_until(lambda: _waits_for_a_lock(stage), "the reader waiting for the open change", timeout_s=20)
+        wait_until(
+            lambda: _waits_for_a_lock(stage),
+            "the reader waiting for the open change",
+            timeout_s=60,
+            interval_s=_TRX_PAUSE_S,
+        )
         change.commit()
         waiter.join(timeout=30)
     assert seen == [2]

@@ -6,7 +6,6 @@ Several hosts of one cloud may share a libvirtd: a driver sees only the domains 
 
 import logging
 import time
-import uuid as uuids
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import domain_xml, host, properties, snapshots
+from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, snapshots
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
@@ -28,8 +27,6 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 _VIRT_TYPES = ("qemu", "kvm")
-
-_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 
 #: How often a guest that was asked to shut down is looked at, and asked again: one still booting misses the first.
 _POLL_S, _ASK_AGAIN_S = 0.2, 5.0
@@ -109,7 +106,7 @@ class LibvirtDriver:
         """Return one guest, or None."""
 
         def ask(connection: Any) -> Guest | None:
-            domain = _find(connection, uuid)
+            domain = domains.find(connection, uuid)
             return None if domain is None else self._as_guest(domain)
 
         return self._on_libvirt(ask, f"looking for instance {uuid}")
@@ -120,7 +117,7 @@ class LibvirtDriver:
         if image is None:
             raise errors.GuestFailed("There is no image to boot from")
         check_size(spec, image)
-        _check_uuid(spec.uuid)
+        domains.check_uuid(spec.uuid)
         if self._is_here_already(spec):
             return
         self._remove(spec.uuid)
@@ -135,34 +132,34 @@ class LibvirtDriver:
 
     def destroy(self, uuid: str) -> None:
         """Stop the guest at once and remove it and everything it left on this host."""
-        if _is_uuid(uuid) and not self._is_elsewhere(uuid):
+        if domains.is_uuid(uuid) and not self._is_elsewhere(uuid):
             self._remove(uuid)
 
     def power_on(self, uuid: str) -> None:
         """Start a stopped guest."""
-        self._on_guest(uuid, _start, "starting")
+        self._on_guest(uuid, domains.start, "starting")
 
     def power_off(self, uuid: str, *, timeout_s: float) -> None:
         """Ask the guest to shut down and wait, then cut its power."""
         if not self._shut_down(uuid, timeout_s):
-            self._on_guest(uuid, _cut_power, "stopping")
-        self._on_guest(uuid, _forget_memory, "stopping")
+            self._on_guest(uuid, domains.cut_power, "stopping")
+        self._on_guest(uuid, domains.forget_memory, "stopping")
 
     def pause(self, uuid: str) -> None:
         """Stop the guest's processors."""
-        self._on_guest(uuid, _pause, "pausing")
+        self._on_guest(uuid, domains.pause, "pausing")
 
     def unpause(self, uuid: str) -> None:
         """Let a paused guest run on."""
-        self._on_guest(uuid, _unpause, "unpausing")
+        self._on_guest(uuid, domains.unpause, "unpausing")
 
     def suspend(self, uuid: str) -> None:
         """Have libvirt save the guest's memory and turn it off; what starts it next lets it run on."""
-        self._on_guest(uuid, _save_memory, "suspending")
+        self._on_guest(uuid, domains.save_memory, "suspending")
 
     def resume(self, uuid: str) -> None:
         """Start the guest from its saved memory, should it have one."""
-        self._on_guest(uuid, _resume, "resuming")
+        self._on_guest(uuid, domains.resume, "resuming")
 
     def reboot(self, uuid: str, *, hard: bool, timeout_s: float) -> None:
         """Stop the guest, softly if it may, and start it anew from its definition."""
@@ -182,7 +179,7 @@ class LibvirtDriver:
         """Shut the guest down, keep its definition, and rename its directory."""
         if self.guest(uuid) is not None:
             self.power_off(uuid, timeout_s=timeout_s)
-            self._asides.keep_definition(uuid, self._on_guest(uuid, _definition, "reading the definition of"))
+            self._asides.keep_definition(uuid, self._on_guest(uuid, domains.definition, "reading the definition of"))
             self._undefine(uuid)
         if self._asides.has_definition(uuid):
             self._asides.put(uuid)
@@ -192,7 +189,7 @@ class LibvirtDriver:
     def receive(self, spec: GuestSpec, disks_at: str, *, start: bool) -> None:
         """Copy the disks, let them grow, and define the guest."""
         hardware = properties.hardware(spec.image_properties)
-        _check_uuid(spec.uuid)
+        domains.check_uuid(spec.uuid)
         if self._has_received(spec, start=start):
             return
         self._remove(spec.uuid)
@@ -232,7 +229,7 @@ class LibvirtDriver:
         """Keep the guest's definition, and boot it by another one that has one disk more, in front."""
         if image is None:
             raise errors.GuestFailed("There is no image to rescue the server with")
-        own = self._on_guest(spec.uuid, _definition, "looking at")
+        own = self._on_guest(spec.uuid, domains.definition, "looking at")
         path = self._disks.rescue_path(spec.uuid)
         if not domain_xml.has_disk(own, path):
             check_size(spec, image)
@@ -248,7 +245,7 @@ class LibvirtDriver:
         self._on_guest(uuid, lambda domain: None, "looking at")
         own = self._disks.kept_definition(uuid)
         if own is not None:
-            now = self._on_guest(uuid, _definition, "looking at")
+            now = self._on_guest(uuid, domains.definition, "looking at")
             if domain_xml.has_disk(now, self._disks.rescue_path(uuid)):
                 self.power_off(uuid, timeout_s=0)
                 self._define(uuid, own, start=False)
@@ -289,7 +286,7 @@ class LibvirtDriver:
         def act(connection: Any) -> None:
             domain = connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
             if start:
-                _start(domain)
+                domains.start(domain)
 
         self._on_libvirt(act, f"defining instance {uuid}")
 
@@ -304,7 +301,7 @@ class LibvirtDriver:
             return False
         if known.epoch > spec.epoch:
             raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
-        if known.power_state in _OFF:
+        if known.power_state in domains.OFF:
             if self._disks.is_unfinished(spec.uuid):
                 return False
             self.power_on(spec.uuid)
@@ -313,7 +310,7 @@ class LibvirtDriver:
 
     def _is_elsewhere(self, uuid: str) -> bool:
         def ask(connection: Any) -> bool:
-            domain = _find(connection, uuid)
+            domain = domains.find(connection, uuid)
             return domain is not None and not self._is_ours(domain)
 
         return self._on_libvirt(ask, f"looking for instance {uuid}")
@@ -324,10 +321,10 @@ class LibvirtDriver:
 
     def _undefine(self, uuid: str) -> None:
         def act(connection: Any) -> None:
-            domain = _find(connection, uuid)
+            domain = domains.find(connection, uuid)
             if domain is not None and self._is_ours(domain):
-                _cut_power(domain)
-                _undefine(domain)
+                domains.cut_power(domain)
+                domains.undefine(domain)
 
         self._on_libvirt(act, f"removing instance {uuid}")
 
@@ -335,12 +332,12 @@ class LibvirtDriver:
         """Ask the guest to shut down; return whether it is off before ``timeout_s`` have gone."""
         deadline = time.monotonic() + timeout_s
         ask_again = 0.0
-        while (state := self._on_guest(uuid, _power_state, "watching")) not in _OFF:
+        while (state := self._on_guest(uuid, domains.power_state, "watching")) not in domains.OFF:
             now = time.monotonic()
             if now >= deadline or state is not PowerState.RUNNING:  # one that is paused hears nothing
                 return False
             if now >= ask_again:
-                self._on_guest(uuid, _press_power_button, "shutting down")
+                self._on_guest(uuid, domains.press_power_button, "shutting down")
                 ask_again = now + _ASK_AGAIN_S
             time.sleep(min(_POLL_S, max(0.0, deadline - now)))
         return True
@@ -352,7 +349,7 @@ class LibvirtDriver:
 
     def _on_guest(self, uuid: str, use: Callable[[Any], T], doing: str) -> T:
         def act(connection: Any) -> T:
-            domain = _find(connection, uuid)
+            domain = domains.find(connection, uuid)
             if domain is None or not self._is_ours(domain):
                 raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
             return use(domain)
@@ -360,133 +357,17 @@ class LibvirtDriver:
         return self._on_libvirt(act, f"{doing} instance {uuid}")
 
     def _is_ours(self, domain: Any) -> bool:
-        mark = _mark(domain)
+        mark = domains.mark(domain)
         return mark is not None and mark.hostname == self._hostname
 
     def _as_guest(self, domain: Any) -> Guest | None:
         """Return the domain as a guest; None when it is not ours, or went away meanwhile."""
         try:
-            mark = _mark(domain)
+            mark = domains.mark(domain)
             if mark is None or mark.hostname != self._hostname:
                 return None
-            return Guest(uuid=domain.UUIDString(), epoch=mark.epoch, power_state=_power_state(domain))
+            return Guest(uuid=domain.UUIDString(), epoch=mark.epoch, power_state=domains.power_state(domain))
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
             raise
-
-
-def _is_uuid(uuid: str) -> bool:
-    try:
-        return str(uuids.UUID(uuid)) == uuid
-    except ValueError:
-        return False
-
-
-def _check_uuid(uuid: str) -> None:
-    if not _is_uuid(uuid):
-        raise errors.Invalid(f"{uuid!r} is no UUID")
-
-
-def _find(connection: Any, uuid: str) -> Any:
-    if not _is_uuid(uuid):
-        return None
-    try:
-        return connection.lookupByUUIDString(uuid)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return None
-        raise
-
-
-def _mark(domain: Any) -> domain_xml.Mark | None:
-    try:
-        text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.NAMESPACE, 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_DOMAIN):
-            return None
-        raise
-    return domain_xml.read_mark(text)
-
-
-def _power_state(domain: Any) -> PowerState:
-    state, reason = domain.state(0)
-    if state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED:
-        return PowerState.CRASHED
-    return {
-        libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
-        libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
-        libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,  # on its way down, and not there yet
-        libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
-        libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTDOWN,
-        libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
-        libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.SUSPENDED,
-    }.get(state, PowerState.NOSTATE)
-
-
-def _definition(domain: Any) -> str:
-    return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
-
-
-def _start(domain: Any) -> None:
-    if not domain.isActive():
-        domain.create()
-
-
-def _pause(domain: Any) -> None:
-    if _alive(domain) is PowerState.RUNNING:
-        domain.suspend()
-
-
-def _unpause(domain: Any) -> None:
-    if _alive(domain) is PowerState.PAUSED:
-        domain.resume()
-
-
-def _save_memory(domain: Any) -> None:
-    if not (_power_state(domain) in _OFF and domain.hasManagedSaveImage(0)):
-        _alive(domain)
-        domain.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
-
-
-def _resume(domain: Any) -> None:
-    _start(domain)
-    _unpause(domain)
-
-
-def _forget_memory(domain: Any) -> None:
-    if domain.hasManagedSaveImage(0):
-        domain.managedSaveRemove(0)
-
-
-def _alive(domain: Any) -> PowerState:
-    state = _power_state(domain)
-    if state in _OFF:
-        raise errors.Conflict(f"The guest of instance {domain.UUIDString()} is not running.")
-    return state
-
-
-def _press_power_button(domain: Any) -> None:
-    try:
-        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
-    except libvirt.libvirtError as error:
-        # It went down, or is paused and cannot hear; the caller looks again and cuts the power in the end.
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
-            raise
-
-
-def _cut_power(domain: Any) -> None:
-    try:
-        domain.destroy()
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:  # it does not run, and that is what is wanted
-            raise
-
-
-def _undefine(domain: Any) -> None:
-    domain.undefineFlags(
-        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-    )
