@@ -5,6 +5,7 @@ A pre-filter returns the restriction it adds, or None; it raises Unfit when no h
 named by Placement, so pre-filters cost nothing, however many hosts there are.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ import os_traits
 
 from nova_lite.errors import Invalid
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.scheduler.guest_needs import is_true, wish
 from nova_lite.scheduler.request import Needs, Restriction
 
 #: Metadata of aggregates for certain projects: this key, with any ending.
@@ -27,9 +29,9 @@ _IMAGE_TRAITS = {
     "hw_emulation_architecture": "COMPUTE_ARCH",
     "hw_video_model": "COMPUTE_GRAPHICS_MODEL",
     "hw_vif_model": "COMPUTE_NET_VIF_MODEL",
-    "hw_viommu_model": "COMPUTE_VIOMMU",
 }
-_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+#: What flavors and images say to have a guest bound to cells of the host's memory, or to pages of a size.
+_BINDING = re.compile(r"hw[:_](numa_nodes|numa_cpus\.\d+|numa_mem\.\d+|mem_page_size|cpu_realtime)")
 
 
 class Unfit(Invalid):
@@ -145,16 +147,16 @@ def has_accelerators(asked: Asked) -> Restriction | None:
 
 def packs_virtqueues(asked: Asked) -> Restriction | None:
     """Ask for hosts with packed virtqueues, where flavor or image want them."""
-    wanted = _is_true(_wish(asked.spec, "virtio_packed_ring"))
+    wanted = is_true(_wish(asked, "virtio_packed_ring"))
     return _having({os_traits.COMPUTE_NET_VIRTIO_PACKED}, "with packed virtqueues") if wanted else None
 
 
 def encrypts_disks(asked: Asked) -> Restriction | None:
     """Ask for hosts that encrypt local disks, in the format wanted, where flavor or image want that."""
-    if not _is_true(_wish(asked.spec, "ephemeral_encryption")):
+    if not is_true(_wish(asked, "ephemeral_encryption")):
         return None
     traits = {os_traits.COMPUTE_EPHEMERAL_ENCRYPTION}
-    disk_format = _wish(asked.spec, "ephemeral_encryption_format")
+    disk_format = _wish(asked, "ephemeral_encryption_format")
     if disk_format:
         traits.add(f"{os_traits.COMPUTE_EPHEMERAL_ENCRYPTION}_{_word(disk_format)}")
     return _having(traits, "encrypting local disks")
@@ -162,16 +164,38 @@ def encrypts_disks(asked: Asked) -> Restriction | None:
 
 def plays_virtio_sound(asked: Asked) -> Restriction | None:
     """Ask for hosts with virtio sound, where flavor or image want it."""
-    wanted = _wish(asked.spec, "sound_model") == "virtio"
+    wanted = _wish(asked, "sound_model") == "virtio"
     return _having({os_traits.COMPUTE_SOUND_MODEL_VIRTIO}, "with virtio sound") if wanted else None
 
 
 def keeps_tpm_secrets(asked: Asked) -> Restriction | None:
     """Ask for hosts that keep the secret of a virtual TPM as the flavor says, where flavor or image want a TPM."""
-    if _wish(asked.spec, "tpm_version") is None:
+    if _wish(asked, "tpm_version") is None:
         return None
     how = asked.spec.flavor.extra_specs.get("hw:tpm_secret_security", "user")
     return _having({f"COMPUTE_SECURITY_TPM_SECRET_SECURITY_{_word(how)}"}, f"keeping TPM secrets for the {how}")
+
+
+def boots_securely(asked: Asked) -> Restriction | None:
+    """Ask for hosts whose firmware boots only what is signed, where flavor or image require that."""
+    spec = asked.spec
+    said = spec.flavor.extra_specs.get("os:secure_boot") or spec.image_properties.get("os_secure_boot")
+    return _having({os_traits.COMPUTE_SECURITY_UEFI_SECURE_BOOT}, "with secure boot") if said == "required" else None
+
+
+def has_viommu(asked: Asked) -> Restriction | None:
+    """Ask for hosts with the model of virtual IOMMU that flavor or image name."""
+    model = _wish(asked, "viommu_model")
+    return _having({f"COMPUTE_VIOMMU_MODEL_{_word(model)}"}, "with such a virtual IOMMU") if model else None
+
+
+def is_bound_nowhere(asked: Asked) -> None:
+    """Refuse what no host does yet, rather than boot a guest without it: binding it to cells or pages of memory."""
+    said = {**asked.spec.image_properties, **asked.spec.flavor.extra_specs}
+    for name in sorted(name for name in said if _BINDING.fullmatch(name)):
+        if name.endswith("cpu_realtime") and not is_true(said[name]):
+            continue
+        raise Unfit(f"No host binds guests to cells or pages of its memory, which {name} asks for.")
 
 
 #: Name → when it runs, in the order in which they are told of.
@@ -192,6 +216,9 @@ PREFILTERS: Mapping[str, Rule] = {
     "EphemeralEncryption": Rule(encrypts_disks),
     "VirtioSound": Rule(plays_virtio_sound),
     "TpmSecrets": Rule(keeps_tpm_secrets),
+    "SecureBoot": Rule(boots_securely),
+    "Viommu": Rule(has_viommu),
+    "MemoryBinding": Rule(is_bound_nowhere),
 }
 
 
@@ -238,13 +265,8 @@ def _having(traits: Iterable[str], words: str) -> Restriction | None:
     return Restriction(words, f"has not the trait {named}", f"have not the trait {named}", wanted) if wanted else None
 
 
-def _wish(spec: RequestSpec, name: str) -> str | None:
-    """Return what the flavor says of hardware ``name``, or else the image."""
-    return spec.flavor.extra_specs.get(f"hw:{name}") or spec.image_properties.get(f"hw_{name}")
-
-
-def _is_true(value: str | None) -> bool:
-    return value is not None and value.strip().lower() in _TRUE
+def _wish(asked: Asked, name: str) -> str | None:
+    return wish(asked.spec.flavor, asked.spec.image_properties, name)
 
 
 def _word(value: str) -> str:

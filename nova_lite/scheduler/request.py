@@ -2,7 +2,8 @@
 
 A flavor's extra specs may ask for more, less or other than its vCPUs, memory and disk: ``resources:CLASS=N`` (0:
 nothing of it), ``trait:NAME=required|forbidden``, the same in groups that one provider each must fulfil
-(``resources1:…``, ``trait_net:…``), ``group_policy`` and ``same_subtree``. An image may require traits.
+(``resources1:…``, ``trait_net:…``), ``group_policy`` and ``same_subtree``. An image may require traits. What special
+hardware of a guest takes is in ``guest_needs.py``.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 
 from nova_lite.errors import Invalid
 from nova_lite.model.flavor import Flavor
+from nova_lite.scheduler import guest_needs
 
 #: An extra spec of a group: what it is about, the group's suffix, the class or trait.
 _GROUPED = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{0,64}):([A-Z0-9_]{1,255})")
@@ -20,7 +22,7 @@ _MOST = 2**31 - 1
 #: The query of a question to Placement; lists are parameters given several times.
 Query = dict[str, int | str | list[str]]
 #: Class → what one of it is called, where the class itself is no word for it.
-UNITS = {"VCPU": "VCPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
+UNITS = {"VCPU": "VCPU", "PCPU": "dedicated CPU", "MEMORY_MB": "MiB of memory", "DISK_GB": "GiB of disk"}
 
 
 @dataclass
@@ -89,11 +91,12 @@ def needs(flavor: Flavor, image_properties: Mapping[str, str] | None = None) -> 
 
     Raises Invalid, saying which, when an extra spec cannot be understood or contradicts another.
     """
-    plain = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
-    groups = {"": Group(plain)}
+    properties = image_properties or {}
+    size = {"MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
+    groups = {"": Group(guest_needs.resources(flavor, properties) | size, *guest_needs.traits(flavor, properties))}
     for key, value in sorted(flavor.extra_specs.items()):
         _add(groups, key, value, "flavor")
-    for key, value in sorted((image_properties or {}).items()):
+    for key, value in sorted(properties.items()):
         if key.startswith("trait:"):
             _add(groups, key, value, "image")
     for suffix, group in groups.items():

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from nova_lite.api.services import known_extra_specs
 from nova_lite.db.repositories import flavors
-from nova_lite.errors import NotFound
+from nova_lite.errors import Invalid, NotFound
 from nova_lite.model.caller import Caller
+from nova_lite.model.flavor import Flavor
 from nova_lite.storage import Database, retried
 
 
@@ -48,6 +49,14 @@ class ExtraSpecService:
 
         with self._api_db.writer() as session:
             flavors.change_extra_specs(session, flavor_id, without)
+
+
+def refuse_aliases(flavor: Flavor) -> None:
+    """Raise Invalid for a flavor that asks for PCI devices by alias: none is defined, devices are classes here."""
+    aliases = flavor.extra_specs.get("pci_passthrough:alias")
+    if aliases:
+        name = aliases.partition(":")[0]
+        raise Invalid(f"PCI alias {name[:64]} is not defined: ask for devices by resources:CLASS in flavor extra specs.")
 
 
 def _missing(flavor_id: str, key: str) -> NotFound:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.extra_specs import refuse_aliases
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
 from nova_lite.cells import accounting, moves
@@ -176,6 +177,7 @@ class MoveService:
             raise errors.Invalid(f"Flavor {flavor.flavor_id} could not be found.")
         if is_same:
             raise errors.Invalid("When resizing, instances must change flavor!")
+        refuse_aliases(flavor)
         if flavor.root_gib == 0 and instance.flavor.root_gib != 0:
             raise errors.Invalid("Resize to zero disk flavor is not allowed.")
         return flavor

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.extra_specs import refuse_aliases
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
@@ -172,6 +173,7 @@ class ServerCreationService:
                 raise errors.Invalid(exc.message) from exc
             if flavor.is_disabled:
                 raise errors.Invalid(f"Flavor {flavor.flavor_id} could not be found.")
+            refuse_aliases(flavor)
             key_data = None
             if new.key_name is not None:
                 try:

@@ -196,3 +196,12 @@ def test_needs_that_are_none_are_refused_when_the_flavor_is_made(admin: Client, 
     assert answer.status_code == 400, answer.json
     assert name[:20] in answer.json["badRequest"]["message"]
     assert admin.get("/flavors/1/os-extra_specs").json["extra_specs"] == {}
+
+
+def test_devices_by_alias_are_refused_and_nothing_is_written(cloud: Cloud, admin: Client, client: Client) -> None:
+    asked = {"extra_specs": {"pci_passthrough:alias": "gpu:1"}}
+    assert admin.post("/flavors/1/os-extra_specs", asked).status_code == 200
+    answer = client.post("/servers", body())
+    assert answer.status_code == 400
+    assert "PCI alias gpu is not defined" in answer.json["badRequest"]["message"]
+    assert nothing_is_written(cloud)

@@ -97,7 +97,7 @@ def added(name: str, wanted: Asked) -> Query:
             {"root_required": "COMPUTE_ARCH_AARCH64,HW_ARCH_X86_64"},
             id="an image's architectures",
         ),
-        pytest.param("ImageHardware", asked(properties={"hw_viommu_model": "auto"}), {}, id="what no trait speaks of"),
+        pytest.param("ImageHardware", asked(properties={"hw_video_model": "auto"}), {}, id="what no trait speaks of"),
         pytest.param("Accelerators", asked(), {}, id="no accelerator"),
         pytest.param(
             "Accelerators",
@@ -139,6 +139,20 @@ def added(name: str, wanted: Asked) -> Query:
             {"root_required": "COMPUTE_SECURITY_TPM_SECRET_SECURITY_DEPLOYMENT"},
             id="a TPM whose secret is the deployment's",
         ),
+        pytest.param("SecureBoot", asked({"os:secure_boot": "disabled"}), {}, id="signed or not"),
+        pytest.param(
+            "SecureBoot",
+            asked({}, {"os_secure_boot": "required"}),
+            {"root_required": "COMPUTE_SECURITY_UEFI_SECURE_BOOT"},
+            id="only what is signed",
+        ),
+        pytest.param(
+            "Viommu",
+            asked({"hw:viommu_model": "virtio"}),
+            {"root_required": "COMPUTE_VIOMMU_MODEL_VIRTIO"},
+            id="a virtual IOMMU",
+        ),
+        pytest.param("MemoryBinding", asked({"hw:cpu_realtime": "no"}), {}, id="no real time"),
     ],
 )
 def test_what_is_added(name: str, wanted: Asked, query: Query) -> None:
@@ -159,6 +173,10 @@ def test_what_is_added(name: str, wanted: Asked, query: Query) -> None:
             "taking docker images: there is no trait COMPUTE_IMAGE_TYPE_DOC",
         ),
         ("TpmSecrets", asked({"hw:tpm_version": "2.0", "hw:tpm_secret_security": "moon"}), "no trait .*_MOON"),
+        ("Viommu", asked({"hw:viommu_model": "moon"}), "no trait .*_MOON"),
+        ("MemoryBinding", asked({"hw:numa_nodes": "2"}), "which hw:numa_nodes asks for"),
+        ("MemoryBinding", asked({}, {"hw_mem_page_size": "large"}), "which hw_mem_page_size asks for"),
+        ("MemoryBinding", asked({"hw:cpu_realtime": "yes"}), "which hw:cpu_realtime asks for"),
     ],
 )
 def test_what_no_host_can_be_is_refused_at_once(name: str, wanted: Asked, why: str) -> None:

@@ -78,6 +78,11 @@ PLAIN = "DISK_GB:1,MEMORY_MB:512,VCPU:1"
             },
             id="apart, below one provider",
         ),
+        pytest.param(
+            flavor(hw__cpu_policy="dedicated", hw__cpu_thread_policy="require"),
+            {"resources": "DISK_GB:1,MEMORY_MB:512,PCPU:1", "required": "HW_CPU_HYPERTHREADING"},
+            id="dedicated processors",
+        ),
         pytest.param(flavor(hw__cpu_cores="2", other="x"), {"resources": PLAIN}, id="what is not for Placement"),
     ],
 )  # fmt: skip
