@@ -56,7 +56,7 @@ def refuse_aliases(flavor: Flavor) -> None:
     aliases = flavor.extra_specs.get("pci_passthrough:alias")
     if aliases:
         name = aliases.partition(":")[0]
-        raise Invalid(f"PCI alias {name[:64]} is not defined: ask for devices by resources:CLASS in flavor extra specs.")
+        raise Invalid(f"PCI alias {name[:64]} is not defined: ask for devices by resources:CLASS in the flavor.")
 
 
 def _missing(flavor_id: str, key: str) -> NotFound:

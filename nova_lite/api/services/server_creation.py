@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
-from nova_lite.api.services.images import Images
 from nova_lite.api.services.extra_specs import refuse_aliases
+from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
