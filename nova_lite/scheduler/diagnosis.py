@@ -252,6 +252,13 @@ def _fulfils(node: str, name: str, asked: Restriction, found: Findings, *, is_an
 
 
 def _sentence(count: int, misses: Sequence[Miss]) -> str:
-    if count == 1:
-        return f"1 host {' and '.join(miss.one for miss in misses)}"
-    return f"{count} hosts {' and '.join(miss.many for miss in misses)}"
+    told = [miss.one if count == 1 else miss.many for miss in misses]
+    alike: dict[str, list[str]] = {}
+    for verb, _, rest in (each.partition(" ") for each in told):
+        alike.setdefault(verb, []).append(rest)
+    return f"{count} host{'s' * (count > 1)} {' and '.join(f'{verb} {_listed(each)}' for verb, each in alike.items())}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Return parts with commas between them, and "and" before the last."""
+    return " and ".join([*filter(None, [", ".join(parts[:-1])]), parts[-1]])

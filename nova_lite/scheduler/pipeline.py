@@ -146,18 +146,16 @@ def _installed(name: str, optional: Iterable[str]) -> Filter:
 def sift(
     hosts: Iterable[HostState], sought: Sought, running: Mapping[str, Entry]
 ) -> tuple[list[HostState], list[Stage]]:
-    """Return the hosts that pass every filter, and what each filter did.
+    """Return the hosts that pass every filter, and what each did that applies to what is sought.
 
     A request that ``skips_filters`` passes all but ``WantedHost``.
     """
     left = list(hosts)
     stages = []
     for name, (refusal, words, applies) in running.items():
-        if sought.spec.skips_filters and name != "WantedHost":
+        if not applies(sought) or (sought.spec.skips_filters and name != "WantedHost"):
             continue
-        refused: dict[str, str] = {}
-        if applies(sought):
-            refused = {host.host: why for host in left if (why := refusal(host, sought)) is not None}
+        refused = {host.host: why for host in left if (why := refusal(host, sought)) is not None}
         stages.append(Stage(name, len(left), len(left) - len(refused), refused, words))
         if refused:
             left = [host for host in left if host.host not in refused]

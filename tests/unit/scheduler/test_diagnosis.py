@@ -115,7 +115,7 @@ def test_what_is_nearest_comes_first_and_alike_hosts_are_counted() -> None:
         "g": (away,),
     }
     assert diagnosis.nearest(misses) == [
-        "2 hosts lack 1 VCPU", "3 hosts lack 9 VCPU", "1 host lacks 1 VCPU and lacks 9 VCPU",
+        "2 hosts lack 1 VCPU", "3 hosts lack 9 VCPU", "1 host lacks 1 VCPU and 9 VCPU",
     ]  # fmt: skip
     assert diagnosis.nearest({}) == []
 
@@ -231,3 +231,14 @@ def test_hosts_that_placement_had_no_room_to_name_are_not_slandered(placement: H
     assert not found.is_all
     known = {"fine": ["has all of it, but not together as asked"], "short": ["lacks 512 MiB of memory"]}
     assert told(found) == {name: known[name] for name in ("fine", "short")[:limit]}
+
+
+def test_what_one_host_falls_short_of_is_told_in_one_sentence() -> None:
+    misses = (
+        diagnosis.Miss("lacks 1 VCPU", ""),
+        diagnosis.Miss("has no disk free", ""),
+        diagnosis.Miss("lacks 512 MiB of memory", ""),
+        diagnosis.Miss("has not the trait CUSTOM_A", ""),
+    )
+    told = "1 host lacks 1 VCPU and 512 MiB of memory and has no disk free and not the trait CUSTOM_A"
+    assert diagnosis.nearest({"a": misses}) == [told]
