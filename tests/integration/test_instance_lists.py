@@ -33,7 +33,7 @@ def cell_db(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         database = Database(server.url(name))
     migrate.sync(database, "cell")
     with database.writer() as session:
-        for each in _servers():
+        for each in [*_servers(), *_crowd()]:
             instances.add(session, each)
     yield database
     database.close()
@@ -61,6 +61,18 @@ def _servers() -> list[Instance]:
             tags=tuple(dice.sample(["a", "b", "ä", 'q"q'], dice.randrange(4))),
         )
         for _ in range(60)
+    ]
+
+
+def _crowd() -> list[Instance]:
+    """Return older servers of other projects, so many that no database would rather read them all."""
+    return [
+        make_instance(
+            uuid=str(uuids.UUID(int=number, version=4)),
+            project_id=f"other-{number % 40}",
+            created_at=NOON - timedelta(microseconds=number),
+        )
+        for number in range(1000)
     ]
 
 
@@ -143,11 +155,12 @@ def test_a_page_begins_where_an_index_says(cell_db: Database, project_id: str | 
     [(statement, parameters)] = [one for one in asked if one[0].startswith("SELECT instances")]
     kind = cell_db.engine.dialect.name
     with cell_db.engine.connect() as connection:
-        if kind == "postgresql":  # so few rows it would rather read all
-            connection.exec_driver_sql("SET enable_seqscan = off")
-            connection.exec_driver_sql("SET enable_bitmapscan = off")
+        # The servers count rows when they come to it; until then they guess, and may plan otherwise.
+        connection.exec_driver_sql("ANALYZE TABLE instances" if kind == "mysql" else "ANALYZE instances").close()
+        if kind == "postgresql":  # to sort the few of one project costs it hardly more than to have them sorted
+            connection.exec_driver_sql("SET enable_sort = off")
         word = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
         plan = " ".join(map(str, connection.exec_driver_sql(f"{word} {statement}", parameters)))
     assert ("instances_project_idx" if project_id else "instances_created_idx") in plan
     assert {"sqlite": "created_at<", "postgresql": "created_at <="}.get(kind, "'range'") in plan
-    assert not any(sorting in plan for sorting in ("filesort", "TEMP B-TREE", "Sort Key"))
+    assert not any(sorting in plan for sorting in ("filesort", "TEMP B-TREE", "Sort")), plan
