@@ -37,6 +37,8 @@ EVENTS: Mapping[str, str] = {
     "revert-resize": "compute_revert_resize",
     "rescue": "compute_rescue_instance",
     "unrescue": "compute_unrescue_instance",
+    "rebuild": "rebuild_server",
+    "live-migrate": "conductor_live_migrate_instance",
     "snapshot": "compute_snapshot_instance",
     "backup": "compute_backup_instance",
 }
@@ -49,6 +51,7 @@ _SHOWN: Mapping[str, str] = {
     "snapshot": "createImage",
     "backup": "createBackup",
 }
+    "live-migrate": "live-migration",
 
 
 def shown(action: str) -> str:

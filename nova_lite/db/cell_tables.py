@@ -157,6 +157,7 @@ class MigrationRow(CellBase):
     disk_remaining: Mapped[int | None] = mapped_column(sa.BigInteger)
     hidden: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
+    asked: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
 
 

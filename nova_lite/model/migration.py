@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from nova_lite.model.flavor import Flavor
+from nova_lite.model.plain import known
 
 
 class MigrationKind(StrEnum):
@@ -18,6 +19,8 @@ class MigrationKind(StrEnum):
 
 #: Statuses of a live migration that clients may watch, force or abort.
 LIVE_IN_PROGRESS = ("queued", "preparing", "running", "post-migrating")
+#: Statuses of one that keeps its source host busy: there may be but so many of them at once.
+LIVE_AT_WORK = ("preparing", "running", "post-migrating")
 #: The status of one that waits to be confirmed or reverted.
 FINISHED = "finished"
 #: The status of one that is being confirmed: there is no way back any more.
@@ -33,6 +36,15 @@ class Place:
     host: str
     node: str
     node_name: str
+
+
+@known
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What users ask of a live migration that is under way: ``abort`` or ``hurry``, and by which requests."""
+
+    abort: str | None = None
+    hurry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ class Migration:
     old_flavor_number: int | None = None
     new_flavor_number: int | None = None
     progress: Progress = Progress()
+    asked: Asked = Asked()
     is_hidden: bool = False
     number: int | None = None
 

@@ -53,6 +53,7 @@ class TaskState(StrEnum):
     RESIZE_REVERTING = "resize_reverting"
     IMAGE_SNAPSHOT = "image_snapshot"
     IMAGE_BACKUP = "image_backup"
+    MIGRATING = "migrating"
     DELETING = "deleting"
 
 
@@ -143,6 +144,8 @@ _STATUS: Mapping[VmState, str] = {
     VmState.PAUSED: "PAUSED",
     VmState.SUSPENDED: "SUSPENDED",
     VmState.STOPPED: "SHUTOFF",
+    # While its guest goes on; what is asked for as "migrate" is a resize, see above.
+    "live-migrate": Action(frozenset({VmState.ACTIVE, VmState.PAUSED}), TaskState.MIGRATING, None),
     VmState.RESCUED: "RESCUE",
     VmState.RESIZED: "VERIFY_RESIZE",
     VmState.SOFT_DELETED: "SOFT_DELETED",
@@ -159,14 +162,19 @@ _BUSY_STATUS: Mapping[TaskState, str] = {
     TaskState.RESIZE_MIGRATED: "RESIZE",
     TaskState.RESIZE_FINISH: "RESIZE",
 }
-#: What servers show while they move, stopped ones too, and while they are moved back.
-_MOVING, _REVERTING = "RESIZE", "REVERT_RESIZE"
+#: What they show while they are made anew, whatever they were.
+_REBUILDING = "REBUILD"
+#: What servers show while they move, those too that do not run, and while they are moved back.
+_MOVING, _REVERTING, _MIGRATING = "RESIZE", "REVERT_RESIZE", "MIGRATING"
+_ALSO = {(VmState.STOPPED, _MOVING), (VmState.PAUSED, _MIGRATING)}
 
 
 def status(vm_state: VmState, task_state: TaskState | None) -> str:
     """Return the ``status`` a server shows on the wire."""
     busy = None if task_state is None else _BUSY_STATUS.get(task_state)
-    if busy is not None and (vm_state is VmState.ACTIVE or (vm_state is VmState.STOPPED and busy == _MOVING)):
+    if busy == _REBUILDING and vm_state in _REMADE:
+        return _REBUILDING
+    if busy is not None and (vm_state is VmState.ACTIVE or (vm_state, busy) in _ALSO):
         return busy
     if vm_state is VmState.RESIZED and task_state is TaskState.RESIZE_REVERTING:
         return _REVERTING
@@ -178,6 +186,9 @@ def status(vm_state: VmState, task_state: TaskState | None) -> str:
 _FOUND: Mapping[VmState, Mapping[PowerState, VmState]] = {
     VmState.ACTIVE: {
         PowerState.SHUTDOWN: VmState.STOPPED,
+    TaskState.REBUILDING: "REBUILD",
+    TaskState.REBUILD_SPAWNING: "REBUILD",
+    TaskState.MIGRATING: "MIGRATING",
         PowerState.CRASHED: VmState.STOPPED,
         PowerState.PAUSED: VmState.PAUSED,
     },
@@ -246,3 +257,7 @@ def refusal(action: str, vm_state: VmState, task_state: TaskState | None) -> str
     if task_state is not None and task_state not in rule.interrupts:
         return "task_state"
     return None
+    if wanted == _MIGRATING:
+        return [VmState.ACTIVE, VmState.PAUSED]
+    if wanted == _REBUILDING:
+        return [state for state in VmState if state in _REMADE]

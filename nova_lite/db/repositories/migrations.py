@@ -9,14 +9,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from nova_lite.db.cell_tables import InstanceRow, MigrationRow
+from nova_lite.db.cell_tables import InstanceRow, MigrationRow, ServiceRow
 from nova_lite.db.columns import utcnow
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import (
     CONFIRMING,
     FINISHED,
+    LIVE_AT_WORK,
     LIVE_IN_PROGRESS,
     OVER,
+    Asked,
     Migration,
     MigrationKind,
     Place,
@@ -71,6 +73,7 @@ def add(session: Session, migration: Migration) -> None:
             hidden=migration.is_hidden,
             created_at=migration.created_at,
             updated_at=migration.updated_at,
+            asked=None if migration.asked == Asked() else msgspec.to_builtins(migration.asked),
             **asdict(migration.progress),
         )
     )
@@ -166,6 +169,61 @@ def live_in_progress(session: Session, instance_uuid: str) -> list[Migration]:
     return [_migration(row) for row in rows]
 
 
+def numbered(session: Session, instance_uuid: str, number: int) -> Migration | None:
+    """Return an instance's migration by its number, or None."""
+    row = session.scalar(sa.select(MigrationRow).filter_by(instance_uuid=instance_uuid, id=number))
+    return None if row is None else _migration(row)
+
+
+def ask(session: Session, uuid: str, asked: Asked) -> None:
+    """Write down what is asked of a live migration."""
+    session.execute(sa.update(MigrationRow).where(MigrationRow.uuid == uuid).values(asked=msgspec.to_builtins(asked)))
+
+
+def note_progress(session: Session, uuid: str, progress: Progress) -> None:
+    """Write down how far a live migration is, unless it is over."""
+    session.execute(
+        sa.update(MigrationRow)
+        .where(MigrationRow.uuid == uuid, MigrationRow.status.not_in(OVER))
+        .values(updated_at=utcnow(), **asdict(progress))
+    )
+
+
+def leaving_live(session: Session, host: str) -> int:
+    """Return how many live migrations are at work on ``host``, away from there; others wait until this one has ended.
+
+    ``session`` must be a writer: whoever counts is alone with the host until the transaction ends.
+    """
+    session.execute(sa.select(ServiceRow.id).where(ServiceRow.host == host).with_for_update()).all()
+    count = session.scalar(
+        sa.select(sa.func.count())
+        .select_from(MigrationRow)
+        .where(
+            MigrationRow.source_host == host,
+            MigrationRow.kind == MigrationKind.LIVE,
+            MigrationRow.status.in_(LIVE_AT_WORK),
+        )
+    )
+    return int(count or 0)
+
+
+def arriving_live(session: Session, host: str) -> list[tuple[str, int]]:
+    """Return the instances that are being migrated live to ``host``, and not yet its own, with their epochs."""
+    rows = session.execute(
+        sa.select(InstanceRow.uuid, InstanceRow.epoch)
+        .join(MigrationRow, MigrationRow.instance_uuid == InstanceRow.uuid)
+        .where(
+            MigrationRow.dest_host == host,
+            MigrationRow.kind == MigrationKind.LIVE,
+            MigrationRow.status.not_in(OVER),
+            InstanceRow.deleted.is_(False),
+            InstanceRow.host != host,
+            InstanceRow.task_state.is_distinct_from(TaskState.DELETING),
+        )
+    )
+    return [(uuid, epoch) for uuid, epoch in rows]
+
+
 def _conditions(wanted: MigrationQuery) -> list[sa.ColumnElement[bool]]:
     exact = (
         (MigrationRow.uuid, wanted.uuid),
@@ -210,6 +268,7 @@ def _migration(row: MigrationRow) -> Migration:
         old_flavor_number=row.old_flavor_number,
         new_flavor_number=row.new_flavor_number,
         progress=Progress(**{name: getattr(row, name) for name in _PROGRESS}),
+        asked=Asked(**(row.asked or {})),
         is_hidden=row.hidden,
         number=row.id,
     )
