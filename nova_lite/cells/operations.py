@@ -41,6 +41,9 @@ EVENTS: Mapping[str, str] = {
     "live-migrate": "conductor_live_migrate_instance",
     "snapshot": "compute_snapshot_instance",
     "backup": "compute_backup_instance",
+    "shelve": "compute_shelve_instance",
+    "shelve-offload": "compute_shelve_offload_instance",
+    "unshelve": "compute_unshelve_instance",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
 _SHOWN: Mapping[str, str] = {
@@ -48,10 +51,11 @@ _SHOWN: Mapping[str, str] = {
     "delete-softly": "delete",
     "confirm-resize": "confirmResize",
     "revert-resize": "revertResize",
+    "live-migrate": "live-migration",
     "snapshot": "createImage",
     "backup": "createBackup",
+    "shelve-offload": "shelveOffload",
 }
-    "live-migrate": "live-migration",
 
 
 def shown(action: str) -> str:

@@ -45,21 +45,30 @@ class TaskState(StrEnum):
     RESTORING = "restoring"
     RESCUING = "rescuing"
     UNRESCUING = "unrescuing"
+    REBUILDING = "rebuilding"
+    REBUILD_SPAWNING = "rebuild_spawning"
     RESIZE_PREP = "resize_prep"
     RESIZE_MIGRATING = "resize_migrating"
     RESIZE_MIGRATED = "resize_migrated"
     RESIZE_FINISH = "resize_finish"
     RESIZE_CONFIRMING = "resize_confirming"
     RESIZE_REVERTING = "resize_reverting"
+    MIGRATING = "migrating"
     IMAGE_SNAPSHOT = "image_snapshot"
     IMAGE_BACKUP = "image_backup"
-    MIGRATING = "migrating"
+    SHELVING = "shelving"
+    SHELVING_IMAGE_PENDING_UPLOAD = "shelving_image_pending_upload"
+    SHELVING_IMAGE_UPLOADING = "shelving_image_uploading"
+    SHELVING_OFFLOADING = "shelving_offloading"
+    UNSHELVING = "unshelving"
     DELETING = "deleting"
 
 
 ANY = frozenset(VmState) - {VmState.DELETED}
 #: Where a server's disk can be copied.
 _COPIED = frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED})
+#: Where a server's guest can be made anew.
+_REMADE = frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR})
 
 #: Tasks that touch nothing but the guest's power: an administrator may end them by setting the state, and a delete.
 RESETTABLE = frozenset(
@@ -128,14 +137,27 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "rescue": Action(frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}), TaskState.RESCUING, VmState.RESCUED),
     "unrescue": Action(frozenset({VmState.RESCUED}), TaskState.UNRESCUING, VmState.ACTIVE),
+    # In place. A stopped server stays so; one whose disk is gone and could not be made again is in ERROR.
+    "rebuild": Action(_REMADE, TaskState.REBUILDING, VmState.ACTIVE),
     "restore": Action(frozenset({VmState.SOFT_DELETED}), TaskState.RESTORING, VmState.ACTIVE, VmState.ERROR),
     # To another host, another size or both: what is asked for as "migrate" is one, too.
     "resize": Action(frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP, VmState.RESIZED),
     "confirm-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING, VmState.ACTIVE),
     "revert-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_REVERTING, VmState.ACTIVE),
+    # While its guest goes on; what is asked for as "migrate" is a resize, see above.
+    "live-migrate": Action(frozenset({VmState.ACTIVE, VmState.PAUSED}), TaskState.MIGRATING, None),
     "snapshot": Action(_COPIED, TaskState.IMAGE_SNAPSHOT, None),
     "backup": Action(_COPIED, TaskState.IMAGE_BACKUP, None),
+    "shelve": Action(_COPIED, TaskState.SHELVING, VmState.SHELVED),
+    "shelve-offload": Action(
+        frozenset({VmState.SHELVED}), TaskState.SHELVING_OFFLOADING, VmState.SHELVED_OFFLOADED
+    ),
+    "unshelve": Action(
+        frozenset({VmState.SHELVED, VmState.SHELVED_OFFLOADED}), TaskState.UNSHELVING, VmState.ACTIVE
+    ),
 }
+#: What a server shows while its disk is copied to be shelved.
+COPYING_TO_SHELVE = (TaskState.SHELVING_IMAGE_PENDING_UPLOAD, TaskState.SHELVING_IMAGE_UPLOADING)
 
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.
 _STATUS: Mapping[VmState, str] = {
@@ -144,8 +166,6 @@ _STATUS: Mapping[VmState, str] = {
     VmState.PAUSED: "PAUSED",
     VmState.SUSPENDED: "SUSPENDED",
     VmState.STOPPED: "SHUTOFF",
-    # While its guest goes on; what is asked for as "migrate" is a resize, see above.
-    "live-migrate": Action(frozenset({VmState.ACTIVE, VmState.PAUSED}), TaskState.MIGRATING, None),
     VmState.RESCUED: "RESCUE",
     VmState.RESIZED: "VERIFY_RESIZE",
     VmState.SOFT_DELETED: "SOFT_DELETED",
@@ -161,6 +181,9 @@ _BUSY_STATUS: Mapping[TaskState, str] = {
     TaskState.RESIZE_MIGRATING: "RESIZE",
     TaskState.RESIZE_MIGRATED: "RESIZE",
     TaskState.RESIZE_FINISH: "RESIZE",
+    TaskState.REBUILDING: "REBUILD",
+    TaskState.REBUILD_SPAWNING: "REBUILD",
+    TaskState.MIGRATING: "MIGRATING",
 }
 #: What they show while they are made anew, whatever they were.
 _REBUILDING = "REBUILD"
@@ -186,9 +209,6 @@ def status(vm_state: VmState, task_state: TaskState | None) -> str:
 _FOUND: Mapping[VmState, Mapping[PowerState, VmState]] = {
     VmState.ACTIVE: {
         PowerState.SHUTDOWN: VmState.STOPPED,
-    TaskState.REBUILDING: "REBUILD",
-    TaskState.REBUILD_SPAWNING: "REBUILD",
-    TaskState.MIGRATING: "MIGRATING",
         PowerState.CRASHED: VmState.STOPPED,
         PowerState.PAUSED: VmState.PAUSED,
     },
@@ -215,6 +235,8 @@ _STARTING = (
     TaskState.RESTORING,
     TaskState.RESIZE_FINISH,
     TaskState.RESIZE_REVERTING,
+    TaskState.REBUILD_SPAWNING,
+    TaskState.UNSHELVING,
 )
 
 
@@ -225,11 +247,13 @@ def lets_guest_start(task_state: TaskState | None) -> bool:
 
 def lets_guest_stop(task_state: TaskState | None) -> bool:
     """Return whether somebody is stopping the guest now, and leaves it where it is."""
-    return task_state in (TaskState.POWERING_OFF, TaskState.SOFT_DELETING)
+    return task_state in (TaskState.POWERING_OFF, TaskState.SOFT_DELETING, TaskState.SHELVING)
 
 
 def is_doing(action: str, task_state: TaskState | None) -> bool:
     """Return whether ``action`` is being done now: a late or doubled message must not do it on its own."""
+    if action == "shelve":
+        return task_state in COPYING_TO_SHELVE
     return action in ACTIONS and task_state is ACTIONS[action].while_busy
 
 
@@ -244,6 +268,10 @@ def states_of(shown: str) -> list[VmState]:
     found = [state for state, text in _STATUS.items() if text == wanted]
     if wanted == _MOVING:
         return [VmState.ACTIVE, VmState.STOPPED]
+    if wanted == _MIGRATING:
+        return [VmState.ACTIVE, VmState.PAUSED]
+    if wanted == _REBUILDING:
+        return [state for state in VmState if state in _REMADE]
     if wanted == _REVERTING:
         return [VmState.RESIZED]
     return found or ([VmState.ACTIVE] if wanted in _BUSY_STATUS.values() else [])
@@ -257,7 +285,3 @@ def refusal(action: str, vm_state: VmState, task_state: TaskState | None) -> str
     if task_state is not None and task_state not in rule.interrupts:
         return "task_state"
     return None
-    if wanted == _MIGRATING:
-        return [VmState.ACTIVE, VmState.PAUSED]
-    if wanted == _REBUILDING:
-        return [state for state in VmState if state in _REMADE]
