@@ -25,6 +25,7 @@ from nova_lite.api.handlers import (
     server_groups,
     server_metadata,
     server_migrations,
+    server_operations,
     server_scheduling,
     servers,
     usages,
@@ -49,14 +50,17 @@ from nova_lite.api.services.migrations import MigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
+from nova_lite.api.services.rebuilds import RebuildService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_groups import ServerGroupService
+from nova_lite.api.services.server_history import ServerHistory
 from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
+from nova_lite.api.services.server_operations import ServerOperationService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.servers import ServerService
@@ -96,14 +100,22 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
     lookup = ServerLookup(api_db, cells, backing.fanout)
-    actions = InstanceActionService(api_db, cells, backing.fanout)
+    history = ServerHistory(api_db, cells, backing.fanout)
+    actions, under_way = InstanceActionService(history), ServerOperationService(history)
     metadata = ServerMetadataService(conf, api_db, lookup)
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
-    acting = server_actions.Services(ServerActionService(conf, lookup, backing.images), deletion, moving, snapshots)
+    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus)
+    acting = server_actions.Services(
+        ServerActionService(conf, lookup, backing.images),
+        deletion=deletion,
+        moves=moving,
+        rebuilds=rebuilding,
+        snapshots=snapshots,
+    )
     moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
     return [
@@ -113,6 +125,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/action", server_actions.ServerAction(acting)),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
+        ("/servers/{server_id}/operations", server_operations.ServerOperations(under_way, max_limit=max_limit)),
+        ("/servers/{server_id}/operations/{operation_id}", server_operations.ServerOperation(under_way)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
         ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),

@@ -18,8 +18,11 @@ from nova_lite.api.policies import registry
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
 from nova_lite.compute.server import ComputeEndpoint
+from nova_lite.conductor.saga import Definition, Step
 from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.service import CELL_WORKFLOWS, SUPER_WORKFLOWS
 from nova_lite.conductor.spanning.server import SuperEndpoint
+from nova_lite.model import roads
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.placement import app as placement_api
 from nova_lite.placement import policies as placement_policies
@@ -408,3 +411,24 @@ def test_every_noun_has_its_story(table: Any, stories: str, conf: cfg.ConfigOpts
     nouns.add(versions.__name__.rsplit(".", 1)[1] if table is compute_routes else "root")
     told = {path.stem.removeprefix("test_") for path in (TREE / "tests" / "functional" / stories).glob("test_*.py")}
     assert sorted(nouns - told) == []
+
+
+@pytest.mark.parametrize(
+    ("definitions", "table"),
+    [pytest.param(SUPER_WORKFLOWS, roads.ABOVE, id="above"), pytest.param(CELL_WORKFLOWS, roads.IN_CELL, id="cell")],
+)
+def test_roads_are_those_the_conductor_goes(
+    definitions: dict[str, Definition[Any]], table: dict[str, roads.Road]
+) -> None:
+    gone: dict[str, roads.Road] = {}
+    for kind, definition in definitions.items():
+        steps = [(step, step.detour if isinstance(step, Step) else None) for step in definition.steps]
+        road: list[str | tuple[str, ...] | roads.InCell] = []
+        for step, detour in steps:
+            road.append(step.name)
+            if detour is not None:
+                road.append(tuple(aside.name for aside in detour.steps))
+        gone[kind] = tuple(road)
+        assert [stop.step.name for stop in definition.road] == [name for name, _ in roads.stops(gone[kind])]
+    told = {kind: tuple(each for each in road if not isinstance(each, roads.InCell)) for kind, road in table.items()}
+    assert told == gone, "put the steps of your workflow into nova_lite/model/roads.py"

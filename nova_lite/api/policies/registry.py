@@ -17,6 +17,7 @@ from nova_lite.api.policies import (
     quota_sets,
     server_groups,
     server_migrations,
+    server_operations,
     server_scheduling,
     servers,
     usages,
@@ -28,6 +29,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
     return [
         *servers.RULES,
         *server_scheduling.RULES,
+        *server_operations.RULES,
         *aggregates.RULES,
         *availability_zones.RULES,
         *cells.RULES,

@@ -98,6 +98,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "service_id": "12345678-1234-4234-8234-123456789abc",
         "hypervisor_id": "h1",
         "migration_id": "1",
+        "operation_id": "12345678-1234-4234-8234-123456789abc",
         "aggregate_id": "1",
         "project_id": "demo",
         "class_name": "default",

@@ -198,6 +198,7 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "class_name": "default",
         "group_id": _UUID,
         "migration_id": "1",
+        "operation_id": _UUID,
     }
 
 

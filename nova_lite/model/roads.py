@@ -1,0 +1,82 @@
+"""The steps of long work by name, for those who look on without doing it: kind → road.
+
+The conductor does the work; a test holds both to each other. A road is told in the order of its steps.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class InCell:
+    """Where work above the cells has its part in a cell done, of ``kind``."""
+
+    kind: str
+
+
+#: Steps by name; a tuple is the detour of the step before it.
+Road = tuple["str | tuple[str, ...] | InCell", ...]
+
+#: Work that the super conductor does, or leads.
+ABOVE: Mapping[str, Road] = {
+    "schedule": ("choose hosts", "create in cells", "point mappings", "start builds", InCell("create")),
+    "delete": ("delete in cell", InCell("delete"), "free leftovers"),
+    "delete-softly": ("delete in cell", InCell("delete-softly")),
+    "restore": ("restore in cell", InCell("restore")),
+    "mirror-aggregates": ("tell placement",),
+    "forget-host": ("remove providers",),
+    "cache-images": ("fetch images",),
+    "move": ("begin in cell", "choose host", "hand to cell", InCell("move"), "account"),
+    "confirm-resize": ("begin in cell", InCell("confirm-resize"), "account"),
+    "revert-resize": ("begin in cell", InCell("revert-resize"), "account"),
+}
+#: Work that the conductor of a cell does.
+IN_CELL: Mapping[str, Road] = {
+    "create": ("spawn guest", ("note failure", "clear host", "claim next host", "move to next host"), "mark active"),
+    "delete": ("destroy guest", "free claim", "mark deleted"),
+    "delete-softly": ("turn off", "mark soft-deleted"),
+    "restore": ("turn on", "mark restored"),
+    "mirror-status": ("tell placement",),
+    "start": ("power on", "mark done"),
+    "stop": ("power off", "mark done"),
+    "reboot": ("reboot", "mark done"),
+    "reboot-hard": ("reboot", "mark done"),
+    "pause": ("pause", "mark done"),
+    "unpause": ("unpause", "mark done"),
+    "suspend": ("suspend", "mark done"),
+    "resume": ("resume", "mark done"),
+    "snapshot": ("take snapshot", "mark done"),
+    "backup": ("take snapshot", "rotate", "mark done"),
+    "move": (
+        "hold claim",
+        "ask hosts",
+        ("note refusal", "claim next host", "turn to next host"),
+        "begin migrating",
+        "set guest aside",
+        "hand over",
+        "begin finishing",
+        "start guest",
+        "await confirmation",
+    ),
+    "confirm-resize": ("drop leftovers", "free old claim", "confirm"),
+    "revert-resize": ("turn back", "remove guest", "bring guest back", "give claim back", "revert"),
+    "rescue": ("boot rescue disk", "mark rescued"),
+    "unrescue": ("boot own disk", "mark done"),
+}
+
+
+def names(road: Road) -> list[str]:
+    """Return the steps of a road without detours and without what is done elsewhere."""
+    return [each for each in road if isinstance(each, str)]
+
+
+def stops(road: Road) -> Iterator[tuple[str, int]]:
+    """Yield every stop as a workflow's ``step`` counts them, with how many steps of the main road are behind it."""
+    behind = 0
+    for each in road:
+        if isinstance(each, str):
+            yield each, behind
+            behind += 1
+        elif isinstance(each, tuple):
+            for aside in each:
+                yield aside, behind - 1
