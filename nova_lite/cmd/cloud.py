@@ -132,6 +132,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]FILE",
         help="a qcow2 or raw file to offer as an image, by default called as the file is; may be given again",
     )
+    up.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="options",
+        metavar="[GROUP.]OPTION=VALUE",
+        help="an option of the configuration for every process of the cloud; may be given again",
+    )
     up.add_argument("--debug", action="store_true", help="write more into the log")
     return top
 
@@ -154,7 +162,27 @@ def _settings(arguments: argparse.Namespace) -> CloudSettings:
         libvirt_uri=arguments.libvirt_uri,
         virt_type=arguments.virt_type,
         images=images,
+        options=_options(arguments.options),
     )
+
+
+def _options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return group → option → value; raises Misconfigured for what is no option, or no value of it."""
+    # Imported here, and not for a command line without: see _up().
+    from nova_lite.embedded.configuration import check_option  # noqa: PLC0415
+
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, is_given, value = text.partition("=")
+        group, _, option = name.rpartition(".")
+        if not is_given:
+            raise errors.Misconfigured(f"--set {text}: write [GROUP.]OPTION=VALUE")
+        try:
+            check_option(group or "DEFAULT", option, value)
+        except errors.Misconfigured as exc:
+            raise errors.Misconfigured(f"--set {text}: {exc.message}") from exc
+        found.setdefault(group or "DEFAULT", {})[option] = value
+    return found
 
 
 def _default_state_dir() -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from oslo_config import cfg
 
-from nova_lite import config
+from nova_lite import config, errors
 from nova_lite.embedded import state
 from nova_lite.embedded.settings import CloudSettings
 
@@ -105,6 +105,27 @@ class Configuration:
         state.write(path, text.getvalue().encode())
         return config.load(files=[str(path)])
 
+
+def check_option(group: str, name: str, value: str) -> None:
+    """Raise Misconfigured unless users may set this option of an embedded cloud to ``value``."""
+    conf = config.load(files=[])
+    if group.endswith("database") or (group, name) in _OWN:
+        raise errors.Misconfigured("the cloud sets this by itself")
+    try:
+        conf.set_override(name, value, group=None if group == "DEFAULT" else group)
+    except cfg.NoSuchGroupError as exc:
+        raise errors.Misconfigured(f"there is no group {group}") from exc
+    except cfg.NoSuchOptError as exc:
+        raise errors.Misconfigured(f"there is no option {name} in {group}") from exc
+    except ValueError as exc:
+        raise errors.Misconfigured(str(exc)) from exc
+
+
+#: What each process of the cloud is told apart from the others.
+_OWN = {
+    ("DEFAULT", name)
+    for name in ("compute_driver", "host", "image_cache_path", "instances_path", "state_path", "transport_url")
+} | {(group, "endpoint_override") for group in ("placement", "glance")}
 
 _NO_AUTH: Options = {"api": {"auth_strategy": "noauth2"}}
 

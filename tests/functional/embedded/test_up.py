@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nova_lite import config
 from nova_lite.embedded import state
 from nova_lite.embedded.http import HOST
 from nova_lite.testing import cloud as clouds
@@ -93,6 +94,12 @@ def test_a_newer_state_directory_is_6(tmp_path: Path) -> None:
         pytest.param(["--port-base", "70000"], id="no port"),
         pytest.param(["--driver", "xen"], id="unknown driver"),
         pytest.param(["--image", "name=/does/not/exist"], id="no image file"),
+        pytest.param(["--set", "reclaim_instance_interval"], id="an option without a value"),
+        pytest.param(["--set", "reclaim_instance_interval=soon"], id="no value of the option"),
+        pytest.param(["--set", "moon=1"], id="no option"),
+        pytest.param(["--set", "moon.lease=1"], id="no group"),
+        pytest.param(["--set", "conductor=1"], id="a group"),
+        pytest.param(["--set", "database.connection=sqlite://"], id="an option the cloud needs for itself"),
     ],
 )
 def test_a_wrong_command_line_is_2(tmp_path: Path, arguments: list[str]) -> None:
@@ -100,6 +107,15 @@ def test_a_wrong_command_line_is_2(tmp_path: Path, arguments: list[str]) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
     assert not (tmp_path / "cloud").exists()
+
+
+def test_options_are_set_for_every_process(tmp_path: Path) -> None:
+    asked = ("--set", "conductor.threads=7", "--set", "reclaim_instance_interval=60")
+    with processes.running(tmp_path, "--cells", "1", "--hosts", "1", *asked):
+        pass
+    for name in ("api", "cell1-conductor", "cell1-host1"):
+        written = config.load(files=[str(tmp_path / "etc" / f"{name}.conf")])
+        assert (written.conductor.threads, written.reclaim_instance_interval) == (7, 60)
 
 
 def test_a_cloud_killed_while_it_boots_servers_loses_none(tmp_path: Path) -> None:
