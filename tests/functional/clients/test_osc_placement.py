@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 _SHELL = Path(__file__).with_name("openstack_shell.py")
-_COMMAND_S = 60.0
+_COMMAND_S = 180.0
 
 
 #: Commands that show nothing, and so take no format.

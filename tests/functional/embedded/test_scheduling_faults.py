@@ -214,7 +214,7 @@ def _all(user: ComputeUser, servers: list[str], status: str) -> None:
         found = {server: status for server, status in _servers(user).items() if server in wanted}
         return found if "BUILD" not in found.values() else None
 
-    assert eventually(look, "every server built or refused", 60.0) == wanted
+    assert eventually(look, "every server built or refused") == wanted
 
 
 def _at_peace(cloud: Cloud) -> None:
@@ -229,7 +229,7 @@ def test_no_boot_without_a_claim_and_none_lost(stage: Stage, user: ComputeUser, 
     weather.strikes = _is_claim if mishap in (broken, contended) else _is_asked_for_servers
     weather.mishap = mishap
     servers = _boot_all(stage, image)
-    eventually(lambda: weather.struck >= _ASKED, "many requests failed", 60.0)
+    eventually(lambda: weather.struck >= _ASKED, "many requests failed")
     assert set(_servers(user).values()) == {"BUILD"}
     assert not any(agent.driver.guests() for agent in stage.cloud.agents.values())
     weather.clear()
@@ -254,7 +254,7 @@ def test_a_placement_of_which_every_other_answer_is_wrong(stage: Stage, user: Co
     gone = servers[::4]
     for server in gone:
         assert user.ask("DELETE", f"/servers/{server}").status == 204
-    eventually(lambda: stage.weather.struck >= 2 * _ASKED, "many requests failed", 60.0)
+    eventually(lambda: stage.weather.struck >= 2 * _ASKED, "many requests failed")
     stage.weather.clear()
     _all(user, [server for server in servers if server not in gone], "ACTIVE")
     for server in gone:

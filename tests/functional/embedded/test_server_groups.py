@@ -60,7 +60,7 @@ class Group:
             done = all(server["status"] in ("ACTIVE", "ERROR") for server in servers)
             return servers if done else None
 
-        return eventually(look, "every server of the group built or refused", 60.0)
+        return eventually(look, "every server of the group built or refused")
 
     def clear(self) -> None:
         """Delete the servers."""

@@ -130,7 +130,7 @@ def test_a_cloud_killed_while_it_boots_servers_loses_none(tmp_path: Path) -> Non
         deleted = ids.pop()
         assert user.ask("DELETE", f"/servers/{deleted}").status == 204
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         user.close()
     with processes.running(tmp_path, *one_cell):
         user = ComputeUser(processes.urls(tmp_path)["compute"])

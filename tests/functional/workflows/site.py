@@ -33,7 +33,7 @@ from nova_lite.testing.audit import Watch
 from tests.functional.workflows.sabotage import Role, Saboteur
 
 #: Seconds a story may take to come to rest.
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 _names = itertools.count(1)
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
@@ -149,7 +149,7 @@ class Site:
     def _is_marked(self, provider: str) -> bool:
         url = f"{self.cloud.placement_url}/resource_providers/{provider}/traits"
         headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
-        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=30).json()["traits"]
+        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=120).json()["traits"]
 
     def lose_host(self) -> None:
         """Delete the service of a host that was there once and carries nothing, and see Placement forget it."""
@@ -170,7 +170,7 @@ class Site:
             {"uuid": part, "name": f"{host}_NUMA0", "parent_provider_uuid": node},
             {"uuid": str(uuids.uuid4()), "name": f"{host}_0000:81:00.0", "parent_provider_uuid": part},
         ):
-            made = requests.post(url, json=body, headers=headers, timeout=30)
+            made = requests.post(url, json=body, headers=headers, timeout=120)
             assert made.status_code == 200, made.text
         _, body = self.ask("GET", f"/os-services?host={host}")
         self.lost.append(f"{url}/{node}")
@@ -196,7 +196,7 @@ class Site:
         old.stop()
         new = Agent(conf)
         new.start()
-        assert new.ready.wait(20)
+        assert new.ready.wait(120)
         self.cloud.agents[host] = new
 
     def events(self, server: str) -> list[tuple[str | None, str | None]]:
@@ -218,14 +218,14 @@ class Site:
             assert time.monotonic() < end, findings
             time.sleep(0.05)
         for url in self.lost:
-            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=30).status_code == 404
+            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=120).status_code == 404
         self.lost.clear()
         assert self._images(status="queued") == []
         assert all(self._is_marked(provider) for provider in self.disabled.values())
 
     def _images(self, **wanted: str) -> list[str]:
         """Return the ids of images like that."""
-        found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=30).json()["images"]
+        found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=120).json()["images"]
         return [str(image["id"]) for image in found]
 
     def status(self, server: str) -> str:
@@ -260,7 +260,7 @@ class Site:
         for server in self.used:
             assert self.delete(server) in (204, 404)
             for image_id in self._images(instance_uuid=server):
-                requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=30).raise_for_status()
+                requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=120).raise_for_status()
         self.rest()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         for service in self.disabled:
@@ -299,7 +299,7 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
             clouds.running(directory, cells=cells, hosts=hosts_per_cell, options=options) as cloud,
             Watch(cloud) as watch,
         ):
-            images = requests.get(f"{cloud.image_url}/v2/images", timeout=30).json()["images"]
+            images = requests.get(f"{cloud.image_url}/v2/images", timeout=120).json()["images"]
             yield Site(cloud, saboteur, watch, image=str(images[0]["id"]), api_conf=api_confs[0])
 
 

@@ -118,7 +118,7 @@ def test_every_message_comes_twice_at_once(site: Site, monkeypatch: pytest.Monke
 
     def join() -> None:
         for twin in twins:
-            twin.join(timeout=30)
+            twin.join(timeout=120)
             assert not twin.is_alive()
         twins.clear()
 

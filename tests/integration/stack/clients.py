@@ -31,7 +31,7 @@ class Answer:
     body: Any
 
 
-def openstack(deployment: Deployment, cloud: str, *arguments: str, timeout_s: float = 120.0) -> str:
+def openstack(deployment: Deployment, cloud: str, *arguments: str, timeout_s: float = 300.0) -> str:
     """Run the ``openstack`` command as ``cloud`` and return what it prints; raises StackError when it fails."""
     command = Path(sys.prefix) / "bin" / "openstack"
     if not command.exists():

@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+#: How many times longer than a quiet machine would ever need a slow one may take.
+_SLOWEST = 4
+
 
 class StackError(Exception):
     """A part of the deployment did not do what it must; the message names its log."""
@@ -71,8 +74,11 @@ def birth(pid: int) -> int | None:
 def wait_until(
     condition: Callable[[], bool], what: str, *, timeout_s: float, interval_s: float = 0.05, hint: str = ""
 ) -> None:
-    """Wait for ``condition``; raises StackError naming ``what`` and ``hint`` once the time is over."""
-    deadline = time.monotonic() + timeout_s
+    """Wait for ``condition``; raises StackError naming ``what`` and ``hint`` once the time is over.
+
+    ``timeout_s`` is what a quiet machine would never need; a slow one is given several times that.
+    """
+    deadline = time.monotonic() + _SLOWEST * timeout_s
     while not condition():
         if time.monotonic() > deadline:
             raise StackError(f"not within {timeout_s:g} s: {what}. {hint}")
@@ -185,7 +191,7 @@ class Processes:
         self._kill_session(name)
         self._forget(name)
 
-    def stop(self, name: str, *, number: int = signal.SIGTERM, timeout_s: float = 20.0) -> float:
+    def stop(self, name: str, *, number: int = signal.SIGTERM, timeout_s: float = 60.0) -> float:
         """Ask ``name`` to end, wait for it and its session, then end what is left; return the seconds it took."""
         began = time.monotonic()
         self.send(name, number)

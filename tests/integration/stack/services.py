@@ -23,7 +23,7 @@ DATABASES = {
     "nova_lite_placement": ("placement", "placement_db"),
 }
 #: Seconds a service gets to end after SIGTERM.
-STOP_S = 30.0
+STOP_S = 60.0
 
 #: What every process has: recovery within seconds, so that tests of faults need not wait long.
 COMMON = """\

@@ -113,7 +113,7 @@ def run(
     *,
     log: Path,
     env: Mapping[str, str] | None = None,
-    timeout_s: float = 120.0,
+    timeout_s: float = 300.0,
     user: str | None = None,
     cwd: Path | None = None,
 ) -> None:

@@ -27,8 +27,8 @@ def test_what_a_failing_program_said_is_for_the_log() -> None:
 def test_a_program_that_hangs_is_ended() -> None:
     began = time.monotonic()
     with pytest.raises(errors.Timeout):
-        run(["/bin/sleep", "60"], Limits(wall_s=0.2))
-    assert time.monotonic() - began < 10
+        run(["/bin/sleep", "600"], Limits(wall_s=0.2))
+    assert time.monotonic() - began < 60
 
 
 def test_a_program_that_wants_too_much_memory_fails() -> None:

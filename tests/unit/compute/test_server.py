@@ -297,7 +297,7 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
     gate = host.driver.hold("spawn")
     builder = threading.Thread(target=host.build)
     builder.start()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(120)
     destroyer = threading.Thread(target=host.ear.destroy, args=(UUID,))
     destroyer.start()
     other = replace(INSTANCE, uuid="1341c77c-0072-4b7c-9507-6e0086d49a3b")
@@ -305,8 +305,8 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
     assert destroyer.is_alive()
     assert host.driver.faults.calls("destroy") == 1
     gate.open()
-    builder.join(10)
-    destroyer.join(10)
+    builder.join(120)
+    destroyer.join(120)
     assert host.state() is None
 
 
@@ -395,7 +395,7 @@ def test_a_delete_does_not_wait_for_a_copy_of_the_disk(tmp_path: Path) -> None:
     gate = host.driver.hold("snapshot")
     with ThreadPoolExecutor(1) as pool:
         copying = pool.submit(host.ear.snapshot, UUID, 1, "snapshot", "snap", 10.0)
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(120)
         host.ear.destroy(UUID)
         host.ear.discard_image("snap")
         gate.open()

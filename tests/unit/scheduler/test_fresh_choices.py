@@ -185,6 +185,6 @@ def test_a_host_disabled_before_a_request_is_never_chosen_while_others_come_and_
     finally:
         over.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
     assert wrong == []
     assert min(decisions) >= 40

@@ -175,7 +175,7 @@ def test_requests_at_once_read_once(site: Site, monkeypatch: pytest.MonkeyPatch)
         return read(*args, **values)
 
     def ask(_: int) -> int:
-        gate.wait(30)
+        gate.wait(120)
         return len(site.caches[0].of_cell(site.cell).states)
 
     monkeypatch.setattr(hosts, "states", slowly)

@@ -12,19 +12,19 @@ def test_a_check_that_hangs_is_waited_for_once() -> None:
 
     def hanging() -> None:
         begun.append(1)
-        let_go.wait(30)
+        let_go.wait(120)
 
     def failing() -> None:
         raise errors.Unavailable("gone", secret="password")
 
-    health = Health({"slow": hanging, "broken": failing, "good": lambda: None}, patience_s=1.0, keep_s=0.0)
+    health = Health({"slow": hanging, "broken": failing, "good": lambda: None}, patience_s=3.0, keep_s=0.0)
     start = time.monotonic()
     for _ in range(3):
-        assert health.complaints() == {"slow": "no answer within 1 s", "broken": "gone"}
-    assert time.monotonic() - start < 25
+        assert health.complaints() == {"slow": "no answer within 3 s", "broken": "gone"}
+    assert time.monotonic() - start < 60
     assert len(begun) == 1
     let_go.set()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while "slow" in health.complaints() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert health.complaints() == {"broken": "gone"}

@@ -57,10 +57,10 @@ def test_a_held_call_waits_at_its_gate() -> None:
     gate = driver.hold("spawn")
     caller = threading.Thread(target=driver.spawn, args=(spec(), None))
     caller.start()
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(120)
     assert driver.guests() == []
     gate.open()
-    caller.join(20)
+    caller.join(120)
     assert len(driver.guests()) == 1
 
 
