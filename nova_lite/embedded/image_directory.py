@@ -68,7 +68,8 @@ class ImageDirectory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        #: Taken again by who holds it: what is changed is read under it.
+        self._lock = threading.RLock()
         #: Images whose files are coming.
         self._saving: set[str] = set()
 
@@ -123,14 +124,18 @@ class ImageDirectory:
         target = self._path / f"{image_id}{_SUFFIX.get(image.disk_format, '.img')}"
         part = target.with_name(target.name + ".part")
         try:
+            sums = _Sums()
             with part.open("wb") as file:
                 for piece in pieces:
                     file.write(piece)
+                    sums.add(piece)
             with self._lock:
-                if not record.exists():
+                # Read anew: it may have been changed while its file came.
+                queued = _read_record(record)
+                if queued is None:
                     raise errors.NotFound(f"Image {image_id} was deleted while its file came.")
                 # The description first: a file without one would be described by its content alone.
-                _write_record(_sidecar(target), _filled(image, part))
+                _write_record(_sidecar(target), _filled(queued, part, sums))
                 part.replace(target)
                 record.unlink()
         finally:
@@ -139,11 +144,11 @@ class ImageDirectory:
 
     def change(self, image_id: str, attributes: Mapping[str, Any]) -> StoredImage:
         """Change what is said of an image; raises NotFound."""
-        image, path = self.image(image_id)
-        changed = dataclasses.replace(image, **attributes, updated_at=_now())
-        if changed.status == SAVING:
-            changed = dataclasses.replace(changed, status=QUEUED)
         with self._lock:
+            image, path = self.image(image_id)
+            changed = dataclasses.replace(image, **attributes, updated_at=_now())
+            if changed.status == SAVING:
+                changed = dataclasses.replace(changed, status=QUEUED)
             _write_record(path if path.suffix == f".{QUEUED}" else _sidecar(path), changed)
         return changed
 
@@ -207,7 +212,10 @@ def _described(path: Path) -> StoredImage:
     status = path.stat()
     if known is not None and (known.size, known.modified_ns) == (status.st_size, status.st_mtime_ns):
         return known
-    md5, sha512 = _checksums(path)
+    sums = _Sums()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            sums.add(chunk)
     now = _now()
     fresh = StoredImage(
         id=_id_of(path),
@@ -215,8 +223,8 @@ def _described(path: Path) -> StoredImage:
         disk_format=_disk_format(path),
         size=status.st_size,
         modified_ns=status.st_mtime_ns,
-        checksum=md5,
-        sha512=sha512,
+        checksum=sums.md5,
+        sha512=sums.sha512,
         created_at=now,
         updated_at=now,
         virtual_size=_virtual_size(path),
@@ -227,17 +235,16 @@ def _described(path: Path) -> StoredImage:
     return fresh
 
 
-def _filled(image: StoredImage, file: Path) -> StoredImage:
-    """Return ``image`` as it is with its file."""
-    md5, sha512 = _checksums(file)
+def _filled(image: StoredImage, file: Path, sums: "_Sums") -> StoredImage:
+    """Return ``image`` as it is with its file, which has these ``sums``."""
     status = file.stat()
     return dataclasses.replace(
         image,
         status=ACTIVE,
         size=status.st_size,
         modified_ns=status.st_mtime_ns,
-        checksum=md5,
-        sha512=sha512,
+        checksum=sums.md5,
+        sha512=sums.sha512,
         virtual_size=_virtual_size(file),
         updated_at=_now(),
     )
@@ -291,13 +298,25 @@ def _virtual_size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _checksums(path: Path) -> tuple[str, str]:
-    md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            md5.update(chunk)
-            sha512.update(chunk)
-    return md5.hexdigest(), sha512.hexdigest()
+class _Sums:
+    """The checksums of what was added, in hexadecimal digits."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha512 = hashlib.sha512()
+
+    def add(self, piece: bytes) -> None:
+        """Go on with more content."""
+        self._md5.update(piece)
+        self._sha512.update(piece)
+
+    @property
+    def md5(self) -> str:
+        return self._md5.hexdigest()
+
+    @property
+    def sha512(self) -> str:
+        return self._sha512.hexdigest()
 
 
 def _same_file(source: Path, target: Path) -> bool:

@@ -1,6 +1,7 @@
 """The image directory: what it says of files, and what it keeps."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -98,3 +99,17 @@ def test_a_name_is_one_image(tmp_path: Path) -> None:
     (tmp_path / "guest.qcow2").write_bytes(qcow2(1 << 20))
     with pytest.raises(errors.Conflict, match=r"tiny\.raw"):
         ImageDirectory(tmp_path / "images").add(tmp_path / "guest.qcow2", "tiny")
+
+
+def test_what_is_said_of_an_image_while_its_file_comes_is_kept(tmp_path: Path) -> None:
+    directory = ImageDirectory(tmp_path)
+    image = directory.create(None, {"name": "before", "disk_format": "raw", "container_format": "bare"})
+
+    def pieces() -> Iterator[bytes]:
+        yield b"whole"
+        directory.change(image.id, {"name": "after"})
+
+    directory.upload(image.id, pieces())
+    found, file = directory.image(image.id)
+    assert (found.name, found.status, file.read_bytes()) == ("after", "active", b"whole")
+    assert found.sha512 == hashlib.sha512(b"whole").hexdigest()
