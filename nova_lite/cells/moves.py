@@ -28,8 +28,10 @@ from nova_lite.model.states import ACTIONS, TaskState
 from nova_lite.model.workflow import OPEN, Workflow
 
 #: The kinds of the workflows of moves, above the cells and in them.
-MOVE, CONFIRM, REVERT = "move", "confirm-resize", "revert-resize"
-KINDS = (MOVE, CONFIRM, REVERT)
+MOVE, CONFIRM, REVERT, LIVE = "move", "confirm-resize", "revert-resize", "live-migrate"
+KINDS = (MOVE, CONFIRM, REVERT, LIVE)
+#: What a server is busy with that waits for a host.
+_WAITING = (ACTIONS["resize"].while_busy, ACTIONS[LIVE].while_busy)
 
 
 @known
@@ -48,6 +50,19 @@ class Before:
     @property
     def place(self) -> Place:
         return Place(self.host, self.node, self.node_name)
+
+
+def before(instance: Instance) -> Before:
+    """Return what a server is like, that is to move."""
+    return Before(
+        host=instance.host or "",
+        node=instance.node or "",
+        node_name=instance.node_name or "",
+        availability_zone=instance.availability_zone,
+        epoch=instance.epoch,
+        vm_state=instance.vm_state,
+        flavor=instance.flavor,
+    )
 
 
 def refuse_if_wrong_state(instance: Instance, kind: str, shown: str) -> None:
@@ -99,7 +114,7 @@ def begin(
             new_flavor_number=flavor_numbers[1],
         ),
     )
-    _begin_action(session, uuid, shown, operations.EVENTS["resize"], requester)
+    begin_action(session, uuid, shown, operations.EVENTS["resize"], requester)
 
 
 def is_waiting(session: Session, uuid: str, move: str) -> bool:
@@ -111,7 +126,7 @@ def is_waiting(session: Session, uuid: str, move: str) -> bool:
         instance = instances.lock(session, uuid)
     except errors.NotFound:
         return False
-    return instance.task_state is TaskState.RESIZE_PREP
+    return instance.task_state in _WAITING
 
 
 def hand_over(
@@ -127,24 +142,15 @@ def hand_over(
     if not is_waiting(session, workflow.subject, workflow.uuid):
         return None
     instance = instances.get(session, workflow.subject)
-    before = Before(
-        host=instance.host or "",
-        node=instance.node or "",
-        node_name=instance.node_name or "",
-        availability_zone=instance.availability_zone,
-        epoch=instance.epoch,
-        vm_state=instance.vm_state,
-        flavor=instance.flavor,
-    )
     inputs = {
         "move": workflow.uuid,
-        "before": msgspec.to_builtins(before),
+        "before": msgspec.to_builtins(before(instance)),
         "flavor": workflow.inputs["flavor"],
         "selections": msgspec.to_builtins(selections),
         "explanation": explanation,
     }
     migrations.bring_to(session, workflow.uuid, "pre-migrating", dest=place(selections[0]))
-    _add(session, workflow, MOVE, workflow.uuid, inputs, timeout_s=timeout_s)
+    add(session, workflow, MOVE, workflow.uuid, inputs, timeout_s=timeout_s)
     return uuid
 
 
@@ -174,9 +180,9 @@ def begin_end(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
     instances.change(session, uuid, expect_task=None, task_state=ACTIONS[kind].while_busy)
     migrations.bring_to(session, migration.uuid, CONFIRMING if kind == CONFIRM else "reverting")
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
-    _begin_action(session, uuid, shown, operations.EVENTS[kind], requester)
+    begin_action(session, uuid, shown, operations.EVENTS[kind], requester)
     inputs = {"move": migration.uuid, "before": moved.inputs["before"]}
-    _add(session, workflow, kind, workflow.uuid, inputs, timeout_s=timeout_s)
+    add(session, workflow, kind, workflow.uuid, inputs, timeout_s=timeout_s)
     return workflow_uuid(workflow.uuid, kind)
 
 
@@ -190,7 +196,7 @@ def give_up(session: Session, workflow: Workflow, reason: str) -> None:
         instance = instances.lock(session, workflow.subject)
     except errors.NotFound:
         return
-    if instance.task_state is TaskState.RESIZE_PREP:
+    if instance.task_state in _WAITING:
         instances.change(session, workflow.subject, task_state=None)
         actions.finish(
             session,
@@ -217,7 +223,8 @@ def place(selection: Selection) -> Place:
     return Place(selection.host, selection.node, selection.node_name)
 
 
-def _begin_action(session: Session, uuid: str, action: str, event: str, requester: Requester) -> None:
+def begin_action(session: Session, uuid: str, action: str, event: str | None, requester: Requester) -> None:
+    """Record that something is being done to a server."""
     actions.begin(
         session,
         instance_uuid=uuid,
@@ -229,9 +236,10 @@ def _begin_action(session: Session, uuid: str, action: str, event: str, requeste
     )
 
 
-def _add(
+def add(
     session: Session, above: Workflow, kind: str, uuid: str, inputs: Mapping[str, object], *, timeout_s: float
 ) -> None:
+    """Record the cell's part, of ``kind``, of a move that the workflow ``above`` leads; ``uuid`` is that one's."""
     workflow = Workflow(
         uuid=workflow_uuid(uuid, kind),
         kind=kind,

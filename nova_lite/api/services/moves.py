@@ -4,9 +4,6 @@ A move is written down in the API database first, with what the server counts fo
 cell at once, so that the caller hears whether that can be, and carried out later.
 """
 
-import uuid as uuids
-from collections.abc import Callable, Mapping
-
 import msgspec
 from oslo_config import cfg
 from sqlalchemy.orm import Session
@@ -14,8 +11,9 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.extra_specs import refuse_aliases
+from nova_lite.api.services.move_beginnings import Beginnings, movable_in, workflow_of
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
-from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
+from nova_lite.api.services.server_lookup import Located, ServerLookup
 from nova_lite.cells import accounting, moves
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import Cells, OpenCell
@@ -36,10 +34,10 @@ class MoveService:
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus) -> None:
         self._conf = conf
         self._api_db = api_db
-        self._cells = cells
         self._lookup = lookup
         self._bus = bus
         self._quotas = Quotas(conf)
+        self._beginnings = Beginnings(conf, api_db, cells)
 
     def resize(self, caller: Caller, uuid: str, flavor_id: str) -> None:
         """Begin to give the server another flavor; raises Invalid for one that cannot be, OverQuota."""
@@ -52,7 +50,9 @@ class MoveService:
         rule = rules.MIGRATE if host is None else rules.MIGRATE_TO_HOST
         located, cell = self._movable(caller, uuid, rule, "migrate")
         if host is not None:
-            self._refuse_bad_host(located.instance, cell, host)
+            if host == located.instance.host:
+                raise errors.Invalid(f"Server {uuid} is on host {host} already.")
+            self._beginnings.refuse_bad_host(located.instance, cell, host)
         self._begin_move(caller, located.instance, cell, located.instance.flavor, is_resize=False, host=host)
 
     def confirm(self, caller: Caller, uuid: str) -> None:
@@ -65,18 +65,18 @@ class MoveService:
 
     def _movable(self, caller: Caller, uuid: str, rule: str, shown: str) -> tuple[Located, OpenCell]:
         located = self._lookup.find(caller, uuid)
-        return located, _checked(caller, located, rule, moves.MOVE, shown)
+        return located, movable_in(caller, located, rule, moves.MOVE, shown)
 
     def _end(self, caller: Caller, uuid: str, rule: str, kind: str, shown: str) -> None:
         located = self._lookup.find(caller, uuid)
-        cell = _checked(caller, located, rule, kind, shown)
-        workflow = self._workflow(caller, uuid, kind, {"cell_uuid": cell.cell.uuid})
-        self._record(workflow)
+        cell = movable_in(caller, located, rule, kind, shown)
+        workflow = workflow_of(caller, uuid, kind, {"cell_uuid": cell.cell.uuid})
+        self._beginnings.record(workflow)
 
         def begin(session: Session) -> str | None:
             return moves.begin_end(session, workflow, timeout_s=self._conf.operation_timeout)
 
-        begun = self._begin_in_cell(workflow, cell, begin)
+        begun = self._beginnings.begin_in_cell(workflow, cell, begin)
         if begun is not None:
             ConductorClient(cell.bus).wake(begun)
         ConductorClient(self._bus).wake(workflow.uuid)
@@ -92,7 +92,7 @@ class MoveService:
             "flavor_numbers": numbers,
             "host": host,
         }
-        workflow = self._workflow(caller, instance.uuid, moves.MOVE, inputs)
+        workflow = workflow_of(caller, instance.uuid, moves.MOVE, inputs)
         self._record_move(instance, flavor, workflow)
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
 
@@ -107,25 +107,8 @@ class MoveService:
                 flavor_numbers=numbers,
             )
 
-        self._begin_in_cell(workflow, cell, begin)
+        self._beginnings.begin_in_cell(workflow, cell, begin)
         ConductorClient(self._bus).wake(workflow.uuid)
-
-    def _workflow(self, caller: Caller, uuid: str, kind: str, inputs: Mapping[str, object]) -> Workflow:
-        return Workflow(
-            uuid=str(uuids.uuid4()),
-            kind=kind,
-            subject=uuid,
-            project_id=caller.project_id,
-            user_id=caller.user_id,
-            request_id=caller.request_id,
-            inputs=dict(inputs),
-            deadline=0.0,
-        )
-
-    @retried
-    def _record(self, workflow: Workflow) -> None:
-        with self._api_db.writer() as session:
-            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
 
     @retried
     def _record_move(self, instance: Instance, flavor: Flavor, workflow: Workflow) -> None:
@@ -148,23 +131,6 @@ class MoveService:
         ]
         how_many_fit(counts, needs, least=1, most=1)
 
-    def _begin_in_cell(self, workflow: Workflow, cell: OpenCell, begin: Callable[[Session], str | None]) -> str | None:
-        """Begin in the cell what the workflow would begin a moment later; what the cell refuses never was."""
-        try:
-            return _written(cell, begin)
-        except (errors.Conflict, errors.NotFound):
-            if not self._withdraw(workflow):
-                return None  # a conductor has begun it all the same, in a better moment
-            accounting.settle(self._api_db, cell.db, workflow.subject, workflow.uuid)
-            raise
-        except errors.Unavailable:
-            return None
-
-    @retried
-    def _withdraw(self, workflow: Workflow) -> bool:
-        with self._api_db.writer() as session:
-            return workflows.withdraw(session, ApiWorkflowRow, workflow.uuid)
-
     def _flavor(self, instance: Instance, flavor_id: str) -> Flavor:
         """Return the flavor a server is to have; raises Invalid for one it cannot have."""
         with self._api_db.reader() as session:
@@ -185,29 +151,3 @@ class MoveService:
     def _flavor_numbers(self, *flavor_ids: str) -> list[int | None]:
         with self._api_db.reader() as session:
             return [flavors.number(session, flavor_id) for flavor_id in flavor_ids]
-
-    def _refuse_bad_host(self, instance: Instance, cell: OpenCell, host: str) -> None:
-        if host == instance.host:
-            raise errors.Invalid(f"Server {instance.uuid} is on host {host} already.")
-        cell_uuid = self._cells.of_hosts().get(host)
-        if cell_uuid is None:
-            raise errors.Invalid(f"Compute host {host} could not be found.")
-        if cell_uuid != cell.cell.uuid:
-            raise errors.Invalid(f"Host {host} is in another cell than server {instance.uuid}, which cannot leave its.")
-
-
-def _checked(caller: Caller, located: Located, rule: str, kind: str, shown: str) -> OpenCell:
-    """Return the server's cell; raises what policy, lock or state have against ``kind``."""
-    instance = located.instance
-    caller.require(rule, **target(instance))
-    refuse_if_locked(caller, instance)
-    moves.refuse_if_wrong_state(instance, kind, shown)
-    if located.cell is None or instance.host is None or instance.node is None:
-        raise errors.Conflict(f"Instance {instance.uuid} is not ready: it has no host.")
-    return located.cell
-
-
-@retried
-def _written(cell: OpenCell, begin: Callable[[Session], str | None]) -> str | None:
-    with cell.db.writer() as session:
-        return begin(session)

@@ -197,7 +197,7 @@ def _spec(work: Work[SuperTools]) -> RequestSpec:
         flavor=_flavor(work),
         wanted_host=work.inputs["host"],
         wanted_node=None,
-        skips_filters=False,
+        skips_filters=work.inputs.get("skips_filters", False),
         group=group,
         within_cell=work.inputs["cell_uuid"],
         not_on=() if may_stay or instance.host is None else (instance.host,),

@@ -64,7 +64,7 @@ def ask_hosts(work: Work[CellTools]) -> Facts:
     old, new = before(work).flavor, _flavor(work)
     if new.root_gib < old.root_gib or new.ephemeral_gib < old.ephemeral_gib:
         raise errors.GuestFailed("Unable to resize disk down.")
-    agents, chosen = work.tools.agents, _chosen(work)
+    agents, chosen = work.tools.agents, new_place(work)
     disks_at = agents.disks_at(before(work).host, work.subject, timeout_s=_QUICK_S)
     try:
         agents.check_reach(chosen.host, disks_at, timeout_s=_QUICK_S)
@@ -77,7 +77,7 @@ def ask_hosts(work: Work[CellTools]) -> Facts:
 
 def note_refusal(work: Work[CellTools], session: Session) -> Facts:
     """Write down which host could not take the server, and why."""
-    chosen, reason = _chosen(work), str(work.facts["detour"])
+    chosen, reason = new_place(work), str(work.facts["detour"])
     LOG.warning("Server %s cannot move to host %s: %s", work.subject, chosen.host, reason)
     actions.fail_event(
         session,
@@ -89,12 +89,12 @@ def note_refusal(work: Work[CellTools], session: Session) -> Facts:
     actions.begin_again(
         session, instance_uuid=work.subject, request_id=work.workflow.request_id, event="compute_prep_resize"
     )
-    return {"failed": [*_failed(work), {"node": chosen.node, "reason": reason}]}
+    return {"failed": [*tried(work), {"node": chosen.node, "reason": reason}]}
 
 
 def claim_next_host(work: Work[CellTools]) -> Facts:
     """Have the server hold its place on the first alternate that has room; find none if there is none."""
-    failed = _failed(work)
+    failed = tried(work)
     for each in _selections(work):
         if each.node in {one["node"] for one in failed}:
             continue
@@ -125,7 +125,7 @@ def begin_migrating(work: Work[CellTools], session: Session) -> None:
     """Let the guest leave its host."""
     instances.change(session, work.subject, expect_task=TaskState.RESIZE_PREP, task_state=TaskState.RESIZE_MIGRATING)
     migrations.bring_to(session, work.inputs["move"], "migrating")
-    _next_event(work, session, "compute_resize_instance", host=_chosen(work).host)
+    _next_event(work, session, "compute_resize_instance", host=new_place(work).host)
 
 
 def set_guest_aside(work: Work[CellTools]) -> None:
@@ -142,7 +142,7 @@ def bring_guest_back(work: Work[CellTools]) -> None:
 
 def hand_over(work: Work[CellTools], session: Session) -> None:
     """Make the server one of the new host: from here on its old host may not start it."""
-    chosen, was = _chosen(work), before(work)
+    chosen, was = new_place(work), before(work)
     instances.change(
         session,
         work.subject,
@@ -181,7 +181,7 @@ def start_guest(work: Work[CellTools]) -> Facts:
 def remove_guest(work: Work[CellTools]) -> None:
     """Have no guest on the new host; one that is down removes it itself when it comes back."""
     _turn_back(work)
-    discard(work, _chosen(work).host, before(work).epoch + 1)
+    discard(work, new_place(work).host, before(work).epoch + 1)
 
 
 def discard(work: Work[CellTools], host: str, epoch: int) -> None:
@@ -211,7 +211,7 @@ def await_confirmation(work: Work[CellTools], session: Session) -> None:
         instance_uuid=work.subject,
         request_id=work.workflow.request_id,
         error=None,
-        host=_chosen(work).host,
+        host=new_place(work).host,
     )
 
 
@@ -286,7 +286,7 @@ def _turn_back(work: Work[CellTools]) -> Instance:
         return instances.get(session, work.subject)
 
 
-def _chosen(work: Work[CellTools]) -> Selection:
+def new_place(work: Work[CellTools]) -> Selection:
     """Return where the server moves."""
     return msgspec.convert(work.facts.get("chosen") or work.inputs["selections"][0], Selection)
 
@@ -295,7 +295,8 @@ def _selections(work: Work[CellTools]) -> list[Selection]:
     return msgspec.convert(work.inputs["selections"], list[Selection])
 
 
-def _failed(work: Work[CellTools]) -> list[dict[str, Any]]:
+def tried(work: Work[CellTools]) -> list[dict[str, Any]]:
+    """Return the nodes that could not take the server, and why."""
     return list(work.facts.get("failed", []))
 
 
