@@ -50,7 +50,6 @@ from nova_lite.api.services.migrations import MigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
-from nova_lite.api.services.rebuilds import RebuildService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_deletion import ServerDeletionService
@@ -108,12 +107,10 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
-    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus)
     acting = server_actions.Services(
         ServerActionService(conf, lookup, backing.images),
         deletion=deletion,
         moves=moving,
-        rebuilds=rebuilding,
         snapshots=snapshots,
     )
     moves = ServerMigrationService(lookup)
