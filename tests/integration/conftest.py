@@ -19,6 +19,7 @@ from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.glance import Glance
 from tests.integration.stack.keystone import Keystone
 from tests.integration.stack.libvirt import Libvirt
+from tests.integration.stack.libvirt_hosts import LibvirtHosts
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.postgresql import PostgreSQL
@@ -171,6 +172,7 @@ def _sweep() -> None:
             continue
         if birth(pid) != born and Site(directory).processes.names():
             site = Site(directory)
+            LibvirtHosts.left_in(site).stop()
             Neighbours(site).stop()
             for name in site.processes.names():
                 site.processes.kill(name)

@@ -26,11 +26,7 @@ class Libvirt:
 
     def start(self) -> None:
         """Start the daemons; return once they answer."""
-        for program, package in (("libvirtd", "libvirt-daemon"), ("virsh", "libvirt-clients")):
-            tool(program, package=package)
-        tool("qemu-system-x86_64", package="qemu-system-x86")
-        if os.geteuid() != 0:
-            raise Missing("libvirtd needs root")
+        require_programs()
         self._run("start")
 
     def stop(self) -> None:
@@ -71,6 +67,15 @@ class Libvirt:
             timeout=120,
             check=False,
         )
+
+
+def require_programs() -> None:
+    """Raise Missing, saying what the machine lacks, where no libvirtd can be run."""
+    for program, package in (("libvirtd", "libvirt-daemon"), ("virsh", "libvirt-clients")):
+        tool(program, package=package)
+    tool("qemu-system-x86_64", package="qemu-system-x86")
+    if os.geteuid() != 0:
+        raise Missing("libvirtd needs root")
 
 
 def guest_image(site: Site) -> Path:
