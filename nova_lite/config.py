@@ -214,6 +214,32 @@ CONDUCTOR_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt("scan_interval", default=5.0, min=0.05, help="Seconds between two looks for workflows nobody runs."),
 ]
 
+AUDIT_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt(
+        "interval",
+        default=3600.0,
+        min=0.0,
+        help="Seconds between two audits by the super conductor, which tells in its log what is wrong; 0 is never.",
+    ),
+    cfg.BoolOpt(
+        "repair",
+        default=False,
+        help="Whether these audits repair what they can, as nova-lite-manage audit --repair does.",
+    ),
+    cfg.FloatOpt(
+        "grace",
+        default=60.0,
+        min=0.0,
+        help="Seconds between the two looks of such an audit: only what looks the same in both is wrong.",
+    ),
+    cfg.FloatOpt(
+        "pause",
+        default=0.05,
+        min=0.0,
+        help="Seconds such an audit rests after each thousand rows, each resource provider and each host.",
+    ),
+]
+
 CELLS_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt("timeout", default=2.0, min=0.1, help="Seconds a cell gets to answer when all are asked."),
     cfg.FloatOpt("refresh_interval", default=3.0, min=0.1, help="Seconds after which cell mappings are read again."),
@@ -319,6 +345,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "conductor": CONDUCTOR_OPTS,
     "scheduler": SCHEDULER_OPTS,
     "filter_scheduler": FILTER_SCHEDULER_OPTS,
+    "audit": AUDIT_OPTS,
     "cells": CELLS_OPTS,
     "compute": COMPUTE_OPTS,
     "quota": QUOTA_OPTS,

@@ -1,7 +1,8 @@
 """The directives that write what the code knows into the pages, so that a page cannot say something else.
 
 ``options``, ``commands``, ``routes``, ``versions``, ``microversions``, ``server-actions``, ``states``, ``workflow``,
-``workflow-kinds``, ``modules`` and ``sequence``. They need docutils only; Sphinx loads them as an extension.
+``workflow-kinds``, ``modules``, ``audit-findings`` and ``sequence``. They need docutils only; Sphinx loads them as an
+extension.
 """
 
 import sys
@@ -12,7 +13,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
-from docs._ext import commands, modules, options, routes, sequence, states, workflows
+from docs._ext import audits, commands, modules, options, routes, sequence, states, workflows
 
 
 class Generated(Directive):
@@ -80,6 +81,7 @@ MAKERS: dict[str, Callable[..., list[str]]] = {
     "workflow": workflows.lines,
     "workflow-kinds": workflows.kinds_lines,
     "modules": modules.lines,
+    "audit-findings": audits.lines,
 }
 DIRECTIVES: dict[str, type[Directive]] = {
     **{name: type(name, (Generated,), {"make": staticmethod(make)}) for name, make in MAKERS.items()},

@@ -1,9 +1,8 @@
 """Allocations whose consumer is nobody: what Placement counts as used and no server will ever give back.
 
-A consumer is somebody while it is a live server in some cell, is accepted and in no cell yet, or is what unfinished
-work is about. A server is written down before anything is claimed for it, so whoever holds something and is nobody
-*afterwards* is an orphan. Each is looked at twice all the same: an answer that was late may be giving its claim back.
-Migrations, which will be consumers too, do not exist yet.
+A consumer is somebody while it is a live server in some cell or a move that is not over, is accepted and in no cell
+yet, or is what unfinished work is about. A server is written down before anything is claimed for it, so whoever holds
+something and is nobody *afterwards* is an orphan. Each is looked at twice all the same: an answer that was late may be giving its claim back.
 """
 
 import time
@@ -26,7 +25,7 @@ _BATCH = 500
 #: Seconds between the first and the second look.
 SECOND_LOOK_S = 1.0
 #: Types of consumer that are ours; ``unknown`` is one whose type nobody told.
-_OURS = frozenset({"INSTANCE", "MIGRATION", "unknown"})
+OURS = frozenset({"INSTANCE", "MIGRATION", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def survey(
         batch = again[start : start + _BATCH]
         held = {consumer: holding for consumer in batch if (holding := placement.holding(consumer)) is not None}
         for consumer in _nobodies(api_db, cells, list(held), found.unjudged):
-            if held[consumer].consumer_type in _OURS:
+            if held[consumer].consumer_type in OURS:
                 found.orphans.append(Orphan(consumer, held[consumer]))
             else:
                 found.foreign.append(consumer)

@@ -183,6 +183,18 @@ class PlacementClient:
         answer = self._send("GET", "/resource_providers", allow=(200,))
         return [provider["uuid"] for provider in answer["resource_providers"]]
 
+    def roots(self) -> dict[str, str]:
+        """Return every provider's UUID → that of the root of its tree."""
+        answer = self._send("GET", "/resource_providers", allow=(200,))
+        return {provider["uuid"]: provider["root_provider_uuid"] for provider in answer["resource_providers"]}
+
+    def holders(self, provider: str) -> dict[str, dict[str, int]] | None:
+        """Return consumer → class → amount of a provider; None when there is no such provider."""
+        response = self._request("GET", f"/resource_providers/{provider}/allocations", allow=(200, 404))
+        if response.status_code == 404:
+            return None
+        return {consumer: entry["resources"] for consumer, entry in response.json()["allocations"].items()}
+
     def consumers(self, provider: str) -> list[str] | None:
         """Return who holds something of a provider; None when there is no such provider."""
         response = self._request("GET", f"/resource_providers/{provider}/allocations", allow=(200, 404))

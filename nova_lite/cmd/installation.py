@@ -10,6 +10,7 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.api.policies import registry as compute_policies
 from nova_lite.cells import templates
+from nova_lite.cells.registry import Cells
 from nova_lite.cells.templates import LocalUrls
 from nova_lite.clients import volumes
 from nova_lite.clients.placement import PlacementClient
@@ -54,6 +55,17 @@ class Installation:
         """Yield the API database."""
         with opened("API database", self.connection("api_database")) as database:
             yield database
+
+    @property
+    def configuration(self) -> cfg.ConfigOpts:
+        """Return all that the configuration says."""
+        return self._conf
+
+    @contextlib.contextmanager
+    def cells(self, api_db: Database) -> Iterator[Cells]:
+        """Yield every cell, with its database and its message bus."""
+        with contextlib.closing(Cells(self._conf, api_db)) as cells:
+            yield cells
 
     def placement_policy(self) -> RulePolicy:
         """Return the policy of the Placement API; raises Misconfigured for a policy file that cannot be read."""

@@ -9,7 +9,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nova_lite.cmd import manage_cells, manage_databases, manage_placement, manage_scheduler, program
+from nova_lite.cmd import (
+    manage_cells,
+    manage_cloud_audit,
+    manage_databases,
+    manage_placement,
+    manage_scheduler,
+    program,
+)
+from nova_lite.cmd.arguments import Parser
 
 PROG = "nova-lite-manage"
 
@@ -23,11 +31,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(prog=PROG, description="Sets up and looks after a nova_lite installation.")
     program.add_config_arguments(top)
-    categories = top.add_subparsers(title="categories", metavar="CATEGORY", required=True)
+    categories = top.add_subparsers(title="categories", metavar="CATEGORY", required=True, parser_class=Parser)
     manage_databases.add_commands(categories)
     manage_cells.add_commands(categories)
     manage_placement.add_commands(categories)
     manage_scheduler.add_commands(categories)
+    manage_cloud_audit.add_commands(categories)
     return top
 
 

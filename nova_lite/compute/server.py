@@ -127,5 +127,9 @@ class ComputeEndpoint:
     def rotate_backups(self, instance_uuid: str, backup_type: str, keep: int, project_id: str) -> None:
         self._snapshotter.rotate(instance_uuid, backup_type, keep, project_id)
 
+    def contents(self) -> dict[str, Any]:
+        guests, asides = self._moves.contents()
+        return {"guests": msgspec.to_builtins(guests), "asides": asides}
+
     def uptime(self) -> str:
         return uptime.text()

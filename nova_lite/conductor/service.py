@@ -6,6 +6,7 @@ nothing above it.
 
 import logging
 import uuid
+from typing import Protocol
 
 from oslo_config import cfg
 
@@ -18,6 +19,7 @@ from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
 from nova_lite.conductor.spanning import move as moves_above
+from nova_lite.conductor.spanning.audits import Audits
 from nova_lite.conductor.spanning.automatic_confirms import AutomaticConfirms
 from nova_lite.conductor.spanning.cache_images import CACHE_IMAGES
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE, RESTORE_ANYWHERE, SOFT_DELETE_ANYWHERE
@@ -77,6 +79,14 @@ CELL_WORKFLOWS = {
 }
 
 
+class Looker(Protocol):
+    """Looks from time to time whether something is to be put right."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Conductor:
     """One conductor; ``start`` returns at once, ``stop`` when the steps under way have ended."""
 
@@ -87,7 +97,7 @@ class Conductor:
         self._cells: Cells | None = None
         self._fanout: Fanout | None = None
         #: What looks from time to time whether something is to be put right.
-        self._lookers: list[HostDiscovery | FailedDeletes | Reclaimer | AutomaticConfirms] = []
+        self._lookers: list[Looker] = []
         if conf.api_database.connection:
             self._build_super()
         elif conf.database.connection:
@@ -128,6 +138,7 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
+        self._lookers.append(Audits(self._conf, self._db, self._cells, tools.placement, self.runner.wake))
         self._cells.require_cell0()
         self._endpoint: SuperEndpoint | CellEndpoint = SuperEndpoint(self.runner, self._cells)
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nova_lite.model.guest import PowerState
+from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.rpc.bus import Bus
 
@@ -184,6 +184,11 @@ class ComputeClient:
             keep=keep,
             project_id=project_id,
         )
+
+    def contents(self, host: str, *, timeout_s: float) -> tuple[list[Guest], list[str]]:
+        """Return the guests of a host, running or not, and of which guests something was set aside there."""
+        answer = self._bus.call(TOPIC, "contents", server=host, long_s=timeout_s)
+        return msgspec.convert(answer["guests"], list[Guest]), list(answer["asides"])
 
     def uptime(self, host: str, *, timeout_s: float) -> str:
         """Return how long the host is up and how busy it is, as its ``uptime`` says."""

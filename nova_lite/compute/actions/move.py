@@ -8,7 +8,7 @@ from typing import Protocol
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, guest_spec
 from nova_lite.compute.virt.driver import Driver
-from nova_lite.model.guest import PowerState
+from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.instance import Instance
 
 
@@ -35,6 +35,10 @@ class Mover:
         self._driver = driver
         self._fence = fence
         self._shutdown_timeout_s = shutdown_timeout_s
+
+    def contents(self) -> tuple[list[Guest], list[str]]:
+        """Return the guests of this host, running or not, and of which guests something was set aside here."""
+        return self._driver.guests(), self._driver.asides()
 
     def disks_at(self, instance_uuid: str) -> str:
         """Return where the guest's disks can be had."""

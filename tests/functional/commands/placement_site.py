@@ -37,10 +37,14 @@ class PlacementSite:
 
     def run(self, *words: str, config: str | None = None) -> Ran:
         """Run ``nova-lite-manage placement``, by default with the operators' configuration."""
+        return self.run_any("placement", *words, config=config)
+
+    def run_any(self, *words: str, config: str | None = None) -> Ran:
+        """Run ``nova-lite-manage``, alike."""
         file = config or str(self.cloud.settings.config_file("nova-lite"))
         self._capsys.readouterr()
         try:
-            code = manage.main(["--config-file", file, "placement", *words])
+            code = manage.main(["--config-file", file, *words])
         except SystemExit as exc:
             code = int(exc.code or 0)
         captured = self._capsys.readouterr()
