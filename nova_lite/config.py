@@ -49,6 +49,18 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
     ),
     cfg.IntOpt(
+        "live_migration_timeout",
+        default=10800,
+        min=1,
+        help="Seconds after which a live migration, waiting and copying together, is given up if it has not ended.",
+    ),
+    cfg.IntOpt(
+        "max_concurrent_live_migrations",
+        default=1,
+        min=0,
+        help="Running guests that may leave one host at the same time; others wait, queued. 0 is any number.",
+    ),
+    cfg.IntOpt(
         "snapshot_timeout",
         default=3600,
         min=1,
@@ -267,6 +279,53 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
         "virt_type",
         default="kvm",
         choices=["kvm", "qemu"],
+LIVE_MIGRATION_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "live_migration_scheme",
+        default="tcp",
+        choices=["tcp", "tls", "ssh"],
+        help="How another host's libvirt reaches this one's to send a guest: qemu+<scheme>://.",
+    ),
+    cfg.HostAddressOpt(
+        "live_migration_inbound_addr",
+        help="Address at which other hosts reach this one to send guests here, and their memory; else ``my_ip``.",
+    ),
+    cfg.IntOpt(
+        "live_migration_completion_timeout",
+        default=800,
+        min=0,
+        help="Seconds that copying a running guest may take for each GiB of its memory and copied disks, at least two "
+        "GiB; then it is ended. 0 is any time.",
+    ),
+    cfg.StrOpt(
+        "live_migration_timeout_action",
+        default="abort",
+        choices=["abort", "force_complete"],
+        help="How copying ends that takes too long: the guest stays, or it is made to arrive, by copying its memory "
+        "after it where that is permitted, else by pausing it.",
+    ),
+    cfg.IntOpt(
+        "live_migration_bandwidth", default=0, min=0, help="MiB a second that copying a guest may use; 0 is any."
+    ),
+    cfg.IntOpt(
+        "live_migration_downtime",
+        default=500,
+        min=100,
+        help="Milliseconds that a guest may stand still at the end of being copied.",
+    ),
+    cfg.BoolOpt(
+        "live_migration_permit_post_copy",
+        default=False,
+        help="Whether a guest that is made to arrive goes on on its new host before all its memory is there. It is "
+        "lost if a host or the network fails meanwhile.",
+    ),
+    cfg.BoolOpt(
+        "live_migration_permit_auto_converge",
+        default=False,
+        help="Whether a guest that changes its memory faster than it can be copied is slowed down.",
+    ),
+]
+
         help="Accelerator of guests. Never guessed: a /dev/kvm that opens may still not run a guest.",
     ),
     cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
@@ -275,6 +334,7 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
         default=False,
         help="Whether CPUs and memory are told to Placement by NUMA cell, each a provider below the host's. Guests are "
         "not yet bound to the cell they were given.",
+    *LIVE_MIGRATION_OPTS,
     ),
 ]
 

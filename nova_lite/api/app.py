@@ -46,6 +46,7 @@ from nova_lite.api.services.images import Images
 from nova_lite.api.services.instance_actions import InstanceActionService
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.limits import LimitService
+from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.migrations import MigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
@@ -105,6 +106,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
+    live = LiveMigrationService(conf, api_db, cells, lookup, api_bus)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
     acting = server_actions.Services(
@@ -114,6 +116,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         snapshots=snapshots,
     )
     moves = ServerMigrationService(lookup)
+        live=live,
+        rebuilds=rebuilding,
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
@@ -128,7 +132,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
         ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),
         ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(moves)),
-        ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(moves)),
+        ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(moves, live)),
+        ("/servers/{server_id}/migrations/{migration_id}/action", server_migrations.ServerMigrationAction(live)),
     ]
 
 

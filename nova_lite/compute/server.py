@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from nova_lite.compute import uptime
+from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
@@ -15,6 +16,7 @@ from nova_lite.compute.actions.snapshot import Snapshotter
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.instance import Instance
+from nova_lite.model.live_migration import Landing, Leaving
 
 
 class ComputeEndpoint:
@@ -25,6 +27,7 @@ class ComputeEndpoint:
         spawner: Spawner,
         power: Power,
         moves: Mover,
+        live: LiveMigrator,
         rescuer: Rescuer,
         snapshotter: Snapshotter,
         locks: KeyedLocks,
@@ -34,6 +37,7 @@ class ComputeEndpoint:
         self._rescuer = rescuer
         self._moves = moves
         self._snapshotter = snapshotter
+        self._live = live
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
@@ -108,6 +112,49 @@ class ComputeEndpoint:
 
     def unrescue(self, instance_uuid: str, epoch: int, during: str, start: bool) -> int:
         with self._locks.hold(instance_uuid):
+    def leaving(self, instance_uuid: str) -> dict[str, Any]:
+        with self._locks.hold(instance_uuid):
+            return _plain(self._live.leaving(instance_uuid))
+
+    def check_landing(self, instance_uuid: str, leaving: dict[str, Any], copies_disks: bool | None) -> bool:
+        told = msgspec.convert(leaving, Leaving)
+        return self._live.check_landing(instance_uuid, told, copies_disks=copies_disks)
+
+    def prepare_landing(
+        self, instance: dict[str, Any], migration: str, leaving: dict[str, Any], copies_disks: bool
+    ) -> dict[str, Any]:
+        wanted, told = msgspec.convert(instance, Instance), msgspec.convert(leaving, Leaving)
+        with self._locks.hold(wanted.uuid):
+            return _plain(self._live.prepare_landing(wanted, migration, told, copies_disks=copies_disks))
+
+    def depart(self, instance_uuid: str, migration: str, landing: dict[str, Any]) -> None:
+        with self._locks.hold(instance_uuid):
+            self._live.depart(instance_uuid, migration, msgspec.convert(landing, Landing))
+
+    def departure(self, instance_uuid: str, wait_s: float) -> dict[str, Any]:
+        # Not the instance's lock: nobody waits for one who only looks on.
+        return _plain(self._live.departure(instance_uuid, wait_s=wait_s))
+
+    def stay(self, instance_uuid: str, migration: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._live.stay(instance_uuid, migration)
+
+    def hurry(self, instance_uuid: str, migration: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._live.hurry(instance_uuid, migration)
+
+    def abandon_landing(self, instance_uuid: str, migration: str, epoch: int) -> bool:
+        with self._locks.hold(instance_uuid):
+            return self._live.abandon_landing(instance_uuid, migration, epoch)
+
+    def finish_landing(self, instance_uuid: str, migration: str, epoch: int) -> int:
+        with self._locks.hold(instance_uuid):
+            return int(self._live.finish_landing(instance_uuid, migration, epoch))
+
+    def clear_departed(self, instance_uuid: str, migration: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._live.clear_departed(instance_uuid, migration)
+
             return int(self._rescuer.unrescue(instance_uuid, epoch, during=during, start=start))
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
@@ -120,6 +167,16 @@ class ComputeEndpoint:
         # Not the instance's lock, for it takes long: a delete does not wait, and has the copy fail.
         with self._locks.hold(image_id):
             return int(self._snapshotter.take(instance_uuid, epoch, action, image_id, timeout_s=timeout_s))
+    def diagnostics(self, instance_uuid: str) -> dict[str, Any]:
+        return _plain(self._power.diagnostics(instance_uuid))
+
+    def set_password(self, instance_uuid: str, user: str, password: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._power.set_password(instance_uuid, user, password)
+
+    def inject_nmi(self, instance_uuid: str) -> None:
+        self._power.inject_nmi(instance_uuid)
+
 
     def discard_image(self, image_id: str) -> None:
         self._snapshotter.discard(image_id)
@@ -133,3 +190,8 @@ class ComputeEndpoint:
 
     def uptime(self) -> str:
         return uptime.text()
+
+
+def _plain(value: object) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(value)
+    return plain

@@ -11,6 +11,7 @@ from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute import identity
 from nova_lite.compute.actions import snapshot
+from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
@@ -24,6 +25,7 @@ from nova_lite.compute.virt import fake_nodes
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks, Ticker
+from nova_lite.model.live_migration import Patience
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import TOPIC
 from nova_lite.rpc.conductor import ConductorClient
@@ -135,6 +137,7 @@ def make_endpoint(
         Power(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Mover(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        LiveMigrator(conf.host, driver, conductor, _patience(conf)),
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         locks,
     )
@@ -142,6 +145,19 @@ def make_endpoint(
 
 def _snapshots(conf: cfg.ConfigOpts) -> Path:
     """Return where the copies of disks are until they are uploaded."""
+def _patience(conf: cfg.ConfigOpts) -> Patience:
+    """Return how guests are copied that are migrated live."""
+    wanted = conf.libvirt
+    return Patience(
+        timeout_s_per_gib=wanted.live_migration_completion_timeout,
+        forces=wanted.live_migration_timeout_action == "force_complete",
+        bandwidth_mib_s=wanted.live_migration_bandwidth,
+        downtime_ms=wanted.live_migration_downtime,
+        may_post_copy=wanted.live_migration_permit_post_copy,
+        may_slow_down=wanted.live_migration_permit_auto_converge,
+    )
+
+
     return Path(conf.instances_path) / "snapshots"
 
 
@@ -163,6 +179,7 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
     from nova_lite.compute.virt.libvirt.layout import Layout  # noqa: PLC0415
 
     return LibvirtDriver(
+    from nova_lite.compute.virt.libvirt.migration import Reach  # noqa: PLC0415
         hostname=conf.host,
         uri=conf.libvirt.connection_uri,
         virt_type=conf.libvirt.virt_type,
@@ -170,3 +187,6 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         host_ip=conf.my_ip,
         layout=Layout(has_cells=conf.libvirt.report_numa_cells, specs=pci.parse(conf.pci.device_spec)),
     )
+        reach=Reach(
+            conf.libvirt.live_migration_inbound_addr or conf.my_ip, conf.libvirt.live_migration_scheme, _patience(conf)
+        ),

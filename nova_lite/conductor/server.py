@@ -65,13 +65,25 @@ class CellEndpoint:
         with self._db.reader() as session:
             return states.lets_guest_leave(instances.task_on(session, instance_uuid, host, epoch))
 
+    @retried
+    def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
+        with self._db.writer() as session:
+            instances.note_upload(session, instance_uuid, host, epoch)
+
+    def live_status(self, host: str, migration: str) -> str | None:
+        with self._db.reader() as session:
+            return migrations.live_status(session, host, migration)
+
     def moved_away(self, host: str) -> list[str]:
         with self._db.reader() as session:
             return migrations.away_from(session, host)
 
     def expected_guests(self, host: str) -> list[Any]:
         with self._db.reader() as session:
-            found: list[Any] = msgspec.to_builtins(instances.expected_on(session, host))
+            # In this order: one that becomes the host's own in between is in both, and not in neither.
+            arriving = [_arriving(*each) for each in migrations.arriving_live(session, host)]
+            expected = instances.expected_on(session, host)
+        found: list[Any] = msgspec.to_builtins([*arriving, *expected])
         return found
 
     @retried
@@ -79,3 +91,8 @@ class CellEndpoint:
         with self._db.writer() as session:
             for guest in msgspec.convert(guests, list[Guest]):
                 instances.note_power(session, guest.uuid, host, guest.power_state)
+
+
+def _arriving(uuid: str, epoch: int) -> ExpectedGuest:
+    """Return how a host is told of a guest that is being sent to it: nobody touches it until that is settled."""
+    return ExpectedGuest(uuid, epoch, PowerState.NOSTATE, should_run=False, must_be_off=False, is_settled=False)

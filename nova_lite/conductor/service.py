@@ -18,6 +18,7 @@ from nova_lite.concurrency import Ticker
 from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.spanning import live_migrate as live_migrate_above
 from nova_lite.conductor.spanning import move as moves_above
 from nova_lite.conductor.spanning.audits import Audits
 from nova_lite.conductor.spanning.automatic_confirms import AutomaticConfirms
@@ -37,6 +38,7 @@ from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.move import MOVE
 from nova_lite.conductor.workflows.rescue import RESCUE, UNRESCUE
+from nova_lite.conductor.workflows.live_migrate import LIVE_MIGRATE
 from nova_lite.conductor.workflows.revert_resize import REVERT_RESIZE
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -68,13 +70,19 @@ SUPER_WORKFLOWS = {
     )
 }
 CELL_WORKFLOWS = {
+        live_migrate_above.LIVE_MIGRATE,
+        *shelving_above.ALL,
+        rebuilds_above.ABOVE,
     definition.kind: definition
     for definition in (
         *(BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS),
         *power.ALL,
         *snapshot.ALL,
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
-        *(RESCUE, UNRESCUE),
+        LIVE_MIGRATE,
+        *(RESCUE, UNRESCUE, rebuild.IN_CELL),
+        *shelve.ALL,
+        *unshelve.ALL,
     )
 }
 

@@ -5,6 +5,7 @@ import msgspec
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.rpc.bus import Bus
+from nova_lite.model.live_migration import Departure, Landing, Leaving
 
 TOPIC = "compute"
 
@@ -123,6 +124,108 @@ class ComputeClient:
             TOPIC, "rescue", server=instance.host, long_s=timeout_s, instance=plain, image_id=image_id
         )
         return PowerState(answer)
+    def leaving(self, host: str, instance_uuid: str, *, timeout_s: float) -> Leaving:
+        """Return what another host must be able to do to take the running guest."""
+        answer = self._bus.call(TOPIC, "leaving", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+        return msgspec.convert(answer, Leaving)
+
+    def check_landing(
+        self, host: str, instance_uuid: str, leaving: Leaving, *, copies_disks: bool | None, timeout_s: float
+    ) -> bool:
+        """Return whether the guest's disks are copied to come to ``host``. Raises HostFailed when it cannot come."""
+        return bool(
+            self._bus.call(
+                TOPIC,
+                "check_landing",
+                server=host,
+                long_s=timeout_s,
+                instance_uuid=instance_uuid,
+                leaving=msgspec.to_builtins(leaving),
+                copies_disks=copies_disks,
+            )
+        )
+
+    def prepare_landing(
+        self, instance: Instance, migration: str, leaving: Leaving, *, copies_disks: bool, timeout_s: float
+    ) -> Landing:
+        """Have ready on ``instance.host`` what the guest needs there. Raises HostFailed, GuestFailed."""
+        answer = self._bus.call(
+            TOPIC,
+            "prepare_landing",
+            server=instance.host,
+            long_s=timeout_s,
+            instance=msgspec.to_builtins(instance),
+            migration=migration,
+            leaving=msgspec.to_builtins(leaving),
+            copies_disks=copies_disks,
+        )
+        return msgspec.convert(answer, Landing)
+
+    def depart(self, host: str, instance_uuid: str, migration: str, landing: Landing, *, timeout_s: float) -> None:
+        """Begin to send the guest; it goes on meanwhile."""
+        plain = msgspec.to_builtins(landing)
+        self._bus.call(
+            TOPIC,
+            "depart",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            migration=migration,
+            landing=plain,
+        )
+
+    def departure(self, host: str, instance_uuid: str, *, wait_s: float) -> Departure:
+        """Return how far the guest's leaving is, as soon as it is over or ``wait_s`` have gone."""
+        answer = self._bus.call(TOPIC, "departure", server=host, instance_uuid=instance_uuid, wait_s=wait_s)
+        return msgspec.convert(answer, Departure)
+
+    def stay(self, host: str, instance_uuid: str, migration: str) -> None:
+        """Have the guest stay, if that can be still."""
+        self._bus.call(TOPIC, "stay", server=host, instance_uuid=instance_uuid, migration=migration)
+
+    def hurry(self, host: str, instance_uuid: str, migration: str) -> None:
+        """Have the guest arrive soon."""
+        self._bus.call(TOPIC, "hurry", server=host, instance_uuid=instance_uuid, migration=migration)
+
+    def abandon_landing(self, host: str, instance_uuid: str, migration: str, epoch: int, *, timeout_s: float) -> bool:
+        """Have removed what is there of a guest that does not come; True, and nothing is, when it has come whole."""
+        answer = self._bus.call(
+            TOPIC,
+            "abandon_landing",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            migration=migration,
+            epoch=epoch,
+        )
+        return bool(answer)
+
+    def finish_landing(
+        self, host: str, instance_uuid: str, migration: str, epoch: int, *, timeout_s: float
+    ) -> PowerState:
+        """Make the guest, which has come, one of the host."""
+        answer = self._bus.call(
+            TOPIC,
+            "finish_landing",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            migration=migration,
+            epoch=epoch,
+        )
+        return PowerState(answer)
+
+    def clear_departed(self, host: str, instance_uuid: str, migration: str, *, timeout_s: float) -> None:
+        """Remove what a guest left that has gone."""
+        self._bus.call(
+            TOPIC,
+            "clear_departed",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            migration=migration,
+        )
+
 
     def unrescue(
         self, host: str, instance_uuid: str, epoch: int, *, during: str, start: bool, timeout_s: float

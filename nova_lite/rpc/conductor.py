@@ -49,6 +49,15 @@ class ConductorClient:
         answer = self._bus.call(TOPIC, "may_leave", host=host, instance_uuid=instance_uuid, epoch=epoch)
         return bool(answer)
 
+    def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
+        """Tell that the copy of an instance's disk goes to where images are. May be lost, late or doubled."""
+        self._bus.nudge(TOPIC, "uploading", host=host, instance_uuid=instance_uuid, epoch=epoch)
+
+    def live_status(self, host: str, migration: str) -> str | None:
+        """Return the status of a live migration that leads from ``host`` or to it, unless it is over."""
+        answer = self._bus.call(TOPIC, "live_status", host=host, migration=migration)
+        return None if answer is None else str(answer)
+
     def moved_away(self, host: str) -> list[str]:
         """Return the instances that have moved away from ``host`` and may yet come back."""
         return list(self._bus.call(TOPIC, "moved_away", host=host))

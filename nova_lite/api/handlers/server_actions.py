@@ -13,6 +13,7 @@ from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.servers import CREATE_QUERY
 from nova_lite.api.schemas.values import read_boolean, read_whole_number
 from nova_lite.api.services.moves import MoveService
+from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
@@ -47,6 +48,8 @@ class Services:
     snapshots: ServerSnapshotService
 
 
+    live: LiveMigrationService
+    rebuilds: RebuildService
 #: Told who asks, which server, and what stands under the action's name.
 Do = Callable[[Services, Caller, str, Any], Answer]
 #: What was an action in old times.
@@ -59,7 +62,8 @@ _TELLS_IMAGE = Version(2, 45)
 class Action:
     """One action: the rule it needs, the body it takes, what it does, and the status of an empty answer.
 
-    Before version ``reads_since`` anything may stand under its name, and nothing is made of it.
+    Before version ``reads_since`` anything may stand under its name, and nothing is made of it. ``later`` is what it
+    does instead from other versions on, oldest first.
     """
 
     policy: str
@@ -72,6 +76,11 @@ class Action:
 def _operation(policy: str, schema: Schemas, name: str) -> Action:
     """Return an action that takes nothing and begins the operation ``name`` of the table of states."""
 
+    later: tuple[tuple[Version, Do], ...] = ()
+
+    def done_by(self, version: Version) -> Do:
+        """Return what does it for a caller who speaks ``version``."""
+        return next((do for since, do in reversed(self.later) if version >= since), self.do)
     def do(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
         services.actions.begin(caller, server_id, policy, name)
         return None
@@ -167,6 +176,39 @@ ACTIONS: Mapping[str, Action] = {
     "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
     "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
     "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
+def _migrate_live(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    """Migrate as before 2.30, when a host that was named was not looked at by the scheduler."""
+    copies = _copies_disks(body)
+    services.live.migrate(caller, server_id, body["host"], copies_disks=copies, skips_filters=True, waits=True)
+    return None
+
+
+def _migrate_live_forced(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    _migrate_live_as_asked(services, caller, server_id, body, waits=True)
+    return None
+
+
+def _migrate_live_unwaited(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    _migrate_live_as_asked(services, caller, server_id, body, waits=False)
+    return None
+
+
+def _migrate_live_as_asked(
+    services: Services, caller: Caller, server_id: str, body: Mapping[str, Any], *, waits: bool
+) -> None:
+    is_forced = read_boolean(body.get("force", False))
+    if is_forced and not body["host"]:
+        raise errors.Invalid("Can't force to a non-provided destination")
+    copies = _copies_disks(body)
+    services.live.migrate(caller, server_id, body["host"], copies_disks=copies, skips_filters=is_forced, waits=waits)
+
+
+def _copies_disks(body: Mapping[str, Any]) -> bool | None:
+    """Return whether disks are to be copied; None is: if they must."""
+    asked = body["block_migration"]
+    return None if asked == "auto" else read_boolean(asked)
+
+
     "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue),
     "unrescue": _operation(rules.UNRESCUE, schemas.UNRESCUE, "unrescue"),
     "restore": Action(rules.RESTORE, schemas.RESTORE, _restore),
@@ -204,7 +246,7 @@ class ServerAction:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
         action.schema.check(body, req.context.version)
         value = body[name] if req.context.version >= action.reads_since else None
-        answer = action.do(self._services, req.context.caller, server_id, value)
+        answer = action.done_by(req.context.version)(self._services, req.context.caller, server_id, value)
         if isinstance(answer, dict):
             send_json(resp, answer)
             return
@@ -218,3 +260,9 @@ def _tell_image(req: falcon.Request, resp: falcon.Response, made: NewImage) -> N
         send_json(resp, {"image_id": made.image_id}, falcon.HTTP_202)
     elif made.is_kept:
         resp.location = bookmark(req, "images", made.image_id)["href"]
+    "os-migrateLive": Action(
+        rules.MIGRATE_LIVE,
+        schemas.MIGRATE_LIVE,
+        _migrate_live,
+        later=((Version(2, 30), _migrate_live_forced), (Version(2, 34), _migrate_live_unwaited)),
+    ),

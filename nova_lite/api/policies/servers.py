@@ -1,6 +1,12 @@
 """Rules of servers and their metadata and actions."""
 
-from nova_lite.api.policies.base import ADMIN, PROJECT_MEMBER_OR_ADMIN, PROJECT_READER_OR_ADMIN, rule
+from nova_lite.api.policies.base import (
+    ADMIN,
+    PROJECT_MANAGER_OR_ADMIN,
+    PROJECT_MEMBER_OR_ADMIN,
+    PROJECT_READER_OR_ADMIN,
+    rule,
+)
 
 INDEX = "os_compute_api:servers:index"
 DETAIL = "os_compute_api:servers:detail"
@@ -35,6 +41,8 @@ CONFIRM_RESIZE = "os_compute_api:servers:confirm_resize"
 REVERT_RESIZE = "os_compute_api:servers:revert_resize"
 MIGRATE = "os_compute_api:os-migrate-server:migrate"
 MIGRATE_TO_HOST = "os_compute_api:os-migrate-server:migrate:host"
+MIGRATE_LIVE = "os_compute_api:os-migrate-server:migrate_live"
+MIGRATE_LIVE_TO_HOST = "os_compute_api:os-migrate-server:migrate_live:host"
 RESCUE = "os_compute_api:os-rescue"
 UNRESCUE = "os_compute_api:os-unrescue"
 LOCK = "os_compute_api:os-lock-server:lock"
@@ -91,6 +99,8 @@ RULES = (
     rule(RESET_STATE, ADMIN, "Set a server's state by hand."),
     rule(INJECT_NETWORK_INFO, ADMIN, "Tell a server of its networks again."),
     rule(METADATA_INDEX, PROJECT_READER_OR_ADMIN, "Show a server's metadata."),
+    rule(MIGRATE_LIVE, PROJECT_MANAGER_OR_ADMIN, "Move a running server to another host."),
+    rule(MIGRATE_LIVE_TO_HOST, ADMIN, "Name the host a running server is moved to."),
     rule(METADATA_SHOW, PROJECT_READER_OR_ADMIN, "Show one item of a server's metadata."),
     rule(METADATA_CREATE, PROJECT_MEMBER_OR_ADMIN, "Add to a server's metadata."),
     rule(METADATA_UPDATE, PROJECT_MEMBER_OR_ADMIN, "Set one item of a server's metadata."),

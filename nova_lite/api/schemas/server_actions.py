@@ -114,3 +114,23 @@ MIGRATE = _action(
         },
     ),
 )
+_LIVE_HOST = {**HOST_NAME, "type": ["string", "null"]}
+
+
+def _live(*, required: tuple[str, ...], **properties: JsonSchema) -> JsonSchema:
+    return {
+        "type": "object",
+        "properties": {"host": _LIVE_HOST, **properties},
+        "required": ["host", *required],
+        "additionalProperties": False,
+    }
+
+
+_BLOCK = {"enum": [*BOOLEAN["enum"], "auto"]}
+MIGRATE_LIVE = _action(
+    "os-migrateLive",
+    _live(required=("block_migration", "disk_over_commit"), block_migration=BOOLEAN, disk_over_commit=BOOLEAN),
+    ("2.25", _live(required=("block_migration",), block_migration=_BLOCK)),
+    ("2.30", _live(required=("block_migration",), block_migration=_BLOCK, force=BOOLEAN)),
+    ("2.68", _live(required=("block_migration",), block_migration=_BLOCK)),
+)

@@ -4,17 +4,19 @@ For tests, for scale (hundreds of hosts in one process) and for trying nova_lite
 """
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
+from nova_lite.compute.virt.fake_inside import FakeInside
+from nova_lite.compute.virt.fake_moves import FakeLiveMoves, Job
 from nova_lite.compute.virt.fake_nodes import Node
+from nova_lite.compute.virt.fake_records import Record, path_of, write
 from nova_lite.compute.virt.faults import FaultScript, Gate
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
-from nova_lite.model.plain import known
 from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
@@ -38,25 +40,7 @@ _TRAITS = frozenset(
 )
 
 
-@known
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One guest, as held in memory and in its file. ``boots`` is how often it was started.
-
-    ``is_saved`` says that its memory is on the disk: what starts it next lets it run on. ``is_rescued`` says that it
-    has another disk to boot from.
-    """
-
-    uuid: str
-    name: str
-    epoch: int
-    power_state: PowerState
-    boots: int
-    is_saved: bool = False
-    is_rescued: bool = False
-
-
-class FakeDriver:
+class FakeDriver(FakeInside, FakeLiveMoves):
     """Guests that are records. With ``state_dir`` they survive their process, though not the machine (no fsync).
 
     ``fail``, ``delay`` and ``hold`` script what the named method does next; see ``FaultScript``.
@@ -82,9 +66,12 @@ class FakeDriver:
         self._host_ip = host_ip
         self._nodes = nodes
         self._lock = threading.Lock()
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, Record] = {}
         #: What was set aside of guests that moved away.
-        self._aside: dict[str, _Record] = {}
+        self._aside: dict[str, Record] = {}
+        #: Guests that are being sent to other hosts.
+        self._jobs: dict[str, Job] = {}
+        self.passwords, self.interrupted = {}, []
 
     # -- the script ---------------------------------------------------------------------------------------------
 
@@ -112,9 +99,9 @@ class FakeDriver:
             for half_written in self._state_dir.glob("*.tmp"):
                 half_written.unlink(missing_ok=True)
             paths = sorted(self._state_dir.glob("*.json"))
-            found = [msgspec.json.decode(path.read_bytes(), type=_Record) for path in paths]
+            found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in paths]
             paths = sorted(self._state_dir.glob(f"*{_ASIDE}"))
-            aside = [msgspec.json.decode(path.read_bytes(), type=_Record) for path in paths]
+            aside = [msgspec.json.decode(path.read_bytes(), type=Record) for path in paths]
         except (OSError, msgspec.DecodeError) as error:
             raise errors.Misconfigured(f"Cannot read the fake guests in {self._state_dir}: {error}") from error
         with self._lock:
@@ -158,20 +145,22 @@ class FakeDriver:
         record = self._records.get(uuid)
         return None if record is None else _shown(record)
 
-    def spawn(self, spec: GuestSpec, image: BaseImage | None) -> None:
-        """Record a running guest."""
+    def spawn(self, spec: GuestSpec, image: BaseImage | None, *, start: bool = True) -> None:
+        """Record a guest, running or not."""
         self.faults.play("spawn")
         known = self._records.get(spec.uuid)
         if known is not None and known.epoch > spec.epoch:
             raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
         if known is not None and known.epoch == spec.epoch:
-            self._set_power(known, PowerState.RUNNING)
+            if start:
+                self._set_power(known, PowerState.RUNNING)
         else:
             if image is not None and spec.root_gib and image.virtual_size > spec.root_gib * _GIB:
                 raise errors.GuestFailed(
                     f"Image {image.image_id} needs {image.virtual_size} bytes; the disk has {spec.root_gib} GiB"
                 )
-            self._store(_Record(spec.uuid, spec.name, spec.epoch, PowerState.RUNNING, boots=1))
+            power_state = PowerState.RUNNING if start else PowerState.SHUTDOWN
+            self._store(Record(spec.uuid, spec.name, spec.epoch, power_state, boots=int(start)))
         self.faults.play("spawn", after=True)
 
     def destroy(self, uuid: str) -> None:
@@ -179,7 +168,8 @@ class FakeDriver:
         self.faults.play("destroy")
         with self._lock:
             if self._records.pop(uuid, None) is not None and self._state_dir is not None:
-                _path(self._state_dir, uuid).unlink(missing_ok=True)
+                path_of(self._state_dir, uuid).unlink(missing_ok=True)
+        self._forget_awaited(uuid)
         self.faults.play("destroy", after=True)
 
     def power_on(self, uuid: str) -> None:
@@ -258,8 +248,8 @@ class FakeDriver:
             with self._lock:
                 aside = replace(known, power_state=PowerState.SHUTDOWN)
                 if self._state_dir is not None:
-                    _write(self._state_dir / f"{uuid}{_ASIDE}", aside)
-                    _path(self._state_dir, uuid).unlink(missing_ok=True)
+                    write(self._state_dir / f"{uuid}{_ASIDE}", aside)
+                    path_of(self._state_dir, uuid).unlink(missing_ok=True)
                 self._aside[uuid] = aside
                 del self._records[uuid]
         elif uuid not in self._aside:
@@ -273,7 +263,7 @@ class FakeDriver:
         if known is not None and known.epoch > spec.epoch:
             raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
         if known is None or known.epoch < spec.epoch:
-            known = _Record(spec.uuid, spec.name, spec.epoch, PowerState.SHUTDOWN, boots=0)
+            known = Record(spec.uuid, spec.name, spec.epoch, PowerState.SHUTDOWN, boots=0)
         self._store(_booted(known) if start and known.power_state is not PowerState.RUNNING else known)
         self.faults.play("receive", after=True)
 
@@ -333,13 +323,13 @@ class FakeDriver:
 
     # -- records ------------------------------------------------------------------------------------------------
 
-    def _known(self, uuid: str) -> _Record:
+    def _known(self, uuid: str) -> Record:
         record = self._records.get(uuid)
         if record is None:
             raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
         return record
 
-    def _alive(self, uuid: str) -> _Record:
+    def _alive(self, uuid: str) -> Record:
         record = self._known(uuid)
         if record.power_state is PowerState.SHUTDOWN:
             raise errors.Conflict(f"The guest of instance {uuid} is not running.")
@@ -350,35 +340,22 @@ class FakeDriver:
             if self._aside.pop(uuid, None) is not None and self._state_dir is not None:
                 (self._state_dir / f"{uuid}{_ASIDE}").unlink(missing_ok=True)
 
-    def _set_power(self, record: _Record, power_state: PowerState) -> None:
+    def _set_power(self, record: Record, power_state: PowerState) -> None:
         if record.power_state is power_state:
             return
         boots = record.boots + (record.power_state is PowerState.SHUTDOWN and not record.is_saved)
         self._store(replace(record, power_state=power_state, boots=boots, is_saved=False))
 
-    def _store(self, record: _Record) -> None:
+    def _store(self, record: Record) -> None:
         with self._lock:
             if self._state_dir is not None:
-                _write(_path(self._state_dir, record.uuid), record)
+                write(path_of(self._state_dir, record.uuid), record)
             self._records[record.uuid] = record
 
 
-def _path(state_dir: Path, uuid: str) -> Path:
-    return state_dir / f"{uuid}.json"
-
-
-def _write(path: Path, record: _Record) -> None:
-    half_written = path.with_suffix(".tmp")
-    try:
-        half_written.write_bytes(msgspec.json.encode(record))
-        half_written.replace(path)
-    except OSError as error:
-        raise errors.Unavailable(f"Cannot record instance {record.uuid}: {error.strerror}", path=str(path)) from error
-
-
-def _booted(record: _Record) -> _Record:
+def _booted(record: Record) -> Record:
     return replace(record, power_state=PowerState.RUNNING, boots=record.boots + 1, is_saved=False)
 
 
-def _shown(record: _Record) -> Guest:
+def _shown(record: Record) -> Guest:
     return Guest(uuid=record.uuid, epoch=record.epoch, power_state=record.power_state)

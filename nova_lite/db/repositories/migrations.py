@@ -224,6 +224,22 @@ def arriving_live(session: Session, host: str) -> list[tuple[str, int]]:
     return [(uuid, epoch) for uuid, epoch in rows]
 
 
+def live_status(session: Session, host: str, uuid: str) -> str | None:
+    """Return the status of a live migration from ``host`` or to it; None when it is over, or its server goes."""
+    return session.scalar(
+        sa.select(MigrationRow.status)
+        .join(InstanceRow, InstanceRow.uuid == MigrationRow.instance_uuid)
+        .where(
+            MigrationRow.uuid == uuid,
+            MigrationRow.kind == MigrationKind.LIVE,
+            MigrationRow.status.not_in(OVER),
+            sa.or_(MigrationRow.source_host == host, MigrationRow.dest_host == host),
+            InstanceRow.deleted.is_(False),
+            InstanceRow.task_state == TaskState.MIGRATING,
+        )
+    )
+
+
 def _conditions(wanted: MigrationQuery) -> list[sa.ColumnElement[bool]]:
     exact = (
         (MigrationRow.uuid, wanted.uuid),

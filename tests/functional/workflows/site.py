@@ -136,6 +136,10 @@ class Site:
     def disable_host(self, server: str) -> None:
         """Disable the server's host, and see Placement hear of it; when the story is over it is enabled again."""
         _, body = self.ask("GET", f"/servers/{server}")
+    def migrate_live(self, server: str, host: str | None = None, block: object = "auto") -> None:
+        """Ask for a running server to go to another host."""
+        self.act(server, "os-migrateLive", {"host": host, "block_migration": block})
+
         host = body["server"]["OS-EXT-SRV-ATTR:host"]
         _, body = self.ask("GET", f"/os-hypervisors/detail?hypervisor_hostname_pattern={host}")
         (hypervisor,) = body["hypervisors"]
@@ -389,6 +393,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("cell", "suspend"): Story(lambda site, server: site.act(server, "suspend"), "SUSPENDED", ("ACTIVE", "SHUTOFF")),
     ("cell", "resume"): Story(
         lambda site, server: site.act(server, "resume"),
+            "live-migrate": Story(lambda site, server: site.migrate_live(server), "ACTIVE", ("ACTIVE",)),
         "ACTIVE",
         ("SUSPENDED", "ACTIVE"),
         before=lambda site, server: site.act(server, "suspend"),
@@ -426,7 +431,8 @@ def tell(site: Site, role: Role, kind: str, sabotage: Callable[[Callable[[], str
             site.rest()
         sabotage(lambda: servers[0])
         if site.saboteur.is_on_detour:
-            site.break_hosts(1, errors.HostFailed("It cannot reach the disks."), method="check_reach")
+            method = {"unshelve": "spawn", "live-migrate": "check_landing"}.get(kind, "check_reach")
+            site.break_hosts(1, errors.HostFailed("It cannot do that."), method=method)
         for server in servers:
             story.begin(site, server)
     site.rest()

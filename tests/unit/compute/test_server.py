@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from nova_lite import errors
+from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
@@ -22,6 +23,7 @@ from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import BaseImage, PowerState
 from nova_lite.model.instance import Instance
+from nova_lite.model.live_migration import Patience
 from nova_lite.model.states import TaskState, VmState
 from tests.unit.compute.image_store import ImageStore
 
@@ -51,6 +53,7 @@ class Fence:
     may: bool = True
     error: Exception | None = None
     away: list[str] = field(default_factory=list)
+    live: str | None = None
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
 
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
@@ -64,6 +67,9 @@ class Fence:
 
     def moved_away(self, host: str) -> list[str]:
         return self.away
+
+    def live_status(self, host: str, migration: str) -> str | None:
+        return self.live
 
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         return self._answer(action, host, instance_uuid, epoch)
@@ -104,6 +110,7 @@ class Host:
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
             KeyedLocks(),
         )
+            LiveMigrator("host1", self.driver, self.fence, Patience()),
 
     def build(self, instance: Instance = INSTANCE) -> int:
         return self.ear.build(msgspec.to_builtins(instance))

@@ -102,6 +102,10 @@ class Connection:
         """
         return self._calls.run(lambda: self._use(use, what), self._call_timeout_s)
 
+    def call_long(self, use: Callable[[Any], T], what: str) -> T:
+        """Return ``use(connection)`` as ``call`` does, on the caller's own thread, however long it takes."""
+        return self._use(use, what)
+
     def close(self) -> None:
         """Close the connection and let the threads end; a libvirt that hangs is left to itself."""
         if self._open is not None:

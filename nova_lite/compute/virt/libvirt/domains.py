@@ -133,6 +133,17 @@ def cut_power(domain: Any) -> None:
             raise
 
 
+def remove(domain: Any) -> None:
+    """Turn a domain off and have libvirt forget it; one that was on its way here is forgotten when it is off."""
+    try:
+        cut_power(domain)
+        if domain.isPersistent():
+            undefine(domain)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+
+
 def undefine(domain: Any) -> None:
     """Have libvirt forget a domain that is off, and all it keeps for it."""
     domain.undefineFlags(

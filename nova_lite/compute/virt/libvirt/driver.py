@@ -19,7 +19,10 @@ from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
 from nova_lite.compute.virt.libvirt.layout import Layout
+from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
+from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+from nova_lite.model.live_migration import Departure, Landing, Leaving
 from nova_lite.model.provider import Provider
 
 T = TypeVar("T")
@@ -47,6 +50,7 @@ class LibvirtDriver:
         host_ip: str = "127.0.0.1",
         call_timeout_s: float = CALL_TIMEOUT_S,
         layout: Layout | None = None,
+        reach: Reach | None = None,
     ) -> None:
         if virt_type not in _VIRT_TYPES:
             raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
@@ -58,6 +62,7 @@ class LibvirtDriver:
         self._asides = Asides(instances_path, hostname)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
+        self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, reach or Reach(host_ip))
 
     def connect(self) -> None:
         """Reach libvirt and check that it can run guests of the configured type."""
@@ -225,6 +230,44 @@ class LibvirtDriver:
         """Return whose directories are set aside."""
         return self._asides.all()
 
+    def leaving(self, uuid: str) -> Leaving:
+        """Tell of the guest."""
+        return self._live.leaving(uuid)
+
+    def check_landing(self, uuid: str, leaving: Leaving, *, copies_disks: bool | None) -> bool:
+        """Compare the hosts, and look for the guest's directory."""
+        return self._live.check_landing(uuid, leaving, copies_disks=copies_disks)
+
+    def prepare_landing(self, spec: GuestSpec, leaving: Leaving, *, copies_disks: bool) -> Landing:
+        """Make room for the disks, if they are copied; what an earlier attempt left goes."""
+        if not self._live.has_landed(spec.uuid, spec.epoch):
+            self._undefine(spec.uuid)
+        return self._live.prepare_landing(spec, leaving, copies_disks=copies_disks)
+
+    def has_landed(self, uuid: str, epoch: int) -> bool:
+        """Return whether the guest is here for good."""
+        return self._live.has_landed(uuid, epoch)
+
+    def finish_landing(self, uuid: str, epoch: int) -> None:
+        """Note that the guest's directory is this host's."""
+        self._live.finish_landing(uuid, epoch)
+
+    def depart(self, uuid: str, landing: Landing) -> None:
+        """Have libvirt send the guest."""
+        self._live.depart(uuid, landing)
+
+    def departure(self, uuid: str) -> Departure:
+        """Look at the guest and at what libvirt does with it."""
+        return self._live.departure(uuid)
+
+    def stay(self, uuid: str) -> None:
+        """Have libvirt break the sending off."""
+        self._live.stay(uuid)
+
+    def hurry(self, uuid: str) -> None:
+        """Have the guest go on there at once, or stand still."""
+        self._live.hurry(uuid)
+
     def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
         """Keep the guest's definition, and boot it by another one that has one disk more, in front."""
         if image is None:
@@ -317,7 +360,8 @@ class LibvirtDriver:
 
     def _remove(self, uuid: str) -> None:
         self._undefine(uuid)
-        self._disks.remove(uuid)
+        if not self._live.disks.is_others(uuid):
+            self._disks.remove(uuid)
 
     def _undefine(self, uuid: str) -> None:
         def act(connection: Any) -> None:

@@ -1,0 +1,88 @@
+"""Definitions of guests that are migrated live: what they take along, and what they are on the other host. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from nova_lite.compute.virt.libvirt.domain_xml import NAMESPACE
+from nova_lite.model.plain import known
+
+_OWN = f"{{{NAMESPACE}}}"
+
+
+@known
+@dataclass(frozen=True, slots=True)
+class LiveDisk:
+    """A disk of a guest: its file, that file's format, its name in the guest, and what file is below it, if any."""
+
+    path: str
+    disk_format: str
+    target: str
+    is_read_only: bool = False
+    below: str | None = None
+
+
+def disks(xml: str) -> list[LiveDisk]:
+    """Return the file disks of a definition."""
+    found = []
+    for element in _parsed(xml).iterfind("devices/disk"):
+        source, driver, target = element.find("source"), element.find("driver"), element.find("target")
+        path = None if source is None else source.get("file")
+        if path is None or driver is None or target is None:
+            continue
+        below = element.find("backingStore/source")
+        found.append(
+            LiveDisk(
+                path,
+                driver.get("type", "raw"),
+                target.get("dev", ""),
+                is_read_only=element.find("readonly") is not None,
+                below=None if below is None else below.get("file"),
+            )
+        )
+    return found
+
+
+def cpu(xml: str) -> str | None:
+    """Return the CPU that a running guest sees, or None where nothing is said of it."""
+    element = _parsed(xml).find("cpu")
+    if element is None or element.find("model") is None:
+        return None
+    return ElementTree.tostring(element, encoding="unicode")
+
+
+def on_other_host(xml: str, host: str, epoch: int, *, files: Mapping[str, str], moves_to: tuple[str, str]) -> str:
+    """Return a definition as it is on ``host``.
+
+    ``files`` are the disks that are copied, path → path there, with nothing below them there. ``moves_to`` is the
+    guest's directory here, and there.
+    """
+    root = _parsed(xml)
+    for name, text in (("host", host), ("epoch", str(epoch))):
+        for element in root.iter(f"{_OWN}{name}"):
+            element.text = text
+    for disk in root.iterfind("devices/disk"):
+        source = disk.find("source")
+        path = None if source is None else source.get("file")
+        if source is not None and path is not None and path in files:
+            source.set("file", files[path])
+            _put_nothing_below(disk)
+    here, there = moves_to
+    for log in root.iterfind("devices/*/log"):
+        log.set("file", _elsewhere(log.get("file", ""), here, there))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _put_nothing_below(disk: Element) -> None:
+    for below in disk.findall("backingStore"):
+        disk.remove(below)
+    SubElement(disk, "backingStore")
+
+
+def _elsewhere(path: str, here: str, there: str) -> str:
+    return there + path.removeprefix(here) if here and path.startswith(f"{here}/") else path
+
+
+def _parsed(xml: str) -> Element:
+    return ElementTree.fromstring(xml)  # noqa: S314 - from libvirt
