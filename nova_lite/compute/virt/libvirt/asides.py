@@ -5,7 +5,9 @@ share where their instances are. A directory with a definition in it and no doma
 """
 
 import contextlib
+import os
 import shutil
+import struct
 import uuid as uuids
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,8 @@ _GIB = 1024**3
 
 #: Where the definition of a guest is kept that has no domain.
 _DEFINITION = "domain.xml"
+#: How a qcow2 file begins: magic, version, where the name of the file below is, and how long it is.
+_HEAD = struct.Struct(">4sIQI")
 #: Copying a disk takes as long as it takes.
 _COPY = external_tools.Limits(wall_s=3600.0, cpu_s=3600, memory_mib=4096)
 
@@ -35,11 +39,20 @@ class Asides:
         return self._instances_path / f"{uuids.UUID(uuid)}{self._mark}"
 
     def check_reach(self, disks_at: str) -> None:
-        """Raise HostFailed when the directory of a guest that will be set aside at ``disks_at`` cannot be seen here."""
+        """Raise HostFailed when the directory of a guest that will be set aside at ``disks_at`` cannot be seen here.
+
+        Nor is a root disk of use without the image it was made over.
+        """
         aside = Path(disks_at)
         disk = aside.with_name(aside.name.partition(".")[0]) / "disk"
         if not disk.is_file():
             raise errors.HostFailed("The host cannot reach the server's disks: hosts share no file system.")
+        with _files():
+            base = _base_of(disk)
+        if base is not None and not base.is_file():
+            raise errors.HostFailed(
+                "The host cannot reach the image below the server's disk, nor has it one of its own."
+            )
 
     def all(self) -> list[str]:
         """Return the guests that are set aside."""
@@ -86,6 +99,15 @@ class Asides:
 
     def _home(self, uuid: str) -> Path:
         return self._instances_path / str(uuids.UUID(uuid))
+
+
+def _base_of(disk: Path) -> Path | None:
+    """Return the file that a qcow2 disk of ours was made over; None when it is whole."""
+    with disk.open("rb") as file:
+        _, _, offset, length = _HEAD.unpack(file.read(_HEAD.size))
+        file.seek(offset)
+        name = file.read(length)
+    return Path(os.fsdecode(name)) if offset else None
 
 
 @contextlib.contextmanager
