@@ -79,6 +79,11 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         min=0,
         help="Seconds after which a server that was moved or resized is confirmed without its user; 0: never.",
     ),
+    cfg.IntOpt(
+        "shelved_offload_time",
+        default=0,
+        help="Seconds after which a shelved server is taken off its host; 0: at once, less: never.",
+    ),
     cfg.FloatOpt(
         "sync_power_state_interval",
         default=30.0,
@@ -274,11 +279,6 @@ QUOTA_OPTS: list[cfg.Opt] = [
     ),
 ]
 
-LIBVIRT_OPTS: list[cfg.Opt] = [
-    cfg.StrOpt(
-        "virt_type",
-        default="kvm",
-        choices=["kvm", "qemu"],
 LIVE_MIGRATION_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "live_migration_scheme",
@@ -326,15 +326,20 @@ LIVE_MIGRATION_OPTS: list[cfg.Opt] = [
     ),
 ]
 
+LIBVIRT_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "virt_type",
+        default="kvm",
+        choices=["kvm", "qemu"],
         help="Accelerator of guests. Never guessed: a /dev/kvm that opens may still not run a guest.",
     ),
     cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
+    *LIVE_MIGRATION_OPTS,
     cfg.BoolOpt(
         "report_numa_cells",
         default=False,
         help="Whether CPUs and memory are told to Placement by NUMA cell, each a provider below the host's. Guests are "
         "not yet bound to the cell they were given.",
-    *LIVE_MIGRATION_OPTS,
     ),
 ]
 

@@ -60,6 +60,10 @@ class TooLarge(NovaLiteError):
     """The request body is bigger than the API accepts."""
 
 
+class Unsupported(NovaLiteError):
+    """Nothing here can do it, now or later: the guest or its hypervisor has not got what it takes."""
+
+
 class Unavailable(NovaLiteError):
     """A database, bus, neighbour or host does not answer now; retrying later helps."""
 

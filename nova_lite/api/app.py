@@ -22,6 +22,7 @@ from nova_lite.api.handlers import (
     quota_class_sets,
     quota_sets,
     server_actions,
+    server_diagnostics,
     server_groups,
     server_metadata,
     server_migrations,
@@ -51,9 +52,11 @@ from nova_lite.api.services.migrations import MigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
+from nova_lite.api.services.rebuilds import RebuildService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_deletion import ServerDeletionService
+from nova_lite.api.services.server_diagnostics import ServerDiagnosticsService
 from nova_lite.api.services.server_groups import ServerGroupService
 from nova_lite.api.services.server_history import ServerHistory
 from nova_lite.api.services.server_lists import ServerListService
@@ -64,6 +67,7 @@ from nova_lite.api.services.server_operations import ServerOperationService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.servers import ServerService
+from nova_lite.api.services.shelving import ShelvingService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
@@ -104,20 +108,22 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     actions, under_way = InstanceActionService(history), ServerOperationService(history)
     metadata = ServerMetadataService(conf, api_db, lookup)
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
+    live = LiveMigrationService(conf, api_db, cells, lookup, api_bus)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
-    live = LiveMigrationService(conf, api_db, cells, lookup, api_bus)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
+    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus)
     acting = server_actions.Services(
         ServerActionService(conf, lookup, backing.images),
         deletion=deletion,
         moves=moving,
-        snapshots=snapshots,
-    )
-    moves = ServerMigrationService(lookup)
         live=live,
         rebuilds=rebuilding,
+        snapshots=snapshots,
+        shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
+    )
+    moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
@@ -126,6 +132,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/action", server_actions.ServerAction(acting)),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
+        ("/servers/{server_id}/diagnostics", server_diagnostics.ServerDiagnostics(ServerDiagnosticsService(lookup))),
         ("/servers/{server_id}/operations", server_operations.ServerOperations(under_way, max_limit=max_limit)),
         ("/servers/{server_id}/operations/{operation_id}", server_operations.ServerOperation(under_way)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),

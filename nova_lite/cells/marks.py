@@ -14,7 +14,7 @@ from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations, workflows
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
-from nova_lite.model.states import RESETTABLE, VmState
+from nova_lite.model.states import RESETTABLE, TaskState, VmState
 
 _SET_BY_HAND = "An administrator set the state of the server."
 
@@ -52,7 +52,9 @@ def set_state(session: Session, uuid: str, vm_state: VmState, requester: Request
     server may yet go back to where it was before a move.
     """
     instance = instances.lock(session, uuid)
-    at_work = bool(workflows.subjects_at_work(session, CellWorkflowRow, [uuid]))
+    # What is done above the cell has no workflow here, and may just have claimed a host.
+    is_being_placed = instance.task_state is TaskState.UNSHELVING
+    at_work = is_being_placed or bool(workflows.subjects_at_work(session, CellWorkflowRow, [uuid]))
     if at_work and instance.task_state not in RESETTABLE:
         raise errors.Conflict(f"Cannot 'reset_state' instance {uuid} while it is in task_state {instance.task_state}")
     if migrations.open_of(session, uuid):
@@ -69,7 +71,21 @@ def set_state(session: Session, uuid: str, vm_state: VmState, requester: Request
     _record(session, instance, "resetState", requester, event=None)
 
 
-def _record(session: Session, instance: Instance, action: str, requester: Requester, *, event: str | None) -> None:
+def note(session: Session, uuid: str, action: str, requester: Requester, *, event: str, error: str | None) -> None:
+    """Record what was done at a server's host with nothing to write down but that, and how it ended."""
+    instance = instances.get(session, uuid)
+    _record(session, instance, action, requester, event=event, error=error)
+
+
+def _record(
+    session: Session,
+    instance: Instance,
+    action: str,
+    requester: Requester,
+    *,
+    event: str | None,
+    error: str | None = None,
+) -> None:
     actions.begin(
         session,
         instance_uuid=instance.uuid,
@@ -80,5 +96,5 @@ def _record(session: Session, instance: Instance, action: str, requester: Reques
         event=event,
     )
     actions.finish(
-        session, instance_uuid=instance.uuid, request_id=requester.request_id, error=None, host=instance.host
+        session, instance_uuid=instance.uuid, request_id=requester.request_id, error=error, host=instance.host
     )

@@ -15,7 +15,7 @@ from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import actions, instances, workflows
 from nova_lite.model import states
 from nova_lite.model.instance import Instance
-from nova_lite.model.states import ACTIONS, TaskState, VmState
+from nova_lite.model.states import ACTIONS, COPYING_TO_SHELVE, TaskState, VmState
 from nova_lite.model.workflow import OPEN, Workflow
 
 #: Action → the event that ``os-instance-actions`` shows under it.
@@ -56,6 +56,9 @@ _SHOWN: Mapping[str, str] = {
     "backup": "createBackup",
     "shelve-offload": "shelveOffload",
 }
+
+#: What an instance is busy with until it is on the shelf; the last when that is undone.
+_SHELVING = (TaskState.SHELVING, *COPYING_TO_SHELVE, TaskState.UNSHELVING)
 
 
 def shown(action: str) -> str:
@@ -104,7 +107,7 @@ def begin_delete(session: Session, uuid: str, requester: Requester, *, timeout_s
         return None
     if instance.task_state is TaskState.DELETING:
         return None
-    inputs = {"unfilled_images": _unfilled_images(session, instance)}
+    inputs = {"unfilled_images": _unfilled_images(session, instance), "shelved_images": _shelved(session, instance)}
     workflows.supersede(session, CellWorkflowRow, uuid)
     actions.interrupt(session, uuid, by="delete")
     instances.change(session, uuid, task_state=TaskState.DELETING)
@@ -119,6 +122,13 @@ def _unfilled_images(session: Session, instance: Instance) -> list[str]:
     return [
         str(workflow.inputs["image"]) for workflow in known if workflow.status in OPEN and "image" in workflow.inputs
     ]
+
+
+def _shelved(session: Session, instance: Instance) -> list[str]:
+    """Return the images that have, or are to have, the disk of an instance on the shelf."""
+    known = workflows.about(session, CellWorkflowRow, instance.uuid) if instance.task_state in _SHELVING else []
+    going = [str(each.inputs["image"]) for each in known if each.status in OPEN and each.kind == "shelve"]
+    return sorted({*going, *([] if instance.shelved_image is None else [instance.shelved_image])})
 
 
 def begin_soft_delete(session: Session, uuid: str, requester: Requester, *, timeout_s: float) -> Workflow | None:

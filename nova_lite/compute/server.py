@@ -12,7 +12,7 @@ from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
-from nova_lite.compute.actions.snapshot import Snapshotter
+from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.instance import Instance
@@ -22,7 +22,7 @@ from nova_lite.model.live_migration import Landing, Leaving
 class ComputeEndpoint:
     """The ear of one host's agent."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a host does, by parts
         self,
         spawner: Spawner,
         power: Power,
@@ -30,20 +30,27 @@ class ComputeEndpoint:
         live: LiveMigrator,
         rescuer: Rescuer,
         snapshotter: Snapshotter,
+        unshelver: Unshelver,
         locks: KeyedLocks,
     ) -> None:
         self._spawner = spawner
         self._power = power
         self._rescuer = rescuer
         self._moves = moves
-        self._snapshotter = snapshotter
         self._live = live
+        self._snapshotter = snapshotter
+        self._unshelver = unshelver
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
         wanted = msgspec.convert(instance, Instance)
         with self._locks.hold(wanted.uuid):
             return int(self._spawner.build(wanted))
+
+    def rebuild(self, instance: dict[str, Any], start: bool) -> int:
+        wanted = msgspec.convert(instance, Instance)
+        with self._locks.hold(wanted.uuid):
+            return int(self._spawner.build(wanted, start=start))
 
     def destroy(self, instance_uuid: str) -> None:
         with self._locks.hold(instance_uuid):
@@ -105,13 +112,6 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._moves.drop_aside(instance_uuid)
 
-    def rescue(self, instance: dict[str, Any], image_id: str) -> int:
-        wanted = msgspec.convert(instance, Instance)
-        with self._locks.hold(wanted.uuid):
-            return int(self._rescuer.rescue(wanted, image_id))
-
-    def unrescue(self, instance_uuid: str, epoch: int, during: str, start: bool) -> int:
-        with self._locks.hold(instance_uuid):
     def leaving(self, instance_uuid: str) -> dict[str, Any]:
         with self._locks.hold(instance_uuid):
             return _plain(self._live.leaving(instance_uuid))
@@ -155,18 +155,18 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._live.clear_departed(instance_uuid, migration)
 
+    def rescue(self, instance: dict[str, Any], image_id: str) -> int:
+        wanted = msgspec.convert(instance, Instance)
+        with self._locks.hold(wanted.uuid):
+            return int(self._rescuer.rescue(wanted, image_id))
+
+    def unrescue(self, instance_uuid: str, epoch: int, during: str, start: bool) -> int:
+        with self._locks.hold(instance_uuid):
             return int(self._rescuer.unrescue(instance_uuid, epoch, during=during, start=start))
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)
 
-    def cache_image(self, image_id: str) -> None:
-        self._spawner.cache_image(image_id)
-
-    def snapshot(self, instance_uuid: str, epoch: int, action: str, image_id: str, timeout_s: float) -> int:
-        # Not the instance's lock, for it takes long: a delete does not wait, and has the copy fail.
-        with self._locks.hold(image_id):
-            return int(self._snapshotter.take(instance_uuid, epoch, action, image_id, timeout_s=timeout_s))
     def diagnostics(self, instance_uuid: str) -> dict[str, Any]:
         return _plain(self._power.diagnostics(instance_uuid))
 
@@ -177,9 +177,21 @@ class ComputeEndpoint:
     def inject_nmi(self, instance_uuid: str) -> None:
         self._power.inject_nmi(instance_uuid)
 
+    def cache_image(self, image_id: str) -> None:
+        self._spawner.cache_image(image_id)
 
-    def discard_image(self, image_id: str) -> None:
-        self._snapshotter.discard(image_id)
+    def snapshot(self, instance_uuid: str, epoch: int, action: str, image_id: str, timeout_s: float) -> int:
+        # Not the instance's lock, for it takes long: a delete does not wait, and has the copy fail.
+        with self._locks.hold(image_id):
+            return int(self._snapshotter.take(instance_uuid, epoch, action, image_id, timeout_s=timeout_s))
+
+    def discard_image(self, image_id: str, even_filled: bool = False) -> None:
+        self._snapshotter.discard(image_id, even_filled=even_filled)
+
+    def unshelve(self, instance: dict[str, Any]) -> int:
+        wanted = msgspec.convert(instance, Instance)
+        with self._locks.hold(wanted.uuid):
+            return int(self._unshelver.build(wanted))
 
     def rotate_backups(self, instance_uuid: str, backup_type: str, keep: int, project_id: str) -> None:
         self._snapshotter.rotate(instance_uuid, backup_type, keep, project_id)

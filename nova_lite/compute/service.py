@@ -15,7 +15,7 @@ from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
-from nova_lite.compute.actions.snapshot import Snapshotter
+from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
@@ -132,19 +132,19 @@ def make_endpoint(
 ) -> ComputeEndpoint:
     """Return what answers for the host that ``conf`` names; ``service`` is where its images are from."""
     images = ImageCache(Path(conf.image_cache_path), service)
+    spawner = Spawner(conf.host, driver, images, conductor)
     return ComputeEndpoint(
-        Spawner(conf.host, driver, images, conductor),
+        spawner,
         Power(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Mover(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
-        Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         LiveMigrator(conf.host, driver, conductor, _patience(conf)),
+        Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
+        Unshelver(spawner, service),
         locks,
     )
 
 
-def _snapshots(conf: cfg.ConfigOpts) -> Path:
-    """Return where the copies of disks are until they are uploaded."""
 def _patience(conf: cfg.ConfigOpts) -> Patience:
     """Return how guests are copied that are migrated live."""
     wanted = conf.libvirt
@@ -158,6 +158,8 @@ def _patience(conf: cfg.ConfigOpts) -> Patience:
     )
 
 
+def _snapshots(conf: cfg.ConfigOpts) -> Path:
+    """Return where the copies of disks are until they are uploaded."""
     return Path(conf.instances_path) / "snapshots"
 
 
@@ -177,16 +179,16 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
     from nova_lite.compute.virt.libvirt import pci  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.layout import Layout  # noqa: PLC0415
+    from nova_lite.compute.virt.libvirt.migration import Reach  # noqa: PLC0415
 
     return LibvirtDriver(
-    from nova_lite.compute.virt.libvirt.migration import Reach  # noqa: PLC0415
         hostname=conf.host,
         uri=conf.libvirt.connection_uri,
         virt_type=conf.libvirt.virt_type,
         instances_path=Path(conf.instances_path),
         host_ip=conf.my_ip,
-        layout=Layout(has_cells=conf.libvirt.report_numa_cells, specs=pci.parse(conf.pci.device_spec)),
-    )
         reach=Reach(
             conf.libvirt.live_migration_inbound_addr or conf.my_ip, conf.libvirt.live_migration_scheme, _patience(conf)
         ),
+        layout=Layout(has_cells=conf.libvirt.report_numa_cells, specs=pci.parse(conf.pci.device_spec)),
+    )

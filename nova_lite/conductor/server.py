@@ -9,8 +9,8 @@ from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.repositories import hosts, instances, migrations
 from nova_lite.model import states
-from nova_lite.model.conductor import HostReport
-from nova_lite.model.guest import Guest
+from nova_lite.model.conductor import ExpectedGuest, HostReport
+from nova_lite.model.guest import Guest, PowerState
 from nova_lite.storage import Database, retried
 
 #: Whom work is done for that hosts themselves cause.

@@ -20,8 +20,11 @@ from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
 from nova_lite.conductor.spanning import live_migrate as live_migrate_above
 from nova_lite.conductor.spanning import move as moves_above
+from nova_lite.conductor.spanning import rebuild as rebuilds_above
+from nova_lite.conductor.spanning import shelve as shelving_above
 from nova_lite.conductor.spanning.audits import Audits
 from nova_lite.conductor.spanning.automatic_confirms import AutomaticConfirms
+from nova_lite.conductor.spanning.automatic_offloads import AutomaticOffloads
 from nova_lite.conductor.spanning.cache_images import CACHE_IMAGES
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE, RESTORE_ANYWHERE, SOFT_DELETE_ANYWHERE
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
@@ -31,14 +34,14 @@ from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
-from nova_lite.conductor.workflows import power, snapshot
+from nova_lite.conductor.workflows import power, rebuild, shelve, snapshot, unshelve
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
+from nova_lite.conductor.workflows.live_migrate import LIVE_MIGRATE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.move import MOVE
 from nova_lite.conductor.workflows.rescue import RESCUE, UNRESCUE
-from nova_lite.conductor.workflows.live_migrate import LIVE_MIGRATE
 from nova_lite.conductor.workflows.revert_resize import REVERT_RESIZE
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -67,12 +70,12 @@ SUPER_WORKFLOWS = {
         moves_above.MOVE,
         moves_above.CONFIRM_RESIZE,
         moves_above.REVERT_RESIZE,
-    )
-}
-CELL_WORKFLOWS = {
         live_migrate_above.LIVE_MIGRATE,
         *shelving_above.ALL,
         rebuilds_above.ABOVE,
+    )
+}
+CELL_WORKFLOWS = {
     definition.kind: definition
     for definition in (
         *(BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS),
@@ -125,7 +128,7 @@ class Conductor:
     def _build_super(self) -> None:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
         self._cells = Cells(self._conf, self._db)
-        lookers = (HostDiscovery, FailedDeletes, AutomaticConfirms)
+        lookers = (HostDiscovery, FailedDeletes, AutomaticConfirms, AutomaticOffloads)
         self._lookers = [looker(self._conf, self._db, self._cells) for looker in lookers]
         fanout = self._fanout = Fanout(self._conf, self._cells)
         tools = SuperTools(

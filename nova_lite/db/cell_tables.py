@@ -73,6 +73,8 @@ class InstanceRow(CellBase):
     locked_reason: Mapped[str | None] = mapped_column(sa.String(255))
     scheduling: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
     fault: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    shelved_image: Mapped[str | None] = mapped_column(sa.String(255))
+    shelved_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow, onupdate=utcnow)
     launched_at: Mapped[datetime | None] = mapped_column(Timestamp)
@@ -155,9 +157,9 @@ class MigrationRow(CellBase):
     disk_total: Mapped[int | None] = mapped_column(sa.BigInteger)
     disk_processed: Mapped[int | None] = mapped_column(sa.BigInteger)
     disk_remaining: Mapped[int | None] = mapped_column(sa.BigInteger)
+    asked: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     hidden: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
-    asked: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
 
 

@@ -26,7 +26,8 @@ class Instance:
     """One server. Times are naive UTC.
 
     ``epoch`` is the fence that a move raises. ``node`` is the compute node's UUID, its provider in Placement too.
-    Before a cell is chosen an instance lives in its build request, with ``host`` None.
+    Before a cell is chosen an instance lives in its build request, with ``host`` None. ``shelved_image`` has the
+    disk of one that is shelved.
     """
 
     uuid: str
@@ -68,6 +69,7 @@ class Instance:
     terminated_at: datetime | None = None
     deleted_at: datetime | None = None
     fault: Fault | None = None
+    shelved_image: str | None = None
 
     @property
     def is_deleted(self) -> bool:

@@ -30,6 +30,10 @@ ABOVE: Mapping[str, Road] = {
     "live-migrate": ("begin in cell", "choose host", "hand to cell", InCell("live-migrate"), "account"),
     "confirm-resize": ("begin in cell", InCell("confirm-resize"), "account"),
     "revert-resize": ("begin in cell", InCell("revert-resize"), "account"),
+    "rebuild": ("begin in cell", "check host", "hand to cell", InCell("rebuild"), "note image"),
+    "shelve": ("begin in cell", InCell("shelve"), "account"),
+    "shelve-offload": ("begin in cell", InCell("shelve-offload"), "account"),
+    "unshelve": ("begin in cell", "choose host", "hand to cell", InCell("unshelve"), "account"),
 }
 #: Work that the conductor of a cell does.
 IN_CELL: Mapping[str, Road] = {
@@ -38,6 +42,7 @@ IN_CELL: Mapping[str, Road] = {
     "delete-softly": ("turn off", "mark soft-deleted"),
     "restore": ("turn on", "mark restored"),
     "mirror-status": ("tell placement",),
+    "rebuild": ("fetch image", "change server", "remake guest", "mark rebuilt"),
     "start": ("power on", "mark done"),
     "stop": ("power off", "mark done"),
     "reboot": ("reboot", "mark done"),
@@ -59,8 +64,6 @@ IN_CELL: Mapping[str, Road] = {
         "start guest",
         "await confirmation",
     ),
-    "confirm-resize": ("drop leftovers", "free old claim", "confirm"),
-    "revert-resize": ("turn back", "remove guest", "bring guest back", "give claim back", "revert"),
     "live-migrate": (
         "hold claim",
         "check hosts",
@@ -77,8 +80,25 @@ IN_CELL: Mapping[str, Road] = {
         "settle claim",
         "end",
     ),
+    "confirm-resize": ("drop leftovers", "free old claim", "confirm"),
+    "revert-resize": (
+        *("ask old host", "turn back", "remove guest", "bring guest back", "give claim back"),
+        "revert",
+    ),
     "rescue": ("boot rescue disk", "mark rescued"),
     "unrescue": ("boot own disk", "mark done"),
+    "shelve": (
+        *("turn off", "begin copying", "take snapshot", "mark shelved", "remove stale image"),
+        *("destroy guest", "free claim", "mark offloaded"),
+    ),
+    "shelve-offload": ("destroy guest", "free claim", "mark offloaded"),
+    "unshelve": (
+        "spawn guest",
+        ("note failure", "clear host", "claim next host", "move to next host"),
+        "remove image",
+        "mark active",
+    ),
+    "unshelve-here": ("power on", "remove image", "mark active"),
 }
 
 

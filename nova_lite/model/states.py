@@ -126,6 +126,7 @@ ACTIONS: Mapping[str, Action] = {
                 VmState.STOPPED,
                 VmState.PAUSED,
                 VmState.SUSPENDED,
+                VmState.SHELVED,
                 VmState.ERROR,
                 VmState.SOFT_DELETED,
             }
@@ -149,15 +150,12 @@ ACTIONS: Mapping[str, Action] = {
     "snapshot": Action(_COPIED, TaskState.IMAGE_SNAPSHOT, None),
     "backup": Action(_COPIED, TaskState.IMAGE_BACKUP, None),
     "shelve": Action(_COPIED, TaskState.SHELVING, VmState.SHELVED),
-    "shelve-offload": Action(
-        frozenset({VmState.SHELVED}), TaskState.SHELVING_OFFLOADING, VmState.SHELVED_OFFLOADED
-    ),
-    "unshelve": Action(
-        frozenset({VmState.SHELVED, VmState.SHELVED_OFFLOADED}), TaskState.UNSHELVING, VmState.ACTIVE
-    ),
+    "shelve-offload": Action(frozenset({VmState.SHELVED}), TaskState.SHELVING_OFFLOADING, VmState.SHELVED_OFFLOADED),
+    "unshelve": Action(frozenset({VmState.SHELVED, VmState.SHELVED_OFFLOADED}), TaskState.UNSHELVING, VmState.ACTIVE),
 }
-#: What a server shows while its disk is copied to be shelved.
+#: What a server shows while its disk is copied to be shelved, and that part of shelving.
 COPYING_TO_SHELVE = (TaskState.SHELVING_IMAGE_PENDING_UPLOAD, TaskState.SHELVING_IMAGE_UPLOADING)
+COPY_TO_SHELVE = "copy-to-shelve"
 
 #: What ``status`` shows for a state at rest, and for tasks that change what is shown.
 _STATUS: Mapping[VmState, str] = {
@@ -252,7 +250,7 @@ def lets_guest_stop(task_state: TaskState | None) -> bool:
 
 def is_doing(action: str, task_state: TaskState | None) -> bool:
     """Return whether ``action`` is being done now: a late or doubled message must not do it on its own."""
-    if action == "shelve":
+    if action == COPY_TO_SHELVE:
         return task_state in COPYING_TO_SHELVE
     return action in ACTIONS and task_state is ACTIONS[action].while_busy
 

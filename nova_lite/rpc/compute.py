@@ -2,10 +2,11 @@
 
 import msgspec
 
+from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.instance import Instance
-from nova_lite.rpc.bus import Bus
 from nova_lite.model.live_migration import Departure, Landing, Leaving
+from nova_lite.rpc.bus import Bus
 
 TOPIC = "compute"
 
@@ -23,6 +24,12 @@ class ComputeClient:
         """
         plain = msgspec.to_builtins(instance)
         answer = self._bus.call(TOPIC, "build", server=instance.host, long_s=timeout_s, instance=plain)
+        return PowerState(answer)
+
+    def rebuild(self, instance: Instance, *, start: bool, timeout_s: float) -> PowerState:
+        """Make the guest anew, with new disks, and start it if it shall run; raises what ``build`` does."""
+        plain = msgspec.to_builtins(instance)
+        answer = self._bus.call(TOPIC, "rebuild", server=instance.host, long_s=timeout_s, instance=plain, start=start)
         return PowerState(answer)
 
     def destroy(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
@@ -117,13 +124,6 @@ class ComputeClient:
         """Remove what was set aside of the guest, unless that may yet come back."""
         self._bus.call(TOPIC, "drop_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
 
-    def rescue(self, instance: Instance, image_id: str, *, timeout_s: float) -> PowerState:
-        """Boot the guest on ``instance.host`` from a fresh disk of the image. Raises GuestFailed, HostFailed."""
-        plain = msgspec.to_builtins(instance)
-        answer = self._bus.call(
-            TOPIC, "rescue", server=instance.host, long_s=timeout_s, instance=plain, image_id=image_id
-        )
-        return PowerState(answer)
     def leaving(self, host: str, instance_uuid: str, *, timeout_s: float) -> Leaving:
         """Return what another host must be able to do to take the running guest."""
         answer = self._bus.call(TOPIC, "leaving", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
@@ -226,6 +226,13 @@ class ComputeClient:
             migration=migration,
         )
 
+    def rescue(self, instance: Instance, image_id: str, *, timeout_s: float) -> PowerState:
+        """Boot the guest on ``instance.host`` from a fresh disk of the image. Raises GuestFailed, HostFailed."""
+        plain = msgspec.to_builtins(instance)
+        answer = self._bus.call(
+            TOPIC, "rescue", server=instance.host, long_s=timeout_s, instance=plain, image_id=image_id
+        )
+        return PowerState(answer)
 
     def unrescue(
         self, host: str, instance_uuid: str, epoch: int, *, during: str, start: bool, timeout_s: float
@@ -248,6 +255,23 @@ class ComputeClient:
         answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)
         return str(answer)
 
+    def diagnostics(self, host: str, instance_uuid: str) -> Diagnostics:
+        """Return how the guest fares; raises Conflict when it does not run."""
+        return msgspec.convert(
+            self._bus.call(TOPIC, "diagnostics", server=host, instance_uuid=instance_uuid), Diagnostics
+        )
+
+    def set_password(self, host: str, instance_uuid: str, user: str, password: str) -> None:
+        """Have the agent inside the guest set a password.
+
+        Raises Conflict when the guest does not run or has no agent, Unsupported when its agent does not answer.
+        """
+        self._bus.call(TOPIC, "set_password", server=host, instance_uuid=instance_uuid, user=user, password=password)
+
+    def inject_nmi(self, host: str, instance_uuid: str) -> None:
+        """Interrupt the guest, so that it dumps its memory; raises Conflict or Unsupported where that cannot be."""
+        self._bus.call(TOPIC, "inject_nmi", server=host, instance_uuid=instance_uuid)
+
     def cache_image(self, host: str, image_id: str, *, timeout_s: float) -> None:
         """Have an image on the host for the servers to come. Raises GuestFailed for one that can never be used."""
         self._bus.call(TOPIC, "cache_image", server=host, long_s=timeout_s, image_id=image_id)
@@ -269,9 +293,16 @@ class ComputeClient:
         )
         return PowerState(answer)
 
-    def discard_image(self, host: str, image_id: str, *, timeout_s: float) -> None:
-        """Have a host remove an image that was never filled."""
-        self._bus.call(TOPIC, "discard_image", server=host, long_s=timeout_s, image_id=image_id)
+    def discard_image(self, host: str, image_id: str, *, even_filled: bool = False, timeout_s: float) -> None:
+        """Have a host remove an image that was never filled, or whatever image it is."""
+        self._bus.call(
+            TOPIC, "discard_image", server=host, long_s=timeout_s, image_id=image_id, even_filled=even_filled
+        )
+
+    def unshelve(self, instance: Instance, *, timeout_s: float) -> PowerState:
+        """Make and start the guest on ``instance.host`` from the image of its disk; raises as ``build``."""
+        plain = msgspec.to_builtins(instance)
+        return PowerState(self._bus.call(TOPIC, "unshelve", server=instance.host, long_s=timeout_s, instance=plain))
 
     def rotate_backups(
         self, host: str, instance_uuid: str, backup_type: str, keep: int, *, project_id: str, timeout_s: float

@@ -34,6 +34,16 @@ class SchedulerClient:
         )
         return msgspec.convert(answer, Decision)
 
+    def refusal_to_stay(self, spec: RequestSpec, instance_uuid: str, *, timeout_s: float) -> str | None:
+        """Return why a server cannot stay on its host, which ``spec`` wants, with another image; None if it can.
+
+        Raises Unavailable when Placement, the scheduler or the server's cell does not answer.
+        """
+        answer = self._bus.call(
+            TOPIC, "refusal_to_stay", long_s=timeout_s, spec=msgspec.to_builtins(spec), instance_uuid=instance_uuid
+        )
+        return None if answer is None else str(answer)
+
     def rehearse(self, spec: RequestSpec, count: int) -> Decision:
         """Choose hosts for ``count`` servers that nobody has asked for, and claim nothing.
 

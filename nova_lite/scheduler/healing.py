@@ -14,9 +14,10 @@ from nova_lite.cells.offline import CellDatabases
 from nova_lite.clients.placement import Holding, PlacementClient
 from nova_lite.db.repositories import claimants
 from nova_lite.db.repositories.claimants import Claimant
+from nova_lite.model.claims import Amounts, Held, fits, shown
 from nova_lite.model.host import Cell
 from nova_lite.model.states import TaskState
-from nova_lite.scheduler import request
+from nova_lite.scheduler import claims, request
 
 #: Servers read from a cell at once.
 _BATCH = 50
@@ -53,6 +54,7 @@ class Healer:
         self._cells = cells
         self._placement = placement
         self._is_dry = is_dry
+        self._spread = claims.Spread(placement)
 
     def heal_cells(self, cells: Sequence[Cell], tell: Callable[[str], None] = lambda _: None) -> Iterator[Healed]:
         """Yield every server on a host of ``cells``; memory is that of one page. A silent cell yields no more."""
@@ -87,7 +89,10 @@ class Healer:
             return _came(server, Outcome.NO_NODE, f"its cell knows no compute node {server.node or 'for it'}")
         for _ in range(_MAX_TRIES):
             held = self._placement.holding(server.uuid)
-            wanted, why = _wanted(server, held, force=force)
+            try:
+                wanted, why = self._wanted(server, held, force=force)
+            except (errors.Conflict, errors.Invalid) as exc:
+                return _came(server, Outcome.FAILED, exc.message)
             if wanted is None:
                 return _came(server, Outcome.FINE)
             outcome = Outcome.CREATED if held is None else Outcome.CORRECTED
@@ -110,6 +115,24 @@ class Healer:
             return _came(server, outcome, why)
         return _came(server, Outcome.FAILED, "what it holds changes faster than it can be corrected")
 
+    def _wanted(self, server: Claimant, held: Holding | None, *, force: bool) -> tuple[Held | None, str]:
+        """Return what a server shall hold, and why; None when it is well as it is.
+
+        Raises Invalid for a flavor that asks for what cannot be, Conflict where there is no room.
+        """
+        amounts = request.needs(server.flavor, server.image_properties).totals
+        if held is None or (force and not self._fits(server, held, amounts)):
+            spread = self._spread(server.node, amounts, server.flavor, server.image_properties)
+            return spread, shown(amounts)
+        if (held.project_id, held.user_id) != (server.project_id, server.user_id):
+            return held.allocations, f"now of project {server.project_id}, user {server.user_id}"
+        return None, ""
+
+    def _fits(self, server: Claimant, held: Holding, amounts: Amounts) -> bool:
+        """Return whether a server holds what it needs, of whatever providers of its host."""
+        roots = {str(provider["uuid"]): server.node for provider in self._placement.tree(server.node)}
+        return fits(held.allocations, server.node, amounts, roots)
+
     def _is_gone(self, cell: Cell, uuid: str) -> bool:
         """Give back what a server was just given if it was deleted meanwhile: its delete may have freed too early."""
         now = self._look(cell, uuid)
@@ -118,27 +141,6 @@ class Healer:
             self._placement.release(uuid)
             return True
         return False
-
-
-def _wanted(server: Claimant, held: Holding | None, *, force: bool) -> tuple[dict[str, dict[str, int]] | None, str]:
-    """Return what a server shall hold, and why; None when it is well as it is."""
-    amounts = request.resources(server.flavor)
-    shown = ", ".join(f"{name} {amount}" for name, amount in sorted(amounts.items()))
-    if held is None:
-        return {server.node: amounts}, shown
-    if force and (server.node not in held.allocations or _totals(held) != amounts):
-        return {server.node: amounts}, shown
-    if (held.project_id, held.user_id) != (server.project_id, server.user_id):
-        return held.allocations, f"now of project {server.project_id}, user {server.user_id}"
-    return None, ""
-
-
-def _totals(held: Holding) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for amounts in held.allocations.values():
-        for name, amount in amounts.items():
-            totals[name] = totals.get(name, 0) + amount
-    return totals
 
 
 def _came(server: Claimant, outcome: Outcome, details: str = "") -> Healed:

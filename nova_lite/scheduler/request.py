@@ -113,11 +113,6 @@ def needs(flavor: Flavor, image_properties: Mapping[str, str] | None = None) -> 
     return Needs(filled, policy, flavor.extra_specs.get("same_subtree"))
 
 
-def resources(flavor: Flavor) -> dict[str, int]:
-    """Return class → amount that one server of ``flavor`` takes of all providers; memory in MiB, disk in GiB."""
-    return needs(flavor).totals
-
-
 def candidates_query(wanted: Needs, *, limit: int) -> Query:
     """Return the query of ``GET /allocation_candidates`` for ``wanted``."""
     query: Query = {"limit": limit}

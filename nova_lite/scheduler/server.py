@@ -62,6 +62,9 @@ class SchedulerEndpoint:
 
         return self._decide(msgspec.convert(spec, RequestSpec), [instance_uuid], best)
 
+    def refusal_to_stay(self, spec: dict[str, Any], instance_uuid: str) -> str | None:
+        return self._surveyor.refusal_to_stay(msgspec.convert(spec, RequestSpec), instance_uuid)
+
     def rehearse(self, spec: dict[str, Any], count: int) -> dict[str, Any]:
         given: Counter[str] = Counter()
 

@@ -10,7 +10,7 @@ from nova_lite.clients.placement import PlacementClient
 from nova_lite.model.explanation import Explanation
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import RequestSpec
-from nova_lite.scheduler import diagnosis, explain, pick, prefilters, request
+from nova_lite.scheduler import diagnosis, explain, pick, prefilters, request, staying
 from nova_lite.scheduler.diagnosis import Diagnosis
 from nova_lite.scheduler.explain import Counted
 from nova_lite.scheduler.filters import Sought
@@ -91,6 +91,21 @@ class Surveyor:
         if not left:
             raise Refused(self._why(spec, stages, sight), explain.explanation(sought, needs, stages))
         return Survey(sought, needs, offered.offers, left, stages, offered.rooms, self._filters)
+
+    def refusal_to_stay(self, spec: RequestSpec, instance_uuid: str) -> str | None:
+        """Return why a server cannot stay on ``spec.wanted_node`` with the image that ``spec`` names; None if it can.
+
+        Raises Unavailable when its cell does not answer.
+        """
+        node = spec.wanted_node or ""
+        host = self._hosts.load({node: {}}).states.get(node)
+        if host is None:
+            raise errors.Unavailable("The server's host is not to be seen.", host=spec.wanted_host)
+        held = self._placement.allocations(instance_uuid)
+        if not held:
+            return "What the server holds in Placement is gone."
+        traits = {provider: self._placement.traits(provider)[0] for provider in {node, *held}}
+        return staying.refusal(spec, host, traits, held, filters=self._filters, prefilters_on=self._prefilters)
 
     def _needs(self, spec: RequestSpec) -> Needs:
         """Return what a request needs, of hosts and by the cloud's rules; raises Refused for what none can give."""

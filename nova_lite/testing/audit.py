@@ -1,15 +1,21 @@
 """Looks at an embedded cloud's three truths at once (databases, Placement, hypervisors) and tells where they disagree.
 
 For tests: what must hold of every server whenever nothing is under way, whatever was killed, lost or doubled before.
+First the audit that operators have (``conductor/spanning/auditing/``), then what only who made the cloud can know.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from nova_lite import errors
+from nova_lite.cells.registry import OpenCell
+from nova_lite.conductor.spanning.auditing import checks
+from nova_lite.conductor.spanning.auditing.looking import Onlooker
 from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, InstanceMappingRow, RequestSpecRow
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow, MigrationRow
 from nova_lite.db.repositories import mappings
@@ -21,6 +27,8 @@ from nova_lite.model.states import VmState
 from nova_lite.model.workflow import OPEN
 from nova_lite.placement import audit as books
 from nova_lite.placement.tables import AllocationRow, ConsumerRow, ProviderRow, ResourceClassRow
+from nova_lite.rpc.bus import Bus
+from nova_lite.scheduler import claims
 from nova_lite.storage import Database
 
 #: What a guest's power must be where its server shows this state.
@@ -30,10 +38,14 @@ _POWER = {
     VmState.PAUSED: PowerState.PAUSED,
     VmState.SUSPENDED: PowerState.SHUTDOWN,
     VmState.SOFT_DELETED: PowerState.SHUTDOWN,
+    VmState.SHELVED: PowerState.SHUTDOWN,
     VmState.RESCUED: PowerState.RUNNING,
 }
 #: States of a server at rest; BUILDING is none.
-_AT_REST = (*_POWER, VmState.RESIZED, VmState.ERROR)
+_AT_REST = (*_POWER, VmState.RESIZED, VmState.SHELVED_OFFLOADED, VmState.ERROR)
+#: States of a server that may be on no host, and those in which an image has its disk.
+_ON_NO_HOST = (VmState.SHELVED_OFFLOADED, VmState.ERROR)
+_ON_SHELF = (VmState.SHELVED, VmState.SHELVED_OFFLOADED)
 
 
 @dataclass
@@ -50,6 +62,35 @@ class _Truths:
     #: Hosts on which something of a guest was set aside, by instance.
     asides: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     findings: list[str] = field(default_factory=list)
+
+
+class Books:
+    """Who holds what, as Placement's own database has it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def roots(self) -> dict[str, str]:
+        """Return every provider → the root of its tree."""
+        root = aliased(ProviderRow)
+        statement = sa.select(ProviderRow.uuid, root.uuid).join(root, root.id == ProviderRow.root_id)
+        with self._database.reader() as session:
+            return dict(session.execute(statement).all())
+
+    def holders(self, provider: str) -> dict[str, dict[str, int]] | None:
+        """Return consumer → class → amount."""
+        statement = (
+            sa.select(ConsumerRow.uuid, ResourceClassRow.name, AllocationRow.used)
+            .join(AllocationRow, AllocationRow.consumer_id == ConsumerRow.id)
+            .join(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
+            .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
+            .where(ProviderRow.uuid == provider)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._database.reader() as session:
+            for consumer, name, used in session.execute(statement):
+                found.setdefault(consumer, {})[name] = used
+        return found
 
 
 class Watch:
@@ -83,7 +124,7 @@ class Watch:
 
     def audit(self) -> list[str]:
         """Return every disagreement, as sentences; empty when all is well. The cloud must be at rest."""
-        truths = _Truths(findings=self.open_work())
+        truths = _Truths(findings=[*self.open_work(), *self._operators_audit()])
         self._read_api_and_cells(truths)
         self._read_placement(truths)
         for name, agent in self._cloud.agents.items():
@@ -97,6 +138,26 @@ class Watch:
         for uuid in {*truths.mapped, *truths.rows, *truths.allocations, *truths.guests, *truths.asides}:
             truths.findings += [f"server {uuid}: {finding}" for finding in _of_server(truths, uuid)]
         return truths.findings
+
+    def _operators_audit(self) -> list[str]:
+        """Return what operators would be told: one look, for nothing is under way."""
+        onlooker = Onlooker(
+            self._databases["api"], self._cells, Books(self._databases["placement"]), self._contents, down_after_s=1e9
+        )
+        found = checks.findings(onlooker.look(), claims.due)
+        return [f"audit: {finding.kind} of {finding.subject}: {finding.text}" for finding in found]
+
+    def _cells(self) -> list[OpenCell]:
+        with self._databases["api"].reader() as session:
+            known = {cell.name or "": cell for cell in mappings.cells(session)}
+        names = ("cell0", *self._cloud.settings.cell_names)
+        return [OpenCell(known[name], self._databases[name], cast(Bus, None)) for name in names]
+
+    def _contents(self, cell: OpenCell, host: str) -> tuple[list[Guest], list[str]]:
+        if host not in self._cloud.agents:
+            raise errors.Timeout(f"Nobody runs {host}.")
+        driver = self._cloud.agents[host].driver
+        return driver.guests(), driver.asides()
 
     def _read_api_and_cells(self, truths: _Truths) -> None:
         with self._databases["api"].reader() as session:
@@ -155,15 +216,24 @@ def _of_server(truths: _Truths, uuid: str) -> Iterator[str]:
         yield f"is busy ({row.task_state}) with nobody at work"
     if row.vm_state not in _AT_REST:
         yield f"is left in {row.vm_state}"
+    yield from _of_shelf(row, is_counted=is_counted)
     if row.vm_state == VmState.ERROR and not (row.fault or {}).get("message"):
         yield "is in ERROR and nothing says why"
     yield from _of_place(row, guests, held)
 
 
+def _of_shelf(row: InstanceRow, *, is_counted: bool) -> Iterator[str]:
+    """Tell whether a server that is shelved is so wholly."""
+    if row.vm_state in _ON_SHELF and row.shelved_image is None:
+        yield f"is {row.vm_state}, but no image has its disk"
+    if row.vm_state == VmState.SHELVED_OFFLOADED and not (is_counted and row.host is None):
+        yield f"is offloaded, but is on host {row.host}, or does not count for its project's quota"
+
+
 def _of_place(row: InstanceRow, guests: list[tuple[str, Guest]], held: dict[str, dict[str, int]]) -> Iterator[str]:
     """Tell whether a live server's guest and claim are where, and what, its row says."""
     if row.host is None:
-        if row.vm_state != VmState.ERROR:
+        if row.vm_state not in _ON_NO_HOST:
             yield f"is {row.vm_state} on no host"
         if guests:
             yield f"is on no host, but has a guest on {guests[0][0]}"

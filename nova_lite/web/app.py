@@ -33,6 +33,7 @@ STATUSES: Mapping[type[errors.NovaLiteError], int] = {
     errors.OverQuota: 403,
     errors.NoValidHost: 409,
     errors.TooLarge: 413,
+    errors.Unsupported: 501,
     errors.Unavailable: 503,
     errors.Misconfigured: 500,
 }

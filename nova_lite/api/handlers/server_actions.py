@@ -7,16 +7,19 @@ from typing import Any
 import falcon
 
 from nova_lite import errors
-from nova_lite.api.handlers import passwords
+from nova_lite.api.handlers import passwords, rebuilds
+from nova_lite.api.handlers.rebuilds import Rebuilding
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.servers import CREATE_QUERY
 from nova_lite.api.schemas.values import read_boolean, read_whole_number
-from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.live_migrations import LiveMigrationService
+from nova_lite.api.services.moves import MoveService
+from nova_lite.api.services.rebuilds import RebuildService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
+from nova_lite.api.services.shelving import ShelvingService, Wanted
 from nova_lite.api.views.links import bookmark
 from nova_lite.model.caller import Caller
 from nova_lite.model.states import VmState
@@ -34,8 +37,8 @@ class NewImage:
     is_kept: bool = True
 
 
-#: What an action answers with 200; None is an empty answer.
-Answer = dict[str, object] | NewImage | None
+#: What an action answers with 200, if it is no model object of its own; None is an empty answer.
+Answer = dict[str, object] | NewImage | Rebuilding | None
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,12 @@ class Services:
     actions: ServerActionService
     deletion: ServerDeletionService
     moves: MoveService
-    snapshots: ServerSnapshotService
-
-
     live: LiveMigrationService
     rebuilds: RebuildService
+    snapshots: ServerSnapshotService
+    shelving: ShelvingService
+
+
 #: Told who asks, which server, and what stands under the action's name.
 Do = Callable[[Services, Caller, str, Any], Answer]
 #: What was an action in old times.
@@ -62,7 +66,7 @@ _TELLS_IMAGE = Version(2, 45)
 class Action:
     """One action: the rule it needs, the body it takes, what it does, and the status of an empty answer.
 
-    Before version ``reads_since`` anything may stand under its name, and nothing is made of it. ``later`` is what it
+    Before version ``since`` it is not there, before ``reads_since`` anything may stand under its name, and nothing is made of it. ``later`` is what it
     does instead from other versions on, oldest first.
     """
 
@@ -70,17 +74,18 @@ class Action:
     schema: Schemas
     do: Do
     reads_since: Version = _FIRST
+    since: Version = _FIRST
     status: str = falcon.HTTP_202
-
-
-def _operation(policy: str, schema: Schemas, name: str) -> Action:
-    """Return an action that takes nothing and begins the operation ``name`` of the table of states."""
-
     later: tuple[tuple[Version, Do], ...] = ()
 
     def done_by(self, version: Version) -> Do:
         """Return what does it for a caller who speaks ``version``."""
         return next((do for since, do in reversed(self.later) if version >= since), self.do)
+
+
+def _operation(policy: str, schema: Schemas, name: str) -> Action:
+    """Return an action that takes nothing and begins the operation ``name`` of the table of states."""
+
     def do(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
         services.actions.begin(caller, server_id, policy, name)
         return None
@@ -120,6 +125,21 @@ def _rescue(services: Services, caller: Caller, server_id: str, body: Mapping[st
     return {"adminPass": asked.get("adminPass") or passwords.make()}
 
 
+def _rebuild(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    server = services.rebuilds.rebuild(caller, server_id, rebuilds.asked(body))
+    return Rebuilding(server, body.get("adminPass") or passwords.make())
+
+
+def _change_password(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
+    services.actions.change_password(caller, server_id, body["adminPass"])
+    return None
+
+
+def _trigger_crash_dump(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.actions.trigger_crash_dump(caller, server_id)
+    return None
+
+
 def _restore(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
     services.deletion.restore(caller, server_id)
     return None
@@ -156,26 +176,6 @@ def _migrate(services: Services, caller: Caller, server_id: str, body: Mapping[s
     return None
 
 
-def _create_image(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    metadata = body.get("metadata", {})
-    return NewImage(services.snapshots.create_image(caller, server_id, body["name"], metadata))
-
-
-def _create_backup(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    rotation = Rotation(body["backup_type"], read_whole_number(body, "rotation", 0))
-    metadata = body.get("metadata", {})
-    image_id = services.snapshots.create_backup(caller, server_id, body["name"], metadata, rotation)
-    return NewImage(image_id, is_kept=rotation.keep > 0)
-
-
-ACTIONS: Mapping[str, Action] = {
-    "os-start": _operation(rules.START, schemas.START, "start"),
-    "os-stop": _operation(rules.STOP, schemas.STOP, "stop"),
-    "reboot": Action(rules.REBOOT, schemas.REBOOT, _reboot),
-    "pause": _operation(rules.PAUSE, schemas.PAUSE, "pause"),
-    "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
-    "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
-    "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
 def _migrate_live(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     """Migrate as before 2.30, when a host that was named was not looked at by the scheduler."""
     copies = _copies_disks(body)
@@ -209,8 +209,50 @@ def _copies_disks(body: Mapping[str, Any]) -> bool | None:
     return None if asked == "auto" else read_boolean(asked)
 
 
+def _create_image(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    metadata = body.get("metadata", {})
+    return NewImage(services.snapshots.create_image(caller, server_id, body["name"], metadata))
+
+
+def _create_backup(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    rotation = Rotation(body["backup_type"], read_whole_number(body, "rotation", 0))
+    metadata = body.get("metadata", {})
+    image_id = services.snapshots.create_backup(caller, server_id, body["name"], metadata, rotation)
+    return NewImage(image_id, is_kept=rotation.keep > 0)
+
+
+def _shelve(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.shelving.shelve(caller, server_id)
+    return None
+
+
+def _shelve_offload(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+    services.shelving.offload(caller, server_id)
+    return None
+
+
+def _unshelve(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any] | None) -> Answer:
+    asked = body or {}
+    wanted = Wanted("availability_zone" in asked, asked.get("availability_zone"), asked.get("host"))
+    services.shelving.unshelve(caller, server_id, wanted)
+    return None
+
+
+ACTIONS: Mapping[str, Action] = {
+    "os-start": _operation(rules.START, schemas.START, "start"),
+    "os-stop": _operation(rules.STOP, schemas.STOP, "stop"),
+    "reboot": Action(rules.REBOOT, schemas.REBOOT, _reboot),
+    "pause": _operation(rules.PAUSE, schemas.PAUSE, "pause"),
+    "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
+    "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
+    "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
     "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue),
     "unrescue": _operation(rules.UNRESCUE, schemas.UNRESCUE, "unrescue"),
+    "rebuild": Action(rules.REBUILD, schemas.REBUILD, _rebuild),
+    "changePassword": Action(rules.CHANGE_PASSWORD, schemas.CHANGE_PASSWORD, _change_password),
+    "trigger_crash_dump": Action(
+        rules.TRIGGER_CRASH_DUMP, schemas.TRIGGER_CRASH_DUMP, _trigger_crash_dump, since=Version(2, 17)
+    ),
     "restore": Action(rules.RESTORE, schemas.RESTORE, _restore),
     "forceDelete": Action(rules.FORCE_DELETE, schemas.FORCE_DELETE, _force_delete),
     "lock": Action(rules.LOCK, schemas.LOCK, _lock, reads_since=Version(2, 73)),
@@ -221,8 +263,17 @@ def _copies_disks(body: Mapping[str, Any]) -> bool | None:
     "confirmResize": Action(rules.CONFIRM_RESIZE, schemas.CONFIRM_RESIZE, _confirm_resize, status=falcon.HTTP_204),
     "revertResize": Action(rules.REVERT_RESIZE, schemas.REVERT_RESIZE, _revert_resize),
     "migrate": Action(rules.MIGRATE, schemas.MIGRATE, _migrate, reads_since=Version(2, 56)),
+    "os-migrateLive": Action(
+        rules.MIGRATE_LIVE,
+        schemas.MIGRATE_LIVE,
+        _migrate_live,
+        later=((Version(2, 30), _migrate_live_forced), (Version(2, 34), _migrate_live_unwaited)),
+    ),
     "createImage": Action(rules.CREATE_IMAGE, schemas.CREATE_IMAGE, _create_image),
     "createBackup": Action(rules.CREATE_BACKUP, schemas.CREATE_BACKUP, _create_backup),
+    "shelve": Action(rules.SHELVE, schemas.SHELVE, _shelve),
+    "shelveOffload": Action(rules.SHELVE_OFFLOAD, schemas.SHELVE_OFFLOAD, _shelve_offload),
+    "unshelve": Action(rules.UNSHELVE, schemas.UNSHELVE, _unshelve, reads_since=Version(2, 77)),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
 }
 
@@ -244,11 +295,16 @@ class ServerAction:
         action = ACTIONS.get(name)
         if action is None:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
+        if req.context.version < action.since:
+            raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
         action.schema.check(body, req.context.version)
         value = body[name] if req.context.version >= action.reads_since else None
         answer = action.done_by(req.context.version)(self._services, req.context.caller, server_id, value)
         if isinstance(answer, dict):
             send_json(resp, answer)
+            return
+        if isinstance(answer, Rebuilding):
+            rebuilds.send(req, resp, answer)
             return
         resp.status = action.status
         if isinstance(answer, NewImage):
@@ -260,9 +316,3 @@ def _tell_image(req: falcon.Request, resp: falcon.Response, made: NewImage) -> N
         send_json(resp, {"image_id": made.image_id}, falcon.HTTP_202)
     elif made.is_kept:
         resp.location = bookmark(req, "images", made.image_id)["href"]
-    "os-migrateLive": Action(
-        rules.MIGRATE_LIVE,
-        schemas.MIGRATE_LIVE,
-        _migrate_live,
-        later=((Version(2, 30), _migrate_live_forced), (Version(2, 34), _migrate_live_unwaited)),
-    ),

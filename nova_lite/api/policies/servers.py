@@ -45,6 +45,14 @@ MIGRATE_LIVE = "os_compute_api:os-migrate-server:migrate_live"
 MIGRATE_LIVE_TO_HOST = "os_compute_api:os-migrate-server:migrate_live:host"
 RESCUE = "os_compute_api:os-rescue"
 UNRESCUE = "os_compute_api:os-unrescue"
+REBUILD = "os_compute_api:servers:rebuild"
+REBUILD_CERTIFICATES = "os_compute_api:servers:rebuild:trusted_certs"
+SHELVE = "os_compute_api:os-shelve:shelve"
+SHELVE_OFFLOAD = "os_compute_api:os-shelve:shelve_offload"
+UNSHELVE = "os_compute_api:os-shelve:unshelve"
+UNSHELVE_TO_HOST = "os_compute_api:os-shelve:unshelve_to_host"
+CHANGE_PASSWORD = "os_compute_api:os-admin-password"  # noqa: S105 - a rule
+TRIGGER_CRASH_DUMP = "os_compute_api:servers:trigger_crash_dump"
 LOCK = "os_compute_api:os-lock-server:lock"
 UNLOCK = "os_compute_api:os-lock-server:unlock"
 UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
@@ -91,16 +99,24 @@ RULES = (
     rule(REVERT_RESIZE, PROJECT_MEMBER_OR_ADMIN, "Move a server back that was resized or migrated."),
     rule(MIGRATE, ADMIN, "Move a server to another host."),
     rule(MIGRATE_TO_HOST, ADMIN, "Name the host a server is moved to."),
+    rule(MIGRATE_LIVE, PROJECT_MANAGER_OR_ADMIN, "Move a running server to another host."),
+    rule(MIGRATE_LIVE_TO_HOST, ADMIN, "Name the host a running server is moved to."),
     rule(RESCUE, PROJECT_MEMBER_OR_ADMIN, "Boot a server from another image, to repair its disk."),
     rule(UNRESCUE, PROJECT_MEMBER_OR_ADMIN, "Boot a rescued server from its own disk again."),
+    rule(REBUILD, PROJECT_MEMBER_OR_ADMIN, "Make a server's disks anew, from its image or another one."),
+    rule(REBUILD_CERTIFICATES, PROJECT_MEMBER_OR_ADMIN, "Say which certificates a rebuilt server's image needs."),
+    rule(SHELVE, PROJECT_MEMBER_OR_ADMIN, "Put a server's disk into an image and take the server off its host."),
+    rule(SHELVE_OFFLOAD, ADMIN, "Take a shelved server off its host at once."),
+    rule(UNSHELVE, PROJECT_MEMBER_OR_ADMIN, "Bring a shelved server back."),
+    rule(UNSHELVE_TO_HOST, ADMIN, "Name the host a shelved server is brought back to."),
+    rule(CHANGE_PASSWORD, PROJECT_MEMBER_OR_ADMIN, "Set the administrator's password inside a running server."),
+    rule(TRIGGER_CRASH_DUMP, PROJECT_MEMBER_OR_ADMIN, "Have a server's system dump its memory."),
     rule(LOCK, PROJECT_MEMBER_OR_ADMIN, "Lock a server."),
     rule(UNLOCK, PROJECT_MEMBER_OR_ADMIN, "Unlock a server."),
     rule(UNLOCK_OVERRIDE, ADMIN, "Act on a server that somebody locked, and unlock what somebody else locked."),
     rule(RESET_STATE, ADMIN, "Set a server's state by hand."),
     rule(INJECT_NETWORK_INFO, ADMIN, "Tell a server of its networks again."),
     rule(METADATA_INDEX, PROJECT_READER_OR_ADMIN, "Show a server's metadata."),
-    rule(MIGRATE_LIVE, PROJECT_MANAGER_OR_ADMIN, "Move a running server to another host."),
-    rule(MIGRATE_LIVE_TO_HOST, ADMIN, "Name the host a running server is moved to."),
     rule(METADATA_SHOW, PROJECT_READER_OR_ADMIN, "Show one item of a server's metadata."),
     rule(METADATA_CREATE, PROJECT_MEMBER_OR_ADMIN, "Add to a server's metadata."),
     rule(METADATA_UPDATE, PROJECT_MEMBER_OR_ADMIN, "Set one item of a server's metadata."),

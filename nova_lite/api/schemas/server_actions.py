@@ -1,7 +1,7 @@
 """Bodies of ``/servers/{id}/action``: one object whose one key names the action."""
 
-from nova_lite.api.schemas.servers import METADATA
-from nova_lite.api.schemas.values import HOST_NAME, NAME, whole_number
+from nova_lite.api.schemas.servers import CERTIFICATES, DISK_CONFIG, HOST_LABEL, IP_V4, IP_V6, METADATA
+from nova_lite.api.schemas.values import BOOLEAN, DESCRIPTION, HOST_NAME, NAME, whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
 
 
@@ -34,6 +34,55 @@ RESCUE = _action(
     },
 )
 UNRESCUE = _action("unrescue", {})
+CHANGE_PASSWORD = _action(
+    "changePassword",
+    {
+        "type": "object",
+        "properties": {"adminPass": {"type": "string"}},
+        "required": ["adminPass"],
+        "additionalProperties": False,
+    },
+)
+TRIGGER_CRASH_DUMP = _action("trigger_crash_dump", {"type": "null"})
+_REBUILD: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "imageRef": {"type": "string", "format": "uuid"},
+        "name": NAME,
+        "adminPass": _PASSWORD,
+        "metadata": METADATA,
+        "preserve_ephemeral": BOOLEAN,
+        "OS-DCF:diskConfig": DISK_CONFIG,
+        "accessIPv4": IP_V4,
+        "accessIPv6": IP_V6,
+        "personality": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["imageRef"],
+    "additionalProperties": False,
+}
+
+
+def _more(schema: JsonSchema, **properties: JsonSchema | None) -> JsonSchema:
+    """Return a copy of ``schema`` with further properties, or without those set to None."""
+    known = {**schema["properties"], **properties}
+    return {**schema, "properties": {name: value for name, value in known.items() if value is not None}}
+
+
+_REBUILD_219 = _more(_REBUILD, description=DESCRIPTION)
+_REBUILD_254 = _more(_REBUILD_219, key_name={**NAME, "type": ["string", "null"]})
+_REBUILD_257 = _more(_REBUILD_254, personality=None, user_data={"type": ["string", "null"], "maxLength": 65535})
+_REBUILD_263 = _more(_REBUILD_257, trusted_image_certificates=CERTIFICATES)
+_REBUILD_290 = _more(_REBUILD_263, hostname=HOST_LABEL)
+REBUILD = _action(
+    "rebuild",
+    _REBUILD,
+    ("2.19", _REBUILD_219),
+    ("2.54", _REBUILD_254),
+    ("2.57", _REBUILD_257),
+    ("2.63", _REBUILD_263),
+    ("2.90", _REBUILD_290),
+    ("2.94", _more(_REBUILD_290, hostname=HOST_NAME)),
+)
 _LOCKING = {
     "type": ["object", "null"],
     "properties": {"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}},
@@ -82,6 +131,29 @@ CREATE_BACKUP = _action(
         "required": ["name", "backup_type", "rotation"],
         "additionalProperties": False,
     },
+)
+SHELVE = _action("shelve", {})
+SHELVE_OFFLOAD = _action("shelveOffload", {})
+UNSHELVE = _action(
+    "unshelve",
+    {},
+    (
+        "2.77",
+        {
+            "type": ["object", "null"],
+            "properties": {"availability_zone": NAME},
+            "required": ["availability_zone"],
+            "additionalProperties": False,
+        },
+    ),
+    (
+        "2.91",
+        {
+            "type": ["object", "null"],
+            "properties": {"availability_zone": {"type": ["string", "null"]}, "host": {"type": "string"}},
+            "additionalProperties": False,
+        },
+    ),
 )
 _LENGTH = {**whole_number(-1), "type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$"}
 CONSOLE_OUTPUT = _action(

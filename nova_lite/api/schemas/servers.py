@@ -29,10 +29,16 @@ TAG = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
 _UUID = {"type": "string", "format": "uuid"}
 _IMAGE_REF = {"anyOf": [_UUID, {"type": "string", "maxLength": 0}]}
 _FLAVOR_REF = {"type": ["string", "integer"], "minLength": 1, "maxLength": 1024}
-_IP_V4 = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "maxLength": 0}]}
-_IP_V6 = {"anyOf": [{"type": "string", "format": "ipv6"}, {"type": "string", "maxLength": 0}]}
-_DISK_CONFIG = {"enum": ["AUTO", "MANUAL"]}
-_HOST_LABEL = {"type": "string", "minLength": 2, "maxLength": 63, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]$"}
+IP_V4 = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "maxLength": 0}]}
+IP_V6 = {"anyOf": [{"type": "string", "format": "ipv6"}, {"type": "string", "maxLength": 0}]}
+DISK_CONFIG = {"enum": ["AUTO", "MANUAL"]}
+CERTIFICATES = {
+    "type": ["array", "null"],
+    "items": {"type": "string", "minLength": 1},
+    "maxItems": 50,
+    "uniqueItems": True,
+}
+HOST_LABEL = {"type": "string", "minLength": 2, "maxLength": 63, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]$"}
 _DOMAIN_NAME = HOST_NAME
 _COUNT = whole_number(1)
 
@@ -123,9 +129,9 @@ _CREATE = _server(
         "adminPass": {"type": "string", "maxLength": 255},
         "metadata": METADATA,
         "networks": {"type": "array", "items": _NETWORK},
-        "OS-DCF:diskConfig": _DISK_CONFIG,
-        "accessIPv4": _IP_V4,
-        "accessIPv6": _IP_V6,
+        "OS-DCF:diskConfig": DISK_CONFIG,
+        "accessIPv4": IP_V4,
+        "accessIPv6": IP_V6,
         "personality": {"type": "array", "items": {"type": "object"}},
         "availability_zone": NAME,
         "block_device_mapping": {"type": "array", "items": _DEVICE},
@@ -160,22 +166,14 @@ _CREATE_237["properties"]["server"]["required"] = ["name", "flavorRef", "network
 _CREATE_242 = _tagged(_tagged(_CREATE_237, "networks"), "block_device_mapping_v2")
 _CREATE_252 = _since(_CREATE_242, tags={"type": "array", "items": TAG, "maxItems": 50})
 _CREATE_257 = _since(_CREATE_252, personality=None)
-_CREATE_263 = _since(
-    _CREATE_257,
-    trusted_image_certificates={
-        "type": ["array", "null"],
-        "items": {"type": "string", "minLength": 1},
-        "maxItems": 50,
-        "uniqueItems": True,
-    },
-)
+_CREATE_263 = _since(_CREATE_257, trusted_image_certificates=CERTIFICATES)
 _CREATE_267 = copy.deepcopy(_CREATE_263)
 _CREATE_267["properties"]["server"]["properties"]["block_device_mapping_v2"]["items"]["properties"]["volume_type"] = {
     "type": ["string", "null"],
     "maxLength": 255,
 }
 _CREATE_274 = _since(_CREATE_267, host=_DOMAIN_NAME, hypervisor_hostname=_DOMAIN_NAME)
-_CREATE_290 = _since(_CREATE_274, hostname=_HOST_LABEL)
+_CREATE_290 = _since(_CREATE_274, hostname=HOST_LABEL)
 _CREATE_294 = _since(_CREATE_290, hostname=_DOMAIN_NAME)
 
 #: ``dry_run`` is ours, in every version alike.
@@ -199,9 +197,9 @@ CREATE = Schemas(
     ("2.94", _CREATE_294),
 )
 
-_UPDATE = _server({"name": NAME, "OS-DCF:diskConfig": _DISK_CONFIG, "accessIPv4": _IP_V4, "accessIPv6": _IP_V6}, [])
+_UPDATE = _server({"name": NAME, "OS-DCF:diskConfig": DISK_CONFIG, "accessIPv4": IP_V4, "accessIPv6": IP_V6}, [])
 _UPDATE_219 = _since(_UPDATE, description=DESCRIPTION)
-_UPDATE_290 = _since(_UPDATE_219, hostname=_HOST_LABEL)
+_UPDATE_290 = _since(_UPDATE_219, hostname=HOST_LABEL)
 _UPDATE_294 = _since(_UPDATE_290, hostname=_DOMAIN_NAME)
 
 UPDATE = Schemas(

@@ -146,6 +146,8 @@ class MoveService:
         refuse_aliases(flavor)
         if flavor.root_gib == 0 and instance.flavor.root_gib != 0:
             raise errors.Invalid("Resize to zero disk flavor is not allowed.")
+        if flavor.root_gib < instance.flavor.root_gib or flavor.ephemeral_gib < instance.flavor.ephemeral_gib:
+            raise errors.Invalid("Unable to resize disk down.")
         return flavor
 
     def _flavor_numbers(self, *flavor_ids: str) -> list[int | None]:

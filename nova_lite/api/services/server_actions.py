@@ -1,6 +1,8 @@
 """What can be done to a server: power, reboot, pause, its lock, its state set by hand; its console log."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from oslo_config import cfg
 from sqlalchemy.orm import Session
@@ -13,11 +15,18 @@ from nova_lite.cells import marks, operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.model.caller import Caller
+from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.compute import ComputeClient
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import retried
+
+LOG = logging.getLogger(__name__)
+
+#: Where a server may be for its password to be set, and to be interrupted.
+_PASSWORD_IN = frozenset({VmState.ACTIVE})
+_DUMPED_IN = frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.RESCUED, VmState.RESIZED, VmState.ERROR})
 
 
 class ServerActionService:
@@ -69,6 +78,55 @@ class ServerActionService:
         caller.require(rules.INJECT_NETWORK_INFO, **target(located.instance))
         refuse_if_locked(caller, located.instance)
 
+    def change_password(self, caller: Caller, uuid: str, password: str) -> None:
+        """Have the agent inside the server set its administrator's password, which is kept nowhere.
+
+        Raises Conflict when the server does not run or was made without an agent, Unsupported when none answers.
+        """
+        instance, cell = self._hosted(caller, uuid, rules.CHANGE_PASSWORD, "changePassword", _PASSWORD_IN)
+        user = instance.image_properties.get("os_admin_user") or "root"
+        agents = ComputeClient(cell.bus)
+        with self._noted(caller, cell, uuid, "changePassword", "compute_set_admin_password"):
+            try:
+                agents.set_password(instance.host or "", uuid, user, password)
+            except errors.Unsupported as exc:
+                raise errors.Unsupported("Unable to set password on instance") from exc
+
+    def trigger_crash_dump(self, caller: Caller, uuid: str) -> None:
+        """Interrupt the server, so that its system dumps its memory; whether that worked its action tells."""
+        instance, cell = self._hosted(caller, uuid, rules.TRIGGER_CRASH_DUMP, "trigger_crash_dump", _DUMPED_IN)
+        try:
+            with self._noted(caller, cell, uuid, "trigger_crash_dump", "compute_trigger_crash_dump"):
+                ComputeClient(cell.bus).inject_nmi(instance.host or "", uuid)
+        except errors.NovaLiteError as exc:
+            LOG.warning("Server %s was not interrupted: %s %s", uuid, exc, exc.facts)
+
+    def _hosted(
+        self, caller: Caller, uuid: str, rule: str, action: str, states: Collection[VmState]
+    ) -> tuple[Instance, OpenCell]:
+        """Return a server at rest in one of ``states``, and its cell; raises what is against ``action``."""
+        located = self._lookup.find(caller, uuid)
+        instance = located.instance
+        caller.require(rule, **target(instance))
+        refuse_if_locked(caller, instance)
+        if instance.vm_state not in states:
+            raise errors.Conflict(f"Cannot '{action}' instance {uuid} while it is in vm_state {instance.vm_state}")
+        if instance.task_state is not None:
+            raise errors.Conflict(f"Cannot '{action}' instance {uuid} while it is in task_state {instance.task_state}")
+        return instance, hosting_cell(located)
+
+    @contextlib.contextmanager
+    def _noted(self, caller: Caller, cell: OpenCell, uuid: str, action: str, event: str) -> Iterator[None]:
+        """Record among the server's actions what is done at its host, and how it ended."""
+        error = None
+        try:
+            yield
+        except errors.NovaLiteError as exc:
+            error = exc.message
+            raise
+        finally:
+            _note(cell, uuid, action, _requester(caller), event=event, error=error)
+
     def console_output(self, caller: Caller, uuid: str, lines: int | None) -> str:
         """Return the end of the server's console log: ``lines`` of it, or what there is."""
         located = self._lookup.find(caller, uuid)
@@ -105,6 +163,12 @@ def _cell(located: Located) -> OpenCell:
     if located.cell is None:
         raise errors.Conflict(f"Instance {located.instance.uuid} is not ready: it has no cell yet.")
     return located.cell
+
+
+@retried
+def _note(cell: OpenCell, uuid: str, action: str, requester: Requester, *, event: str, error: str | None) -> None:
+    with cell.db.writer() as session:
+        marks.note(session, uuid, action, requester, event=event, error=error)
 
 
 @retried

@@ -140,10 +140,10 @@ class ServerCreationService:
         if not caller.project_id:
             raise errors.Forbidden("The token is for no project, and a server must belong to one.")
         _refuse_bad_counts(new)
-        _refuse_bad_user_data(new.user_data)
+        refuse_bad_user_data(new.user_data)
         flavor, key_data, destination, group = self._look_up(caller, new)
         image = self._image(caller, new.image_id)
-        _refuse_unfit(image, flavor)
+        refuse_unfit(image, flavor)
         if flavor.root_gib == 0:
             caller.require(rules.CREATE_ZERO_DISK)
         template = self._template(caller, new, flavor, image, key_data, destination)
@@ -362,7 +362,8 @@ def _refuse_bad_counts(new: NewServers) -> None:
         raise errors.Invalid("hostname: cannot be given to more than one server")
 
 
-def _refuse_bad_user_data(user_data: str | None) -> None:
+def refuse_bad_user_data(user_data: str | None) -> None:
+    """Raise Invalid for what is not base64."""
     # Encoders break long lines.
     text = re.sub(r"\s+", "", user_data or "", flags=re.ASCII)
     try:
@@ -371,7 +372,7 @@ def _refuse_bad_user_data(user_data: str | None) -> None:
         raise errors.Invalid("user_data: not base64") from exc
 
 
-def _refuse_unfit(image: Image, flavor: Flavor) -> None:
+def refuse_unfit(image: Image, flavor: Flavor) -> None:
     """Raise Invalid when the image cannot live in a server of the flavor."""
     if image.min_ram_mib > flavor.ram_mib:
         raise errors.Invalid(f"Flavor's memory is too small for requested image: it wants {image.min_ram_mib} MiB.")

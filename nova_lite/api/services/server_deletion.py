@@ -95,7 +95,8 @@ class ServerDeletionService:
         """Stop counting the server, and begin to delete it."""
         uuid = located.instance.uuid
         workflow = self._record(caller, located, kind, lambda session: mappings.queue_for_delete(session, uuid))
-        if located.cell is not None and located.instance.host is not None and not located.cell.cell.is_cell0:
+        leaves_something = located.instance.host is not None or located.instance.shelved_image is not None
+        if located.cell is not None and leaves_something and not located.cell.cell.is_cell0:
             self._begin_in_cell(located.cell, workflow)
         self._wake(workflow)
 

@@ -88,7 +88,7 @@ class ServerSnapshotService:
         action = "snapshot" if rotation is None else "backup"
         operations.refuse_if_wrong_state(instance, action)
         cell = hosting_cell(located)
-        image = self._images.create(_image(instance, name, metadata, rotation), caller.token)
+        image = self._images.create(image_of_disk(instance, name, metadata, rotation), caller.token)
         inputs: dict[str, object] = {"image": image.id}
         if rotation is not None:
             inputs |= {"backup_type": rotation.backup_type, "rotation": rotation.keep}
@@ -110,7 +110,9 @@ class ServerSnapshotService:
             )
 
 
-def _image(instance: Instance, name: str, metadata: Mapping[str, str], rotation: Rotation | None) -> Image:
+def image_of_disk(
+    instance: Instance, name: str, metadata: Mapping[str, str], rotation: Rotation | None = None
+) -> Image:
     """Return the image that waits for the instance's disk: pure, but for its new id."""
     inherited = {key: value for key, value in instance.image_properties.items() if not key.startswith(_NOT_INHERITED)}
     ours = {

@@ -70,7 +70,7 @@ class ServerService:
                 raise
             return self._remains(caller, uuid)
         caller.require(rules.SHOW, **target(located.instance))
-        return self._details(located, with_host_status=with_host_status, with_hints=with_hints)
+        return self.details(located, with_host_status=with_host_status, with_hints=with_hints)
 
     def update(
         self,
@@ -89,7 +89,7 @@ class ServerService:
             self._pin(uuid, changes["requested_zone"])
         if changes:
             located = self._changes.apply(caller, located, lambda instance: changes)
-        return self._details(located, with_host_status=with_host_status, with_hints=with_hints)
+        return self.details(located, with_host_status=with_host_status, with_hints=with_hints)
 
     @retried
     def _pin(self, uuid: str, zone: str | None) -> None:
@@ -120,7 +120,8 @@ class ServerService:
         caller.require(rules.SHOW, **target(instance))
         return Remains(instance)
 
-    def _details(self, located: Located, *, with_host_status: bool, with_hints: bool) -> Details:
+    def details(self, located: Located, *, with_host_status: bool, with_hints: bool) -> Details:
+        """Return a server that was looked up, with what its view may need from elsewhere."""
         hints = None
         if with_hints:
             with self._api_db.reader() as session:

@@ -142,6 +142,11 @@ _FOR_OPERATORS: View[Seen] = View(
     Field("OS-EXT-SRV-ATTR:user_data", lambda seen: seen.instance.user_data, since="2.3"),
 )
 
+_REBUILT: View[Seen] = View(
+    Field("key_name", lambda seen: seen.instance.key_name, since="2.54"),
+    Field("user_data", lambda seen: seen.instance.user_data, since="2.57"),
+)
+
 _GROUPS: View[Seen] = View(Field("server_groups", lambda seen: [seen.group] if seen.group else [], since="2.71"))
 
 
@@ -167,6 +172,12 @@ def updated(seen: Seen, host_status: str | None) -> dict[str, Any]:
         return show(seen, host_status)
     version = seen.look.version
     return _with_story(seen, _BASE.render(seen, version) | _GROUPS.render(seen, version))
+
+
+def rebuilt(seen: Seen, host_status: str | None, admin_password: str) -> dict[str, Any]:
+    """Return a server as its rebuild answers it."""
+    document = updated(seen, host_status) | _REBUILT.render(seen, seen.look.version)
+    return document | {"adminPass": admin_password}
 
 
 def basic(instance: Instance | Named, look: Look) -> dict[str, Any]:

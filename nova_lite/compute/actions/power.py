@@ -1,10 +1,11 @@
-"""Start, stop, reboot, pause and suspend a guest of this host, and read its console."""
+"""Start, stop, reboot, pause and suspend a guest of this host; read its console, look into it, reach into it."""
 
 from collections.abc import Callable
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence
 from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import PowerState
 
 
@@ -55,6 +56,18 @@ class Power:
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log; bytes that are no text are replaced."""
         return self._driver.console_output(instance_uuid, lines=lines).decode("utf-8", errors="replace")
+
+    def diagnostics(self, instance_uuid: str) -> Diagnostics:
+        """Return how the running guest fares."""
+        return self._driver.diagnostics(instance_uuid)
+
+    def set_password(self, instance_uuid: str, user: str, password: str) -> None:
+        """Set a password in the running guest."""
+        self._driver.set_password(instance_uuid, user, password)
+
+    def inject_nmi(self, instance_uuid: str) -> None:
+        """Interrupt the running guest."""
+        self._driver.inject_nmi(instance_uuid)
 
     def _do(self, action: str, deed: Callable[[str], None], instance_uuid: str, epoch: int) -> PowerState:
         if not self._fence.may_do(action, self._host, instance_uuid, epoch):

@@ -2,14 +2,16 @@
 
 import logging
 import uuid as uuids
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from nova_lite import errors
-from nova_lite.compute.actions.spawn import Fence
+from nova_lite.compute.actions.spawn import Fence, Spawner
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.image import Image
+from nova_lite.model.instance import Instance
 
 LOG = logging.getLogger(__name__)
 
@@ -34,10 +36,18 @@ class ImageStore(Protocol):
         ...
 
 
+class SnapshotFence(Fence, Protocol):
+    """Wants to know how far copies are."""
+
+    def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
+        """Tell that the copy of the instance's disk is made, and goes to where images are. May be lost."""
+        ...
+
+
 class Snapshotter:
     """Makes images of this host's guests; ``directory`` is where their files are until they are uploaded."""
 
-    def __init__(self, host: str, driver: Driver, images: ImageStore, fence: Fence, directory: Path) -> None:
+    def __init__(self, host: str, driver: Driver, images: ImageStore, fence: SnapshotFence, directory: Path) -> None:
         self._host = host
         self._driver = driver
         self._images = images
@@ -55,7 +65,7 @@ class Snapshotter:
             raise errors.Conflict(f"Instance {instance_uuid} is not being copied on this host.")
         try:
             if self._images.show(image_id).status != "active":
-                self._fill(instance_uuid, image_id, timeout_s)
+                self._fill(instance_uuid, epoch, image_id, timeout_s)
         except errors.NotFound as exc:
             raise errors.GuestFailed(f"Image {image_id} was deleted while it was made.") from exc
         except errors.Forbidden as exc:
@@ -65,10 +75,10 @@ class Snapshotter:
             raise errors.GuestFailed("The guest vanished while its disk was copied.")
         return guest.power_state
 
-    def discard(self, image_id: str) -> None:
-        """Remove an image that was never filled."""
+    def discard(self, image_id: str, *, even_filled: bool = False) -> None:
+        """Remove an image that was never filled, or whatever image it is."""
         try:
-            if self._images.show(image_id).status == "active":
+            if not even_filled and self._images.show(image_id).status == "active":
                 return
         except errors.NotFound:
             return
@@ -85,7 +95,7 @@ class Snapshotter:
             LOG.info("Backup %s of instance %s makes room for newer ones", image.id, instance_uuid)
             self._images.delete(image.id)
 
-    def _fill(self, instance_uuid: str, image_id: str, timeout_s: float) -> None:
+    def _fill(self, instance_uuid: str, epoch: int, image_id: str, timeout_s: float) -> None:
         try:
             # The hypervisor's own user writes here.
             self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -97,9 +107,31 @@ class Snapshotter:
                 disk_format = self._driver.snapshot(instance_uuid, path, timeout_s=timeout_s)
             except errors.NotFound as exc:
                 raise errors.GuestFailed(f"Instance {instance_uuid} has no guest on its host.") from exc
+            self._fence.uploading(self._host, instance_uuid, epoch)
             self._images.upload(image_id, disk_format, path)
         finally:
             path.unlink(missing_ok=True)
+
+
+class Unshelver:
+    """Makes guests again whose disks were put into images."""
+
+    def __init__(self, spawner: Spawner, images: ImageStore) -> None:
+        self._spawner = spawner
+        self._images = images
+
+    def build(self, instance: Instance) -> PowerState:
+        """Make and start the guest from its image; raises as ``Spawner.build``, GuestFailed when the image is gone."""
+        image_id = instance.shelved_image
+        if image_id is None:
+            raise errors.GuestFailed(f"Instance {instance.uuid} has no image of its disk.")
+        try:
+            status = self._images.show(image_id).status
+        except errors.NotFound as exc:
+            raise errors.GuestFailed(f"Unshelve attempted but the image {image_id} cannot be found.") from exc
+        if status != "active":
+            raise errors.GuestFailed(f"Unshelve attempted but the image {image_id} is {status}.")
+        return self._spawner.build(replace(instance, image_id=image_id))
 
 
 def clean(directory: Path) -> None:

@@ -48,8 +48,10 @@ class Spawner:
         self._images = images
         self._fence = fence
 
-    def build(self, instance: Instance) -> PowerState:
-        """Make and start the guest, unless it runs already; return its power state.
+    def build(self, instance: Instance, *, start: bool = True) -> PowerState:
+        """Make the guest, unless it is here already, and start it if it shall run; return its power state.
+
+        A guest of an older epoch is replaced with its disks.
 
         Raises Conflict when the instance is not being built here (any more), GuestFailed for what the user must change,
         HostFailed for what another host might do, Unavailable when the conductor cannot be asked.
@@ -60,7 +62,7 @@ class Spawner:
         if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
             raise errors.Conflict(f"Instance {instance.uuid} is not being built on this host.")
         with host_failures():
-            self._driver.spawn(guest_spec(instance), image)
+            self._driver.spawn(guest_spec(instance), image, start=start)
             guest = self._driver.guest(instance.uuid)
         if guest is None:
             raise errors.HostFailed("The guest vanished as soon as it was started.")

@@ -50,10 +50,11 @@ class Driver(Inside, LiveMoves, Protocol):
         """Return one guest, or None."""
         ...
 
-    def spawn(self, spec: GuestSpec, image: BaseImage | None) -> None:
-        """Make the guest's disks and start it; when it already runs with this epoch, do nothing.
+    def spawn(self, spec: GuestSpec, image: BaseImage | None, *, start: bool = True) -> None:
+        """Make the guest's disks and start it, if it shall run; when it is so already with this epoch, do nothing.
 
-        What a failed or killed attempt left behind is replaced. A failure leaves nothing behind.
+        What a failed or killed attempt left behind is replaced, and so is a guest of an older epoch with its disks.
+        A failure leaves nothing behind.
         """
         ...
 

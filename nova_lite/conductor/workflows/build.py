@@ -177,7 +177,7 @@ def move_to_next_host(work: Work[CellTools], session: Session) -> None:
         session,
         instance_uuid=work.subject,
         request_id=work.workflow.request_id,
-        event=operations.EVENTS["create"],
+        event=operations.EVENTS[work.workflow.kind],
     )
 
 

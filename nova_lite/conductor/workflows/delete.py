@@ -6,11 +6,15 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations
 from nova_lite.model.guest import PowerState
 from nova_lite.model.migration import FINISHED
+
+#: Turns of several tries each, after which the image of a shelved server that cannot be removed is left where it is.
+_PATIENT_TURNS = 2
 
 
 def destroy_guest(work: Work[CellTools]) -> Facts | None:
@@ -23,6 +27,9 @@ def destroy_guest(work: Work[CellTools]) -> Facts | None:
         moves = migrations.open_of(session, work.subject)
     ends = {place.host for move in moves for place in (move.source, move.dest) if place is not None}
     left = [each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends)]
+    for image_id in work.inputs.get("shelved_images", ()):
+        is_last_try = work.workflow.attempt > _PATIENT_TURNS
+        shelved_images.remove_if_possible(work.tools, image_id, at=host, is_last_try=is_last_try)
     return {"left_to_host": ", ".join(left)} if left else None
 
 
@@ -60,9 +67,15 @@ def mark_deleted(work: Work[CellTools], session: Session) -> None:
 
 
 def turn_off(work: Work[CellTools]) -> Facts:
-    """Turn the guest off, should there be one; a host that is down does it itself when it comes back."""
+    """Turn the guest off, should there be one, and forget its image, should it be shelved.
+
+    A host that is down does it itself when it comes back.
+    """
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject)
+    if instance.shelved_image is not None:
+        is_last_try = work.workflow.attempt > _PATIENT_TURNS
+        shelved_images.remove_if_possible(work.tools, instance.shelved_image, at=instance.host, is_last_try=is_last_try)
     if instance.host is None:
         return {"power_state": int(PowerState.NOSTATE)}
     try:
@@ -79,7 +92,7 @@ def turn_off(work: Work[CellTools]) -> Facts:
 
 def mark_soft_deleted(work: Work[CellTools], session: Session) -> None:
     """Note since when the server is deleted."""
-    end_well(work, session, deleted_at=utcnow())
+    end_well(work, session, deleted_at=utcnow(), shelved_image=None, shelved_at=None)
 
 
 def turn_on(work: Work[CellTools]) -> Facts:

@@ -137,7 +137,21 @@ def set_guest_aside(work: Work[CellTools]) -> None:
 def bring_guest_back(work: Work[CellTools]) -> None:
     """Have the guest on its host again, as it was."""
     epoch = _turn_back(work).epoch
-    work.tools.agents.bring_back(before(work).host, work.subject, epoch, start=was_running(work), timeout_s=_QUICK_S)
+    take_back(work, epoch)
+
+
+def take_back(work: Work[CellTools], epoch: int) -> None:
+    """Have the server's old host make the guest again of what it set aside, and note how that is."""
+    power_state = work.tools.agents.bring_back(
+        before(work).host, work.subject, epoch, start=was_running(work), timeout_s=_QUICK_S
+    )
+    _note_power(work, power_state)
+
+
+@retried
+def _note_power(work: Work[CellTools], power_state: PowerState) -> None:
+    with work.tools.db.writer() as session:
+        instances.change(session, work.subject, power_state=power_state)
 
 
 def hand_over(work: Work[CellTools], session: Session) -> None:

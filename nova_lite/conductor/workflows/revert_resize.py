@@ -1,20 +1,31 @@
 """Revert a server's move, inside its cell: the guest goes where it went, and comes back where and as it was.
 
-The row is turned back first, with a raised epoch: from then on the guest may only run on its old host.
+The row is turned back first, with a raised epoch: from then on the guest may only run on its old host. When that is
+down before, the server stays where it is; when it goes down after, the server is in ERROR until it is back.
 """
 
 from sqlalchemy.orm import Session
 
+from nova_lite import errors
 from nova_lite.cells import moves
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.move import before, discard, give_claim_back, was_running
-from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.conductor.workflows.move import before, discard, give_claim_back, take_back, was_running
+from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations
 from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Fault
+from nova_lite.model.migration import FINISHED
 from nova_lite.model.states import ACTIONS, VmState
 
 _BUSY = ACTIONS[moves.REVERT].while_busy
+_TURN_BACK = "turn back"
+
+
+def ask_old_host(work: Work[CellTools]) -> None:
+    """See that the host is there that the guest is to come back to."""
+    if host_is_down(work.tools, before(work).host):
+        raise errors.Conflict("The host that the server moved away from is down.")
 
 
 def turn_back(work: Work[CellTools], session: Session) -> Facts:
@@ -37,6 +48,15 @@ def turn_back(work: Work[CellTools], session: Session) -> Facts:
         host=instance.host,
     )
     return {"left": instance.host, "epoch": instance.epoch + 1}
+
+
+def go_back_all_the_same(work: Work[CellTools]) -> None:
+    """Do what is left of the way back: on the host that was left there is nothing to return to."""
+    if "left" not in work.facts:
+        return
+    give_claim_back(work)
+    remove_guest(work)
+    take_back(work, work.facts["epoch"])
 
 
 def remove_guest(work: Work[CellTools]) -> None:
@@ -72,13 +92,34 @@ def revert(work: Work[CellTools], session: Session) -> None:
     actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=was.host)
 
 
+def end_revert(work: Work[CellTools], session: Session) -> None:
+    """Leave the server where it went, when it was not turned back; else where it was, in ERROR without its guest."""
+    was, move = before(work), work.inputs["move"]
+    reason = work.reason or "An internal error happened."
+    if "left" not in work.facts:
+        instances.change(session, work.subject, expect_task=_BUSY, task_state=None)
+        migrations.bring_to(session, move, FINISHED)
+    else:
+        migrations.bring_to(session, move, "reverted")
+        if _TURN_BACK in work.facts.get("left_behind", []):
+            fault = Fault(500, f"{reason} Its host did not take the guest back yet.", utcnow())
+            instances.set_fault(session, work.subject, fault, vm_state=VmState.ERROR, task_state=None)
+        else:
+            instances.change(session, work.subject, vm_state=VmState(was.vm_state), task_state=None)
+    actions.finish(
+        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=reason, host=was.host
+    )
+
+
 REVERT_RESIZE = Definition(
     moves.REVERT,
     (
-        Record("turn back", turn_back, no_way_back=True),
-        Step("remove guest", remove_guest, no_way_back=True),
-        Step("bring guest back", bring_guest_back, no_way_back=True),
+        Step("ask old host", ask_old_host),
+        Record(_TURN_BACK, turn_back, undo=go_back_all_the_same),
+        Step("remove guest", remove_guest),
+        Step("bring guest back", bring_guest_back),
         Step("give claim back", give_claim_back, no_way_back=True),
         Record("revert", revert, no_way_back=True),
     ),
+    on_failure=Record("end revert", end_revert),
 )

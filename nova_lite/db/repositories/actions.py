@@ -79,6 +79,14 @@ def is_known(session: Session, instance_uuid: str, request_id: str, action: str)
     return session.scalar(known) is not None
 
 
+def is_under_way(session: Session, instance_uuid: str, request_id: str, action: str) -> bool:
+    """Return whether ``action``, which a request has begun on an instance, has not ended."""
+    known = sa.select(InstanceActionRow.id).filter_by(
+        instance_uuid=instance_uuid, request_id=request_id, action=action, finish_time=None
+    )
+    return session.scalar(known) is not None
+
+
 def begin_again(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:
     """Record that an action which is under way began one more event, such as the next attempt at the same thing."""
     action_id = _open_action(session, instance_uuid, request_id)

@@ -137,5 +137,15 @@ def resize(session: Session, instance_uuid: str, flavor: Flavor) -> None:
         row.spec = {**row.spec, "flavor": msgspec.to_builtins(flavor)}
 
 
+def rebuild(
+    session: Session, instance_uuid: str, image_id: str, properties: Mapping[str, str], disk_format: str | None
+) -> None:
+    """Keep with what was asked for an instance the image it has now."""
+    row = session.get(RequestSpecRow, instance_uuid, with_for_update=True)
+    if row is not None:
+        image = {"image_id": image_id, "image_properties": dict(properties), "image_disk_format": disk_format}
+        row.spec = {**row.spec, **image}
+
+
 def _instance(row: BuildRequestRow) -> Instance:
     return msgspec.convert(row.instance, Instance)

@@ -1,6 +1,6 @@
 """Who may hold something in Placement: what the API database and a cell's say of consumers' UUIDs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -48,6 +48,7 @@ class Claimant:
     user_id: str
     node: str
     flavor: Flavor
+    image_properties: Mapping[str, str]
     busy_with: str | None
     has_node: bool
 
@@ -77,6 +78,7 @@ def _claimants(session: Session, condition: sa.ColumnElement[bool], *, limit: in
             InstanceRow.user_id,
             InstanceRow.node,
             InstanceRow.flavor,
+            InstanceRow.image_properties,
             sa.func.coalesce(InstanceRow.task_state, work),
             ComputeNodeRow.id,
         )
@@ -86,6 +88,6 @@ def _claimants(session: Session, condition: sa.ColumnElement[bool], *, limit: in
         .limit(limit)
     )
     return [
-        Claimant(row_id, uuid, project, user, node or "", Flavor(**flavor), busy_with, number is not None)
-        for row_id, uuid, project, user, node, flavor, busy_with, number in rows
+        Claimant(row_id, uuid, project, user, node or "", Flavor(**flavor), properties, busy_with, number is not None)
+        for row_id, uuid, project, user, node, flavor, properties, busy_with, number in rows
     ]

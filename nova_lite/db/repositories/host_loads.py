@@ -21,11 +21,11 @@ _HEAVY = frozenset(
         "rebuilding",
         "rebuild_spawning",
         "rescuing",
-        "unshelving",
         TaskState.IMAGE_BACKUP,
         TaskState.IMAGE_SNAPSHOT,
         TaskState.RESIZE_MIGRATING,
         TaskState.RESIZE_PREP,
+        TaskState.UNSHELVING,
     }
 )
 #: Servers, or hosts, that one query names.

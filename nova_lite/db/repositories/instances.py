@@ -16,7 +16,7 @@ from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
-from nova_lite.model.states import TaskState, VmState, after_power_report
+from nova_lite.model.states import COPYING_TO_SHELVE, TaskState, VmState, after_power_report
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import Handle
 
@@ -45,7 +45,7 @@ _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
     (_FIELDS.index("fault"), lambda stored: stored and msgspec.convert(stored, Fault)),
 )
 #: States of an instance whose guest must be off, and of one whose guest should be running.
-_OFF = (VmState.STOPPED, VmState.SOFT_DELETED)
+_OFF = (VmState.STOPPED, VmState.SOFT_DELETED, VmState.SHELVED)
 _RUNNING = (VmState.ACTIVE, VmState.RESCUED, VmState.RESIZED)
 
 
@@ -97,6 +97,22 @@ def note_power(session: Session, uuid: str, host: str, power_state: PowerState) 
         row.vm_state = after_power_report(VmState(row.vm_state), power_state)
 
 
+def note_upload(session: Session, uuid: str, host: str, epoch: int) -> None:
+    """Write down that the disk of an instance being shelved on ``host`` is copied, and uploaded now."""
+    pending, uploading = COPYING_TO_SHELVE
+    session.execute(
+        sa.update(InstanceRow)
+        .where(
+            InstanceRow.uuid == uuid,
+            InstanceRow.host == host,
+            InstanceRow.epoch == epoch,
+            InstanceRow.task_state == pending,
+            InstanceRow.deleted.is_(False),
+        )
+        .values(task_state=uploading, updated_at=utcnow())
+    )
+
+
 def mark_deleted(session: Session, uuid: str) -> bool:
     """Turn a live instance into a deleted one; False when it was not there or was deleted before."""
     now = utcnow()
@@ -127,6 +143,17 @@ def reclaimable(session: Session, *, before: datetime, limit: int) -> list[Insta
             _T.deleted_at < before,
         )
         .order_by(_T.deleted_at)
+        .limit(limit)
+    )
+    return [instance_of(row) for row in session.execute(statement)]
+
+
+def offloadable(session: Session, *, before: datetime, limit: int) -> list[Instance]:
+    """Return shelved instances at rest that have been on their hosts since ``before``, those shelved first."""
+    statement = (
+        sa.select(*COLUMNS)
+        .where(_T.deleted.is_(False), _T.vm_state == VmState.SHELVED, _T.task_state.is_(None), _T.shelved_at < before)
+        .order_by(_T.shelved_at)
         .limit(limit)
     )
     return [instance_of(row) for row in session.execute(statement)]
@@ -244,6 +271,7 @@ def _values(instance: Instance) -> dict[str, Any]:
         "terminated_at": instance.terminated_at,
         "deleted_at": instance.deleted_at,
         "deleted": instance.is_deleted,
+        "shelved_image": instance.shelved_image,
     }
 
 

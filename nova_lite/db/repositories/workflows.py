@@ -147,6 +147,13 @@ def others_about(session: Session, row: Row, subject: str, uuid: str, kinds: Col
     return session.scalar(found.limit(1)) is not None
 
 
+def newer_about(session: Session, row: Row, subject: str, uuid: str, kinds: Collection[str]) -> list[Workflow]:
+    """Return open workflows of ``kinds`` about ``subject`` that were added after ``uuid``; all if that is unknown."""
+    older = sa.select(row.id).where(row.uuid == uuid).scalar_subquery()
+    which = sa.select(row).where(row.subject == subject, row.kind.in_(kinds), row.status.in_(OPEN), row.uuid != uuid)
+    return [_workflow(found) for found in session.scalars(which.where(row.id > sa.func.coalesce(older, 0)))]
+
+
 def about(session: Session, row: Row, subject: str) -> list[Workflow]:
     """Return every workflow about ``subject``, newest first."""
     return [

@@ -22,6 +22,7 @@ from nova_lite.compute.service import Agent
 from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.conductor import saga
 from nova_lite.conductor.service import Conductor
+from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.repositories import actions, hosts, mappings, workflows
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
@@ -95,6 +96,20 @@ class Site:
         status, body = self.ask("POST", f"/servers/{server}/action", {"rescue": {"adminPass": "x"}})
         assert (status, body) == (200, {"adminPass": "x"})
 
+    def rebuild(self, server: str, *, new_image: bool = False) -> None:
+        """Ask for a server to be made anew, from its image or from another one."""
+        image = self.image
+        if new_image:
+            url, other = f"{self.cloud.image_url}/v2/images", {"name": "other", "disk_format": "raw"}
+            found = requests.get(url, params={"name": "other"}, timeout=30).json()["images"]
+            image = str((found or [requests.post(url, json=other, timeout=30).json()])[0]["id"])
+            if not found:
+                kind = {"Content-Type": "application/octet-stream"}
+                requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=30).raise_for_status()
+        status, body = self.ask("POST", f"/servers/{server}/action", {"rebuild": {"imageRef": image, "name": "anew"}})
+        assert status == 202, body
+        assert (body["server"]["status"], body["server"]["image"]["id"]) == ("REBUILD", image)
+
     def soft_delete(self, server: str) -> int:
         """Ask for a server to be deleted so that it can be restored; return the status code."""
         self.api_conf.set_override("reclaim_instance_interval", 3600)
@@ -108,9 +123,22 @@ class Site:
         status, body = self.ask("POST", f"/servers/{server}/action", {action: details})
         assert status in (202, 204), body
 
+    def shelve(self, server: str, *, stays_on_host: bool = False) -> None:
+        """Ask for a server to be shelved; one that ``stays_on_host`` is not offloaded at once."""
+        for conf in self._cell_confs():
+            conf.set_override("shelved_offload_time", -1 if stays_on_host else 0)
+        self.act(server, "shelve")
+
+    def _cell_confs(self) -> list[cfg.ConfigOpts]:
+        return [runner.tools.conf for runner in self.saboteur.runners if isinstance(runner.tools, CellTools)]
+
     def resize(self, server: str) -> None:
         """Ask for a server, booted with the smallest flavor, to be twice as large."""
         self.act(server, "resize", {"flavorRef": "2"})
+
+    def migrate_live(self, server: str, host: str | None = None, block: object = "auto") -> None:
+        """Ask for a running server to go to another host."""
+        self.act(server, "os-migrateLive", {"host": host, "block_migration": block})
 
     def regroup(self, server: str) -> None:
         """Put the server's host into an aggregate and, should it be there already, take it out."""
@@ -136,10 +164,6 @@ class Site:
     def disable_host(self, server: str) -> None:
         """Disable the server's host, and see Placement hear of it; when the story is over it is enabled again."""
         _, body = self.ask("GET", f"/servers/{server}")
-    def migrate_live(self, server: str, host: str | None = None, block: object = "auto") -> None:
-        """Ask for a running server to go to another host."""
-        self.act(server, "os-migrateLive", {"host": host, "block_migration": block})
-
         host = body["server"]["OS-EXT-SRV-ATTR:host"]
         _, body = self.ask("GET", f"/os-hypervisors/detail?hypervisor_hostname_pattern={host}")
         (hypervisor,) = body["hypervisors"]
@@ -224,13 +248,13 @@ class Site:
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=120).status_code == 404
         self.lost.clear()
-        assert self._images(status="queued") == []
+        assert not self._images(status="queued")
         assert all(self._is_marked(provider) for provider in self.disabled.values())
 
-    def _images(self, **wanted: str) -> list[str]:
-        """Return the ids of images like that."""
+    def _images(self, **wanted: str) -> dict[str, str]:
+        """Return the names of images like that, by their ids."""
         found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=120).json()["images"]
-        return [str(image["id"]) for image in found]
+        return {str(image["id"]): str(image["name"]) for image in found}
 
     def status(self, server: str) -> str:
         """Return a server's status, ``GONE`` when there is none."""
@@ -263,9 +287,11 @@ class Site:
         self.faults()
         for server in self.used:
             assert self.delete(server) in (204, 404)
-            for image_id in self._images(instance_uuid=server):
-                requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=120).raise_for_status()
+            for image_id, name in self._images(instance_uuid=server).items():
+                if not name.endswith("-shelved"):  # that goes with its server
+                    requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=120).raise_for_status()
         self.rest()
+        assert not any(self._images(instance_uuid=server) for server in self.used)
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         for service in self.disabled:
             self._switch(service, "enabled")
@@ -349,6 +375,8 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         ("RESCUE",),
         before=lambda site, server: site.rescue(server),
     ),
+    ("super", "rebuild"): Story(lambda site, server: site.rebuild(server, new_image=True), "ACTIVE", ("ACTIVE",)),
+    ("cell", "rebuild"): Story(lambda site, server: site.rebuild(server), "ACTIVE", ("ACTIVE", "ERROR")),
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),
@@ -365,6 +393,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         (role, kind): story
         for role in ("super", "cell")
         for kind, story in {
+            "live-migrate": Story(lambda site, server: site.migrate_live(server), "ACTIVE", ("ACTIVE",)),
             "move": Story(lambda site, server: site.resize(server), "VERIFY_RESIZE", ("ACTIVE",)),
             "confirm-resize": Story(
                 lambda site, server: site.act(server, "confirmResize"),
@@ -375,7 +404,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
             "revert-resize": Story(
                 lambda site, server: site.act(server, "revertResize"),
                 "ACTIVE",
-                (),
+                ("VERIFY_RESIZE", "ACTIVE"),
                 before=lambda site, server: site.resize(server),
             ),
         }.items()
@@ -393,10 +422,35 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("cell", "suspend"): Story(lambda site, server: site.act(server, "suspend"), "SUSPENDED", ("ACTIVE", "SHUTOFF")),
     ("cell", "resume"): Story(
         lambda site, server: site.act(server, "resume"),
-            "live-migrate": Story(lambda site, server: site.migrate_live(server), "ACTIVE", ("ACTIVE",)),
         "ACTIVE",
         ("SUSPENDED", "ACTIVE"),
         before=lambda site, server: site.act(server, "suspend"),
+    ),
+    ("super", "shelve"): Story(lambda site, server: site.shelve(server), "SHELVED_OFFLOADED", ()),
+    ("cell", "shelve"): Story(lambda site, server: site.shelve(server), "SHELVED_OFFLOADED", ("ACTIVE",)),
+    **{
+        (role, "shelve-offload"): Story(
+            lambda site, server: site.act(server, "shelveOffload"),
+            "SHELVED_OFFLOADED",
+            (),
+            before=lambda site, server: site.shelve(server, stays_on_host=True),
+        )
+        for role in ("super", "cell")
+    },
+    **{
+        (role, "unshelve"): Story(
+            lambda site, server: site.act(server, "unshelve"),
+            "ACTIVE",
+            ("SHELVED_OFFLOADED",),
+            before=lambda site, server: site.shelve(server),
+        )
+        for role in ("super", "cell")
+    },
+    ("cell", "unshelve-here"): Story(
+        lambda site, server: site.act(server, "unshelve"),
+        "ACTIVE",
+        ("SHELVED",),
+        before=lambda site, server: site.shelve(server, stays_on_host=True),
     ),
     ("cell", "snapshot"): Story(
         lambda site, server: site.act(server, "createImage", {"name": "snap"}), "ACTIVE", ("ACTIVE",)

@@ -15,7 +15,7 @@ from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
-from nova_lite.compute.actions.snapshot import Snapshotter
+from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
@@ -74,6 +74,9 @@ class Fence:
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         return self._answer(action, host, instance_uuid, epoch)
 
+    def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
+        self.asked.append(("uploading", host, instance_uuid, epoch))
+
     def _answer(self, what: str, host: str, instance_uuid: str, epoch: int) -> bool:
         self.asked.append((what, host, instance_uuid, epoch))
         if self.error is not None:
@@ -102,15 +105,17 @@ class Host:
         self.fence = Fence()
         self.images = Images()
         self.store = ImageStore()
+        spawner = Spawner("host1", self.driver, self.images, self.fence)
         self.ear = ComputeEndpoint(
-            Spawner("host1", self.driver, self.images, self.fence),
+            spawner,
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
             Mover("host1", self.driver, self.fence, shutdown_timeout_s=1),
+            LiveMigrator("host1", self.driver, self.fence, Patience()),
             Rescuer("host1", self.driver, self.images, self.fence, shutdown_timeout_s=1),
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
+            Unshelver(spawner, self.store),
             KeyedLocks(),
         )
-            LiveMigrator("host1", self.driver, self.fence, Patience()),
 
     def build(self, instance: Instance = INSTANCE) -> int:
         return self.ear.build(msgspec.to_builtins(instance))
@@ -160,6 +165,21 @@ def test_pausing_and_suspending_are_fenced(deed: str, before: str | None, after:
     for _ in range(2):
         assert getattr(host.ear, deed)(UUID, 1) == after
     assert host.fence.asked[-1] == (deed, "host1", UUID, 1)
+
+
+def test_a_rebuild_replaces_the_guest_and_keeps_it_off_if_it_was() -> None:
+    host = Host()
+    host.build()
+    anew = msgspec.to_builtins(replace(INSTANCE, epoch=2))
+    assert host.ear.rebuild(anew, start=False) == PowerState.SHUTDOWN
+    assert host.fence.asked[-1] == ("run", "host1", UUID, 2)
+    guest = host.driver.guest(UUID)
+    assert guest is not None
+    assert guest.epoch == 2
+    assert host.ear.rebuild(anew, start=True) == PowerState.RUNNING
+    host.fence.may = False
+    with pytest.raises(errors.Conflict, match="not being built"):
+        host.ear.rebuild(anew, start=True)
 
 
 def test_a_rescue_is_fenced_and_undone() -> None:

@@ -26,6 +26,9 @@ class Fence:
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         return self.may and (action, host, instance_uuid, epoch) == ("snapshot", "host1", UUID, 1)
 
+    def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
+        assert (host, instance_uuid, epoch) == ("host1", UUID, 1)
+
 
 class Host:
     """A host with one guest, an image that waits for its disk, and a place for files."""

@@ -100,6 +100,7 @@ def test_a_power_report_moves_only_servers_that_are_whole(power_state: PowerStat
 def test_an_action_is_done_only_while_its_task_says_so(action: str, task_state: TaskState | None) -> None:
     assert states.is_doing(action, task_state) is (task_state is ACTIONS[action].while_busy)
     assert not states.is_doing("levitate", task_state)
+    assert states.is_doing(states.COPY_TO_SHELVE, task_state) is (task_state in states.COPYING_TO_SHELVE)
 
 
 @pytest.mark.parametrize("task_state", TASKS)

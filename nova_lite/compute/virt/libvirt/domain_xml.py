@@ -12,6 +12,9 @@ from nova_lite.model.guest import GuestSpec
 #: The namespace of what we write into a domain's ``<metadata>``.
 NAMESPACE = "urn:nova-lite:guest:1"
 
+#: Where a guest's agent listens.
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
+
 _OWN = f"{{{NAMESPACE}}}"
 
 #: What XML 1.0 cannot carry, in no spelling.
@@ -68,6 +71,8 @@ def domain(spec: GuestSpec, hardware: Hardware, disks: Sequence[Disk], setting: 
     devices = SubElement(root, "devices")
     _add_disks(devices, hardware, disks, setting)
     _add_console(devices, setting)
+    if hardware.has_agent:
+        _add_agent_channel(devices)
     rng = SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     SubElement(devices, "memballoon", model="virtio")
@@ -202,6 +207,11 @@ def _add_console(devices: Element, setting: Setting) -> None:
     serial = SubElement(devices, "serial", type="pty")
     SubElement(serial, "log", file=setting.console_log, append="on")
     SubElement(serial, "target", port="0")
+
+
+def _add_agent_channel(devices: Element) -> None:
+    channel = SubElement(devices, "channel", type="unix")
+    SubElement(channel, "target", type="virtio", name=AGENT_CHANNEL)
 
 
 def _text(parent: Element, tag: str, text: str, **attributes: str) -> None:

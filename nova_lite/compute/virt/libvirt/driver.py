@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, snapshots
+from nova_lite.compute.virt.libvirt import domain_xml, domains, host, inside, properties, snapshots
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
@@ -40,7 +40,7 @@ class LibvirtDriver:
 
     needs_image = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of a host
         self,
         hostname: str,
         uri: str,
@@ -116,14 +116,14 @@ class LibvirtDriver:
 
         return self._on_libvirt(ask, f"looking for instance {uuid}")
 
-    def spawn(self, spec: GuestSpec, image: BaseImage | None) -> None:
-        """Make the guest's disks and start it."""
+    def spawn(self, spec: GuestSpec, image: BaseImage | None, *, start: bool = True) -> None:
+        """Make the guest's disks and define it."""
         hardware = properties.hardware(spec.image_properties)
         if image is None:
             raise errors.GuestFailed("There is no image to boot from")
         check_size(spec, image)
         domains.check_uuid(spec.uuid)
-        if self._is_here_already(spec):
+        if self._is_here_already(spec, start=start):
             return
         self._remove(spec.uuid)
         with ExitStack() as undo:
@@ -131,7 +131,7 @@ class LibvirtDriver:
             disks = self._disks.make(spec, image)
             xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
             undo.callback(self._undefine, spec.uuid)
-            self._define(spec.uuid, xml, start=True)
+            self._define(spec.uuid, xml, start=start)
             self._disks.finish(spec.uuid)
             undo.pop_all()
 
@@ -308,6 +308,18 @@ class LibvirtDriver:
         self._on_guest(uuid, lambda domain: None, "reading the console of")
         return console.tail(self._disks.console_log(uuid), lines)
 
+    def diagnostics(self, uuid: str) -> Diagnostics:
+        """Return how a running guest fares."""
+        return self._on_guest(uuid, lambda domain: inside.diagnostics(domain, self._virt_type), "looking into")
+
+    def set_password(self, uuid: str, user: str, password: str) -> None:
+        """Have the agent inside the guest set a user's password."""
+        self._on_guest(uuid, lambda domain: inside.set_password(domain, user, password), "setting a password of")
+
+    def inject_nmi(self, uuid: str) -> None:
+        """Interrupt the guest."""
+        self._on_guest(uuid, inside.inject_nmi, "interrupting")
+
     def _has_received(self, spec: GuestSpec, *, start: bool) -> bool:
         """Return whether the guest is here whole with this epoch, and runs if it shall."""
         if self._is_elsewhere(spec.uuid):
@@ -335,8 +347,8 @@ class LibvirtDriver:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _is_here_already(self, spec: GuestSpec) -> bool:
-        """Return whether the guest is here with this epoch, and runs; a whole but stopped one is started."""
+    def _is_here_already(self, spec: GuestSpec, *, start: bool) -> bool:
+        """Return whether the guest is here whole with this epoch; one that is off is started, if it shall run."""
         if self._is_elsewhere(spec.uuid):
             raise errors.Unavailable(f"Instance {spec.uuid} is still defined by another host of this libvirt")
         known = self.guest(spec.uuid)
@@ -347,7 +359,8 @@ class LibvirtDriver:
         if known.power_state in domains.OFF:
             if self._disks.is_unfinished(spec.uuid):
                 return False
-            self.power_on(spec.uuid)
+            if start:
+                self.power_on(spec.uuid)
         self._disks.finish(spec.uuid)
         return True
 
@@ -367,8 +380,7 @@ class LibvirtDriver:
         def act(connection: Any) -> None:
             domain = domains.find(connection, uuid)
             if domain is not None and self._is_ours(domain):
-                domains.cut_power(domain)
-                domains.undefine(domain)
+                domains.remove(domain)
 
         self._on_libvirt(act, f"removing instance {uuid}")
 

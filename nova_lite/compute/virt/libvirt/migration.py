@@ -100,9 +100,7 @@ class LiveMigrations:
             self.disks.leave_to(spec.uuid, leaving.host)
             missing = [disk.below for disk in disks if disk.below is not None and not Path(disk.below).is_file()]
             if missing:
-                raise errors.HostFailed(
-                    f"The host has no {Path(missing[0]).name}, which the disk is built on."
-                )
+                raise errors.HostFailed(f"The host has no {Path(missing[0]).name}, which the disk is built on.")
         elif not self.has_landed(spec.uuid, spec.epoch):
             files = self.disks.make_room(spec, disks)
         return Landing(

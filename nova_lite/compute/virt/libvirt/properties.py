@@ -25,6 +25,9 @@ _ONLY = {
     "hw_vm_mode": frozenset({"hvm"}),
 }
 
+#: What says yes.
+_YES = frozenset({"1", "t", "true", "on", "y", "yes"})
+
 #: Properties of guests that boot in a way no code here knows.
 _NEVER = ("kernel_id", "ramdisk_id")
 
@@ -36,6 +39,7 @@ class Hardware:
     machine: str = "pc"
     disk_bus: str = "virtio"
     config_drive_bus: str = "ide"
+    has_agent: bool = False
 
 
 def hardware(properties: Mapping[str, str]) -> Hardware:
@@ -50,7 +54,8 @@ def hardware(properties: Mapping[str, str]) -> Hardware:
     buses, default_cdrom = _MACHINES[machine]
     disk_bus = _choice(properties, "hw_disk_bus", "virtio", buses)
     config_drive_bus = _choice(properties, "hw_cdrom_bus", default_cdrom, buses - {"virtio"})
-    return Hardware(machine, disk_bus, config_drive_bus)
+    has_agent = properties.get("hw_qemu_guest_agent", "").strip().lower() in _YES
+    return Hardware(machine, disk_bus, config_drive_bus, has_agent)
 
 
 def _choice(properties: Mapping[str, str], name: str, default: str, honoured: frozenset[str]) -> str:

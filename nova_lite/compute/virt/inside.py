@@ -1,0 +1,25 @@
+"""The part of the drivers' interface that looks into running guests, and reaches into them."""
+
+from typing import Protocol
+
+from nova_lite.model.diagnostics import Diagnostics
+
+
+class Inside(Protocol):
+    """What a hypervisor can tell of a running guest, and do inside it; Conflict when it does not run."""
+
+    def diagnostics(self, uuid: str) -> Diagnostics:
+        """Return how the guest fares."""
+        ...
+
+    def set_password(self, uuid: str, user: str, password: str) -> None:
+        """Have the agent inside the guest set a user's password.
+
+        Raises Conflict when the guest was made without an agent's channel or its agent refuses, Unsupported when no
+        agent answers there.
+        """
+        ...
+
+    def inject_nmi(self, uuid: str) -> None:
+        """Interrupt the guest, so that its system dumps its memory, if it would; Unsupported where that cannot be."""
+        ...
