@@ -112,6 +112,20 @@ class DriverContract:
         rig.driver.spawn(spec, rig.image)
         assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
 
+    def test_spawn_of_a_newer_epoch_replaces_guest_and_disks(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        newer = replace(spec, epoch=2)
+        for _ in range(2):
+            rig.driver.spawn(newer, rig.image, start=False)
+            (guest,) = rig.driver.guests()
+            assert (guest.epoch, guest.power_state) == (2, PowerState.SHUTDOWN)
+        assert rig.banner not in rig.driver.console_output(spec.uuid, lines=None)
+        rig.driver.spawn(newer, rig.image)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        self.booted(rig, newer)
+
     def test_spawn_replaces_a_half_made_attempt(self, rig: Rig) -> None:
         spec = a_spec()
         rig.leave_half_made(spec)
@@ -323,6 +337,24 @@ class DriverContract:
         rig.driver.destroy(spec.uuid)
         assert rig.driver.guest(spec.uuid) is None
         assert rig.leftovers(spec.uuid) == []
+
+    def test_a_running_guest_is_looked_into(self, rig: Rig) -> None:
+        spec = a_spec()
+        with pytest.raises(errors.NotFound):
+            rig.driver.diagnostics(spec.uuid)
+        rig.driver.spawn(spec, rig.image)
+        found = rig.driver.diagnostics(spec.uuid)
+        assert (len(found.cpus), found.disks[0].device) == (spec.vcpus, "vda")
+        assert found.memory_max_kib >= found.memory_used_kib > 0
+        assert found.cpus[0].time_ns is not None
+        assert found.memory_kib["actual"] > 0
+        rig.driver.inject_nmi(spec.uuid)
+        rig.driver.power_off(spec.uuid, timeout_s=0)
+        for deed in (rig.driver.diagnostics, rig.driver.inject_nmi):
+            with pytest.raises(errors.Conflict):
+                deed(spec.uuid)
+        with pytest.raises(errors.Conflict):
+            rig.driver.set_password(spec.uuid, "root", "opensesame")
 
     def test_console_shows_the_last_lines(self, rig: Rig) -> None:
         spec = a_spec()
