@@ -175,7 +175,7 @@ class _FaultWriter:
             return Fault(exc.status_code, message, request_id, None, _headers(exc), exc)
         if isinstance(exc, errors.NovaLiteError):
             status = next((self._api.statuses[kind] for kind in type(exc).__mro__ if kind in self._api.statuses), 500)
-            if status < 500:
+            if status < 500 or isinstance(exc, errors.Unsupported):
                 return Fault(status, exc.message, request_id, exc.code, {}, exc)
             _log.warning("%s: %s %s", request_id, exc, exc.facts, exc_info=exc)
             if isinstance(exc, errors.Unavailable):

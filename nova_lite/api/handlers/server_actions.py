@@ -66,8 +66,8 @@ _TELLS_IMAGE = Version(2, 45)
 class Action:
     """One action: the rule it needs, the body it takes, what it does, and the status of an empty answer.
 
-    Before version ``since`` it is not there, before ``reads_since`` anything may stand under its name, and nothing is made of it. ``later`` is what it
-    does instead from other versions on, oldest first.
+    Before version ``since`` it is not there; before ``reads_since`` anything may stand under its name, and nothing is
+    made of it. ``later`` is what it does instead from other versions on, oldest first.
     """
 
     policy: str

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite import errors
-from nova_lite.cells import moves
+from nova_lite.cells import accounting, moves
 from nova_lite.cells.operations import Requester
 from nova_lite.db.api_tables import ApiWorkflowRow, FlavorRow, InstanceMappingRow, QuotaLimitRow
 from nova_lite.db.cell_tables import CellWorkflowRow, MigrationRow
@@ -142,15 +142,21 @@ def test_a_server_on_no_host_cannot_move(cloud: Cloud, admin: Client, action: st
     [
         ("1", "When resizing, instances must change flavor!"),
         ("0", "Resize to zero disk flavor is not allowed."),
+        ("small", "Unable to resize disk down."),
+        ("scratchless", "Unable to resize disk down."),
         ("77", "Flavor 77 could not be found."),
         ("9", "Flavor 9 could not be found."),
         ("off", "Flavor off could not be found."),
     ],
-    ids=["same", "no disk", "missing", "not public", "disabled"],
+    ids=["same", "no disk", "smaller disk", "smaller scratch disk", "missing", "not public", "disabled"],
 )
 def test_flavors_that_cannot_be(cloud: Cloud, client: Client, server: Instance, flavor: str, message: str) -> None:
     with cloud.api_db.writer() as session:
         session.add(FlavorRow(flavorid="off", name="off", vcpus=1, memory_mb=64, root_gb=1, disabled=True))
+        session.add(FlavorRow(flavorid="small", name="small", vcpus=1, memory_mb=64, root_gb=1, ephemeral_gb=9))
+        session.add(FlavorRow(flavorid="scratchless", name="scratchless", vcpus=1, memory_mb=64, root_gb=2))
+    if message == "Unable to resize disk down.":
+        server = add_server(cloud, flavor=Flavor("55", "large", 1, 64, 2, ephemeral_gib=1))
     assert said(act(client, server, {"resize": {"flavorRef": flavor}}), 400) == message
     assert cloud.instance(server.uuid).task_state is None
 
@@ -237,6 +243,38 @@ class TestQuota:
 
 class TestRaces:
     """What the cell says counts, and what was written above it goes again."""
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["move first", "confirm first"])
+    def test_a_move_and_its_confirming_settle_at_once(
+        self, cloud: Cloud, client: Client, server: Instance, order: tuple[int, int]
+    ) -> None:
+        """Each sees the other still at it: neither may leave it to the other."""
+        assert act(client, server, RESIZE).status_code == 202
+        (move,) = cloud.rows(cloud.api_db, ApiWorkflowRow)
+        cell_db = cloud.cells.get(CELL1).db
+        with cell_db.writer() as session:
+            migrations.bring_to(session, move.uuid, "confirmed")
+        confirm = Workflow(
+            uuid=str(uuids.uuid4()),
+            kind=moves.CONFIRM,
+            subject=server.uuid,
+            project_id="demo",
+            user_id="alice",
+            request_id="req-2",
+            inputs={"cell_uuid": CELL1},
+            deadline=0.0,
+        )
+        with cloud.api_db.writer() as session:
+            workflows.add(session, ApiWorkflowRow, confirm, timeout_s=600)
+        assert counted(cloud, server) == (2, 2048)
+        for index in order:
+            accounting.settle(cloud.api_db, cell_db, server.uuid, (move.uuid, confirm.uuid)[index])
+        assert counted(cloud, server) == (1, 512)
+
+    def test_what_is_asked_for_next_counts(self, cloud: Cloud, client: Client, server: Instance) -> None:
+        assert act(client, server, RESIZE).status_code == 202
+        accounting.settle(cloud.api_db, cloud.cells.get(CELL1).db, server.uuid, "of one that is over")
+        assert counted(cloud, server) == (2, 2048)
 
     def test_of_two_resizes_one_is_refused(
         self, cloud: Cloud, client: Client, server: Instance, monkeypatch: pytest.MonkeyPatch

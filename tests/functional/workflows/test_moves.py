@@ -140,13 +140,41 @@ def test_without_a_host_the_server_stays_as_it_was(site: Site) -> None:
     assert migrations(site, server) == ["error"]
 
 
-def test_disks_do_not_shrink(site: Site) -> None:
-    server = booted(site, flavorRef="3")
-    site.act(server, "resize", {"flavorRef": "1"})
+@contextlib.contextmanager
+def forced_down(site: Site, host: str) -> Iterator[None]:
+    """Have a host count as down."""
+    _, body = site.ask("GET", f"/os-services?host={host}&binary=nova-compute")
+    (service,) = body["services"]
+    url = f"/os-services/{service['id']}"
+    assert site.ask("PUT", url, {"forced_down": True})[0] == 200
+    try:
+        yield
+    finally:
+        assert site.ask("PUT", url, {"forced_down": False})[0] == 200
+
+
+def test_a_server_does_not_go_back_to_a_host_that_is_down(site: Site) -> None:
+    server = booted(site)
+    before = host_of(site, server)
+    site.act(server, "migrate")
     site.rest()
-    assert last_message(site, server) == "Unable to resize disk down."
-    assert (site.status(server), flavor_of(site, server)) == ("ACTIVE", "m1.small")
-    assert migrations(site, server) == ["error"]
+    with forced_down(site, before):
+        site.act(server, "revertResize")
+        site.rest()
+        assert last_message(site, server) == "The host that the server moved away from is down."
+        assert (site.status(server), migrations(site, server)) == ("VERIFY_RESIZE", ["finished"])
+    site.act(server, "revertResize")
+    site.rest()
+    assert (site.status(server), host_of(site, server), migrations(site, server)) == ("ACTIVE", before, ["reverted"])
+
+
+def test_a_server_whose_move_failed_shows_that_it_runs(site: Site) -> None:
+    server = booted(site)
+    site.break_hosts(1, errors.GuestFailed("It does not work."), method="receive")
+    site.resize(server)
+    site.rest()
+    _, body = site.ask("GET", f"/servers/{server}")
+    assert body["server"]["OS-EXT-STS:power_state"] == PowerState.RUNNING
 
 
 @pytest.mark.parametrize("method", ["set_aside", "receive"])
