@@ -1,14 +1,22 @@
-"""What every test has: databases in files that outlive a crash of their process, not of the machine."""
+"""What every test has: databases in files that wait for no disk, and the same examples in every run."""
 
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nova_lite import storage
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Wait for no disk: a test makes several databases and throws them away."""
+    """Let databases outlive a crash of their process, not of the machine; let Hypothesis not look at the clock."""
+    settings.register_profile(
+        "steady",
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    settings.load_profile("steady")
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     tune = storage._tune_sqlite

@@ -63,6 +63,7 @@ def _send(api_url: str, requests: list[Request]) -> list[int]:
     """Serve and send requests in threads, beginning together with the other process; return their statuses."""
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
+    conf.set_override("timeout", 60.0, group="cells")
     api_db, bus = Database(api_url), Bus(conf, f"kombu+memory:///{uuid.uuid4().hex}")
     cells = Cells(conf, api_db)
     wsgi = app.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=FakeImages())
@@ -134,7 +135,7 @@ def send(api_db: Database, processes: ProcessPoolExecutor) -> Callable[[list[Req
     def through_both(requests: list[Request]) -> list[int]:
         shares = [requests[number::PROCESSES] for number in range(PROCESSES)]
         sent = [processes.submit(_send, api_url, share) for share in shares]
-        answers = [future.result(timeout=120) for future in sent]
+        answers = [future.result(timeout=400) for future in sent]
         by_turns = itertools.zip_longest(*answers)
         return [status for turn in by_turns for status in turn if status is not None]
 

@@ -92,7 +92,7 @@ def real_ask(port: int) -> Ask:
         url = f"http://{ADDRESS}:{port}/v2.1{path}"
         sent = urllib.request.Request(url, data, _headers(request), method=request.method)
         try:
-            with urllib.request.urlopen(sent, timeout=60) as answer:
+            with urllib.request.urlopen(sent, timeout=240) as answer:
                 return answer.status, _parsed(answer.read())
         except urllib.error.HTTPError as exc:
             with exc:
@@ -185,6 +185,7 @@ def pair(neighbours: Neighbours, mariadb: MariaDB) -> Iterator[Pair]:
     migrate.sync(api_db, "api")
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
+    conf.set_override("timeout", 60.0, group="cells")
     cells, bus = Cells(conf, api_db), Bus(conf, f"kombu+memory:///{name}")
     ours = falcon.testing.TestClient(app.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=FakeImages()))
     try:

@@ -126,7 +126,7 @@ def test_a_broken_rule_is_our_own_bug_and_no_outage(db: Database) -> None:
 def test_the_clock_has_fractions_and_runs(db: Database) -> None:
     readings = [db.ping() for _ in range(20)]
     assert readings == sorted(readings)
-    assert abs(readings[-1] - time.time()) < 5
+    assert abs(readings[-1] - time.time()) < 60
     assert any(reading != int(reading) for reading in readings)
 
 

@@ -1,9 +1,7 @@
 """A cloud started as users start it, and the unmodified ``openstack`` client."""
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,28 +9,24 @@ from typing import Any
 import pytest
 
 from nova_lite.testing import up
+from tests.functional.clients.commands import Commands
 
-_COMMAND_S = 180.0
+_VERSION = "--os-compute-api-version"
 
 OpenStack = Callable[..., Any]
 
 
-def client(state_dir: Path, cloud: str = "nova-lite") -> OpenStack:
-    """Return a function that runs the ``openstack`` client and returns what it printed: parsed, where it is JSON."""
-    environment = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(state_dir / "clouds.yaml")}
-    environment = {
-        name: value for name, value in environment.items() if name == "OS_CLIENT_CONFIG_FILE" or name[:3] != "OS_"
-    }
+@contextlib.contextmanager
+def client(state_dir: Path, cloud: str = "nova-lite") -> Iterator[OpenStack]:
+    """Yield a function that runs the ``openstack`` client and returns what it printed: parsed, where it is JSON."""
+    with contextlib.closing(Commands(state_dir, cloud)) as commands:
 
-    def run(*words: str, fails: bool = False) -> Any:
-        command = [sys.executable, "-W", "ignore", "-m", "openstackclient.shell", "--os-cloud", cloud, *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_COMMAND_S, check=False)
-        assert (done.returncode != 0) == fails, (
-            f"openstack {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
-        )
-        return done.stderr if fails else json.loads(done.stdout) if "json" in words else done.stdout
+        def run(*words: str, fails: bool = False) -> Any:
+            code, out, err = commands.run(words[1] if words[0] == _VERSION else "", words)
+            assert (code != 0) == fails, f"openstack {' '.join(words)}: {code}\n{out}{err}"
+            return err if fails else json.loads(out) if "json" in words else out
 
-    return run
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -43,5 +37,14 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def openstack(state_dir: Path) -> OpenStack:
-    return client(state_dir)
+def openstack(state_dir: Path) -> Iterator[OpenStack]:
+    """The client as the administrator."""
+    with client(state_dir) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def demo(state_dir: Path) -> Iterator[OpenStack]:
+    """The client as a user."""
+    with client(state_dir, "nova-lite-demo") as run:
+        yield run

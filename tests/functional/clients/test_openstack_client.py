@@ -90,8 +90,7 @@ def test_images_come_and_go(openstack: OpenStack, tmp_path: Path) -> None:
     assert [image["Name"] for image in openstack("image", "list", *JSON)] == ["tiny"]
 
 
-def test_another_user_sees_their_own_only(state_dir: Path, openstack: OpenStack) -> None:
-    demo = client(state_dir, "nova-lite-demo")
+def test_another_user_sees_their_own_only(openstack: OpenStack, demo: OpenStack) -> None:
     demo("server", "create", "--flavor", "m1.nano", "--image", "tiny", "--nic", "none", "--wait", "theirs", *JSON)
     assert openstack("server", "list", *JSON) == []
     assert [server["Name"] for server in openstack("server", "list", "--all-projects", *JSON)] == ["theirs"]
@@ -100,12 +99,10 @@ def test_another_user_sees_their_own_only(state_dir: Path, openstack: OpenStack)
 
 
 def test_servers_survive_a_restart(tmp_path: Path) -> None:
-    with up.running(tmp_path, "--cells", "1", "--hosts", "1"):
-        openstack = client(tmp_path)
+    with up.running(tmp_path, "--cells", "1", "--hosts", "1"), client(tmp_path) as openstack:
         created = openstack("server", "create", "--flavor", "m1.tiny", "--image", "tiny", "--nic", "none", "vm1", *JSON)
         eventually(lambda: openstack("server", "show", "vm1", *JSON)["status"] == "ACTIVE", "vm1 is active")
-    with up.running(tmp_path, "--cells", "1", "--hosts", "1"):
-        openstack = client(tmp_path)
+    with up.running(tmp_path, "--cells", "1", "--hosts", "1"), client(tmp_path) as openstack:
         assert openstack("server", "show", "vm1", *JSON)["id"] == created["id"]
         openstack("server", "stop", "vm1")
         eventually(lambda: openstack("server", "show", "vm1", *JSON)["status"] == "SHUTOFF", "vm1 is shut off")

@@ -1,8 +1,6 @@
 """Quotas and server groups by the ``openstack`` command, as it comes."""
 
-from pathlib import Path
-
-from tests.functional.clients.conftest import OpenStack, client
+from tests.functional.clients.conftest import OpenStack
 
 JSON = ("-f", "json")
 BOOT = ("server", "create", "--flavor", "m1.nano", "--image", "tiny", "--nic", "none")
@@ -26,8 +24,7 @@ def test_quotas_are_set_shown_and_forgotten(openstack: OpenStack) -> None:
     assert limits(openstack, project) == {**shown, "instances": 10, "cores": 20}
 
 
-def test_a_project_that_is_full_says_so(state_dir: Path, openstack: OpenStack) -> None:
-    demo = client(state_dir, "nova-lite-demo")
+def test_a_project_that_is_full_says_so(openstack: OpenStack, demo: OpenStack) -> None:
     project = demo("token", "issue", "-c", "project_id", *JSON)["project_id"]
     openstack("quota", "set", "--instances", "1", project)
     demo(*BOOT, "--wait", "vm1", *JSON)

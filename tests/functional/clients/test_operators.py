@@ -1,8 +1,6 @@
 """What operators do to hosts and ask about projects with the ``openstack`` command, as it comes."""
 
-from pathlib import Path
-
-from tests.functional.clients.conftest import OpenStack, client
+from tests.functional.clients.conftest import OpenStack
 
 JSON = ("-f", "json")
 
@@ -32,7 +30,7 @@ def test_hosts_are_grouped_and_made_zones(openstack: OpenStack) -> None:
     assert openstack("aggregate", "list", *JSON) == []
 
 
-def test_what_projects_used(state_dir: Path, openstack: OpenStack) -> None:
+def test_what_projects_used(openstack: OpenStack, demo: OpenStack) -> None:
     boot = ("server", "create", "--flavor", "m1.nano", "--image", "tiny", "--nic", "none", "--wait")
     openstack(*boot, "used")
     shown = openstack("usage", "show", *JSON)
@@ -41,7 +39,7 @@ def test_what_projects_used(state_dir: Path, openstack: OpenStack) -> None:
     # Until now, though the client asks until tomorrow.
     assert 0 < mine[0]["hours"] < 1
     assert [project["CPU Hours"] > 0 for project in openstack("usage", "list", *JSON)] == [True]
-    assert "403" in client(state_dir, "nova-lite-demo")("usage", "list", fails=True)
+    assert "403" in demo("usage", "list", fails=True)
     openstack("server", "delete", "--wait", "used")
     shown = openstack("usage", "show", *JSON)
     assert [server["state"] for server in shown["Servers"] if server["name"] == "used"] == ["terminated"]

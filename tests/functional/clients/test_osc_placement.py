@@ -2,9 +2,6 @@
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +9,17 @@ from typing import Any
 
 import pytest
 
-_SHELL = Path(__file__).with_name("openstack_shell.py")
-_COMMAND_S = 180.0
-
+from tests.functional.clients.commands import Commands
 
 #: Commands that show nothing, and so take no format.
 _SILENT = ("delete", "class create", "resource class set", "trait create")
 
 
 class Shell:
-    """The ``openstack`` client: a process for each version, as it keeps the version it was first told."""
+    """The ``openstack`` client, told a version of Placement's API."""
 
     def __init__(self, state_dir: Path, cloud: str = "nova-lite") -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        self._environment = kept | {"OS_CLIENT_CONFIG_FILE": str(state_dir / "clouds.yaml")}
-        self._cloud = cloud
-        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._commands = Commands(state_dir, cloud)
 
     def __call__(self, version: str, command: str, *words: str) -> Any:
         """Run one command, given as text and further words; return what it shows, None where that is nothing."""
@@ -43,32 +35,12 @@ class Shell:
 
     def close(self) -> None:
         """End every process."""
-        for process in self._processes.values():
-            process.communicate(timeout=_COMMAND_S)
+        self._commands.close()
 
     def _run(self, version: str, command: str, *words: str) -> tuple[int, str, str]:
         shown = () if any(verb in command for verb in _SILENT) else ("-f", "json")
-        argv = ["--os-cloud", self._cloud, "--os-placement-api-version", version, *command.split(), *words, *shown]
-        if version not in self._processes:
-            self._processes[version] = self._start()
-        process = self._processes[version]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(json.dumps(argv), file=process.stdin, flush=True)
-        line = process.stdout.readline()
-        assert line, f"the client ended at: openstack {command}"
-        code, out, err = json.loads(line)
-        return code, out, err
-
-    def _start(self) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(_SHELL)],
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        argv = ["--os-placement-api-version", version, *command.split(), *words, *shown]
+        return self._commands.run(version, argv)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def test_a_cell_that_does_not_answer_is_shown_with_the_reason(cloud: Cloud, admi
     dead = shown[CELL2]
     assert dead["last_error"] == "The database does not answer."
     since = datetime.fromisoformat(dead["down_since"]).replace(tzinfo=UTC)
-    assert abs((datetime.now(UTC) - since).total_seconds()) < 60
+    assert abs((datetime.now(UTC) - since).total_seconds()) < 600
     assert dead["latency_ms"] == before[CELL2]["latency_ms"], "that of its last answer"
     assert (dead["hosts"], dead["hosts_up"], dead["conductors_up"]) == (1, None, None)
     again = _cells(admin)[CELL2]

@@ -439,7 +439,7 @@ def test_servers_of_a_cell_that_is_down(cloud: Cloud, client: Client, admin: Cli
 def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
     cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud.conf.set_override("timeout", 1.0, group="cells")
+    cloud.conf.set_override("timeout", 3.0, group="cells")
     near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
     is_over = threading.Event()
     get = instances.get

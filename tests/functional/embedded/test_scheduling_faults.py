@@ -34,7 +34,7 @@ from nova_lite.testing.cloud import ComputeUser, eventually
 #: Hosts of the cloud in two cells, and servers asked for in one story.
 _HOSTS, _ASKED = 6, 8
 #: Seconds after which nobody waits for an answer of Placement any more, and how long answers take that are late.
-_TIMEOUT_S, _LATE_S = 1, 2.5
+_TIMEOUT_S, _LATE_S = 2.5, 4
 
 _build_placement = placement_app.build
 
@@ -171,7 +171,7 @@ def user(stage: Stage) -> Iterator[ComputeUser]:
         clouds.fake_driver(stage.cloud, host).faults = FaultScript()
     for server in _servers(someone):
         assert someone.ask("DELETE", f"/servers/{server}").status == 204
-    eventually(lambda: not _servers(someone), "all servers gone", 60.0)
+    eventually(lambda: not _servers(someone), "all servers gone")
     _at_peace(stage.cloud)
     with closing(clouds.database(stage.cloud, "cell1")) as one, closing(clouds.database(stage.cloud, "cell2")) as two:
         for database in (one, two):
@@ -219,7 +219,7 @@ def _all(user: ComputeUser, servers: list[str], status: str) -> None:
 
 def _at_peace(cloud: Cloud) -> None:
     with Watch(cloud) as watch:
-        eventually(lambda: watch.audit() == [] or None, "an empty audit", 60.0)
+        eventually(lambda: watch.audit() == [] or None, "an empty audit")
 
 
 @pytest.mark.parametrize("mishap", [away, broken, contended, late], ids=lambda mishap: mishap.__name__)

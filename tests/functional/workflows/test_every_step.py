@@ -1,5 +1,7 @@
 """Every workflow, at each of its steps: death, error, repetition, deletion. A new one is covered by being in the table.
 
+Which places are tried, and why not all, says ``choice``.
+
 Afterwards the three truths agree: see ``nova_lite/testing/audit.py``.
 """
 
@@ -8,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from nova_lite import errors
-from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at, places, undo_places
+from tests.functional.workflows import choice
+from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at, places
 from tests.functional.workflows.site import BORN_BY_IT, STORIES, Site, tell
 
 REASON = "It was made to fail."
@@ -26,7 +29,7 @@ def test_every_workflow_is_told() -> None:
     assert set(STORIES) == {(role, kind) for role, kinds in WORKFLOWS.items() for kind in kinds}
 
 
-@every(*places("before", "middle", "after"))
+@every(*choice.deaths())
 def test_a_conductor_dies(site: Site, place: Place) -> None:
     (server,) = tell(site, place.role, place.kind, planned(site, place, Killed()))
     assert site.saboteur.happened == [place]
@@ -40,21 +43,21 @@ def test_an_error_passes(site: Site, place: Place) -> None:
     assert site.status(server) == STORIES[place.role, place.kind].ends
 
 
-@every(*places("middle"))
+@every(*choice.final_errors())
 def test_an_error_is_final(site: Site, place: Place) -> None:
     (server,) = tell(site, place.role, place.kind, planned(site, place, errors.GuestFailed(REASON)))
     assert site.saboteur.happened == [place]
     _ends_badly(site, server, place, REASON)
 
 
-@every(*places("before"))
+@every(*choice.bugs())
 def test_a_step_has_a_bug(site: Site, place: Place) -> None:
     (server,) = tell(site, place.role, place.kind, planned(site, place, ValueError("secret")))
     assert site.saboteur.happened == [place]
     _ends_badly(site, server, place, "An internal error happened.")
 
 
-@pytest.mark.parametrize(("error", "death"), undo_places(), ids=str)
+@pytest.mark.parametrize(("error", "death"), choice.undo_deaths(), ids=str)
 def test_a_conductor_dies_while_it_undoes(site: Site, error: Place, death: Place) -> None:
     def sabotage(server: Callable[[], str]) -> None:
         site.saboteur.plan(error, errors.GuestFailed(REASON))
@@ -65,7 +68,7 @@ def test_a_conductor_dies_while_it_undoes(site: Site, error: Place, death: Place
     _ends_badly(site, server, error, REASON)
 
 
-@every(*places("before", records=False))
+@every(*choice.repeated_steps())
 def test_a_step_runs_twice(site: Site, place: Place) -> None:
     (server,) = tell(
         site, place.role, place.kind, lambda server: site.saboteur.twice.add((place.role, place.kind, place.step))
@@ -74,11 +77,7 @@ def test_a_step_runs_twice(site: Site, place: Place) -> None:
     assert site.status(server) == STORIES[place.role, place.kind].ends
 
 
-@pytest.mark.parametrize(
-    ("error", "undo"),
-    [(error, undo) for error, undo in undo_places() if undo.moment == "before" and undo.step != "failed"],
-    ids=str,
-)
+@pytest.mark.parametrize(("error", "undo"), choice.repeated_undos(), ids=str)
 def test_an_undo_runs_twice(site: Site, error: Place, undo: Place) -> None:
     def sabotage(server: Callable[[], str]) -> None:
         site.saboteur.plan(error, errors.GuestFailed(REASON))
@@ -89,7 +88,7 @@ def test_an_undo_runs_twice(site: Site, error: Place, undo: Place) -> None:
     _ends_badly(site, server, error, REASON)
 
 
-@every(*places("before", "middle", "after", records=False))
+@every(*choice.deletions())
 def test_a_user_deletes_the_server(site: Site, place: Place) -> None:
     answers = []
 

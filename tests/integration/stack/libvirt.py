@@ -45,7 +45,7 @@ class Libvirt:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=True,
         )
         return set(listed.stdout.split())

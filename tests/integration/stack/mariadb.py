@@ -103,7 +103,7 @@ class MariaDB:
             [client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-e", statements],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 

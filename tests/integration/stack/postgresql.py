@@ -101,7 +101,7 @@ class PostgreSQL:
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 

@@ -73,7 +73,7 @@ class RabbitMQ:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=True,
         )
         rows = (line.split("\t") for line in listing.stdout.splitlines() if line.strip())

@@ -38,6 +38,7 @@ class Site:
         CellBase.metadata.create_all(self.db.engine)
         self.cell = OpenCell(CELL, self.db, cast(Any, None))
         conf = config.load(files=[])
+        conf.set_override("timeout", 60.0, "cells")
         conf.set_override("service_down_time", DOWN_AFTER_S)
         with self.api.writer() as session:
             mappings.add_cell(session, Cell(CELL0_UUID, "cell0", "none:///", "sqlite://"))

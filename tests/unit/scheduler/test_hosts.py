@@ -62,6 +62,7 @@ def hosts(tmp_path: Path, cells: SilentCells) -> Hosts:
     database = Database(f"sqlite:///{tmp_path / 'api.sqlite'}")
     ApiBase.metadata.create_all(database.engine)
     conf = config.load(files=[])
+    conf.set_override("timeout", 60.0, "cells")
     conf.set_override("io_ops_weight_multiplier", 0.0, "filter_scheduler")  # so that nobody asks how busy hosts are
     return Hosts(conf, database, cast(Cells, cells), cast(Fanout, cells))
 
@@ -92,6 +93,7 @@ def placed_on(tmp_path: Path, cells: SilentCells, *nodes: str) -> str:
     """Return the host that a server gets when Placement offers ``nodes``."""
     placement = cast(PlacementClient, OfferingPlacement(*nodes))
     conf = config.load(files=[])
+    conf.set_override("timeout", 60.0, "cells")
     surveyor = Surveyor(conf, hosts(tmp_path, cells), placement)
     scheduler = SchedulerEndpoint(conf, surveyor, placement, cast(Waiting, Everybody()))
     spec = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")

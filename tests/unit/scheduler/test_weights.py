@@ -125,8 +125,7 @@ def test_a_bad_number_is_complained_of_once(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         for host in ("host1", "host2"):
             assert numbers.of(host, [{"ram_weight_multiplier": "heavy"}]) == {}
-    (record,) = caplog.records
-    assert "ram_weight_multiplier = 'heavy'" in record.getMessage()
+    (_,) = [said for said in caplog.messages if "ram_weight_multiplier = 'heavy'" in said]
 
 
 _COUNTING = replace(SPEC.flavor, extra_specs={"capabilities:num_instances": "< 5"})

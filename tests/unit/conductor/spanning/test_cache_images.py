@@ -62,6 +62,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     clock = Clock()
     conf = config.load(files=[])
+    conf.set_override("timeout", 60.0, "cells")
     api_db, cell_db = (Database(f"sqlite:///{tmp_path / name}.db") for name in ("api", "cell"))
     migrate.sync(api_db, "api")
     migrate.sync(cell_db, "cell")

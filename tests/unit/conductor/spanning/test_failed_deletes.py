@@ -60,6 +60,7 @@ class Cloud:
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
     conf = config.load(files=[])
+    conf.set_override("timeout", 60.0, "cells")
     api_db, cell_db = (Database(f"sqlite:///{tmp_path / name}.db") for name in ("api", "cell"))
     migrate.sync(api_db, "api")
     migrate.sync(cell_db, "cell")

@@ -19,7 +19,9 @@ from tests.functional.commands.cell_site import add_node
 
 @pytest.fixture
 def conf() -> cfg.ConfigOpts:
-    return config.load(files=[])
+    made = config.load(files=[])
+    made.set_override("timeout", 60.0, "cells")
+    return made
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ DEAD, LIVE = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-22
 def tools(tmp_path: Path) -> Iterator[SuperTools]:
     """An API database and two cells, of which the first does not answer."""
     conf = config.load(files=[])
+    conf.set_override("timeout", 60.0, "cells")
     databases = [Database(f"sqlite:///{tmp_path / name}.db") for name in ("api", "live")]
     migrate.sync(databases[0], "api")
     migrate.sync(databases[1], "cell")
