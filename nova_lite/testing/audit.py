@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import aliased
 
 from nova_lite import errors
 from nova_lite.cells.registry import OpenCell
@@ -115,11 +115,11 @@ class Watch:
 
     def open_work(self) -> list[str]:
         """Return what is under way: open workflows and servers that are in no cell yet."""
-        with self._databases["api"].reader() as session:
-            found = [*_open_workflows(session, ApiWorkflowRow), *_build_requests(session)]
+        with self._databases["api"].snapshot() as api:
+            found = [*_open_workflows(api, ApiWorkflowRow), *_build_requests(api)]
         for name in self._cloud.settings.cell_names:
-            with self._databases[name].reader() as session:
-                found += _open_workflows(session, CellWorkflowRow)
+            with self._databases[name].snapshot() as cell:
+                found += _open_workflows(cell, CellWorkflowRow)
         return found
 
     def audit(self) -> list[str]:
@@ -161,10 +161,13 @@ class Watch:
 
     def _read_api_and_cells(self, truths: _Truths) -> None:
         with self._databases["api"].reader() as session:
-            for row in session.scalars(sa.select(InstanceMappingRow)):
-                truths.mapped[row.instance_uuid] = row.cell_uuid
-                if row.queued_for_delete:
-                    truths.queued_for_delete.add(row.instance_uuid)
+            mapped = sa.select(
+                InstanceMappingRow.instance_uuid, InstanceMappingRow.cell_uuid, InstanceMappingRow.queued_for_delete
+            )
+            for uuid, cell_uuid, is_queued_for_delete in session.execute(mapped):
+                truths.mapped[uuid] = cell_uuid
+                if is_queued_for_delete:
+                    truths.queued_for_delete.add(uuid)
             unmapped = sa.select(RequestSpecRow.instance_uuid).where(
                 RequestSpecRow.instance_uuid.not_in(sa.select(InstanceMappingRow.instance_uuid))
             )
@@ -280,12 +283,10 @@ def _of_nothing(truths: _Truths, uuid: str) -> Iterator[str]:
         yield f"is gone, but holds {truths.allocations[uuid]}"
 
 
-def _open_workflows(session: Session, row: type[ApiWorkflowRow] | type[CellWorkflowRow]) -> list[str]:
-    found = session.execute(
-        sa.select(row.kind, row.subject, row.status, row.step, row.reason).where(row.status.in_(OPEN))
-    )
+def _open_workflows(db: sa.Connection, row: type[ApiWorkflowRow] | type[CellWorkflowRow]) -> list[str]:
+    found = db.execute(sa.select(row.kind, row.subject, row.status, row.step, row.reason).where(row.status.in_(OPEN)))
     return [f"server {about}: {kind} is {status} at step {step} ({why})" for kind, about, status, step, why in found]
 
 
-def _build_requests(session: Session) -> list[str]:
-    return [f"server {uuid}: waits for a cell" for uuid in session.scalars(sa.select(BuildRequestRow.instance_uuid))]
+def _build_requests(db: sa.Connection) -> list[str]:
+    return [f"server {uuid}: waits for a cell" for uuid in db.scalars(sa.select(BuildRequestRow.instance_uuid))]

@@ -150,7 +150,7 @@ def test_two_processes_sync_at_once(site: Site) -> None:
 def test_nothing_is_said_that_operators_cannot_mend(program: str) -> None:
     """Warnings of libraries were printed before each command's own words."""
     command = [sys.executable, "-m", f"nova_lite.cmd.{program}", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -19,7 +19,7 @@ from nova_lite.testing.cloud import ComputeUser
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``nova-lite up`` where it is expected to end by itself."""
     command = [sys.executable, "-m", "nova_lite.cmd.cloud", "up", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,7 +40,7 @@ def test_says_what_to_do_next_and_stops_when_told(tmp_path: Path, number: signal
         assert f"OS_CLIENT_CONFIG_FILE={tmp_path}/cloud/clouds.yaml" in said
         assert "--image mine --nic none" in said
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=240)
     assert (process.returncode, out.strip(), err) == (0, "stopping", "")
 
 

@@ -38,7 +38,7 @@ DEADLINE_S = 120.0
 _names = itertools.count(1)
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
-    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "0.3", "allow_resize_to_same_host": "true"},
+    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "1", "allow_resize_to_same_host": "true"},
     "conductor": {"lease": "30", "scan_interval": "0.05"},
     "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
     "rpc": {"call_monitor_timeout": "2"},
@@ -101,11 +101,11 @@ class Site:
         image = self.image
         if new_image:
             url, other = f"{self.cloud.image_url}/v2/images", {"name": "other", "disk_format": "raw"}
-            found = requests.get(url, params={"name": "other"}, timeout=30).json()["images"]
-            image = str((found or [requests.post(url, json=other, timeout=30).json()])[0]["id"])
+            found = requests.get(url, params={"name": "other"}, timeout=240).json()["images"]
+            image = str((found or [requests.post(url, json=other, timeout=240).json()])[0]["id"])
             if not found:
                 kind = {"Content-Type": "application/octet-stream"}
-                requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=30).raise_for_status()
+                requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=240).raise_for_status()
         status, body = self.ask("POST", f"/servers/{server}/action", {"rebuild": {"imageRef": image, "name": "anew"}})
         assert status == 202, body
         assert (body["server"]["status"], body["server"]["image"]["id"]) == ("REBUILD", image)
@@ -235,13 +235,15 @@ class Site:
         events = sorted(body["instanceAction"]["events"], key=lambda event: str(event["start_time"]))
         return [(event["result"], event["host"]) for event in events]
 
-    def rest(self, deadline_s: float = DEADLINE_S) -> None:
-        """Wait until nothing is under way, then until the three truths agree."""
+    def rest(self, deadline_s: float = DEADLINE_S, *, is_end: bool = True) -> None:
+        """Wait until nothing is under way and, where the story or a part of it ends, until the three truths agree."""
         end = time.monotonic() + deadline_s
         while (work := self.watch.open_work()) or not self.saboteur.is_done:
             self.saboteur.pass_time()
             assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work or self.saboteur.plans}"
             time.sleep(0.01)
+        if not is_end:
+            return
         while findings := self.watch.audit():
             assert time.monotonic() < end, findings
             time.sleep(0.05)
@@ -290,14 +292,15 @@ class Site:
             for image_id, name in self._images(instance_uuid=server).items():
                 if not name.endswith("-shelved"):  # that goes with its server
                     requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=120).raise_for_status()
-        self.rest()
+        self.rest(is_end=not self.disabled)
         assert not any(self._images(instance_uuid=server) for server in self.used)
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         for service in self.disabled:
             self._switch(service, "enabled")
         enabled = list(self.disabled.values())
         self.disabled.clear()
-        self.rest()
+        if enabled:
+            self.rest()
         assert not any(self._is_marked(provider) for provider in enabled)
         self.used.clear()
 
@@ -478,11 +481,11 @@ def tell(site: Site, role: Role, kind: str, sabotage: Callable[[Callable[[], str
         servers = site.boot(count)
     else:
         servers = site.boot(count)
-        site.rest()
+        site.rest(is_end=False)
         if story.before is not None:
             for server in servers:
                 story.before(site, server)
-            site.rest()
+            site.rest(is_end=False)
         sabotage(lambda: servers[0])
         if site.saboteur.is_on_detour:
             method = {"unshelve": "spawn", "live-migrate": "check_landing"}.get(kind, "check_reach")

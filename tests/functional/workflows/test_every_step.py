@@ -11,7 +11,7 @@ import pytest
 
 from nova_lite import errors
 from tests.functional.workflows import choice
-from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at, places
+from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at
 from tests.functional.workflows.site import BORN_BY_IT, STORIES, Site, tell
 
 REASON = "It was made to fail."
@@ -36,7 +36,7 @@ def test_a_conductor_dies(site: Site, place: Place) -> None:
     assert site.status(server) == STORIES[place.role, place.kind].ends
 
 
-@every(*places("middle"))
+@every(*choice.passing_errors())
 def test_an_error_passes(site: Site, place: Place) -> None:
     (server,) = tell(site, place.role, place.kind, planned(site, place, errors.Unavailable("A moment.")))
     assert site.saboteur.happened == [place]

@@ -344,7 +344,7 @@ def test_many_groups_with_hosts_and_conductors_failing_at_random(site: Site) -> 
 
     with ThreadPoolExecutor(6) as clients:
         list(clients.map(boot, range(18)))
-    site.rest(60)
+    site.rest()
     script.count()
     assert all(number <= 1 for (group, _), number in script.most.items() if group == apart.uuid)
     assert all(number <= 2 for (group, _), number in script.most.items() if group == pairs.uuid)

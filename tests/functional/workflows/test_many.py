@@ -93,10 +93,10 @@ def test_fifty_boots_with_conductors_dying_at_random(site: Site, seed: int) -> N
     site.saboteur.anywhere = dies_here
     with ThreadPoolExecutor(4) as clients:
         servers = [made[0] for made in clients.map(lambda _: site.boot(), range(25))]
-        site.rest(60)
+        site.rest()
         for server in servers:
             assert site.status(server) == "ACTIVE"
         assert set(clients.map(site.delete, servers)) == {204}
-    site.rest(60)
+    site.rest()
     assert {site.status(server) for server in servers} == {"GONE"}
     assert len(site.saboteur.happened) > 10

@@ -482,7 +482,7 @@ def test_many_builds_with_hosts_and_conductors_failing_at_random(site: Site, see
         servers = [made[0] for made in clients.map(lambda _: site.boot(), range(20))]
         deleted = set(servers[::5])
         assert set(clients.map(site.delete, deleted)) == {204}
-    site.rest(60)
+    site.rest()
     for server in servers:
         status = site.status(server)
         assert status == "GONE" if server in deleted else status in ("ACTIVE", "ERROR")
