@@ -37,9 +37,12 @@ def running(
     settings = CloudSettings(state_dir=state_dir, driver="fake", cells=cells, hosts=hosts, port_base=0, options=merged)
     cloud = Cloud(settings)
     cloud.start()
+    known = set(cloud.agents.values())
     try:
         yield cloud
     finally:
+        for agent in set(cloud.agents.values()) - known:  # a story put it in another's place
+            agent.stop()
         cloud.stop()
 
 

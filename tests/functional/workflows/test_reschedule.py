@@ -216,7 +216,7 @@ def test_a_host_that_dies_while_it_builds(site: Site) -> None:
     eventually(lambda: script.calls("spawn"), "a spawn")
     dead = chosen(site, server)[0]["host"]
     site.cloud.agents[dead].stop()
-    eventually(lambda: site.status(server) == "ACTIVE", "active", 30)
+    eventually(lambda: site.status(server) == "ACTIVE", "active")
     assert [guest.uuid for guest in site.cloud.agents[dead].driver.guests()] == [server]
     site.restart(dead)
     site.rest()
