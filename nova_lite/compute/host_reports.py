@@ -75,6 +75,10 @@ class HostReporter:
             self._conductor.register_host(HostReport(self._conf.host, self._node, resources))
             self._resources = resources
 
+    def forget(self) -> None:
+        """Have everything told anew: those who were told have forgotten."""
+        self._offered, self._resources = (), None
+
     def _offers(self) -> tuple[Provider, ...]:
         offered = inventory.offered(self._driver.providers(), self._conf)
         return provider_config.applied(offered, self._additions, self._tree.uuid_of)

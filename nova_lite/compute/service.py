@@ -113,8 +113,15 @@ class Agent:
                 return
 
     def _repair(self) -> None:
-        """Put the guests in order again: one may have stopped by itself, or been deleted while the bus was cut."""
+        """Put the guests in order again: one may have stopped by itself, or been deleted while the bus was cut.
+
+        Introduce the host again, too, where its service was deleted meanwhile.
+        """
         try:
+            if not self._conductor.knows_host(self._conf.host, self._node):
+                LOG.warning("Host %s is not known any more, and introduces itself again", self._conf.host)
+                self._reporter.forget()
+                self._reporter.report()
             self._reconciler.run()
         except errors.NovaLiteError as exc:
             LOG.warning("Cannot compare the guests with the cell: %s %s", exc, exc.facts)

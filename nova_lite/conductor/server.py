@@ -49,6 +49,10 @@ class CellEndpoint:
                 return None
             return host_status.begin(session, service, _NOBODY)
 
+    def knows_host(self, host: str, node: str) -> bool:
+        with self._db.reader() as session:
+            return node in hosts.nodes_of(session, host)
+
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:
             return states.lets_guest_start(instances.task_on(session, instance_uuid, host, epoch))

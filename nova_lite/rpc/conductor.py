@@ -29,6 +29,10 @@ class ConductorClient:
         """Tell what a compute host is and has, once at its start and when that changes."""
         self._bus.call(TOPIC, "register_host", report=_plain(report))
 
+    def knows_host(self, host: str, node: str) -> bool:
+        """Return whether a host is registered; not, when somebody deleted its service while it was at work."""
+        return bool(self._bus.call(TOPIC, "knows_host", host=host, node=node))
+
     def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
         """Return whether this instance, at this epoch, belongs on ``host`` and is being started there now."""
         answer = self._bus.call(TOPIC, "may_run", host=host, instance_uuid=instance_uuid, epoch=epoch)

@@ -68,6 +68,14 @@ class AuditSite(PlacementSite):
     def is_clean(self) -> None:
         assert self.findings("--repair", code=0) == []
 
+    def provider_name(self, uuid: str) -> str:
+        return str(self.placement("GET", f"/resource_providers/{uuid}").json["name"])
+
+    def rest(self) -> None:
+        """Wait until nothing is under way."""
+        with Watch(self.cloud) as watch:
+            clouds.eventually(lambda: not watch.open_work(), "no work")
+
     def compare_guests(self) -> None:
         """Have every agent put its guests in order, as it does now and then."""
         for agent in self.cloud.agents.values():
@@ -115,8 +123,7 @@ class AuditSite(PlacementSite):
         server = self.boot()
         assert self.user.act(server, "resize", {"flavorRef": "2"}).status == 202
         self.user.wait(server, "VERIFY_RESIZE")
-        with Watch(self.cloud) as watch:
-            clouds.eventually(lambda: not watch.open_work(), "no work")
+        self.rest()
         with self.reading(self.cell_of(server)[0]) as session:
             return server, str(session.scalar(sa.select(MigrationRow.uuid).filter_by(instance_uuid=server)))
 
@@ -217,10 +224,9 @@ def test_a_build_request_of_a_server_in_its_cell_is_dropped(site: AuditSite, ser
 
 
 def test_a_server_that_nobody_schedules_is_scheduled_again(site: AuditSite) -> None:
-    with Watch(site.cloud) as watch:
-        server = site.user.boot("lost", site.image, availability_zone="nova")
-        site.user.wait(server, "ACTIVE")
-        clouds.eventually(lambda: not watch.open_work(), "no work")
+    server = site.user.boot("lost", site.image)
+    site.user.wait(server, "ACTIVE")
+    site.rest()
     # As it was accepted: in no cell, with its build request, but without the workflow that goes with that.
     with site.reading("api") as session:
         done = session.scalars(sa.select(ApiWorkflowRow).filter_by(subject=server)).one()
@@ -237,8 +243,7 @@ def test_a_server_that_nobody_schedules_is_scheduled_again(site: AuditSite) -> N
     )
     assert site.kinds("--repair", code=4) == {("build-without-work", server): DONE}
     site.user.wait(server, "ACTIVE")
-    with Watch(site.cloud) as watch:
-        clouds.eventually(lambda: not watch.open_work(), "no work")
+    site.rest()
     site.is_clean()
     site.delete(server)
 
@@ -262,8 +267,7 @@ def test_a_place_in_a_group_is_put_right(site: AuditSite) -> None:
     made = site.user.ask("POST", "/servers", {**asked, "os:scheduler_hints": {"group": group}})
     server = made.json["server"]["id"]
     host = site.user.wait(server, "ACTIVE")["OS-EXT-SRV-ATTR:host"]
-    with Watch(site.cloud) as watch:
-        clouds.eventually(lambda: not watch.open_work(), "no work")
+    site.rest()
     site.is_clean()
     member = sa.update(ServerGroupMemberRow).filter_by(instance_uuid=server)
     site.write("api", member.values(host="elsewhere", spares=None))
@@ -450,6 +454,23 @@ def test_a_host_that_its_cell_does_not_know_is_unmapped(site: AuditSite, server:
     cell = site.cell_of(server)[1]
     site.write("api", sa.insert(HostMappingRow).values(host="ghost", cell_uuid=cell, created_at=sa.func.now()))
     site.mends(("host-mapping-left", "ghost"))
+
+
+def test_a_host_whose_service_was_deleted_under_it_introduces_itself_again(site: AuditSite) -> None:
+    host = next(iter(site.cloud.agents))
+    listed = site.user.ask("GET", f"/os-services?host={host}&binary=nova-compute").json["services"]
+    (node,) = [found for found in site.providers() if site.provider_name(found) == host]
+    assert site.user.ask("DELETE", f"/os-services/{listed[0]['id']}").status == 204
+    clouds.eventually(lambda: node not in site.providers(), "its provider gone")
+    site.rest()
+
+    site.compare_guests()
+
+    assert node in site.providers()
+    assert site.run_any("cell_v2", "discover_hosts").code == 0
+    site.is_clean()
+    nodes = site.user.ask("GET", f"/os-hypervisors?hypervisor_hostname_pattern={host}").json["hypervisors"]
+    assert [found["id"] for found in nodes] == [node]
 
 
 # -- the command

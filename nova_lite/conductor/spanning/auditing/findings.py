@@ -114,12 +114,14 @@ RULES: Mapping[Kind, Rule] = {
         "work ends",
         "A server is busy and no workflow is about it: it would stay so for ever.",
         "A delete is begun again. Other tasks are ended, as if they had failed: the server is what it was before, or "
-        "in ERROR with the reason where that cannot be known.",
+        "in ERROR with the reason where that cannot be known. One that migrates live or is evacuated is only told.",
+        "Look on which host its guest runs, end the guest elsewhere, then set the server's state by hand.",
     ),
     Kind.MOVE_WITHOUT_WORK: Rule(
         "work ends",
         "A migration is under way, or waits to be confirmed, and neither a workflow nor its server knows of it.",
-        "The migration ends, and what it holds in Placement is given back, to the server if that is where it was.",
+        "The migration ends, and what it holds in Placement is given back, to the server if that is where it was. A "
+        "live migration or an evacuation of a server that lives is only told.",
         "Look where the guest runs; then set the server's state by hand.",
     ),
     Kind.RESIZED_WITHOUT_MOVE: Rule(

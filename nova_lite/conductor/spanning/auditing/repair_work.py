@@ -19,12 +19,14 @@ from nova_lite.model.states import ACTIONS, TaskState, VmState
 from nova_lite.rpc.conductor import ConductorClient
 
 #: Tasks after which the server is what it was before: nothing of its host, size or disk is being changed.
-_HARMLESS = frozenset(
-    rule.while_busy
-    for rule in ACTIONS.values()
-    if rule.fails_in is None
-    and rule.while_busy not in (TaskState.RESIZE_CONFIRMING, TaskState.RESIZE_REVERTING, TaskState.REBUILDING)
-)
+_HARMLESS = frozenset(rule.while_busy for rule in ACTIONS.values() if rule.fails_in is None) - {
+    TaskState.RESIZE_CONFIRMING,
+    TaskState.RESIZE_REVERTING,
+    TaskState.REBUILDING,
+    TaskState.MIGRATING,
+    TaskState.SHELVING_OFFLOADING,
+    TaskState.UNSHELVING,
+}
 
 
 def end_task(tools: RepairTools, finding: Finding) -> bool:

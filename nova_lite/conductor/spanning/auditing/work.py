@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 from nova_lite.conductor.saga import UNDO_GRACE_S
 from nova_lite.conductor.spanning.auditing.findings import Finding, Kind
-from nova_lite.model.migration import FINISHED
+from nova_lite.model.migration import DONE, FINISHED, MigrationKind
 from nova_lite.model.sightings import Seen, SeenMove, SeenServer
-from nova_lite.model.states import VmState
+from nova_lite.model.states import TaskState, VmState
 
 #: Seconds after which a workflow that nobody runs is told: many leases and scans.
 IDLE_S = 120.0
 #: Seconds that a workflow may be open beyond its deadline and the time for undoing.
 LATE_S = UNDO_GRACE_S + 60.0
+#: Moves during which the guest may run on either host, whatever the server's row says: nobody can end them from here.
+_AFOOT = (MigrationKind.LIVE, MigrationKind.EVACUATION)
 
 
 def tasks(seen: Seen) -> Iterator[Finding]:
@@ -26,7 +28,8 @@ def tasks(seen: Seen) -> Iterator[Finding]:
         if row.task_state is not None or row.vm_state == VmState.BUILDING:
             text = f"it is {row.vm_state}, busy with {row.task_state or 'nothing'}, and no workflow is about it"
             evidence = (row.epoch, row.updated_at, row.task_state, row.vm_state)
-            yield Finding(Kind.TASK_WITHOUT_WORK, uuid, text, row.cell, evidence)
+            is_afoot = row.task_state == TaskState.MIGRATING or any(move.kind in _AFOOT for move in seen.moves_of(uuid))
+            yield Finding(Kind.TASK_WITHOUT_WORK, uuid, text, row.cell, evidence, is_told_only=is_afoot)
 
 
 def moves(seen: Seen) -> Iterator[Finding]:
@@ -34,6 +37,8 @@ def moves(seen: Seen) -> Iterator[Finding]:
     for move in seen.moves.values():
         if move.instance_uuid in seen.busy or move.uuid in seen.busy:
             continue
+        if move.kind == MigrationKind.EVACUATION and move.status == DONE:
+            continue  # what its old host has is that host's to clean up
         rows = seen.servers.get(move.instance_uuid, [])
         if len(rows) > 1 or (rows and rows[0].task_state is not None):
             continue  # told as that
@@ -58,7 +63,7 @@ def _stray(move: SeenMove, server: SeenServer | None) -> Finding:
         f"it is {move.status} ({move.kind} of server {move.instance_uuid} from {move.source_host} to "
         f"{move.dest_host or 'nowhere yet'}), nobody is at work on it, and the server {where}"
     )
-    known = server is None or server.host in (move.source_host, move.dest_host)
+    known = server is None or (move.kind not in _AFOOT and server.host in (move.source_host, move.dest_host))
     evidence = (move.status, move.updated_at, None if server is None else (server.epoch, server.updated_at))
     detail = {"instance": move.instance_uuid}
     return Finding(Kind.MOVE_WITHOUT_WORK, move.uuid, text, move.cell, evidence, detail, is_told_only=not known)

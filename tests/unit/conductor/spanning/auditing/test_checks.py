@@ -264,6 +264,16 @@ def test_a_move_is_ended_where_the_server_is_known_to_be(host: str) -> None:
     assert finding.is_repairable
 
 
+@pytest.mark.parametrize("kind", ["live-migration", "evacuation"])
+def test_nobody_ends_from_above_what_moves_a_running_guest(kind: str) -> None:
+    found = seen(server(task_state=TaskState.MIGRATING))
+    found.moves["mv"] = move("running", kind=kind)
+    assert [finding.is_repairable for finding in checks.findings(found)] == [False]
+    found = seen()
+    found.moves["mv"] = move("running", kind=kind)
+    assert [(each.kind, each.is_repairable) for each in checks.findings(found)] == [(Kind.MOVE_WITHOUT_WORK, False)]
+
+
 def test_a_moves_own_claim_is_looked_at() -> None:
     found = resized()
     found.claims = {"vm": SeenClaim("vm", {"n1": HELD})}
