@@ -1,4 +1,4 @@
-"""Audits that repair all they find, one after another, beside a crowd of boots, moves and deletes: they find nothing."""
+"""Audits that repair all they find, beside a crowd of boots, moves and deletes: they find nothing."""
 
 import random
 import threading
