@@ -144,9 +144,9 @@ class Fanout:
 
     def _is_current(self, cell: OpenCell) -> bool:
         try:
-            return any(opened.db is cell.db for opened in self._cells.all())
+            return not self._cells.is_closed and any(opened.db is cell.db for opened in self._cells.all())
         except errors.Unavailable:  # nobody knows: the API database is away, too
-            return True
+            return not self._cells.is_closed
 
     def _watch(self, late: Future[object], cell: OpenCell) -> None:
         """Count a question as hanging in its cell until it ends; nobody else waits there before the cell is back."""

@@ -59,6 +59,8 @@ class Cells:
         self._era = object()
         self._read_in: object = None
         self._retired: list[_Retired] = []
+        #: Nobody asks these cells any more.
+        self.is_closed = False
 
     def all(self, *, with_cell0: bool = True) -> list[OpenCell]:
         """Return every cell, cell0 first."""
@@ -104,6 +106,7 @@ class Cells:
 
     def close(self) -> None:
         """Close every cell's connections, also those that were replaced."""
+        self.is_closed = True
         with self._lock:
             for opened in self._open.values():
                 self._retire(opened.cell, opened.bus)

@@ -209,3 +209,23 @@ def test_a_look_finds_a_cell_back_at_once(fanout: Fanout, cells: Cells, monkeypa
         assert fanout.ask(_name).found == {CELL1: "1"}
     finally:
         released.set()
+
+
+def test_nobody_looks_after_a_silent_cell_once_the_cells_are_closed(
+    fanout: Fanout, cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor when the API database is gone by then, so that nobody can say which cells there are."""
+    monkeypatch.setattr(breaker, "_LOOK_EVERY_S", 0.01)
+
+    def fail(cell: OpenCell) -> str:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(breaker, "_answers", lambda cell: False)
+    assert fanout.ask(fail).down.keys() == {CELL0_UUID, CELL1}
+    cells._api_db.close()
+    (tmp_path / "api").unlink()
+    cells.close()
+    pool = fanout._pool
+    assert pool is not None
+    pool.stop()  # waits for what runs
+    assert not fanout._breaker.is_open(CELL1)
