@@ -2,7 +2,8 @@
 
 A consumer is somebody while it is a live server in some cell or a move that is not over, is accepted and in no cell
 yet, or is what unfinished work is about. A server is written down before anything is claimed for it, so whoever holds
-something and is nobody *afterwards* is an orphan. Each is looked at twice all the same: an answer that was late may be giving its claim back.
+something and is nobody *afterwards* is an orphan. Each is looked at twice all the same: an answer that was late may be
+giving its claim back.
 """
 
 import time
