@@ -70,8 +70,9 @@ def _add_healing(commands: Any) -> None:
         "Servers that something is being done to are skipped, and said. One that fails does not keep the others from "
         "being healed. May run beside any load, twice at once, and again after it was stopped: who is healed needs "
         "nothing any more.\n\n"
-        "Left out, because servers have none of it yet: ports that take bandwidth (so codes 5, 6 and 7 are never "
-        "returned), and migrations.",
+        "Of a host that is a tree of providers, each gives what Placement says it has room for. Left out: ports that "
+        "take bandwidth, for servers have none yet (so codes 5, 6 and 7 are never returned), and migrations, which "
+        "'audit' looks at.",
         example="placement heal_allocations --dry-run --verbose",
         codes="0 all were healed that needed it; 1 --max-count was reached, there may be more; 2 the "
         "compute node of a server is not known in its cell; 3 Placement refused the allocations of a server, and the "
