@@ -89,6 +89,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
             None,
         )
     ],
+    "POST /servers/{server_id}/migrations/{migration_id}/action": [({"force_complete": None}, None)],
     "POST /servers/{server_id}/action": [
         ({"os-start": None}, server_rules.START),
         ({"os-stop": None}, server_rules.STOP),
@@ -112,6 +113,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"confirmResize": None}, server_rules.CONFIRM_RESIZE),
         ({"revertResize": None}, server_rules.REVERT_RESIZE),
         ({"migrate": None}, server_rules.MIGRATE),
+        ({"os-migrateLive": {"host": None, "block_migration": "auto"}}, server_rules.MIGRATE_LIVE),
         ({"createImage": {"name": "snap"}}, server_rules.CREATE_IMAGE),
         ({"shelve": None}, server_rules.SHELVE),
         ({"shelveOffload": None}, server_rules.SHELVE_OFFLOAD),
