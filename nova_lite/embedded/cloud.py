@@ -36,7 +36,7 @@ _MAX_IMAGE_BYTES = 1 << 40
 #: Services over HTTP, in the order of their ports, and the requests each works on at once.
 _SERVICES = (("compute", 32), ("placement", 16), (_IMAGES, 8), ("identity", 4))
 #: Seconds the hosts get to take work.
-_READY_S = 60.0
+_READY_S = 180.0
 
 
 class _Service(Protocol):

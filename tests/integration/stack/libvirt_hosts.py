@@ -91,7 +91,7 @@ class LibvirtHosts:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         if done.returncode:
@@ -110,7 +110,7 @@ class LibvirtHosts:
             [str(_TOOL), action, "--state-dir", str(self._state(name)), *options],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         if done.returncode:
