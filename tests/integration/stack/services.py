@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,23 @@ class Services:
         argv = [*_python("nova_lite.cmd.manage"), "--config-file", str(self.configuration(configuration)), *arguments]
         log = self._site.path("log", f"manage-{configuration}.log")
         run(argv, log=log, env=_environment(), cwd=REPOSITORY)
+
+    def asked(self, configuration: str, *arguments: str) -> tuple[int, str]:
+        """Run ``nova-lite-manage``; return its exit code and what it printed on standard output."""
+        argv = [*_python("nova_lite.cmd.manage"), "--config-file", str(self.configuration(configuration)), *arguments]
+        with self._site.path("log", f"manage-{configuration}.log").open("ab") as log:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(),
+                cwd=REPOSITORY,
+                timeout=300,
+                check=False,
+                text=True,
+            )
+        return done.returncode, done.stdout
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
