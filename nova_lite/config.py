@@ -90,6 +90,11 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         min=0.1,
         help="Seconds between two comparisons of a host's guests with what its cell says of them.",
     ),
+    cfg.BoolOpt(
+        "resume_guests_state_on_host_boot",
+        default=False,
+        help="When the agent starts, start guests that ran when this host went down; else their servers are stopped.",
+    ),
     cfg.IntOpt(
         "shutdown_timeout", default=60, min=0, help="Seconds a guest gets to shut down before its power is cut."
     ),

@@ -14,27 +14,30 @@ from nova_lite.rpc.conductor import ConductorClient
 LOG = logging.getLogger(__name__)
 
 _ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
+_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 
 
 @dataclass(slots=True)
 class Repairs:
-    """What must be done: guests that belong elsewhere or nowhere, that must not run, whose power is to be reported."""
+    """What must be done: guests that belong elsewhere or nowhere, run again, must not run, are to be told of."""
 
     destroy: list[str] = field(default_factory=list)
+    start: list[str] = field(default_factory=list)
     stop: list[str] = field(default_factory=list)
     report: list[Guest] = field(default_factory=list)
 
     @property
     def guests(self) -> list[str]:
         """The UUIDs of all of them."""
-        return [*self.destroy, *self.stop, *(guest.uuid for guest in self.report)]
+        return [*self.destroy, *self.start, *self.stop, *(guest.uuid for guest in self.report)]
 
 
-def compare(guests: Iterable[Guest], expected: Iterable[ExpectedGuest]) -> Repairs:
+def compare(guests: Iterable[Guest], expected: Iterable[ExpectedGuest], *, resumes: bool = False) -> Repairs:
     """Return what sets ``guests`` (found on the host) and ``expected`` (the cell's word) at odds: pure.
 
     A guest that no instance of this host owns, or one of an older epoch, must go. One that is being worked on is left
     to its workflow; of the others, one whose instance is stopped must not run, and any other power state is news.
+    With ``resumes`` one that ran when it was last heard of, and is off, is to run again.
     """
     wanted = {instance.uuid: instance for instance in expected}
     repairs = Repairs()
@@ -46,9 +49,15 @@ def compare(guests: Iterable[Guest], expected: Iterable[ExpectedGuest]) -> Repai
             continue
         elif instance.must_be_off and guest.power_state in _ALIVE:
             repairs.stop.append(guest.uuid)
+        elif resumes and _ran_until_lately(instance) and guest.power_state in _OFF:
+            repairs.start.append(guest.uuid)
         elif instance.power_state != guest.power_state:
             repairs.report.append(guest)
     return repairs
+
+
+def _ran_until_lately(instance: ExpectedGuest) -> bool:
+    return instance.should_run and instance.power_state is PowerState.RUNNING
 
 
 class Reconciler:
@@ -60,14 +69,17 @@ class Reconciler:
         self._conductor = conductor
         self._locks = locks
 
-    def run(self) -> None:
-        """Destroy and stop what must not run here, and report what changed."""
+    def run(self, *, resumes: bool = False) -> None:
+        """Destroy and stop what must not run here, and report what changed.
+
+        With ``resumes``, as after the host booted, guests that ran are started instead of being reported as off.
+        """
         # In this order: an instance is recorded before its guest is made, so no guest seen can be missing in the list.
         guests = self._driver.guests()
-        for uuid in compare(guests, self._conductor.expected_guests(self._host)).guests:
+        for uuid in compare(guests, self._conductor.expected_guests(self._host), resumes=resumes).guests:
             try:
                 with self._locks.hold(uuid):
-                    self._repair(uuid)
+                    self._repair(uuid, resumes=resumes)
             except errors.NovaLiteError as exc:
                 _leave(uuid, exc)
         for uuid in self._driver.asides():
@@ -91,12 +103,15 @@ class Reconciler:
             LOG.warning("Removing what guest %s left here: it will not come back", uuid)
             self._driver.drop_aside(uuid)
 
-    def _repair(self, uuid: str) -> None:
+    def _repair(self, uuid: str, *, resumes: bool = False) -> None:
         """Look again, now that nobody else works on the guest, and do what it still needs."""
         guest = self._driver.guest(uuid)
         if guest is None:
             return
-        repairs = compare([guest], self._conductor.expected_guests(self._host))
+        repairs = compare([guest], self._conductor.expected_guests(self._host), resumes=resumes)
+        if repairs.start:
+            LOG.warning("Starting guest %s: it ran before this host went down", uuid)
+            self._driver.power_on(uuid)
         if repairs.destroy:
             LOG.warning("Destroying guest %s: it does not belong on this host (any more)", uuid)
             self._driver.destroy(uuid)

@@ -93,7 +93,7 @@ class Agent:
         while not self._stopping.is_set():
             try:
                 self._reporter.report()
-                self._reconciler.run()
+                self._reconciler.run(resumes=self._conf.resume_guests_state_on_host_boot)
             except errors.Misconfigured as exc:
                 LOG.error("This host takes no work: %s", exc.message)
                 self._stopping.wait(_MENDED_S)

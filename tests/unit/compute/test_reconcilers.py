@@ -42,6 +42,33 @@ def test_compare(guest: Guest, expected: ExpectedGuest | None, deed: str | None)
     assert repairs.guests == (["a"] if deed else [])
 
 
+@pytest.mark.parametrize(
+    ("guest", "expected", "is_started"),
+    [
+        pytest.param(OFF, ACTIVE, True, id="ran"),
+        pytest.param(replace(OFF, power_state=PowerState.CRASHED), ACTIVE, True, id="ran and crashed"),
+        pytest.param(GUEST, ACTIVE, False, id="runs"),
+        pytest.param(OFF, STOPPED, False, id="was stopped"),
+        pytest.param(OFF, replace(ACTIVE, power_state=PowerState.SHUTDOWN), False, id="was off before"),
+        pytest.param(OFF, ERROR, False, id="in error"),
+        pytest.param(OFF, replace(ACTIVE, is_settled=False), False, id="being worked on"),
+        pytest.param(OFF, replace(ACTIVE, epoch=3), False, id="belongs elsewhere"),
+    ],
+)
+def test_guests_that_ran_before_the_host_went_down(guest: Guest, expected: ExpectedGuest, is_started: bool) -> None:
+    assert (compare([guest], [expected], resumes=True).start == ["a"]) is is_started
+    assert compare([guest], [expected]).start == []
+
+
+def test_a_guest_runs_again_where_operators_want_that() -> None:
+    driver = _driver("a")
+    driver.power_off("a", timeout_s=0)
+    cell = Cell([[ACTIVE]])
+    Reconciler("host1", driver, cell, KeyedLocks()).run(resumes=True)  # type: ignore[arg-type]
+    assert [guest.power_state for guest in driver.guests()] == [PowerState.RUNNING]
+    assert cell.reported == []
+
+
 def test_an_expected_guest_that_is_not_there_is_left_to_its_server() -> None:
     assert compare([], [ACTIVE]).guests == []
 
@@ -59,6 +86,9 @@ class Cell:
 
     def expected_guests(self, host: str) -> list[ExpectedGuest]:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def evacuated_from(self, host: str) -> list[str]:
+        return []
 
     def report_guests(self, host: str, guests: list[Guest]) -> None:
         self.reported += guests
