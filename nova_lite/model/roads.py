@@ -88,7 +88,7 @@ IN_CELL: Mapping[str, Road] = {
     "rescue": ("boot rescue disk", "mark rescued"),
     "unrescue": ("boot own disk", "mark done"),
     "shelve": (
-        *("turn off", "begin copying", "take snapshot", "mark shelved", "remove stale image"),
+        *("hold image", "turn off", "begin copying", "take snapshot", "mark shelved", "remove stale image"),
         *("destroy guest", "free claim", "mark offloaded"),
     ),
     "shelve-offload": ("destroy guest", "free claim", "mark offloaded"),

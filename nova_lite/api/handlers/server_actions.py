@@ -9,6 +9,7 @@ import falcon
 from nova_lite import errors
 from nova_lite.api.handlers import passwords, rebuilds
 from nova_lite.api.handlers.rebuilds import Rebuilding
+from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.servers import CREATE_QUERY
@@ -16,10 +17,12 @@ from nova_lite.api.schemas.values import read_boolean, read_whole_number
 from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.rebuilds import RebuildService
+from nova_lite.api.services.rehearsals import Rehearsal
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
 from nova_lite.api.services.shelving import ShelvingService, Wanted
+from nova_lite.api.views import server_scheduling as scheduling_views
 from nova_lite.api.views.links import bookmark
 from nova_lite.model.caller import Caller
 from nova_lite.model.states import VmState
@@ -56,6 +59,8 @@ class Services:
 
 #: Told who asks, which server, and what stands under the action's name.
 Do = Callable[[Services, Caller, str, Any], Answer]
+#: Told the same; returns what the action would come to. Only actions that choose a host can be rehearsed.
+Rehearse = Callable[[Services, Caller, str, Any], Rehearsal]
 #: What was an action in old times.
 _REMOVED = frozenset({"resetNetwork"})
 _FIRST = Version(2, 1)
@@ -77,6 +82,7 @@ class Action:
     since: Version = _FIRST
     status: str = falcon.HTTP_202
     later: tuple[tuple[Version, Do], ...] = ()
+    rehearse: Rehearse | None = None
 
     def done_by(self, version: Version) -> Do:
         """Return what does it for a caller who speaks ``version``."""
@@ -156,8 +162,16 @@ def _console_output(services: Services, caller: Caller, server_id: str, body: Ma
     return {"output": services.actions.console_output(caller, server_id, lines)}
 
 
+def _rehearse_resize(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
+    return services.moves.rehearse_resize(caller, server_id, _flavor_id(body))
+
+
+def _flavor_id(body: Mapping[str, Any]) -> str:
+    return str(body["flavorRef"]).rpartition("/")[2]
+
+
 def _resize(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    services.moves.resize(caller, server_id, str(body["flavorRef"]).rpartition("/")[2])
+    services.moves.resize(caller, server_id, _flavor_id(body))
     return None
 
 
@@ -169,6 +183,10 @@ def _confirm_resize(services: Services, caller: Caller, server_id: str, body: ob
 def _revert_resize(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
     services.moves.revert(caller, server_id)
     return None
+
+
+def _rehearse_migrate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any] | None) -> Rehearsal:
+    return services.moves.rehearse_migrate(caller, server_id, (body or {}).get("host"))
 
 
 def _migrate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any] | None) -> Answer:
@@ -232,10 +250,17 @@ def _shelve_offload(services: Services, caller: Caller, server_id: str, body: ob
 
 
 def _unshelve(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any] | None) -> Answer:
-    asked = body or {}
-    wanted = Wanted("availability_zone" in asked, asked.get("availability_zone"), asked.get("host"))
-    services.shelving.unshelve(caller, server_id, wanted)
+    services.shelving.unshelve(caller, server_id, _wanted(body))
     return None
+
+
+def _rehearse_unshelve(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any] | None) -> Rehearsal:
+    return services.shelving.rehearse_unshelve(caller, server_id, _wanted(body))
+
+
+def _wanted(body: Mapping[str, Any] | None) -> Wanted:
+    asked = body or {}
+    return Wanted("availability_zone" in asked, asked.get("availability_zone"), asked.get("host"))
 
 
 ACTIONS: Mapping[str, Action] = {
@@ -259,10 +284,10 @@ ACTIONS: Mapping[str, Action] = {
     "unlock": Action(rules.UNLOCK, schemas.UNLOCK, _unlock),
     "os-resetState": Action(rules.RESET_STATE, schemas.RESET_STATE, _reset_state),
     "injectNetworkInfo": Action(rules.INJECT_NETWORK_INFO, schemas.INJECT_NETWORK_INFO, _inject_network_info),
-    "resize": Action(rules.RESIZE, schemas.RESIZE, _resize),
+    "resize": Action(rules.RESIZE, schemas.RESIZE, _resize, rehearse=_rehearse_resize),
     "confirmResize": Action(rules.CONFIRM_RESIZE, schemas.CONFIRM_RESIZE, _confirm_resize, status=falcon.HTTP_204),
     "revertResize": Action(rules.REVERT_RESIZE, schemas.REVERT_RESIZE, _revert_resize),
-    "migrate": Action(rules.MIGRATE, schemas.MIGRATE, _migrate, reads_since=Version(2, 56)),
+    "migrate": Action(rules.MIGRATE, schemas.MIGRATE, _migrate, reads_since=Version(2, 56), rehearse=_rehearse_migrate),
     "os-migrateLive": Action(
         rules.MIGRATE_LIVE,
         schemas.MIGRATE_LIVE,
@@ -273,7 +298,9 @@ ACTIONS: Mapping[str, Action] = {
     "createBackup": Action(rules.CREATE_BACKUP, schemas.CREATE_BACKUP, _create_backup),
     "shelve": Action(rules.SHELVE, schemas.SHELVE, _shelve),
     "shelveOffload": Action(rules.SHELVE_OFFLOAD, schemas.SHELVE_OFFLOAD, _shelve_offload),
-    "unshelve": Action(rules.UNSHELVE, schemas.UNSHELVE, _unshelve, reads_since=Version(2, 77)),
+    "unshelve": Action(
+        rules.UNSHELVE, schemas.UNSHELVE, _unshelve, reads_since=Version(2, 77), rehearse=_rehearse_unshelve
+    ),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
 }
 
@@ -284,10 +311,13 @@ class ServerAction:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=CREATE_QUERY, body=schemas.ANY)
+    @endpoint(
+        policy=(*(action.policy for action in ACTIONS.values()), scheduling_rules.SHOW_HOSTS),
+        query=CREATE_QUERY,
+        body=schemas.ANY,
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        if read_boolean(req.context.query.one("dry_run") or False):
-            raise errors.Invalid("dry_run: an action cannot be rehearsed; only creating servers can. Nothing was done.")
+        is_rehearsal = read_boolean(req.context.query.one("dry_run") or False)
         body: Mapping[str, Any] = req.context.body
         name = next(iter(body))
         if name in _REMOVED:
@@ -299,6 +329,9 @@ class ServerAction:
             raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
         action.schema.check(body, req.context.version)
         value = body[name] if req.context.version >= action.reads_since else None
+        if is_rehearsal:
+            self._rehearse(req, resp, action, server_id, value)
+            return
         answer = action.done_by(req.context.version)(self._services, req.context.caller, server_id, value)
         if isinstance(answer, dict):
             send_json(resp, answer)
@@ -309,6 +342,16 @@ class ServerAction:
         resp.status = action.status
         if isinstance(answer, NewImage):
             _tell_image(req, resp, answer)
+
+    def _rehearse(
+        self, req: falcon.Request, resp: falcon.Response, action: Action, server_id: str, value: object
+    ) -> None:
+        if action.rehearse is None:
+            raise errors.Invalid("dry_run: only what chooses a host can be rehearsed. Nothing was done.")
+        caller: Caller = req.context.caller
+        found = action.rehearse(self._services, caller, server_id, value)
+        with_hosts = caller.may(scheduling_rules.SHOW_HOSTS)
+        send_json(resp, scheduling_views.rehearsal(found, with_hosts=with_hosts))
 
 
 def _tell_image(req: falcon.Request, resp: falcon.Response, made: NewImage) -> None:

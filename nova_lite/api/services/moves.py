@@ -13,6 +13,7 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.extra_specs import refuse_aliases
 from nova_lite.api.services.move_beginnings import Beginnings, movable_in, workflow_of
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
+from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup
 from nova_lite.cells import accounting, moves
 from nova_lite.cells.operations import Requester
@@ -38,22 +39,35 @@ class MoveService:
         self._bus = bus
         self._quotas = Quotas(conf)
         self._beginnings = Beginnings(conf, api_db, cells)
+        self._rehearsals = Rehearsals(api_db, bus)
 
     def resize(self, caller: Caller, uuid: str, flavor_id: str) -> None:
         """Begin to give the server another flavor; raises Invalid for one that cannot be, OverQuota."""
-        located, cell = self._movable(caller, uuid, rules.RESIZE, "resize")
-        flavor = self._flavor(located.instance, flavor_id)
-        self._begin_move(caller, located.instance, cell, flavor, is_resize=True, host=None)
+        instance, cell, flavor = self._resizable(caller, uuid, flavor_id)
+        self._begin_move(caller, instance, cell, flavor, is_resize=True, host=None)
+
+    def rehearse_resize(self, caller: Caller, uuid: str, flavor_id: str) -> Rehearsal:
+        """Return what ``resize`` would come to, and write nothing; raises as it does, but for OverQuota."""
+        instance, cell, flavor = self._resizable(caller, uuid, flavor_id)
+        over_quota = None
+        with self._api_db.reader() as session:
+            try:
+                self._refuse_over_quota(session, instance, flavor)
+            except errors.OverQuota as exc:
+                over_quota = exc.message
+        may_stay = self._conf.allow_resize_to_same_host
+        decision = self._rehearsals.move(instance, cell, flavor, host=None, may_stay=may_stay)
+        return Rehearsal(over_quota, decision)
 
     def migrate(self, caller: Caller, uuid: str, host: str | None) -> None:
         """Begin to move the server to ``host``, or to whichever suits; raises Invalid for a host it cannot go to."""
-        rule = rules.MIGRATE if host is None else rules.MIGRATE_TO_HOST
-        located, cell = self._movable(caller, uuid, rule, "migrate")
-        if host is not None:
-            if host == located.instance.host:
-                raise errors.Invalid(f"Server {uuid} is on host {host} already.")
-            self._beginnings.refuse_bad_host(located.instance, cell, host)
-        self._begin_move(caller, located.instance, cell, located.instance.flavor, is_resize=False, host=host)
+        instance, cell = self._migratable(caller, uuid, host)
+        self._begin_move(caller, instance, cell, instance.flavor, is_resize=False, host=host)
+
+    def rehearse_migrate(self, caller: Caller, uuid: str, host: str | None) -> Rehearsal:
+        """Return what ``migrate`` would come to, and write nothing; raises as it does."""
+        instance, cell = self._migratable(caller, uuid, host)
+        return Rehearsal(None, self._rehearsals.move(instance, cell, instance.flavor, host=host))
 
     def confirm(self, caller: Caller, uuid: str) -> None:
         """Begin to make the server's move final; raises Conflict when none waits for that."""
@@ -62,6 +76,19 @@ class MoveService:
     def revert(self, caller: Caller, uuid: str) -> None:
         """Begin to move the server back; raises Conflict when no move waits to be confirmed."""
         self._end(caller, uuid, rules.REVERT_RESIZE, moves.REVERT, "revertResize")
+
+    def _resizable(self, caller: Caller, uuid: str, flavor_id: str) -> tuple[Instance, OpenCell, Flavor]:
+        located, cell = self._movable(caller, uuid, rules.RESIZE, "resize")
+        return located.instance, cell, self._flavor(located.instance, flavor_id)
+
+    def _migratable(self, caller: Caller, uuid: str, host: str | None) -> tuple[Instance, OpenCell]:
+        rule = rules.MIGRATE if host is None else rules.MIGRATE_TO_HOST
+        located, cell = self._movable(caller, uuid, rule, "migrate")
+        if host is not None:
+            if host == located.instance.host:
+                raise errors.Invalid(f"Server {uuid} is on host {host} already.")
+            self._beginnings.refuse_bad_host(located.instance, cell, host)
+        return located.instance, cell
 
     def _movable(self, caller: Caller, uuid: str, rule: str, shown: str) -> tuple[Located, OpenCell]:
         located = self._lookup.find(caller, uuid)

@@ -15,6 +15,7 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.extra_specs import refuse_aliases
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
+from nova_lite.api.services.rehearsals import Rehearsal
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -33,7 +34,7 @@ from nova_lite.model.caller import Caller
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
-from nova_lite.model.request_spec import Decision, RequestSpec
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
@@ -80,14 +81,6 @@ class Accepted:
 
     instances: tuple[Instance, ...]
     reservation_id: str
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """What a request would come to: why it is over quota, or None, and what the scheduler would decide."""
-
-    over_quota: str | None
-    decision: Decision
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.api.services.server_snapshots import image_of_disk
 from nova_lite.cells import operations, shelving
@@ -50,6 +51,7 @@ class ShelvingService:
         self._images = images
         self._beginnings = Beginnings(conf, api_db, cells)
         self._bus = bus
+        self._rehearsals = Rehearsals(api_db, bus)
 
     def shelve(self, caller: Caller, uuid: str) -> None:
         """Begin to shelve the server; raises Forbidden with the image service's words."""
@@ -86,6 +88,17 @@ class ShelvingService:
 
         self._beginnings.begin_in_cell(workflow, cell, begin)
         ConductorClient(self._bus).wake(workflow.uuid)
+
+    def rehearse_unshelve(self, caller: Caller, uuid: str, wanted: Wanted) -> Rehearsal:
+        """Return what ``unshelve`` would come to, and write nothing; raises as it does.
+
+        A server that is still on its host stays there: there is nothing to choose.
+        """
+        located = self._lookup.find(caller, uuid)
+        cell = self._refuse_unshelving(caller, located, wanted)
+        if located.instance.host is not None:
+            raise errors.Invalid("dry_run: the server is still on its host and starts there. Nothing was done.")
+        return Rehearsal(None, self._rehearsals.unshelving(located.instance, cell, wanted.pin, wanted.host or None))
 
     def _begin(
         self, caller: Caller, uuid: str, kind: str, cell: OpenCell, inputs: Mapping[str, object], *, timeout_s: float

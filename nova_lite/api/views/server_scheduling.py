@@ -1,6 +1,6 @@
 """How the search for a server's host looks, and the rehearsal of one."""
 
-from nova_lite.api.services.server_creation import Rehearsal
+from nova_lite.api.services.rehearsals import Rehearsal
 from nova_lite.api.services.server_scheduling import Scheduling
 from nova_lite.model import explanation
 from nova_lite.model.request_spec import Placed, Selection

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nova_lite import errors
-from nova_lite.cells import accounting, moves
+from nova_lite.cells import accounting, moves, respecs
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor import move_claims
@@ -19,7 +19,6 @@ from nova_lite.conductor.spanning import group_places
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.repositories import build_requests, instances, mappings, migrations, server_groups
 from nova_lite.model.flavor import Flavor
-from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import Placed, RequestSpec, Selection
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import retried
@@ -192,27 +191,16 @@ def _spec(work: Work[SuperTools]) -> RequestSpec:
         asked = build_requests.spec(session, work.subject)
         group = mappings.instance(session, work.subject).group
     may_stay = work.inputs["is_resize"] and work.tools.conf.allow_resize_to_same_host
-    return replace(
-        asked or _like(instance),
-        flavor=_flavor(work),
-        wanted_host=work.inputs["host"],
-        wanted_node=None,
-        skips_filters=work.inputs.get("skips_filters", False),
+    spec = respecs.again(
+        instance,
+        asked,
+        cell_uuid=work.inputs["cell_uuid"],
         group=group,
-        within_cell=work.inputs["cell_uuid"],
+        flavor=_flavor(work),
+        host=work.inputs["host"],
         not_on=() if may_stay or instance.host is None else (instance.host,),
     )
-
-
-def _like(instance: Instance) -> RequestSpec:
-    return RequestSpec(
-        project_id=instance.project_id,
-        user_id=instance.user_id,
-        flavor=instance.flavor,
-        image_id=instance.image_id,
-        image_properties=instance.image_properties,
-        availability_zone=instance.requested_zone,
-    )
+    return replace(spec, skips_filters=work.inputs.get("skips_filters", False))
 
 
 def _cell(work: Work[SuperTools]) -> OpenCell:

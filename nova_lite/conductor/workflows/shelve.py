@@ -33,6 +33,10 @@ _SHELVING = (TaskState.SHELVING, *COPYING_TO_SHELVE)
 _OFF = (VmState.STOPPED, VmState.SUSPENDED)
 
 
+def hold_image(work: Work[CellTools]) -> None:
+    """Do nothing: the image was made by the API, and from here on it is this workflow's to remove."""
+
+
 def turn_off(work: Work[CellTools]) -> None:
     """Have the guest shut down."""
     instance, host = _hosted(work)
@@ -171,9 +175,10 @@ _OFFLOADING = (
 SHELVE = Definition(
     shelving.SHELVE,
     (
+        Step("hold image", hold_image, undo=remove_image),
         Step("turn off", turn_off, undo=turn_on_again),
         Record("begin copying", begin_copying),
-        Step("take snapshot", take_snapshot, undo=remove_image),
+        Step("take snapshot", take_snapshot),
         Record("mark shelved", mark_shelved, no_way_back=True),
         Step("remove stale image", remove_stale_image, no_way_back=True),
         *_OFFLOADING,

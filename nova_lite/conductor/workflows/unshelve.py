@@ -7,7 +7,7 @@ is. Should all fail it is on no host again, with nothing claimed and its image w
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import shelving
+from nova_lite.cells import operations, shelving
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import build, shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
@@ -80,6 +80,9 @@ def give_up(work: Work[CellTools], session: Session) -> None:
     instance = instances.lock(session, work.subject)
     on_no_host = {"host": None, "node": None, "node_name": None} if work.workflow.kind == shelving.UNSHELVE else {}
     instances.change(session, work.subject, task_state=None, power_state=PowerState.SHUTDOWN, **on_no_host)
+    # The last host's failure is told already; that nothing else was possible is not.
+    event, request_id = operations.EVENTS[shelving.UNSHELVE], work.workflow.request_id
+    actions.begin_one(session, instance_uuid=work.subject, request_id=request_id, event=event)
     _finish(work, session, host=instance.host, error=work.reason or "An internal error happened.")
 
 

@@ -94,6 +94,14 @@ def begin_again(session: Session, *, instance_uuid: str, request_id: str, event:
         session.add(InstanceActionEventRow(action_id=action_id, event=event))
 
 
+def begin_one(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:
+    """Record that an action which is under way began an event, unless one of it is still open: it may end in that."""
+    action_id = _open_action(session, instance_uuid, request_id)
+    is_open = sa.select(InstanceActionEventRow.id).filter_by(action_id=action_id, finish_time=None).limit(1)
+    if session.scalar(is_open) is None:
+        begin_again(session, instance_uuid=instance_uuid, request_id=request_id, event=event)
+
+
 def next_event(session: Session, *, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
     """Record that what an action was doing on ``host`` went well, and that it began one more event."""
     action_id = _open_action(session, instance_uuid, request_id)

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.errors import Unavailable
+from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
+from nova_lite.model.states import VmState
 from nova_lite.rpc.scheduler import SchedulerClient
-from tests.functional.compute_api.cloud import CELL1, Client, Cloud
+from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Client, Cloud
 from tests.functional.compute_api.test_server_creation import body, nothing_is_written
 
 _EXPLAINED: dict[str, Any] = {
@@ -126,3 +129,100 @@ def test_no_scheduler_no_rehearsal(cloud: Cloud, client: Client, monkeypatch: py
 def test_a_rehearsal_that_is_none_is_the_real_thing(cloud: Cloud, client: Client) -> None:
     assert client.post("/servers?dry_run=0", body()).status_code == 202
     assert not nothing_is_written(cloud)
+
+
+class TestMoves:
+    """Rehearsing what chooses a host for a server that is there."""
+
+    @pytest.fixture
+    def sought(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[RequestSpec, str]]:
+        """What the scheduler was asked; it finds the same places for every server."""
+        questions: list[tuple[RequestSpec, str]] = []
+
+        def choose(client: SchedulerClient, spec: RequestSpec, uuid: str, *, timeout_s: float) -> Decision:
+            questions.append((spec, uuid))
+            return Decision((Placed(uuid, _CHOICE, _EXPLAINED),))
+
+        monkeypatch.setattr(SchedulerClient, "choose", choose)
+        return questions
+
+    def rehearsed(self, caller: Client, server: Instance, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
+        answer = caller.post(f"/servers/{server.uuid}/action?dry_run=1", body)
+        assert answer.status_code == status, answer.text
+        (found,) = answer.json.values()
+        return dict(found)
+
+    def unchanged(self, cloud: Cloud, server: Instance) -> bool:
+        is_free = cloud.instance(server.uuid).task_state is None
+        return is_free and not cloud.rows(cloud.api_db, ApiWorkflowRow)
+
+    def server(self, cloud: Cloud, vm_state: VmState = VmState.ACTIVE, **values: Any) -> Instance:
+        return cloud.add_server(CELL1, vm_state=vm_state, **values)
+
+    @pytest.mark.parametrize("body", [{"resize": {"flavorRef": "2"}}, {"migrate": None}], ids=str)
+    def test_administrators_see_the_hosts(
+        self, cloud: Cloud, admin: Client, sought: list[tuple[RequestSpec, str]], body: dict[str, Any]
+    ) -> None:
+        server = self.server(cloud, host="h0", node="n0", node_name="h0.lan")
+        found = self.rehearsed(admin, server, body)
+        assert (found["would_succeed"], found["refusal"], found["explanation"]) == (True, None, _EXPLAINED)
+        (place,) = found["servers"]
+        assert (place["host"], [each["host"] for each in place["alternates"]]) == ("h1", ["h2"])
+        ((spec, uuid),) = sought
+        assert (uuid, spec.within_cell, spec.not_on) == (server.uuid, CELL1, ("h0",))
+        assert spec.flavor.flavor_id == ("2" if "resize" in body else "1")
+        assert self.unchanged(cloud, server)
+
+    def test_users_see_whether_they_may(
+        self, cloud: Cloud, client: Client, sought: list[tuple[RequestSpec, str]]
+    ) -> None:
+        cloud.conf.set_override("cores", 1, group="quota")
+        server = self.server(cloud, host="h0", node="n0", node_name="h0.lan")
+        found = self.rehearsed(client, server, {"resize": {"flavorRef": "2"}})
+        assert (found["would_succeed"], found["quota"]["allowed"]) == (False, False)
+        assert "cores" in found["quota"]["reason"]
+        assert found["servers"] == [{"availability_zone": "nova"}]
+        assert self.unchanged(cloud, server)
+
+    def test_what_is_on_the_shelf_may_be_asked_for_a_zone(
+        self, cloud: Cloud, client: Client, sought: list[tuple[RequestSpec, str]]
+    ) -> None:
+        server = self.server(cloud, VmState.SHELVED_OFFLOADED, shelved_image=IMAGE_ID)
+        found = self.rehearsed(client, server, {"unshelve": {"availability_zone": "nova"}})
+        assert found["would_succeed"]
+        ((spec, _),) = sought
+        assert (spec.availability_zone, spec.within_cell, spec.not_on) == ("nova", CELL1, ())
+        assert self.unchanged(cloud, server)
+
+    def test_no_host_is_an_answer(self, cloud: Cloud, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        refused = Decision(refusal="No valid host was found. No host.", explanation={**_EXPLAINED, "ranking": []})
+        monkeypatch.setattr(SchedulerClient, "choose", lambda client, spec, uuid, timeout_s: refused)
+        found = self.rehearsed(admin, self.server(cloud, host="h0", node="n0", node_name="h0.lan"), {"migrate": None})
+        assert (found["would_succeed"], found["refusal"]) == (False, "No valid host was found. No host.")
+
+    @pytest.mark.parametrize(
+        ("vm_state", "body", "status"),
+        [
+            (VmState.ACTIVE, {"os-stop": None}, 400),
+            (VmState.ACTIVE, {"shelve": None}, 400),
+            (VmState.SHELVED, {"unshelve": None}, 400),
+            (VmState.PAUSED, {"migrate": None}, 409),
+            (VmState.ACTIVE, {"resize": {"flavorRef": "1"}}, 400),
+            (VmState.ACTIVE, {"resize": {}}, 400),
+            (VmState.ACTIVE, {"levitate": None}, 400),
+        ],
+        ids=str,
+    )
+    def test_what_is_refused_is_refused_just_the_same(
+        self,
+        cloud: Cloud,
+        admin: Client,
+        sought: list[tuple[RequestSpec, str]],
+        vm_state: VmState,
+        body: dict[str, Any],
+        status: int,
+    ) -> None:
+        server = self.server(cloud, vm_state, host="h0", node="n0", node_name="h0.lan", shelved_image=IMAGE_ID)
+        self.rehearsed(admin, server, body, status)
+        assert not sought
+        assert self.unchanged(cloud, server)
