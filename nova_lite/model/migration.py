@@ -25,6 +25,8 @@ LIVE_AT_WORK = ("preparing", "running", "post-migrating")
 FINISHED = "finished"
 #: The status of one that is being confirmed: there is no way back any more.
 CONFIRMING = "confirming"
+#: The status of an evacuation whose old host has not cleaned up yet: over for its server, which is elsewhere.
+DONE = "done"
 #: Statuses of a migration that is over, however it ended; one that waits to be confirmed is not.
 OVER = ("completed", "done", "confirmed", "reverted", "cancelled", "failed", "error")
 
