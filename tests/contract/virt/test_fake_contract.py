@@ -8,6 +8,7 @@ import pytest
 from nova_lite import errors
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.model.guest import BaseImage, GuestSpec
+from tests.contract.virt.live_suite import LiveContract
 from tests.contract.virt.suite import DriverContract, MoveContract
 
 
@@ -52,5 +53,5 @@ def rig(tmp_path: Path) -> Iterator[FakeRig]:
     rig.driver.close()
 
 
-class TestFakeDriver(DriverContract, MoveContract):
+class TestFakeDriver(DriverContract, MoveContract, LiveContract):
     """Every promise, on the fake."""
