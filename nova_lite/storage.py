@@ -15,7 +15,7 @@ import select
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
@@ -94,6 +94,10 @@ def _epoch_mysql(element: epoch_now, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(epoch_now, "postgresql")
 def _epoch_postgresql(element: epoch_now, compiler: SQLCompiler, **kw: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+#: Made once, for it is asked often.
+_NOW = sa.select(epoch_now())
 
 
 def checked_url(connection: str) -> URL:
@@ -214,10 +218,23 @@ class Database:
             yield connection
             _commit(connection)
 
+    def write_one(self, statement: sa.Update, values: Mapping[str, object]) -> int:
+        """Run one statement that is a transaction by itself, return how many rows it changed.
+
+        That is a third of the messages of a ``writing`` block. Raises LostCommit when the connection dies meanwhile.
+        """
+        with self.reading() as connection:
+            try:
+                return connection.execute(statement, values).rowcount
+            except DBAPIError as exc:
+                if exc.connection_invalidated:
+                    raise LostCommit("The database does not answer.", cause=str(exc.orig)) from exc
+                raise
+
     def ping(self) -> float:
         """Return the database's clock in seconds since 1970; raises Unavailable when it does not answer."""
-        with self.reader() as session:
-            return float(session.execute(sa.select(epoch_now())).scalar_one())
+        with self.reading() as connection:
+            return float(connection.execute(_NOW).scalar_one())
 
     def note_retries(self, number: int) -> None:
         """Count transactions that were run again."""

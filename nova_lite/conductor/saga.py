@@ -237,8 +237,8 @@ class Runner(Generic[T]):
 
     @retried
     def _claim(self, uuid: str) -> tuple[Workflow, float] | None:
-        with self.db.writer() as session:
-            return workflows.claim(session, self.row, uuid, owner=self.owner, lease_s=self.lease_s)
+        with self.db.writing() as connection:
+            return workflows.claim(connection, self.row, uuid, owner=self.owner, lease_s=self.lease_s)
 
 
 class _Run(Generic[T]):
@@ -348,7 +348,12 @@ class _Run(Generic[T]):
     def _record(self, step: Record[T], values: Mapping[str, Any]) -> dict[str, object]:
         with self._runner.db.writer() as session:
             facts = {**self._work.facts, **(step.do(self._work, session) or {})}
-            self._save_in(session, facts=facts, **values)
+            workflow = self._work.workflow
+            row, owner = self._runner.row, self._runner.owner
+            if not workflows.record(
+                session, row, workflow.uuid, owner, expect_step=workflow.step, facts=facts, **values
+            ):
+                raise LeaseLost
         return facts
 
     def _backward(self) -> None:
@@ -423,13 +428,9 @@ class _Run(Generic[T]):
 
     @retried
     def _save(self, **values: Any) -> None:
-        with self._runner.db.writer() as session:
-            self._save_in(session, **values)
-
-    def _save_in(self, session: Session, **values: Any) -> None:
         workflow = self._work.workflow
-        row, owner = self._runner.row, self._runner.owner
-        if not workflows.record(session, row, workflow.uuid, owner, expect_step=workflow.step, **values):
+        db, row, owner = self._runner.db, self._runner.row, self._runner.owner
+        if not workflows.record_alone(db, row, workflow.uuid, owner, expect_step=workflow.step, **values):
             raise LeaseLost
 
     def _check_lease(self) -> None:

@@ -52,8 +52,8 @@ def choose_hosts(work: Work[SuperTools]) -> Facts:
     if work.may_have_run:
         # What an attempt claimed whose answer was lost would be in the way: it may have filled the only host.
         release_claims(work)
-    with work.tools.api_db.reader() as session:
-        spec = build_requests.spec(session, wanted[0].uuid)
+    with work.tools.api_db.reading() as connection:
+        spec = build_requests.spec(connection, wanted[0].uuid)
     if spec is None:
         raise errors.NovaLiteError("The request of these servers is lost.")
     uuids_wanted = [instance.uuid for instance in wanted]
@@ -92,10 +92,12 @@ def create_in_cells(work: Work[SuperTools]) -> Facts:
     for cell, group in _by_cell(work):
         with work.tools.database(cell).writer() as session:
             for placed in group:
-                if placed.instance_uuid in wanted:
-                    instances.add(session, _on_host(wanted[placed.instance_uuid], placed))
-                    # An earlier attempt may have added it as it was then.
-                    written[placed.instance_uuid] = _editable(instances.get(session, placed.instance_uuid))
+                instance = wanted.get(placed.instance_uuid)
+                if instance is not None:
+                    instances.add(session, _on_host(instance, placed))
+                    if work.may_have_run:  # An earlier attempt may have added it as it was then.
+                        instance = instances.get(session, instance.uuid)
+                    written[instance.uuid] = _editable(instance)
     return {"written": written}
 
 
@@ -181,9 +183,9 @@ def _editable(instance: Instance) -> dict[str, object]:
 
 
 def _wanted(work: Work[SuperTools]) -> Iterator[Instance]:
-    with work.tools.api_db.reader() as session:
+    with work.tools.api_db.reading() as connection:
         for uuid in work.inputs["instance_uuids"]:
-            instance = build_requests.get(session, uuid)
+            instance = build_requests.get(connection, uuid)
             if instance is not None:
                 yield instance
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -10,6 +11,18 @@ from sqlalchemy.orm import Session
 from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
 from nova_lite.db.columns import utcnow
 from nova_lite.errors import Invalid
+
+_ACTIONS = cast(sa.Table, InstanceActionRow.__table__)
+_EVENTS = cast(sa.Table, InstanceActionEventRow.__table__)
+_A, _E = _ACTIONS.c, _EVENTS.c
+#: Made once, for each operation runs them.
+_OF_REQUEST = sa.select(_A.id).where(
+    _A.instance_uuid == sa.bindparam("instance"), _A.request_id == sa.bindparam("request")
+)
+_KNOWN = _OF_REQUEST.where(_A.action == sa.bindparam("action"))
+_OPEN = _OF_REQUEST.where(_A.finish_time.is_(None)).limit(1)
+_ENDED = sa.update(_ACTIONS).where(_A.id == sa.bindparam("this"))
+_EVENT_ENDED = sa.update(_EVENTS).where(_E.action_id == sa.bindparam("of"), _E.finish_time.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +66,27 @@ def begin(
     event: str | None,
 ) -> None:
     """Record that ``action`` has begun, with its first event if any; again for the same request changes nothing."""
-    known = session.scalar(
-        sa.select(InstanceActionRow.id).filter_by(instance_uuid=instance_uuid, request_id=request_id, action=action)
-    )
-    if known is not None:
+    if is_known(session, instance_uuid, request_id, action):
         return
     now = utcnow()
-    row = InstanceActionRow(
-        instance_uuid=instance_uuid,
-        action=action,
-        request_id=request_id,
-        user_id=user_id,
-        project_id=project_id,
-        start_time=now,
-    )
-    session.add(row)
-    session.flush()
+    values = {
+        "instance_uuid": instance_uuid,
+        "action": action,
+        "request_id": request_id,
+        "user_id": user_id,
+        "project_id": project_id,
+        "start_time": now,
+    }
+    made: Any = session.execute(sa.insert(_ACTIONS), values)
     if event is not None:
-        session.add(InstanceActionEventRow(action_id=row.id, event=event, start_time=now))
+        action_id = made.inserted_primary_key[0]
+        session.execute(sa.insert(_EVENTS), {"action_id": action_id, "event": event, "start_time": now})
 
 
 def is_known(session: Session, instance_uuid: str, request_id: str, action: str) -> bool:
     """Return whether a request has begun ``action`` on an instance, however that went."""
-    known = sa.select(InstanceActionRow.id).filter_by(instance_uuid=instance_uuid, request_id=request_id, action=action)
-    return session.scalar(known) is not None
+    sought = {"instance": instance_uuid, "request": request_id, "action": action}
+    return session.scalar(_KNOWN, sought) is not None
 
 
 def is_under_way(session: Session, instance_uuid: str, request_id: str, action: str) -> bool:
@@ -91,7 +101,7 @@ def begin_again(session: Session, *, instance_uuid: str, request_id: str, event:
     """Record that an action which is under way began one more event, such as the next attempt at the same thing."""
     action_id = _open_action(session, instance_uuid, request_id)
     if action_id is not None:
-        session.add(InstanceActionEventRow(action_id=action_id, event=event))
+        session.execute(sa.insert(_EVENTS), {"action_id": action_id, "event": event})
 
 
 def begin_one(session: Session, *, instance_uuid: str, request_id: str, event: str) -> None:
@@ -105,50 +115,35 @@ def begin_one(session: Session, *, instance_uuid: str, request_id: str, event: s
 def next_event(session: Session, *, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
     """Record that what an action was doing on ``host`` went well, and that it began one more event."""
     action_id = _open_action(session, instance_uuid, request_id)
-    session.execute(
-        sa.update(InstanceActionEventRow)
-        .where(InstanceActionEventRow.action_id == action_id, InstanceActionEventRow.finish_time.is_(None))
-        .values(finish_time=utcnow(), result="Success", host=host)
-    )
+    _end_event(session, action_id, utcnow(), error=None, host=host)
     begin_again(session, instance_uuid=instance_uuid, request_id=request_id, event=event)
 
 
 def fail_event(session: Session, *, instance_uuid: str, request_id: str, error: str, host: str | None) -> None:
     """Record that what an action was just trying failed, with ``error`` for users to read; the action goes on."""
     action_id = _open_action(session, instance_uuid, request_id)
-    session.execute(
-        sa.update(InstanceActionEventRow)
-        .where(InstanceActionEventRow.action_id == action_id, InstanceActionEventRow.finish_time.is_(None))
-        .values(finish_time=utcnow(), result="Error", details=error, host=host)
-    )
+    _end_event(session, action_id, utcnow(), error=error, host=host)
 
 
 def _open_action(session: Session, instance_uuid: str, request_id: str) -> int | None:
-    return session.scalar(
-        sa.select(InstanceActionRow.id)
-        .filter_by(instance_uuid=instance_uuid, request_id=request_id, finish_time=None)
-        .limit(1)
-    )
+    return session.scalar(_OPEN, {"instance": instance_uuid, "request": request_id})
+
+
+def _end_event(session: Session, action_id: int | None, now: datetime, *, error: str | None, host: str | None) -> None:
+    result = "Success" if error is None else "Error"
+    values = {"finish_time": now, "result": result, "details": error, "host": host}
+    session.execute(_EVENT_ENDED, {"of": action_id, **values})
 
 
 def finish(session: Session, *, instance_uuid: str, request_id: str, error: str | None, host: str | None) -> None:
     """Record how the actions of a request on an instance ended: well, or with ``error`` for users to read."""
-    now = utcnow()
-    row = session.scalar(
-        sa.select(InstanceActionRow)
-        .filter_by(instance_uuid=instance_uuid, request_id=request_id, finish_time=None)
-        .limit(1)
-    )
-    if row is None:
+    action_id = _open_action(session, instance_uuid, request_id)
+    if action_id is None:
         return
-    row.finish_time = now
-    row.updated_at = now
-    row.message = None if error is None else "Error"
-    session.execute(
-        sa.update(InstanceActionEventRow)
-        .where(InstanceActionEventRow.action_id == row.id, InstanceActionEventRow.finish_time.is_(None))
-        .values(finish_time=now, result="Success" if error is None else "Error", details=error, host=host)
-    )
+    now = utcnow()
+    message = None if error is None else "Error"
+    session.execute(_ENDED, {"this": action_id, "finish_time": now, "updated_at": now, "message": message})
+    _end_event(session, action_id, now, error=error, host=host)
 
 
 def interrupt(session: Session, instance_uuid: str, by: str) -> None:

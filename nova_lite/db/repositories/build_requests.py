@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -11,7 +12,14 @@ from nova_lite.db.api_tables import BuildRequestRow, RequestSpecRow
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
+from nova_lite.storage import Handle
 
+#: Made once, for each boot runs them.
+_ONE = sa.select(BuildRequestRow.instance).where(BuildRequestRow.instance_uuid == sa.bindparam("uuid"))
+_HELD = _ONE.with_for_update()
+_SPEC = sa.select(RequestSpecRow.spec).where(RequestSpecRow.instance_uuid == sa.bindparam("uuid"))
+_SOME: sa.BindParameter[Sequence[str]] = sa.bindparam("some", expanding=True)
+_WAITING = sa.select(BuildRequestRow.instance_uuid).where(BuildRequestRow.instance_uuid.in_(_SOME))
 #: Servers that are read at once where not all may be wanted.
 _AT_ONCE = 200
 
@@ -36,11 +44,10 @@ def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> N
     )
 
 
-def get(session: Session, instance_uuid: str, *, for_update: bool = False) -> Instance | None:
+def get(handle: Handle, instance_uuid: str, *, for_update: bool = False) -> Instance | None:
     """Return a server that is in no cell yet, or None; ``for_update`` holds it until the transaction ends."""
-    statement = sa.select(BuildRequestRow).filter_by(instance_uuid=instance_uuid)
-    row = session.scalar(statement.with_for_update() if for_update else statement)
-    return None if row is None else _instance(row)
+    stored = handle.execute(_HELD if for_update else _ONE, {"uuid": instance_uuid}).scalar_one_or_none()
+    return None if stored is None else _instance(stored)
 
 
 def of(session: Session, project_id: str | None) -> list[Instance]:
@@ -48,7 +55,7 @@ def of(session: Session, project_id: str | None) -> list[Instance]:
     statement = sa.select(BuildRequestRow).order_by(BuildRequestRow.created_at.desc(), BuildRequestRow.id.desc())
     if project_id is not None:
         statement = statement.filter_by(project_id=project_id)
-    return [_instance(row) for row in session.scalars(statement)]
+    return [_instance(row.instance) for row in session.scalars(statement)]
 
 
 def by_time(
@@ -69,7 +76,7 @@ def by_time(
             behind = BuildRequestRow.instance_uuid < uuid if descends else BuildRequestRow.instance_uuid > uuid
             statement = statement.where(sa.or_(later, sa.and_(BuildRequestRow.created_at == time, behind)))
         rows = list(session.scalars(statement.limit(_AT_ONCE)))
-        yield from map(_instance, rows)
+        yield from (_instance(row.instance) for row in rows)
         if len(rows) < _AT_ONCE:
             return
         after = (rows[-1].created_at, rows[-1].instance_uuid)
@@ -77,11 +84,7 @@ def by_time(
 
 def waiting(session: Session, instance_uuids: Sequence[str]) -> set[str]:
     """Return those of ``instance_uuids`` that are in no cell yet and still wanted."""
-    return set(
-        session.scalars(
-            sa.select(BuildRequestRow.instance_uuid).where(BuildRequestRow.instance_uuid.in_(instance_uuids))
-        )
-    )
+    return set(session.scalars(_WAITING, {"some": instance_uuids}))
 
 
 def rename(session: Session, instance: Instance) -> bool:
@@ -107,10 +110,10 @@ def drop(session: Session, instance_uuid: str) -> bool:
     return bool(dropped.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def spec(session: Session, instance_uuid: str) -> RequestSpec | None:
+def spec(handle: Handle, instance_uuid: str) -> RequestSpec | None:
     """Return what was asked of the scheduler for an instance, or None."""
-    row = session.get(RequestSpecRow, instance_uuid)
-    return None if row is None else msgspec.convert(row.spec, RequestSpec)
+    stored = handle.execute(_SPEC, {"uuid": instance_uuid}).scalar_one_or_none()
+    return None if stored is None else msgspec.convert(stored, RequestSpec)
 
 
 def hints_of(session: Session, instance_uuids: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -147,5 +150,5 @@ def rebuild(
         row.spec = {**row.spec, **image}
 
 
-def _instance(row: BuildRequestRow) -> Instance:
-    return msgspec.convert(row.instance, Instance)
+def _instance(stored: Mapping[str, Any]) -> Instance:
+    return msgspec.convert(stored, Instance)

@@ -34,6 +34,13 @@ COLUMNS = tuple(_T[_COLUMN_NAMES.get(name, name)] for name in _FIELDS)
 #: Made once, for each show of a server runs one of them.
 _EVEN_DELETED = sa.select(*COLUMNS).where(_T.uuid == sa.bindparam("uuid"))
 _LIVING = _EVEN_DELETED.where(_T.deleted.is_(False))
+_HELD = _LIVING.with_for_update()
+_TABLE = cast(sa.Table, InstanceRow.__table__)
+_IS_THERE = sa.select(_T.id).where(_T.uuid == sa.bindparam("uuid"))
+_ON = sa.select(_T.host, _T.epoch, _T.task_state).where(_T.uuid == sa.bindparam("uuid"), _T.deleted.is_(False))
+_CHANGED = sa.update(_TABLE).where(_T.uuid == sa.bindparam("this"), _T.deleted.is_(False))
+_CHANGED_AT_REST = _CHANGED.where(_T.task_state.is_(None))
+_CHANGED_DURING = _CHANGED.where(_T.task_state == sa.bindparam("task"))
 _TASKS: dict[str | None, TaskState | None] = {None: None, **{state.value: state for state in TaskState}}
 #: What is more than a plain value: its place, and how it is made of what is stored.
 _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
@@ -51,9 +58,8 @@ _RUNNING = (VmState.ACTIVE, VmState.RESCUED, VmState.RESIZED)
 
 def add(session: Session, instance: Instance) -> None:
     """Insert an instance; one with its UUID already there is left alone."""
-    if session.scalar(sa.select(InstanceRow.id).filter_by(uuid=instance.uuid)) is not None:
-        return
-    session.execute(sa.insert(InstanceRow).values(**_values(instance)))
+    if session.scalar(_IS_THERE, {"uuid": instance.uuid}) is None:
+        session.execute(sa.insert(_TABLE), _values(instance))
 
 
 def get(handle: Handle, uuid: str, *, with_deleted: bool = False) -> Instance:
@@ -66,7 +72,7 @@ def get(handle: Handle, uuid: str, *, with_deleted: bool = False) -> Instance:
 
 def lock(session: Session, uuid: str) -> Instance:
     """Return one instance, held against other writers until the transaction ends; raises NotFound."""
-    row = session.execute(_LIVING.with_for_update(), {"uuid": uuid}).one_or_none()
+    row = session.execute(_HELD, {"uuid": uuid}).one_or_none()
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
     return instance_of(row)
@@ -74,10 +80,10 @@ def lock(session: Session, uuid: str) -> Instance:
 
 def change(session: Session, uuid: str, *, expect_task: TaskState | str | None = "any", **values: Any) -> None:
     """Set columns of a live instance; raises Conflict when it is gone or its task is not ``expect_task``."""
-    statement = sa.update(InstanceRow).where(InstanceRow.uuid == uuid, InstanceRow.deleted.is_(False))
-    if expect_task != "any":
-        statement = statement.where(InstanceRow.task_state == expect_task)
-    done = session.execute(statement.values(updated_at=utcnow(), **values))
+    if unknown := values.keys() - _T.keys():
+        raise TypeError(f"Instances have no {', '.join(sorted(unknown))}.")
+    statement = {None: _CHANGED_AT_REST, "any": _CHANGED}.get(expect_task, _CHANGED_DURING)
+    done = session.execute(statement, {"this": uuid, "task": expect_task, "updated_at": utcnow(), **values})
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise Conflict(f"Instance {uuid} is gone or busy with something else.")
 
@@ -196,9 +202,7 @@ def expected_on(session: Session, host: str) -> list[ExpectedGuest]:
 
 def task_on(session: Session, uuid: str, host: str, epoch: int) -> TaskState | None:
     """Return what is being done to an instance, if it lives and belongs on ``host`` at ``epoch``, else None."""
-    row = session.execute(
-        sa.select(InstanceRow.host, InstanceRow.epoch, InstanceRow.task_state).filter_by(uuid=uuid, deleted=False)
-    ).one_or_none()
+    row = session.execute(_ON, {"uuid": uuid}).one_or_none()
     if row is None or (row.host, row.epoch) != (host, epoch) or row.task_state is None:
         return None
     return TaskState(row.task_state)

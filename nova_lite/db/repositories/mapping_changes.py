@@ -12,6 +12,8 @@ from nova_lite.storage import Handle, TryAgain
 
 #: There is one row.
 _THE_ONE = 1
+#: Made once, for each decision of a scheduler runs it.
+_NUMBER = sa.select(HostChangesRow.number).where(HostChangesRow.id == _THE_ONE)
 
 
 def bump(session: Session) -> None:
@@ -27,4 +29,4 @@ def bump(session: Session) -> None:
 
 def number(handle: Handle) -> int:
     """Return the number."""
-    return handle.execute(sa.select(HostChangesRow.number).where(HostChangesRow.id == _THE_ONE)).scalar() or 0
+    return handle.execute(_NUMBER).scalar() or 0

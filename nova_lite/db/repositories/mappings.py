@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -55,6 +56,16 @@ _WHERE_IT_IS = (
     .outerjoin(ServerGroupRow, ServerGroupRow.id == ServerGroupMemberRow.group_id)
     .where(InstanceMappingRow.instance_uuid == sa.bindparam("uuid"))
 )
+_REQUESTS = cast(sa.Table, BuildRequestRow.__table__)
+_UNREQUESTED = sa.delete(_REQUESTS).where(_REQUESTS.c.instance_uuid == sa.bindparam("uuid"))
+_MAPPINGS = cast(sa.Table, InstanceMappingRow.__table__)
+_SOME: sa.BindParameter[Sequence[str]] = sa.bindparam("some", expanding=True)
+_CELLS_OF = sa.select(_MAPPINGS.c.instance_uuid, _MAPPINGS.c.cell_uuid).where(
+    _MAPPINGS.c.instance_uuid.in_(_SOME),
+    _MAPPINGS.c.cell_uuid.is_not(None),
+    _MAPPINGS.c.queued_for_delete.is_(False),
+)
+_POINTED = sa.update(_MAPPINGS).where(_MAPPINGS.c.instance_uuid == sa.bindparam("this"))
 
 
 def cells(session: Session) -> list[Cell]:
@@ -172,12 +183,7 @@ def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: 
 
 def cells_of_instances(session: Session, uuids: Sequence[str]) -> dict[str, str]:
     """Return instance → cell UUID, of those that are in a cell and not being deleted."""
-    statement = sa.select(InstanceMappingRow.instance_uuid, InstanceMappingRow.cell_uuid).where(
-        InstanceMappingRow.instance_uuid.in_(uuids),
-        InstanceMappingRow.cell_uuid.is_not(None),
-        InstanceMappingRow.queued_for_delete.is_(False),
-    )
-    return {uuid: str(cell_uuid) for uuid, cell_uuid in session.execute(statement)}
+    return {uuid: str(cell_uuid) for uuid, cell_uuid in session.execute(_CELLS_OF, {"some": uuids})}
 
 
 def instances_by_cell(session: Session) -> dict[str, int]:
@@ -208,13 +214,11 @@ def settle(session: Session, uuid: str, cell_uuid: str) -> bool:
 
     False when it was deleted meanwhile. An instance that already points at ``cell_uuid`` is settled.
     """
-    dropped = session.execute(sa.delete(BuildRequestRow).where(BuildRequestRow.instance_uuid == uuid))
+    dropped = session.execute(_UNREQUESTED, {"uuid": uuid})
     if dropped.rowcount != 1:  # type: ignore[attr-defined]
         row = session.get(InstanceMappingRow, uuid)
         return row is not None and row.cell_uuid == cell_uuid
-    session.execute(
-        sa.update(InstanceMappingRow).where(InstanceMappingRow.instance_uuid == uuid).values(cell_uuid=cell_uuid)
-    )
+    session.execute(_POINTED, {"this": uuid, "cell_uuid": cell_uuid})
     return True
 
 

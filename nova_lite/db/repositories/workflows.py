@@ -5,14 +5,15 @@ longer its own, nothing is written and False comes back.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.columns import WorkflowColumns
 from nova_lite.model.workflow import OPEN, Status, Workflow
-from nova_lite.storage import epoch_now
+from nova_lite.storage import Database, Handle, epoch_now
 
 #: The table: the API database's or a cell's.
 Row = type[WorkflowColumns]
@@ -23,63 +24,94 @@ _NUDGE_GRACE_S = 1.0
 _PARKED = "parked"
 
 
-def add(session: Session, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
-    """Record a new workflow, due ``timeout_s`` from now by the database's clock."""
-    session.execute(
-        sa.insert(row).values(
-            uuid=workflow.uuid,
-            kind=workflow.kind,
-            subject=workflow.subject,
-            project_id=workflow.project_id,
-            user_id=workflow.user_id,
-            request_id=workflow.request_id,
-            inputs=workflow.inputs,
-            facts=workflow.facts,
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What is run for each step of a workflow, made once a table. ``record`` writes the columns that it is run with."""
+
+    add: sa.Insert
+    claim: sa.Update
+    claimed: sa.Select[Any]
+    record: sa.Update
+
+
+_known: dict[Row, _Statements] = {}
+
+
+def _of(row: Row) -> _Statements:
+    if row not in _known:
+        _known[row] = _made(cast(sa.Table, cast(Any, row).__table__))
+    return _known[row]
+
+
+def _made(table: sa.Table) -> _Statements:
+    column = table.c
+    this = column.uuid == sa.bindparam("this")
+    is_open = column.status.in_(OPEN)
+    return _Statements(
+        add=sa.insert(table).values(
             status=Status.PENDING,
             step=0,
             attempt=0,
-            deadline=epoch_now() + timeout_s,
+            deadline=epoch_now() + sa.bindparam("within_s", type_=sa.Double()),
             lease_until=epoch_now() + _NUDGE_GRACE_S,
-        )
+        ),
+        claim=sa.update(table)
+        .where(this, is_open, sa.or_(column.lease_owner.is_(None), column.lease_until < epoch_now()))
+        .values(
+            status=sa.case((column.status == Status.PENDING, Status.RUNNING), else_=column.status),
+            lease_until=epoch_now() + sa.bindparam("lease_s", type_=sa.Double()),
+            attempt=column.attempt + 1,
+        ),
+        claimed=sa.select(table, (column.deadline - epoch_now()).label("seconds_left")).where(this),
+        record=sa.update(table).where(
+            this, column.lease_owner == sa.bindparam("owner"), column.step == sa.bindparam("expected"), is_open
+        ),
     )
 
 
-def claim(session: Session, row: Row, uuid: str, *, owner: str, lease_s: float) -> tuple[Workflow, float] | None:
+def add(session: Session, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
+    """Record a new workflow, due ``timeout_s`` from now by the database's clock."""
+    session.execute(
+        _of(row).add,
+        {
+            "uuid": workflow.uuid,
+            "kind": workflow.kind,
+            "subject": workflow.subject,
+            "project_id": workflow.project_id,
+            "user_id": workflow.user_id,
+            "request_id": workflow.request_id,
+            "inputs": workflow.inputs,
+            "facts": workflow.facts,
+            "within_s": timeout_s,
+        },
+    )
+
+
+def claim(handle: Handle, row: Row, uuid: str, *, owner: str, lease_s: float) -> tuple[Workflow, float] | None:
     """Take the lease of an open workflow nobody holds, counting one more attempt at its step.
 
     Returns the workflow and the seconds left to its deadline (negative when past), or None when it is not to be had.
     """
-    taken = session.execute(
-        sa.update(row)
-        .where(
-            row.uuid == uuid,
-            row.status.in_(OPEN),
-            sa.or_(row.lease_owner.is_(None), row.lease_until < epoch_now()),
-        )
-        .values(
-            status=sa.case((row.status == Status.PENDING, Status.RUNNING), else_=row.status),
-            lease_owner=owner,
-            lease_until=epoch_now() + lease_s,
-            attempt=row.attempt + 1,
-        )
-    )
+    taken = handle.execute(_of(row).claim, {"this": uuid, "lease_owner": owner, "lease_s": lease_s})
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         return None
-    found, seconds_left = session.execute(sa.select(row, row.deadline - epoch_now()).where(row.uuid == uuid)).one()
-    return _workflow(found), float(seconds_left)
+    found = handle.execute(_of(row).claimed, {"this": uuid}).one()
+    return _workflow(found), float(found.seconds_left)
 
 
-def record(session: Session, row: Row, uuid: str, owner: str, *, expect_step: int, **values: Any) -> bool:
+def record(handle: Handle, row: Row, uuid: str, owner: str, *, expect_step: int, **values: Any) -> bool:
     """Write progress of a workflow whose lease ``owner`` holds and that stands at ``expect_step``.
 
     False when it was taken over or superseded, or when an earlier attempt to write, believed lost, had worked.
     """
-    done = session.execute(
-        sa.update(row)
-        .where(row.uuid == uuid, row.lease_owner == owner, row.step == expect_step, row.status.in_(OPEN))
-        .values(**values)
-    )
+    done = handle.execute(_of(row).record, {"this": uuid, "owner": owner, "expected": expect_step, **values})
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def record_alone(db: Database, row: Row, uuid: str, owner: str, *, expect_step: int, **values: Any) -> bool:
+    """Write progress as ``record`` does, in a transaction of its own."""
+    done = db.write_one(_of(row).record, {"this": uuid, "owner": owner, "expected": expect_step, **values})
+    return done == 1
 
 
 def holds(session: Session, row: Row, uuid: str, owner: str) -> bool:

@@ -453,7 +453,7 @@ def test_a_record_whose_commit_was_answered_by_nothing_happens_once(db: Database
 
     workflow = _add(db)
     told = Definition[Diary]("three", (Record("count", count, no_way_back=True), Step("a", _do("a"), no_way_back=True)))
-    runner = _runner(_Forgetful(db, forget=2), Diary())
+    runner = _runner(_Forgetful(db, forget=1), Diary())
     runner.definitions = {"three": told}
     with pytest.raises(saga.LeaseLost):
         runner.run(workflow)
