@@ -100,6 +100,11 @@ def resized() -> Seen:
     return found
 
 
+def claims_of(found: Seen) -> dict[str, SeenClaim]:
+    assert found.claims is not None
+    return found.claims
+
+
 def kinds(found: Seen) -> set[tuple[str, str]]:
     return {(finding.kind, finding.subject) for finding in checks.findings(found)}
 
@@ -119,7 +124,7 @@ def _broken() -> dict[str, tuple[Callable[[Seen], object], set[tuple[str, str]]]
     """Return what is done to a cloud in which all is well, and what is told then."""
 
     def holds(consumer: str, held: dict[str, dict[str, int]]) -> Callable[[Seen], object]:
-        return lambda found: found.claims.__setitem__(consumer, SeenClaim(consumer, held))  # type: ignore[union-attr]
+        return lambda found: claims_of(found).__setitem__(consumer, SeenClaim(consumer, held))
 
     def maps(cell: str | None, **values: Any) -> Callable[[Seen], object]:
         known = {"is_queued_for_delete": False, "vcpus": 1, "ram_mib": 512, **values}
@@ -164,7 +169,7 @@ def _broken() -> dict[str, tuple[Callable[[Seen], object], set[tuple[str, str]]]
         "stray move": (lambda found: found.moves.__setitem__("mv", move("migrating")), {("move-without-work", "mv")}),
         "idle": (lambda found: found.works.append(work("x", idle_s=500.0)), {("work-idle", "wf")}),
         "late": (lambda found: found.works.append(work("x", late_s=500.0)), {("work-overdue", "wf")}),
-        "no claim": (lambda found: found.claims.clear(), {("claim-missing", "vm")}),  # type: ignore[union-attr]
+        "no claim": (lambda found: claims_of(found).clear(), {("claim-missing", "vm")}),
         "other host's claim": (holds("vm", {"n2": HELD}), {("claim-wrong", "vm")}),
         "two claims": (holds("vm", {"n1": HELD, "n2": HELD}), {("claim-wrong", "vm")}),
         "too much": (holds("vm", {"n1": HELD_LARGE}), {("claim-wrong", "vm")}),
