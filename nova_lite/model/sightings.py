@@ -7,6 +7,7 @@ from datetime import datetime
 
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import Guest
+from nova_lite.model.migration import OVER
 from nova_lite.model.states import TaskState
 
 
@@ -47,7 +48,7 @@ class SeenMapping:
 
 @dataclass(frozen=True, slots=True)
 class SeenMove:
-    """A migration that is not over."""
+    """A migration that is not over, or that still holds something."""
 
     uuid: str
     instance_uuid: str
@@ -153,6 +154,8 @@ class Seen:
         if self._by_instance is None:
             self._by_instance = defaultdict(list)
             for move in self.moves.values():
+                if move.status in OVER:
+                    continue
                 self._by_instance[move.instance_uuid].append(move)
         return self._by_instance
 

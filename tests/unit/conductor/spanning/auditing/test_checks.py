@@ -279,6 +279,14 @@ def test_nobody_ends_from_above_what_moves_a_running_guest(kind: str) -> None:
     assert [(each.kind, each.is_repairable) for each in checks.findings(found)] == [(Kind.MOVE_WITHOUT_WORK, False)]
 
 
+def test_an_evacuation_that_its_old_host_has_yet_to_clean_up_behind_is_well() -> None:
+    found = seen()
+    found.moves["mv"] = move("done", kind="evacuation")
+    found.claims = {**claims_of(found), "mv": SeenClaim("mv", {"n2": HELD})}
+    found.members["vm"] = SeenMember("vm", "g", "h1", None, None)
+    assert kinds(found) == set()
+
+
 def test_a_moves_own_claim_is_looked_at() -> None:
     found = resized()
     found.claims = {"vm": SeenClaim("vm", {"n1": HELD})}
