@@ -22,7 +22,7 @@ ABOVE: Mapping[str, Road] = {
     "schedule": ("choose hosts", "create in cells", "point mappings", "start builds", InCell("create")),
     "delete": ("delete in cell", InCell("delete"), "free leftovers"),
     "delete-softly": ("delete in cell", InCell("delete-softly")),
-    "restore": ("restore in cell", InCell("restore")),
+    "restore": ("restore in cell", InCell("restore"), "await cell", "account"),
     "mirror-aggregates": ("tell placement",),
     "forget-host": ("remove providers",),
     "cache-images": ("fetch images",),

@@ -140,7 +140,7 @@ ACTIONS: Mapping[str, Action] = {
     "unrescue": Action(frozenset({VmState.RESCUED}), TaskState.UNRESCUING, VmState.ACTIVE),
     # In place. A stopped server stays so; one whose disk is gone and could not be made again is in ERROR.
     "rebuild": Action(_REMADE, TaskState.REBUILDING, VmState.ACTIVE),
-    "restore": Action(frozenset({VmState.SOFT_DELETED}), TaskState.RESTORING, VmState.ACTIVE, VmState.ERROR),
+    "restore": Action(frozenset({VmState.SOFT_DELETED}), TaskState.RESTORING, VmState.ACTIVE),
     # To another host, another size or both: what is asked for as "migrate" is one, too.
     "resize": Action(frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP, VmState.RESIZED),
     "confirm-resize": Action(frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING, VmState.ACTIVE),

@@ -16,7 +16,8 @@ from nova_lite.conductor.saga import Definition, Record, Step, Work
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import actions, instances, mappings, workflows
-from nova_lite.model.workflow import Workflow
+from nova_lite.model.states import VmState
+from nova_lite.model.workflow import OPEN, Workflow
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database
 
@@ -86,11 +87,34 @@ def uncount(work: Work[SuperTools], session: Session) -> None:
             mappings.queue_for_delete(session, work.subject)
 
 
+def await_restored(work: Work[SuperTools]) -> None:
+    """Wait until the cell has done its part, however that went."""
+    with work.tools.database(_cell(work)).reader() as session:
+        known = workflows.about(session, CellWorkflowRow, work.subject)
+    if any(each.kind == "restore" and each.status in OPEN for each in known):
+        raise errors.NotYet("The cell is still at work.")
+
+
+def count_no_more(work: Work[SuperTools], session: Session) -> None:
+    """Count a server no more that its cell could not restore: it is as deleted as before."""
+    with work.tools.database(_cell(work)).reader() as cell_session:
+        try:
+            instance = instances.get(cell_session, work.subject)
+        except errors.NotFound:
+            return
+    if instance.vm_state is VmState.SOFT_DELETED:
+        mappings.queue_for_delete(session, work.subject)
+
+
 SOFT_DELETE_ANYWHERE = Definition("delete-softly", (Step("delete in cell", soft_delete_in_cell, no_way_back=True),))
 
 RESTORE_ANYWHERE = Definition(
     "restore",
-    (Step("restore in cell", restore_in_cell),),
+    (
+        Step("restore in cell", restore_in_cell),
+        Step("await cell", await_restored, no_way_back=True),
+        Record("account", count_no_more, no_way_back=True),
+    ),
     on_failure=Record("count no more", uncount),
 )
 

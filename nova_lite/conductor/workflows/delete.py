@@ -110,11 +110,6 @@ def mark_restored(work: Work[CellTools], session: Session) -> None:
     end_well(work, session, deleted_at=None)
 
 
-def end_unrestored(work: Work[CellTools], session: Session) -> None:
-    """Leave a server that is not deleted, whose guest did not start."""
-    end_in_error(work, session, deleted_at=None)
-
-
 DELETE = Definition(
     "delete",
     (
@@ -140,5 +135,5 @@ RESTORE = Definition(
         Step("turn on", turn_on),
         Record("mark restored", mark_restored, no_way_back=True),
     ),
-    on_failure=Record("end in error", end_unrestored),
+    on_failure=Record("end", end_in_error),
 )
