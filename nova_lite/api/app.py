@@ -39,6 +39,7 @@ from nova_lite.api.services.aggregates import AggregateService
 from nova_lite.api.services.availability_zones import AvailabilityZoneService
 from nova_lite.api.services.cells import CellService
 from nova_lite.api.services.compute_services import ComputeServiceService
+from nova_lite.api.services.evacuations import EvacuationService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
@@ -120,6 +121,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         moves=moving,
         live=live,
         rebuilds=rebuilding,
+        evacuations=EvacuationService(conf, api_db, cells, lookup, api_bus),
         snapshots=snapshots,
         shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
     )

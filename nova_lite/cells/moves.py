@@ -29,9 +29,10 @@ from nova_lite.model.workflow import OPEN, Workflow
 
 #: The kinds of the workflows of moves, above the cells and in them.
 MOVE, CONFIRM, REVERT, LIVE = "move", "confirm-resize", "revert-resize", "live-migrate"
-KINDS = (MOVE, CONFIRM, REVERT, LIVE)
+EVACUATE = "evacuate"
+KINDS = (MOVE, CONFIRM, REVERT, LIVE, EVACUATE)
 #: What a server is busy with that waits for a host.
-_WAITING = (ACTIONS["resize"].while_busy, ACTIONS[LIVE].while_busy)
+_WAITING = (ACTIONS["resize"].while_busy, ACTIONS[LIVE].while_busy, ACTIONS["rebuild"].while_busy)
 
 
 @known

@@ -89,6 +89,28 @@ class Reconciler:
             except errors.NovaLiteError as exc:
                 _leave(uuid, exc)
 
+        self._tell_what_left()
+
+    def put_in_order(self, uuid: str) -> None:
+        """Compare one guest with what the cell says, now; its caller has its lock."""
+        self._repair(uuid)
+
+    def _tell_what_left(self) -> None:
+        """Tell the cell what this host has nothing of any more, of what was evacuated from it."""
+        evacuated = self._conductor.evacuated_from(self._host)
+        if not evacuated:
+            return
+        here = {instance.uuid: instance.epoch for instance in self._conductor.expected_guests(self._host)}
+        gone = []
+        for uuid in evacuated:
+            guest = self._driver.guest(uuid)
+            # It may have come back meanwhile, as a new guest.
+            if guest is None or (uuid in here and guest.epoch >= here[uuid]):
+                gone.append(uuid)
+        if gone:
+            LOG.warning("What was evacuated from this host is gone from it: %s", gone)
+            self._conductor.report_left(self._host, gone)
+
     def _repair_aside(self, uuid: str) -> None:
         """Make a guest again of what was set aside when its move failed for good; remove it when nobody wants it."""
         if uuid not in self._driver.asides() or uuid in self._conductor.moved_away(self._host):

@@ -14,6 +14,7 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.instance import Instance
 from nova_lite.model.live_migration import Landing, Leaving
@@ -31,8 +32,10 @@ class ComputeEndpoint:
         rescuer: Rescuer,
         snapshotter: Snapshotter,
         unshelver: Unshelver,
+        reconciler: Reconciler,
         locks: KeyedLocks,
     ) -> None:
+        self._reconciler = reconciler
         self._spawner = spawner
         self._power = power
         self._rescuer = rescuer
@@ -51,6 +54,10 @@ class ComputeEndpoint:
         wanted = msgspec.convert(instance, Instance)
         with self._locks.hold(wanted.uuid):
             return int(self._spawner.build(wanted, start=start))
+
+    def put_in_order(self, instance_uuid: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._reconciler.put_in_order(instance_uuid)
 
     def destroy(self, instance_uuid: str) -> None:
         with self._locks.hold(instance_uuid):

@@ -148,6 +148,7 @@ def make_endpoint(
         Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         Unshelver(spawner, service),
+        Reconciler(conf.host, driver, conductor, locks),
         locks,
     )
 

@@ -4,15 +4,18 @@ from typing import Any
 
 import msgspec
 
+from nova_lite.cells import evacuations as evacuation_records
 from nova_lite.cells import host_status
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
-from nova_lite.db.repositories import hosts, instances, migrations
+from nova_lite.db.repositories import evacuations, hosts, instances, migrations
 from nova_lite.model import states
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.storage import Database, retried
 
+#: Seconds that freeing what evacuated servers had may take before it is told as late; it is tried on.
+_CLEANING_S = 600.0
 #: Whom work is done for that hosts themselves cause.
 _NOBODY = Requester(user_id="", project_id="", request_id="")
 
@@ -87,14 +90,33 @@ class CellEndpoint:
             # In this order: one that becomes the host's own in between is in both, and not in neither.
             arriving = [_arriving(*each) for each in migrations.arriving_live(session, host)]
             expected = instances.expected_on(session, host)
-        found: list[Any] = msgspec.to_builtins([*arriving, *expected])
+            leaving = [_leaving(uuid) for uuid in evacuations.leaving(session, host)]
+        found: list[Any] = msgspec.to_builtins([*arriving, *expected, *leaving])
         return found
+
+    def evacuated_from(self, host: str) -> list[str]:
+        with self._db.reader() as session:
+            return [instance_uuid for _, instance_uuid in evacuations.left_on(session, host)]
+
+    def report_left(self, host: str, instance_uuids: list[str]) -> None:
+        for uuid in self._clean(host, instance_uuids):
+            self._runner.wake(uuid)
+
+    @retried
+    def _clean(self, host: str, instance_uuids: list[str]) -> list[str]:
+        with self._db.writer() as session:
+            return evacuation_records.clean(session, host, instance_uuids, timeout_s=_CLEANING_S)
 
     @retried
     def report_guests(self, host: str, guests: list[dict[str, Any]]) -> None:
         with self._db.writer() as session:
             for guest in msgspec.convert(guests, list[Guest]):
                 instances.note_power(session, guest.uuid, host, guest.power_state)
+
+
+def _leaving(uuid: str) -> ExpectedGuest:
+    """Return how a host is told of a guest that is being evacuated from it: it must not run, and its disks stay."""
+    return ExpectedGuest(uuid, 0, PowerState.SHUTDOWN, should_run=False, must_be_off=True, is_settled=True)
 
 
 def _arriving(uuid: str, epoch: int) -> ExpectedGuest:

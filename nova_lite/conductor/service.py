@@ -18,6 +18,7 @@ from nova_lite.concurrency import Ticker
 from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
+from nova_lite.conductor.spanning import evacuate as evacuate_above
 from nova_lite.conductor.spanning import live_migrate as live_migrate_above
 from nova_lite.conductor.spanning import move as moves_above
 from nova_lite.conductor.spanning import rebuild as rebuilds_above
@@ -34,7 +35,7 @@ from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
-from nova_lite.conductor.workflows import power, rebuild, shelve, snapshot, unshelve
+from nova_lite.conductor.workflows import evacuate, power, rebuild, shelve, snapshot, unshelve
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
@@ -73,6 +74,7 @@ SUPER_WORKFLOWS = {
         live_migrate_above.LIVE_MIGRATE,
         *shelving_above.ALL,
         rebuilds_above.ABOVE,
+        evacuate_above.EVACUATE,
     )
 }
 CELL_WORKFLOWS = {
@@ -84,6 +86,7 @@ CELL_WORKFLOWS = {
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         LIVE_MIGRATE,
         *(RESCUE, UNRESCUE, rebuild.IN_CELL),
+        *evacuate.ALL,
         *shelve.ALL,
         *unshelve.ALL,
     )

@@ -32,6 +32,10 @@ class ComputeClient:
         answer = self._bus.call(TOPIC, "rebuild", server=instance.host, long_s=timeout_s, instance=plain, start=start)
         return PowerState(answer)
 
+    def put_in_order(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
+        """Have a host compare one guest with what its cell says of it, and remove or stop it if need be."""
+        self._bus.call(TOPIC, "put_in_order", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+
     def destroy(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
         """Remove the guest and all it left on the host."""
         self._bus.call(TOPIC, "destroy", server=host, long_s=timeout_s, instance_uuid=instance_uuid)

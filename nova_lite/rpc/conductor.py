@@ -70,6 +70,14 @@ class ConductorClient:
         """Return every instance that belongs on ``host``."""
         return msgspec.convert(self._bus.call(TOPIC, "expected_guests", host=host), list[ExpectedGuest])
 
+    def evacuated_from(self, host: str) -> list[str]:
+        """Return the instances evacuated from ``host``, which has not said yet that it has nothing of them."""
+        return list(self._bus.call(TOPIC, "evacuated_from", host=host))
+
+    def report_left(self, host: str, instance_uuids: list[str]) -> None:
+        """Tell that ``host`` has nothing any more of instances that were evacuated from it."""
+        self._bus.call(TOPIC, "report_left", host=host, instance_uuids=instance_uuids)
+
     def report_guests(self, host: str, guests: list[Guest]) -> None:
         """Tell the power states of guests found in another one than recorded."""
         self._bus.call(TOPIC, "report_guests", host=host, guests=_plain(guests))

@@ -14,6 +14,7 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
 from nova_lite.api.schemas.servers import CREATE_QUERY
 from nova_lite.api.schemas.values import read_boolean, read_whole_number
+from nova_lite.api.services.evacuations import EvacuationService
 from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.rebuilds import RebuildService
@@ -53,6 +54,7 @@ class Services:
     moves: MoveService
     live: LiveMigrationService
     rebuilds: RebuildService
+    evacuations: EvacuationService
     snapshots: ServerSnapshotService
     shelving: ShelvingService
 
@@ -146,6 +148,27 @@ def _trigger_crash_dump(services: Services, caller: Caller, server_id: str, body
     return None
 
 
+def _evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    """Evacuate as before 2.14, when clients had to know whether disks are shared."""
+    if read_boolean(body["onSharedStorage"]):
+        if "adminPass" in body:
+            raise errors.Invalid("admin password can't be changed on existing disk")
+        raise errors.Invalid("onSharedStorage: a server is made anew from its image; its old disks are not looked for")
+    services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=False)
+    return {"adminPass": body.get("adminPass") or passwords.make()}
+
+
+def _evacuate_silently(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    is_forced = read_boolean(body.get("force", False))
+    services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=is_forced, stops=False)
+    return None
+
+
+def _evacuate_stopped(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=True)
+    return None
+
+
 def _restore(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
     services.deletion.restore(caller, server_id)
     return None
@@ -211,6 +234,10 @@ def _migrate_live_unwaited(services: Services, caller: Caller, server_id: str, b
     return None
 
 
+def _rehearse_migrate_live(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
+    return services.live.rehearse(caller, server_id, body["host"])
+
+
 def _migrate_live_as_asked(
     services: Services, caller: Caller, server_id: str, body: Mapping[str, Any], *, waits: bool
 ) -> None:
@@ -274,6 +301,13 @@ ACTIONS: Mapping[str, Action] = {
     "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue),
     "unrescue": _operation(rules.UNRESCUE, schemas.UNRESCUE, "unrescue"),
     "rebuild": Action(rules.REBUILD, schemas.REBUILD, _rebuild),
+    "evacuate": Action(
+        rules.EVACUATE,
+        schemas.EVACUATE,
+        _evacuate,
+        status=falcon.HTTP_200,
+        later=((Version(2, 14), _evacuate_silently), (Version(2, 95), _evacuate_stopped)),
+    ),
     "changePassword": Action(rules.CHANGE_PASSWORD, schemas.CHANGE_PASSWORD, _change_password),
     "trigger_crash_dump": Action(
         rules.TRIGGER_CRASH_DUMP, schemas.TRIGGER_CRASH_DUMP, _trigger_crash_dump, since=Version(2, 17)
@@ -293,6 +327,7 @@ ACTIONS: Mapping[str, Action] = {
         schemas.MIGRATE_LIVE,
         _migrate_live,
         later=((Version(2, 30), _migrate_live_forced), (Version(2, 34), _migrate_live_unwaited)),
+        rehearse=_rehearse_migrate_live,
     ),
     "createImage": Action(rules.CREATE_IMAGE, schemas.CREATE_IMAGE, _create_image),
     "createBackup": Action(rules.CREATE_BACKUP, schemas.CREATE_BACKUP, _create_backup),

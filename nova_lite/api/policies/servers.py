@@ -47,6 +47,7 @@ RESCUE = "os_compute_api:os-rescue"
 UNRESCUE = "os_compute_api:os-unrescue"
 REBUILD = "os_compute_api:servers:rebuild"
 REBUILD_CERTIFICATES = "os_compute_api:servers:rebuild:trusted_certs"
+EVACUATE = "os_compute_api:os-evacuate"
 SHELVE = "os_compute_api:os-shelve:shelve"
 SHELVE_OFFLOAD = "os_compute_api:os-shelve:shelve_offload"
 UNSHELVE = "os_compute_api:os-shelve:unshelve"
@@ -104,6 +105,7 @@ RULES = (
     rule(RESCUE, PROJECT_MEMBER_OR_ADMIN, "Boot a server from another image, to repair its disk."),
     rule(UNRESCUE, PROJECT_MEMBER_OR_ADMIN, "Boot a rescued server from its own disk again."),
     rule(REBUILD, PROJECT_MEMBER_OR_ADMIN, "Make a server's disks anew, from its image or another one."),
+    rule(EVACUATE, ADMIN, "Make a server anew on another host, its own being down."),
     rule(REBUILD_CERTIFICATES, PROJECT_MEMBER_OR_ADMIN, "Say which certificates a rebuilt server's image needs."),
     rule(SHELVE, PROJECT_MEMBER_OR_ADMIN, "Put a server's disk into an image and take the server off its host."),
     rule(SHELVE_OFFLOAD, ADMIN, "Take a shelved server off its host at once."),

@@ -68,6 +68,19 @@ def _more(schema: JsonSchema, **properties: JsonSchema | None) -> JsonSchema:
     return {**schema, "properties": {name: value for name, value in known.items() if value is not None}}
 
 
+_EVACUATE: JsonSchema = {
+    "type": "object",
+    "properties": {"host": HOST_NAME, "onSharedStorage": BOOLEAN, "adminPass": _PASSWORD},
+    "additionalProperties": False,
+}
+_EVACUATE_214 = _more(_EVACUATE, onSharedStorage=None)
+EVACUATE = _action(
+    "evacuate",
+    {**_EVACUATE, "required": ["onSharedStorage"]},
+    ("2.14", _EVACUATE_214),
+    ("2.29", _more(_EVACUATE_214, force=BOOLEAN)),
+    ("2.68", _EVACUATE_214),
+)
 _REBUILD_219 = _more(_REBUILD, description=DESCRIPTION)
 _REBUILD_254 = _more(_REBUILD_219, key_name={**NAME, "type": ["string", "null"]})
 _REBUILD_257 = _more(_REBUILD_254, personality=None, user_data={"type": ["string", "null"], "maxLength": 65535})

@@ -13,7 +13,7 @@ from nova_lite.cells.listing import Key, Listing, Wanted
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiWorkflowRow
-from nova_lite.db.repositories import host_occupancy, hosts, mappings, workflows, zones
+from nova_lite.db.repositories import evacuations, host_occupancy, hosts, mappings, workflows, zones
 from nova_lite.errors import Conflict, Invalid, NotFound, Unavailable
 from nova_lite.model.caller import Caller
 from nova_lite.model.host import Service
@@ -151,14 +151,18 @@ class ComputeServiceService:
                     "servers first."
                 )
             providers = () if occupancy is None else occupancy.nodes
-            workflow = self._forgetting(caller, cell, service, providers)
+            left = [evacuation for evacuation, _ in evacuations.left_on(session, service.host)]
+            evacuations.complete(session, left)
+            workflow = self._forgetting(caller, cell, service, providers, left)
             with self._api_db.writer() as api_session:
                 mappings.remove_host(api_session, service.host)
                 workflows.add(api_session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
             return workflow
 
-    def _forgetting(self, caller: Caller, cell: OpenCell, service: Service, providers: Sequence[str]) -> Workflow:
-        """Return the workflow by which Placement forgets a host, too."""
+    def _forgetting(
+        self, caller: Caller, cell: OpenCell, service: Service, providers: Sequence[str], evacuated: Sequence[str]
+    ) -> Workflow:
+        """Return the workflow by which Placement forgets a host, and what evacuations still hold there."""
         return Workflow(
             uuid=str(uuids.uuid4()),
             kind=FORGET_HOST,
@@ -166,7 +170,12 @@ class ComputeServiceService:
             project_id=caller.project_id,
             user_id=caller.user_id,
             request_id=caller.request_id,
-            inputs={"cell_uuid": cell.cell.uuid, "host": service.host, "providers": list(providers)},
+            inputs={
+                "cell_uuid": cell.cell.uuid,
+                "host": service.host,
+                "providers": list(providers),
+                "evacuations": list(evacuated),
+            },
             deadline=0.0,
         )
 

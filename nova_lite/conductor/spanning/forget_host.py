@@ -16,6 +16,8 @@ LOG = logging.getLogger(__name__)
 
 def remove_providers(work: Work[SuperTools]) -> None:
     """Delete the providers of the hypervisors that went with the service."""
+    for evacuation in work.inputs.get("evacuations", ()):
+        work.tools.placement.release(evacuation)
     back = _hypervisors(work, work.inputs["cell_uuid"])
     for provider in work.inputs["providers"]:
         if provider in back or _remove_with_parts(work.tools.placement, provider):

@@ -9,7 +9,7 @@ from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, instances, migrations
+from nova_lite.db.repositories import actions, evacuations, instances, migrations
 from nova_lite.model.guest import PowerState
 from nova_lite.model.migration import FINISHED
 
@@ -53,7 +53,8 @@ def free_claim(work: Work[CellTools]) -> None:
     """Give back what the server has in Placement, then what its moves have: none takes anything from it any more."""
     with work.tools.db.reader() as session:
         moves = migrations.open_of(session, work.subject)
-    for consumer in (work.subject, *(move.uuid for move in moves)):
+        left = evacuations.left_by(session, work.subject)
+    for consumer in (work.subject, *(move.uuid for move in moves), *left):
         work.tools.placement.release(consumer)
 
 
@@ -62,6 +63,7 @@ def mark_deleted(work: Work[CellTools], session: Session) -> None:
     host = instances.get(session, work.subject, with_deleted=True).host
     for move in migrations.open_of(session, work.subject):
         migrations.bring_to(session, move.uuid, "confirmed" if move.status == FINISHED else "cancelled")
+    evacuations.complete(session, evacuations.left_by(session, work.subject))
     instances.mark_deleted(session, work.subject)
     actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=host)
 

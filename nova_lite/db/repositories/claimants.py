@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import ApiWorkflowRow, InstanceMappingRow
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow, MigrationRow
+from nova_lite.db.repositories import evacuations
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import OVER
 from nova_lite.model.workflow import OPEN
@@ -29,9 +30,10 @@ def at_work(session: Session, row: type[ApiWorkflowRow] | type[CellWorkflowRow],
 
 
 def living(session: Session, uuids: Sequence[str]) -> set[str]:
-    """Return those of ``uuids`` that are live instances of this cell, or migrations that are not over."""
+    """Return those of ``uuids`` that are live instances of this cell, or migrations that still hold something."""
     instances = sa.select(InstanceRow.uuid).where(InstanceRow.uuid.in_(uuids), InstanceRow.deleted.is_(False))
-    moving = sa.select(MigrationRow.uuid).where(MigrationRow.uuid.in_(uuids), MigrationRow.status.not_in(OVER))
+    holds = sa.or_(MigrationRow.status.not_in(OVER), evacuations.IS_LEFT)
+    moving = sa.select(MigrationRow.uuid).where(MigrationRow.uuid.in_(uuids), holds)
     return set(session.scalars(sa.union_all(instances, moving)))
 
 

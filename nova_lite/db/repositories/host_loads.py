@@ -15,12 +15,12 @@ from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import Handle
 
-#: Tasks that keep disks busy, as they are called in the API.
+#: Tasks that keep disks busy.
 _HEAVY = frozenset(
     {
-        "rebuilding",
-        "rebuild_spawning",
-        "rescuing",
+        TaskState.REBUILDING,
+        TaskState.REBUILD_SPAWNING,
+        TaskState.RESCUING,
         TaskState.IMAGE_BACKUP,
         TaskState.IMAGE_SNAPSHOT,
         TaskState.RESIZE_MIGRATING,

@@ -16,6 +16,7 @@ from nova_lite.db.api_tables import (
     ServerGroupRow,
 )
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow, MigrationRow, ServiceRow
+from nova_lite.db.repositories import evacuations
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import OVER
 from nova_lite.model.sightings import SeenMapping, SeenMember, SeenMove, SeenServer, SeenWork
@@ -167,8 +168,9 @@ def _server(row: Sequence[Any], cell: str) -> SeenServer:
 
 
 def moves(session: Session, cell: str) -> list[SeenMove]:
-    """Return a cell's migrations that are not over."""
-    rows = session.scalars(sa.select(MigrationRow).where(MigrationRow.status.not_in(OVER)))
+    """Return a cell's migrations that still hold something: not over, or evacuated from a host that is to clean up."""
+    holds = sa.or_(MigrationRow.status.not_in(OVER), evacuations.IS_LEFT)
+    rows = session.scalars(sa.select(MigrationRow).where(holds))
     return [
         SeenMove(
             uuid=row.uuid,

@@ -101,6 +101,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"rescue": {"adminPass": "opensesame", "rescue_image_ref": IMAGE_ID}}, server_rules.RESCUE),
         ({"unrescue": None}, server_rules.UNRESCUE),
         ({"rebuild": {"imageRef": IMAGE_ID, "name": "anew"}}, server_rules.REBUILD),
+        ({"evacuate": {"host": "h1", "adminPass": "opensesame"}}, server_rules.EVACUATE),
         ({"changePassword": {"adminPass": "opensesame"}}, server_rules.CHANGE_PASSWORD),
         ({"trigger_crash_dump": None}, server_rules.TRIGGER_CRASH_DUMP),
         ({"restore": None}, server_rules.RESTORE),

@@ -58,6 +58,7 @@ class Site:
     used: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     disabled: dict[str, str] = field(default_factory=dict)
+    forced_down: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._client = clouds.wsgi(self.cloud)
@@ -100,7 +101,8 @@ class Site:
         """Ask for a server to be made anew, from its image or from another one."""
         image = self.image
         if new_image:
-            url, other = f"{self.cloud.image_url}/v2/images", {"name": "other", "disk_format": "raw"}
+            url = f"{self.cloud.image_url}/v2/images"
+            other = {"name": "other", "disk_format": "raw", "container_format": "bare"}
             found = requests.get(url, params={"name": "other"}, timeout=240).json()["images"]
             image = str((found or [requests.post(url, json=other, timeout=240).json()])[0]["id"])
             if not found:
@@ -109,6 +111,27 @@ class Site:
         status, body = self.ask("POST", f"/servers/{server}/action", {"rebuild": {"imageRef": image, "name": "anew"}})
         assert status == 202, body
         assert (body["server"]["status"], body["server"]["image"]["id"]) == ("REBUILD", image)
+
+    def evacuate(self, server: str, host: str | None = None) -> None:
+        """Say that the server's host is down, which it is not, and ask for the server to be made anew elsewhere."""
+        _, body = self.ask("GET", f"/servers/{server}")
+        self.force_down(body["server"]["OS-EXT-SRV-ATTR:host"])
+        status, body = self.ask("POST", f"/servers/{server}/action", {"evacuate": {"host": host} if host else {}})
+        assert (status, body) == (200, None)
+
+    def force_down(self, host: str) -> None:
+        """Say that a host is down; when the story is over that is taken back."""
+        _, body = self.ask("GET", f"/os-services?host={host}&binary=nova-compute")
+        service = str(body["services"][0]["id"])
+        self.forced_down.append(service)
+        code, body = self.ask("PUT", f"/os-services/{service}", {"forced_down": True})
+        assert code == 200, body
+
+    def raise_hosts(self) -> None:
+        """Take back that hosts are down."""
+        while self.forced_down:
+            code, body = self.ask("PUT", f"/os-services/{self.forced_down.pop()}", {"forced_down": False})
+            assert code == 200, body
 
     def soft_delete(self, server: str) -> int:
         """Ask for a server to be deleted so that it can be restored; return the status code."""
@@ -294,6 +317,7 @@ class Site:
                     requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=120).raise_for_status()
         self.rest(is_end=not self.disabled)
         assert not any(self._images(instance_uuid=server) for server in self.used)
+        self.raise_hosts()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         for service in self.disabled:
             self._switch(service, "enabled")
@@ -378,6 +402,10 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         ("RESCUE",),
         before=lambda site, server: site.rescue(server),
     ),
+    # The host that is said to be down hears all the same: it turns its guest off, and cleans up when that is over.
+    ("super", "evacuate"): Story(lambda site, server: site.evacuate(server), "SHUTOFF", ("ACTIVE",)),
+    ("cell", "evacuate"): Story(lambda site, server: site.evacuate(server), "SHUTOFF", ("ACTIVE", "SHUTOFF")),
+    ("cell", "complete-evacuation"): Story(lambda site, server: site.evacuate(server), "SHUTOFF", ()),
     ("super", "rebuild"): Story(lambda site, server: site.rebuild(server, new_image=True), "ACTIVE", ("ACTIVE",)),
     ("cell", "rebuild"): Story(lambda site, server: site.rebuild(server), "ACTIVE", ("ACTIVE", "ERROR")),
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),

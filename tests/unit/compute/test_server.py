@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
+from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
@@ -25,6 +27,7 @@ from nova_lite.model.guest import BaseImage, PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.live_migration import Patience
 from nova_lite.model.states import TaskState, VmState
+from nova_lite.rpc.conductor import ConductorClient
 from tests.unit.compute.image_store import ImageStore
 
 NOON = datetime.fromisoformat("2026-01-02T12:00:00")
@@ -105,7 +108,7 @@ class Host:
         self.fence = Fence()
         self.images = Images()
         self.store = ImageStore()
-        spawner = Spawner("host1", self.driver, self.images, self.fence)
+        spawner, locks = Spawner("host1", self.driver, self.images, self.fence), KeyedLocks()
         self.ear = ComputeEndpoint(
             spawner,
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
@@ -114,7 +117,8 @@ class Host:
             Rescuer("host1", self.driver, self.images, self.fence, shutdown_timeout_s=1),
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
             Unshelver(spawner, self.store),
-            KeyedLocks(),
+            Reconciler("host1", self.driver, cast(ConductorClient, self.fence), locks),
+            locks,
         )
 
     def build(self, instance: Instance = INSTANCE) -> int:
