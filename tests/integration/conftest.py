@@ -32,7 +32,14 @@ _PREFIX = "nova-lite-test-"
 #: What one worker runs where several share the tests, for it uses the same servers: folders, or single modules.
 _GROUPS = {
     "races": {"races"},
-    "deployment": {"test_deployment", "test_faults", "test_libvirt_driver", "test_neighbours", "test_placement_auth"},
+    "deployment": {
+        "test_deployment",
+        "test_faults",
+        "test_kills",
+        "test_libvirt_driver",
+        "test_neighbours",
+        "test_placement_auth",
+    },
 }
 _FAILED = pytest.StashKey[bool]()
 _SITES = pytest.StashKey[list[Path]]()
