@@ -29,7 +29,7 @@ from nova_lite.db.repositories import actions, instances, migrations
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.live_migration import Landing, Leaving, Stage
-from nova_lite.model.migration import Migration
+from nova_lite.model.migration import Migration, Progress
 from nova_lite.model.request_spec import Selection
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.storage import retried
@@ -329,7 +329,10 @@ def _pass_on_wishes(work: Work[CellTools]) -> None:
 
 
 @retried
-def _note_progress(work: Work[CellTools], progress: Any) -> None:
+def _note_progress(work: Work[CellTools], progress: Progress) -> None:
+    """Write down how far the guest is, as far as its host knows: nothing, when it has gone."""
+    if progress.memory_total is None:
+        return
     with work.tools.db.writer() as session:
         migrations.note_progress(session, work.inputs["move"], progress)
 
