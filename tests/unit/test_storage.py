@@ -214,6 +214,25 @@ def test_a_commit_that_fails_with_its_connection_is_a_lost_one(db: Database) -> 
     assert _texts(db) == []
 
 
+def test_one_statement_is_a_transaction_by_itself(db: Database) -> None:
+    with db.writing() as connection:
+        connection.execute(sa.insert(TABLE), [{"text": "one"}, {"text": "two"}])
+    renaming = sa.update(TABLE).where(TABLE.c.text == sa.bindparam("old"))
+    assert db.write_one(renaming, {"old": "one", "text": "three"}) == 1
+    assert db.write_one(renaming, {"old": "one", "text": "four"}) == 0
+    assert sorted(_texts(db)) == ["three", "two"]
+
+
+def test_one_statement_that_fails_with_its_connection_is_a_lost_commit(db: Database) -> None:
+    def die(*args: object) -> None:
+        raise OperationalError("UPDATE", None, _Driver(2013, "Lost connection"), connection_invalidated=True)
+
+    sa.event.listen(db.engine, "before_cursor_execute", die)
+    with pytest.raises(storage.LostCommit):
+        db.write_one(sa.update(TABLE), {"text": "lost"})
+    sa.event.remove(db.engine, "before_cursor_execute", die)
+
+
 def _victim(times: int, orig: Exception) -> tuple[list[int], object]:
     """Return the list of calls, and a retried function that fails ``times`` times."""
     calls: list[int] = []
