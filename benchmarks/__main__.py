@@ -11,6 +11,8 @@ from typing import Protocol
 from benchmarks import boot, requests_sql, up
 from benchmarks.listing import comparison as listing
 from benchmarks.listing.parts import PARTS as LISTING_PARTS
+from benchmarks.moves import comparison as moves
+from benchmarks.moves.parts import PARTS as MOVES_PARTS
 from benchmarks.placement import comparison as placement
 from benchmarks.placement.parts import PARTS as PLACEMENT_PARTS
 from benchmarks.placement.report import Report
@@ -18,9 +20,9 @@ from benchmarks.results import Results
 from benchmarks.scheduling import comparison as scheduling
 from benchmarks.scheduling.parts import PARTS as SCHEDULING_PARTS
 
-_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "all")
+_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "moves", "all")
 #: Benchmark → its parts.
-_PARTS = {"placement": PLACEMENT_PARTS, "listing": LISTING_PARTS, "scheduling": SCHEDULING_PARTS}
+_PARTS = {"placement": PLACEMENT_PARTS, "listing": LISTING_PARTS, "scheduling": SCHEDULING_PARTS, "moves": MOVES_PARTS}
 
 
 class Found(Protocol):
@@ -40,7 +42,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="placement, listing: write a drawing (SVG)")
-    parser.add_argument("--part", action="append", default=[], help="placement, listing, scheduling: only this")
+    parser.add_argument("--part", action="append", default=[], help="placement, listing, scheduling, moves: only this")
     arguments = parser.parse_args()
     for part in arguments.part:
         if part not in _PARTS.get(arguments.name, ()):
@@ -52,6 +54,7 @@ def main() -> int:
         "placement": partial(placement.run, quick=arguments.quick, parts=arguments.part),
         "listing": partial(listing.run, quick=arguments.quick, parts=arguments.part),
         "scheduling": partial(scheduling.run, quick=arguments.quick, parts=arguments.part),
+        "moves": partial(moves.run, quick=arguments.quick, parts=arguments.part),
     }
     found = {}
     for name in benchmarks if arguments.name == "all" else (arguments.name,):
