@@ -5,9 +5,11 @@ that none needs a network of its own, nor the right to make one. Guests migrate 
 """
 
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -15,7 +17,7 @@ from typing import Self
 from tests.integration.stack.keystone import side_by_side
 from tests.integration.stack.libvirt import require_programs
 from tests.integration.stack.neighbours import Neighbours
-from tests.integration.stack.processes import Missing, StackError, wait_until
+from tests.integration.stack.processes import Missing, Program, StackError, wait_until
 from tests.integration.stack.services import Host, Services
 from tests.integration.stack.site import Site, tool
 
@@ -146,6 +148,14 @@ class RealHosts(Services):
     def guests_folder(self, host: str) -> Path:
         """Return where ``host`` keeps its guests' files."""
         return super().guests_folder("virt-shared" if host in SHARING else host)
+
+    def _program(self, name: str) -> Program:
+        """Return the agent's program: it does not see the directory of guests that it does not share."""
+        program = super()._program(name)
+        hidden = self.guests_folder(SHARING[0] if name == APART else APART)
+        hide = f'mount -t tmpfs none {shlex.quote(str(hidden))}; exec "$@"'
+        within = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", hide, "sh")
+        return replace(program, argv=(*within, *program.argv))
 
     def start_all(self) -> None:
         """Start hosts and agents."""
