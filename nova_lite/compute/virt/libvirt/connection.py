@@ -103,8 +103,17 @@ class Connection:
         return self._calls.run(lambda: self._use(use, what), self._call_timeout_s)
 
     def call_long(self, use: Callable[[Any], T], what: str) -> T:
-        """Return ``use(connection)`` as ``call`` does, on the caller's own thread, however long it takes."""
-        return self._use(use, what)
+        """Return ``use(connection)`` as ``call`` does, on the caller's own thread, however long it takes.
+
+        It has a connection of its own: libvirt lets other calls of the same one wait for some that take long.
+        """
+        connection = concurrency.call_blocking(self._connect)
+        try:
+            return cast(T, concurrency.call_blocking(use, connection))
+        except libvirt.libvirtError as error:
+            raise errors.Unavailable(f"libvirt failed: {what}", cause=str(error), uri=self._uri) from error
+        finally:
+            concurrency.call_blocking(connection.close)
 
     def close(self) -> None:
         """Close the connection and let the threads end; a libvirt that hangs is left to itself."""

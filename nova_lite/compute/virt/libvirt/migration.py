@@ -249,8 +249,8 @@ class LiveMigrations:
         try:
             self._connection.call_long(lambda connection: self._migrate(connection, uuid, landing), "sending a guest")
         except errors.NovaLiteError as exc:
-            job.error = str(exc.facts.get("cause", exc.message))
-            _LOG.warning("Instance %s was not sent to %s: %s", uuid, landing.host, job.error)
+            job.error = "The hypervisor could not send the guest."
+            _LOG.warning("Instance %s was not sent to %s: %s %s", uuid, landing.host, exc, exc.facts)
         except Exception:  # noqa: BLE001 - on a thread of its own
             job.error = "An internal error happened."
             _LOG.exception("Instance %s was not sent to %s", uuid, landing.host)
