@@ -35,7 +35,6 @@ _GROUPS = {
     "deployment": {
         "test_deployment",
         "test_faults",
-        "test_kills",
         "test_libvirt_driver",
         "test_neighbours",
         "test_placement_auth",
