@@ -10,6 +10,7 @@ from nova_lite import errors
 from nova_lite.api.policies import server_migrations as wish_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.move_beginnings import Beginnings, movable_in, workflow_of
+from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
 from nova_lite.cells import live_migrations, moves
 from nova_lite.cells.live_migrations import Wish
@@ -34,6 +35,7 @@ class LiveMigrationService:
         self._lookup = lookup
         self._bus = bus
         self._beginnings = Beginnings(conf, api_db, cells)
+        self._rehearsals = Rehearsals(api_db, bus)
 
     def migrate(
         self,
@@ -50,11 +52,7 @@ class LiveMigrationService:
         ``copies_disks`` None is: if the hosts do not share them. With ``waits`` the caller hears what the checks have
         against it, as Invalid; else the server's actions tell.
         """
-        located = self._lookup.find(caller, uuid)
-        rule = rules.MIGRATE_LIVE if host is None else rules.MIGRATE_LIVE_TO_HOST
-        cell = movable_in(caller, located, rule, moves.LIVE, "os-migrateLive")
-        if host is not None:
-            self._beginnings.refuse_bad_host(located.instance, cell, host)
+        located, cell = self._movable(caller, uuid, host)
         workflow = workflow_of(
             caller,
             uuid,
@@ -78,6 +76,19 @@ class LiveMigrationService:
         ConductorClient(self._bus).wake(workflow.uuid)
         if waits:
             self._await_checks(cell, workflow.uuid, caller.request_id)
+
+    def rehearse(self, caller: Caller, uuid: str, host: str | None) -> Rehearsal:
+        """Return where the scheduler would have ``migrate`` go, and write nothing; hosts are not asked."""
+        located, cell = self._movable(caller, uuid, host)
+        return Rehearsal(None, self._rehearsals.move(located.instance, cell, located.instance.flavor, host=host))
+
+    def _movable(self, caller: Caller, uuid: str, host: str | None) -> tuple[Located, OpenCell]:
+        located = self._lookup.find(caller, uuid)
+        rule = rules.MIGRATE_LIVE if host is None else rules.MIGRATE_LIVE_TO_HOST
+        cell = movable_in(caller, located, rule, moves.LIVE, "os-migrateLive")
+        if host is not None:
+            self._beginnings.refuse_bad_host(located.instance, cell, host)
+        return located, cell
 
     def force_complete(self, caller: Caller, uuid: str, number: int | None) -> None:
         """Have a live migration end soon; raises Invalid when there is none with this number that copies its guest."""

@@ -159,7 +159,15 @@ class TestMoves:
     def server(self, cloud: Cloud, vm_state: VmState = VmState.ACTIVE, **values: Any) -> Instance:
         return cloud.add_server(CELL1, vm_state=vm_state, **values)
 
-    @pytest.mark.parametrize("body", [{"resize": {"flavorRef": "2"}}, {"migrate": None}], ids=str)
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"resize": {"flavorRef": "2"}},
+            {"migrate": None},
+            {"os-migrateLive": {"host": None, "block_migration": "auto"}},
+        ],
+        ids=str,
+    )
     def test_administrators_see_the_hosts(
         self, cloud: Cloud, admin: Client, sought: list[tuple[RequestSpec, str]], body: dict[str, Any]
     ) -> None:
