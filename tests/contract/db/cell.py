@@ -58,6 +58,7 @@ WHOLE = Instance(
     terminated_at=NOON.replace(second=14),
     deleted_at=NOON.replace(second=15),
     fault=Fault(500, "message", NOON.replace(second=16), "details"),
+    shelved_image="shelved-image",
 )
 AT_REST = {"vm_state": VmState.ACTIVE, "task_state": None, "power_state": PowerState.RUNNING}
 
