@@ -261,7 +261,13 @@ class TestWishes:
         assert cloud.client("admin:admins", "2.23").delete(url).status_code in (404, 405)
         assert cloud.client("admin:admins", "2.21").post(f"{url}/action", {"force_complete": None}).status_code == 404
         newer = cloud.client("admin:admins", "2.22")
-        for body in ({"force_complete": {}}, {}, {"other": None}, {"force_complete": None, "x": 1}):
+        bodies: list[dict[str, object]] = [
+            {"force_complete": {}},
+            {},
+            {"other": None},
+            {"force_complete": None, "x": 1},
+        ]
+        for body in bodies:
             assert newer.post(f"{url}/action", body).status_code == 400, body
 
 
@@ -284,7 +290,7 @@ def test_who_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wish = f"/servers/{server.uuid}/migrations/{number}"
     assert cloud.client().delete(wish).status_code == 403
     assert cloud.client().request("DELETE", wish, headers=MANAGER).status_code == 202
-    hurry = {"json": {"force_complete": None}}
-    assert cloud.client().request("POST", f"{wish}/action", **hurry).status_code == 403
-    assert cloud.client().request("POST", f"{wish}/action", headers=MANAGER, **hurry).status_code == 202
+    hurry = {"force_complete": None}
+    assert cloud.client().request("POST", f"{wish}/action", json=hurry).status_code == 403
+    assert cloud.client().request("POST", f"{wish}/action", json=hurry, headers=MANAGER).status_code == 202
     cloud.close()

@@ -168,7 +168,8 @@ def test_a_source_that_is_lost_leaves_it_to_the_other_host(
     """Whether the guest has come is the other host's to say."""
     server = booted(site)
     here = host_of(site, server)
-    call, lost = Bus.call, []
+    call = Bus.call
+    lost: list[bool] = []
 
     def unanswered(bus: Bus, topic: str, method: str, **options: Any) -> Any:
         if lost and topic == "compute" and options.get("server") == here:

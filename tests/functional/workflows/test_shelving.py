@@ -81,9 +81,7 @@ def test_one_that_is_still_on_its_host_starts_there(site: Site) -> None:
     assert (site.status(server), host_of(site, server), images_of(site, server)) == ("ACTIVE", here, [])
 
 
-@pytest.mark.parametrize(
-    ("action", "status"), [("os-stop", "SHUTOFF"), ("pause", "PAUSED"), ("suspend", "SUSPENDED")]
-)
+@pytest.mark.parametrize(("action", "status"), [("os-stop", "SHUTOFF"), ("pause", "PAUSED"), ("suspend", "SUSPENDED")])
 def test_whatever_it_was_it_runs_again(site: Site, action: str, status: str) -> None:
     server = booted(site)
     site.act(server, action)
@@ -95,9 +93,7 @@ def test_whatever_it_was_it_runs_again(site: Site, action: str, status: str) -> 
     assert site.status(server) == "ACTIVE"
 
 
-@pytest.mark.parametrize(
-    ("action", "status"), [("os-stop", "SHUTOFF"), ("pause", "SHUTOFF"), ("suspend", "SUSPENDED")]
-)
+@pytest.mark.parametrize(("action", "status"), [("os-stop", "SHUTOFF"), ("pause", "SHUTOFF"), ("suspend", "SUSPENDED")])
 def test_one_that_cannot_be_shelved_is_as_it_was_but_for_its_memory(site: Site, action: str, status: str) -> None:
     server = booted(site)
     site.act(server, action)
