@@ -288,8 +288,9 @@ def unborn(session: Session, uuids: Sequence[str]) -> list[str]:
 
 
 def remove_instances(session: Session, uuids: Iterable[str]) -> None:
-    """Forget instances that no cell holds, and what was asked for them."""
+    """Forget instances that no cell holds, what was asked for them and their places in groups."""
     gone = list(uuids)
+    session.execute(sa.delete(ServerGroupMemberRow).where(ServerGroupMemberRow.instance_uuid.in_(gone)))
     session.execute(sa.delete(RequestSpecRow).where(RequestSpecRow.instance_uuid.in_(gone)))
     session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.instance_uuid.in_(gone)))
 

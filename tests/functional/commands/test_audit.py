@@ -297,7 +297,7 @@ def test_a_task_that_nobody_works_on_is_ended(site: AuditSite, server: str) -> N
     assert row["Details"] == "it is active, busy with powering-off, and no workflow is about it"
     site.mends(("task-without-work", server))
     site.user.wait(server, "ACTIVE")
-    site.change(server, task_state="restoring")
+    site.change(server, task_state="rebuilding")
     site.mends(("task-without-work", server))
     assert "was lost" in site.user.wait(server, "ERROR")["fault"]["message"]
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import falcon
 import pytest
 
+from nova_lite import errors
 from nova_lite.api import app
 from nova_lite.api.policies import base, registry
 from nova_lite.db.api_tables import AggregateRow, FlavorRow, KeypairRow, ServerGroupRow
 from nova_lite.model.caller import Caller, Policy
+from nova_lite.rpc.bus import Bus
 from nova_lite.web.caller import Authenticator, unauthorized
 from nova_lite.web.policy import RulePolicy
 from tests.functional.compute_api.cloud import CELL1, Cloud
@@ -64,17 +66,27 @@ class Forbidding(RulePolicy):
         return action != type(self).forbidden and super().allows(action, target, credentials)
 
 
+def _no_answer(bus: Bus, topic: str, method: str, **rest: object) -> object:
+    """Answer as hosts do that are not there, only at once."""
+    raise errors.Timeout(f"No answer from {topic} in time.", method=method)
+
+
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(app, "RulePolicy", Forbidding)
     monkeypatch.setattr(app, "authenticator", lambda conf, policy: Badges(policy))
     monkeypatch.setattr(Forbidding, "forbidden", None)
+    monkeypatch.setattr(Bus, "call", _no_answer)
     made = Cloud(tmp_path)
     add_machines(made)
     for resource in ("instances", "cores", "ram", "key_pairs", "server_groups"):
         made.conf.set_override(resource, -1, group="quota")
     yield made
     made.close()
+
+
+#: What waits for the answer of a host, of which there is none here.
+ASK_A_HOST = ("changePassword",)
 
 
 def everything_there(cloud: Cloud) -> dict[str, str]:
@@ -135,6 +147,7 @@ def test_every_caller_gets_as_far_as_the_rules_say(cloud: Cloud) -> None:
             wanted = expected(request, caller)
             # Who is let in may still hear that a thing is not there or is in the wrong state.
             is_right = status not in (401, 403) and status < 500 if wanted == "in" else str(status) == wanted
+            is_right |= wanted == "in" and status == 503 and request.name.endswith(ASK_A_HOST)
             if not is_right:
                 wrong.append(f"{caller} {request.name}: {status}, not {wanted}")
     assert wrong == []

@@ -151,7 +151,7 @@ def test_a_deleted_host_leaves_nothing_behind(cloud_of_hosts: Cloud, admin: Clie
     (told,) = cloud_of_hosts.rows(cloud_of_hosts.api_db, ApiWorkflowRow)
     assert (told.kind, told.inputs) == (
         "forget-host",
-        {"cell_uuid": CELL1, "host": "h2", "providers": [NODES["h2"][1]]},
+        {"cell_uuid": CELL1, "host": "h2", "providers": [NODES["h2"][1]], "evacuations": []},
     )
 
 
