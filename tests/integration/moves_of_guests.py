@@ -61,7 +61,8 @@ class Server:
         self.name = name
         data = deployment.site.write(_TELLS, "data", "tells.sh")
         where = ["--availability-zone", f"{_ZONE}:{SHARING[0]}", "--nic", "none", "--config-drive", "true"]
-        what = ["--flavor", _SMALL, "--image", of, "--user-data", str(data)]
+        # A copy of a server's disk may be larger than a new one's.
+        what = ["--flavor", _SMALL if of == IMAGE else _LARGE, "--image", of, "--user-data", str(data)]
         self.id: str = openstack_json(deployment, "admin", "server", "create", *what, *where, "--wait", name)["id"]
         self._connection = deployment.connect(ADMIN)
 

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid as uuids
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.compute import image_format
-from nova_lite.compute.virt.libvirt import domain_xml, properties
+from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, properties
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
@@ -243,26 +243,27 @@ def _read(path: Path) -> bytes:
 
 
 KILLED_AT = {
-    "before the disks": "disks.Disks.make = die",
-    "among the disks": "disks.Disks._make_swap = die",
-    "before the definition": "domain_xml.domain = die",
-    "before the start": "driver._start = die",
-    "after the start": "disks.Disks.finish = die",
+    "before the disks": disks.Disks.make,
+    "among the disks": disks.Disks._make_swap,
+    "before the definition": domain_xml.domain,
+    "before the start": domains.start,
+    "after the start": disks.Disks.finish,
 }
 
 
 @pytest.mark.parametrize("death", KILLED_AT.values(), ids=KILLED_AT.keys())
 @pytest.mark.parametrize("then", ["spawn", "destroy"])
-def test_an_agent_killed_while_it_spawns(rig: LibvirtRig, death: str, then: str) -> None:
+def test_an_agent_killed_while_it_spawns(rig: LibvirtRig, death: Callable[..., object], then: str) -> None:
     """Wherever a process dies, the next attempt has a running guest, and its removal leaves nothing."""
     assert rig.image is not None
     spec = a_spec(swap_mib=16, has_config_drive=True)
+    module = death.__module__.rpartition(".")[2]
     program = f"""if True:
         import os, pathlib
-        from nova_lite.compute.virt.libvirt import disks, domain_xml, driver
+        from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, driver
         from nova_lite.model.guest import BaseImage, GuestSpec
         die = lambda *args: os._exit(9)
-        {death}
+        {module}.{death.__qualname__} = die
         agent = driver.LibvirtDriver("alpha", {rig.uri!r}, "qemu", pathlib.Path({str(rig.directory / "alpha")!r}))
         agent.connect()
         agent.spawn({spec!r}, {rig.image!r})
