@@ -27,7 +27,7 @@ _SMALL, _LARGE = "moves.small", "moves.large"
 _PATIENCE_S = 180.0
 _KIB_OF_GIB = 1024**2
 
-#: What the command must be told to name hosts; from 2.95 on it waits for ever for an evacuated server to run.
+#: What the command must be told to name hosts; from 2.95 on evacuated servers are left off.
 _VERSION = ("--os-compute-api-version", "2.94")
 
 _TELLS = """#!/bin/sh
@@ -282,9 +282,10 @@ def test_a_host_that_returns_after_its_servers_were_evacuated_starts_none(server
     server.hosts.kill(source)
     server.hosts.libvirt.cut_power(source)
     _set(server, source, "--down")
-    server.act("evacuate", options=("--host", target, "--wait"))
+    # Not --wait: the command would wait for ever, for it never finds the status it waits for.
+    server.act("evacuate", options=("--host", target))
+    wait_until(lambda: server.host == target, "the server on another host", timeout_s=_PATIENCE_S)
     server.reaches("ACTIVE")
-    assert server.host == target
     server.tells(lambda told: told.boot_id != before.boot_id, "another boot")
     server.hosts.libvirt.boot(source)
     assert server.hosts.libvirt.domains(source, running=True) == set()
