@@ -9,8 +9,7 @@ from tests.functional.workflows.site import Site, opened
 
 @pytest.fixture(scope="package")
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    # A server that cannot go to one other host must have yet another.
-    with opened(tmp_path_factory.mktemp("site"), hosts_per_cell=3) as site:
+    with opened(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 

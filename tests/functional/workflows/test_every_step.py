@@ -5,16 +5,23 @@ Which places are tried, and why not all, says ``choice``.
 Afterwards the three truths agree: see ``nova_lite/testing/audit.py``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from nova_lite import errors
 from tests.functional.workflows import choice
 from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at
-from tests.functional.workflows.site import BORN_BY_IT, STORIES, Site, tell
+from tests.functional.workflows.site import BORN_BY_IT, STORIES, Site, opened, tell
 
 REASON = "It was made to fail."
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A cloud in which a server that cannot go to one other host has yet another."""
+    with opened(tmp_path_factory.mktemp("site"), hosts_per_cell=3) as site:
+        yield site
 
 
 def every(*found: Place) -> pytest.MarkDecorator:
