@@ -4,6 +4,7 @@
 call ``use``: they run on the server's native threads.
 """
 
+import heapq
 import logging
 import threading
 import time
@@ -96,6 +97,54 @@ class Ticker:
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(wait_s)
+
+
+class Alarm:
+    """Calls a function with what was set, each when it is due, on one thread of its own.
+
+    What the function raises is logged; what is not due at ``stop`` is lost.
+    """
+
+    def __init__(self, function: Callable[[str], None], name: str) -> None:
+        self._function = function
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, str]] = []
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def set(self, what: str, delay_s: float) -> None:
+        """Have the function called with ``what`` in ``delay_s``."""
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + delay_s, what))
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Call nothing any more, and wait for the call under way."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (what := self._next()) is not None:
+            try:
+                self._function(what)
+            except Exception:
+                LOG.exception("%s failed", self._thread.name)
+
+    def _next(self) -> str | None:
+        """Return what is due, as soon as something is; None when stopped."""
+        with self._changed:
+            while not self._is_stopped:
+                left_s = self._due[0][0] - time.monotonic() if self._due else None
+                if left_s is not None and left_s <= 0:
+                    return heapq.heappop(self._due)[1]
+                self._changed.wait(left_s)
+        return None
 
 
 class KeyedLocks:

@@ -71,7 +71,14 @@ class Unavailable(NovaLiteError):
 
 
 class NotYet(Unavailable):
-    """Somebody else's work must be done first, and is under way: no reason to warn, nor to try again at once."""
+    """Somebody else's work must be done first, and is under way: no reason to warn, nor to try again at once.
+
+    ``again_s`` is the seconds after which to look again, None: ever more of them.
+    """
+
+    def __init__(self, message: str, *, again_s: float | None = None, code: str | None = None, **facts: object) -> None:
+        super().__init__(message, code=code, **facts)
+        self.again_s = again_s
 
 
 class Timeout(Unavailable):

@@ -5,7 +5,8 @@ one transaction of the workflow's own database, committed together with the prog
 its leases run out and another goes on where the record stands.
 
 - An error that will pass is retried until the workflow's deadline, first here, then by whoever scans next.
-- A step that has to wait for somebody else's work (``NotYet``) is looked at again later, ever more seldom.
+- A step that has to wait for somebody else's work (``NotYet``) is looked at again later, when that says or ever more
+  seldom: by the conductor that parked it, or by whoever scans when it is overdue.
 - An error that a step's detour is for is recorded, then the detour's steps are run and then the step again.
 - Any other error undoes every step begun, last first, then runs ``on_failure``, then the record says FAILED and why.
 - From the first step with ``no_way_back`` on, steps are only retried.
@@ -15,14 +16,14 @@ its leases run out and another goes on where the record stands.
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.concurrency import Pool, Ticker
+from nova_lite.concurrency import Alarm, Pool, Ticker
 from nova_lite.db.repositories import workflows
 from nova_lite.model.workflow import Status, Workflow
 from nova_lite.storage import Database, retried
@@ -36,6 +37,8 @@ _BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TRIES_IN_PLACE = 3
 #: Workflows one scan takes up at most.
 _SCAN_LIMIT = 100
+#: Seconds past the moment a parked workflow is due at which it is woken, for that is reckoned by the database's clock.
+_DUE_MARGIN_S = 0.02
 
 T = TypeVar("T")
 Facts = Mapping[str, object]
@@ -103,11 +106,16 @@ class Detour(Generic[T]):
 
 @dataclass(frozen=True)
 class Definition(Generic[T]):
-    """A kind of workflow. ``on_failure`` runs last, after the undoing, with ``work.reason`` set."""
+    """A kind of workflow. ``on_failure`` runs last, after the undoing, with ``work.reason`` set.
+
+    ``afterwards`` is called when it has ended either way, and returns which others can go on now. It may be lost: what
+    waits also looks by itself.
+    """
 
     kind: str
     steps: tuple[Step[T] | Record[T], ...]
     on_failure: Step[T] | Record[T] | None = None
+    afterwards: Callable[[Work[T]], Collection[str]] = lambda work: ()
 
     @property
     def road(self) -> "tuple[Stop[T], ...]":
@@ -161,6 +169,7 @@ class Runner(Generic[T]):
         self._running: set[str] = set()
         self._guard = threading.Lock()
         self._is_stopping = False
+        self._alarm = Alarm(self.wake, "workflow-alarm")
         self._tickers = [
             Ticker(self.scan_interval_s, self._scan, "workflow-scan", at_once=True),
             Ticker(self.lease_s / 3, self._renew, "workflow-lease"),
@@ -168,12 +177,14 @@ class Runner(Generic[T]):
 
     def start(self) -> None:
         """Begin to take up workflows."""
+        self._alarm.start()
         for ticker in self._tickers:
             ticker.start()
 
     def stop(self) -> None:
         """Finish the workflows under way, then stop; those not begun wait for the next conductor."""
         self._is_stopping = True
+        self._alarm.stop()
         self._tickers[0].stop()
         self._pool.stop()
         self._tickers[1].stop()
@@ -213,9 +224,10 @@ class Runner(Generic[T]):
             LOG.warning("Cannot renew leases: %s %s", exc, exc.facts)
 
     def _run_guarded(self, uuid: str) -> None:
+        again_s = None
         try:
             if not self._is_stopping:
-                self.run(uuid)
+                again_s = self.run(uuid)
         except LeaseLost:
             LOG.info("Workflow %s is not ours any more", uuid)
         except errors.Unavailable as exc:
@@ -225,15 +237,20 @@ class Runner(Generic[T]):
         finally:
             with self._guard:
                 self._running.discard(uuid)
+        if again_s is not None:
+            self._alarm.set(uuid, again_s + _DUE_MARGIN_S)
 
-    def run(self, uuid: str) -> None:
-        """Take a workflow's lease and run it to its end, or until it must wait; nothing, when it is not to be had."""
+    def run(self, uuid: str) -> float | None:
+        """Take a workflow's lease and run it to its end, or until it must wait: return for how many seconds.
+
+        None when it has ended, or is not to be had.
+        """
         claimed = self._claim(uuid)
         if claimed is None:
-            return
+            return None
         workflow, seconds_left = claimed
         work = Work(workflow, self.tools, seconds_left, may_have_run=workflow.attempt > 1)
-        _Run(self, self.definitions[workflow.kind], work, time.monotonic() + seconds_left).go()
+        return _Run(self, self.definitions[workflow.kind], work, time.monotonic() + seconds_left).go()
 
     @retried
     def _claim(self, uuid: str) -> tuple[Workflow, float] | None:
@@ -251,20 +268,23 @@ class _Run(Generic[T]):
         self._work = work
         self._deadline = deadline
 
-    def go(self) -> None:
-        """Run forward, and back when that fails; returns early when the workflow was parked."""
+    def go(self) -> float | None:
+        """Run forward, and back when that fails; returns early when the workflow was parked: for how many seconds."""
         work = self._work
         try:
             if work.workflow.status is not Status.UNDOING:
                 reason = self._forward()
                 if reason is None:
-                    return
+                    self._call_others()
+                    return None
                 self._save(status=Status.UNDOING, reason=reason)
                 work.workflow = replace(work.workflow, status=Status.UNDOING, reason=reason)
                 work.may_have_run = True
             self._backward()
-        except _Parked:
-            return
+        except _Parked as parked:
+            return parked.delay_s
+        self._call_others()
+        return None
 
     def _forward(self) -> str | None:
         """Run every step not yet done; returns None when the workflow ended well, else the reason, for users."""
@@ -312,8 +332,9 @@ class _Run(Generic[T]):
                 return
             except LeaseLost:
                 raise
-            except errors.NotYet:
-                self._park(_BACKOFF_S[min(self._work.workflow.attempt, len(_BACKOFF_S) - 1)])
+            except errors.NotYet as exc:
+                longer_s = _BACKOFF_S[min(self._work.workflow.attempt, len(_BACKOFF_S) - 1)]
+                self._park(longer_s if exc.again_s is None else exc.again_s)
             except errors.NovaLiteError as exc:
                 if may_give_up and not exc.will_pass:
                     raise
@@ -325,6 +346,15 @@ class _Run(Generic[T]):
             self._work.may_have_run = True
             self._wait(tries)
             tries += 1
+
+    def _call_others(self) -> None:
+        try:
+            others = self._definition.afterwards(self._work)
+        except errors.Unavailable as exc:
+            LOG.warning("Those that wait for %s are not told: %s %s", self._work.workflow.uuid, exc, exc.facts)
+            return
+        for uuid in others:
+            self._runner.wake(uuid)
 
     def _advance(self, step: Step[T] | Record[T], onward: int) -> None:
         """Run ``step`` and record that it is done."""
@@ -424,7 +454,7 @@ class _Run(Generic[T]):
     def _park(self, delay_s: float) -> NoReturn:
         with self._runner.db.writer() as session:
             workflows.park(session, self._runner.row, self._work.workflow.uuid, self._runner.owner, delay_s=delay_s)
-        raise _Parked
+        raise _Parked(delay_s)
 
     @retried
     def _save(self, **values: Any) -> None:
@@ -445,4 +475,8 @@ class _Run(Generic[T]):
 
 
 class _Parked(Exception):
-    """The workflow waits in its database, for whoever scans next."""
+    """The workflow waits in its database for ``delay_s``, for whoever takes it up then."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(delay_s)
+        self.delay_s = delay_s

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nova_lite.concurrency import KeyedLocks, Pool, Ticker, call_blocking
+from nova_lite.concurrency import Alarm, KeyedLocks, Pool, Ticker, call_blocking
 
 
 def test_a_pool_runs_as_many_as_it_has_threads() -> None:
@@ -120,3 +120,44 @@ def test_keys_do_not_wait_for_each_other_and_errors_let_go() -> None:
 
 def test_blocking_calls_are_plain_calls_on_native_threads() -> None:
     assert call_blocking(lambda a, b: (a, b, threading.get_ident()), 1, b=2) == (1, 2, threading.get_ident())
+
+
+def test_an_alarm_calls_in_the_order_things_are_due() -> None:
+    called: list[str] = []
+    all_called = threading.Event()
+
+    def call(what: str) -> None:
+        called.append(what)
+        if len(called) == 3:
+            all_called.set()
+
+    alarm = Alarm(call, "test")
+    alarm.set("never", 3600.0)
+    alarm.set("third", 0.2)
+    alarm.set("first", 0.0)
+    alarm.set("second", 0.1)
+    alarm.start()
+    assert all_called.wait(120)
+    alarm.stop()
+    assert called == ["first", "second", "third"]
+
+
+def test_an_alarm_notices_what_is_due_sooner_and_survives_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    called = threading.Semaphore(0)
+
+    def call(what: str) -> None:
+        called.release()
+        raise ValueError(what)
+
+    alarm = Alarm(call, "test")
+    alarm.start()
+    alarm.set("late", 3600.0)
+    for number in range(2):
+        alarm.set(f"soon {number}", 0.0)
+        assert called.acquire(timeout=120)
+    alarm.stop()
+    assert "test failed" in caplog.text
+
+
+def test_an_alarm_that_was_never_started_stops() -> None:
+    Alarm(lambda what: None, "never").stop()

@@ -24,8 +24,9 @@ from nova_lite.conductor.workflows.move import (
     tried,
 )
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
+from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, instances, migrations
+from nova_lite.db.repositories import actions, instances, migrations, workflows
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.live_migration import Landing, Leaving, Stage
@@ -160,7 +161,7 @@ def follow_guest(work: Work[CellTools]) -> Facts:
     if found.stage is Stage.LEAVING:
         _note_progress(work, found.progress)
         _pass_on_wishes(work)
-        raise errors.NotYet("The guest is on its way.")
+        raise errors.NotYet("The guest is on its way.", again_s=0.0)  # its host waits for us
     if found.stage is Stage.GONE:
         _note_progress(work, found.progress)
         return {"outcome": "arrived"}
@@ -253,6 +254,17 @@ def end_undone(work: Work[CellTools], session: Session) -> None:
     _end(work, session, "cancelled" if aborted else "error", work.reason or "An internal error happened.")
 
 
+def call_next(work: Work[CellTools]) -> list[str]:
+    """Have the server that has waited longest to leave this host look again whether it may."""
+    with work.tools.db.writer() as session:
+        waiting = migrations.waiting_to_leave(session, before(work).host)
+        if waiting is None:
+            return []
+        uuid = moves.workflow_uuid(waiting, moves.LIVE)
+        workflows.hasten(session, CellWorkflowRow, uuid)
+    return [uuid]
+
+
 LIVE_MIGRATE = Definition(
     moves.LIVE,
     (
@@ -282,6 +294,7 @@ LIVE_MIGRATE = Definition(
         Record("end", end, no_way_back=True),
     ),
     on_failure=Record("end undone", end_undone),
+    afterwards=call_next,
 )
 
 

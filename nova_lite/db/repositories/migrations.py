@@ -207,6 +207,20 @@ def leaving_live(session: Session, host: str) -> int:
     return int(count or 0)
 
 
+def waiting_to_leave(session: Session, host: str) -> str | None:
+    """Return the UUID of the live migration that has waited longest for its turn to leave ``host``."""
+    return session.scalar(
+        sa.select(MigrationRow.uuid)
+        .where(
+            MigrationRow.source_host == host,
+            MigrationRow.kind == MigrationKind.LIVE,
+            MigrationRow.status == "queued",
+        )
+        .order_by(MigrationRow.id)
+        .limit(1)
+    )
+
+
 def arriving_live(session: Session, host: str) -> list[tuple[str, int]]:
     """Return the instances that are being migrated live to ``host``, and not yet its own, with their epochs."""
     rows = session.execute(

@@ -1,14 +1,18 @@
 """Live migrations in a running cloud: where guests run on, how one is ended early, and what becomes of failed ones."""
 
-from typing import Any
+from contextlib import closing
+from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 
 from nova_lite import errors
 from nova_lite.compute.virt.faults import Gate
 from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.model.guest import PowerState
 from nova_lite.rpc.bus import Bus
+from nova_lite.storage import epoch_now
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import eventually
 from tests.functional.workflows.sabotage import Place
@@ -55,6 +59,17 @@ def wish(site: Site, server: str, wish: str) -> None:
 def boots(site: Site, server: str) -> int:
     driver = clouds.fake_driver(site.cloud, host_of(site, server))
     return driver.console_output(server, lines=None).count(b"login")
+
+
+def slept(site: Site, server: str) -> bool:
+    """Have the cell's workflow about a server look again in an hour, unless it is looking just now."""
+    ours = CellWorkflowRow.subject == server, CellWorkflowRow.lease_owner == "parked"
+    slept = 0
+    for name in site.cloud.settings.cell_names:
+        with closing(clouds.database(site.cloud, name)) as database, database.writer() as session:
+            done = session.execute(sa.update(CellWorkflowRow).where(*ours).values(lease_until=epoch_now() + 3600))
+            slept += cast("sa.CursorResult[Any]", done).rowcount
+    return slept == 1
 
 
 @pytest.mark.parametrize("is_paused", [False, True], ids=["running", "paused"])
@@ -133,6 +148,7 @@ def test_others_wait_for_their_turn_and_may_be_aborted(site: Site) -> None:
     eventually(lambda: status_of(site, second) == "cancelled", "the second one aborted")
     site.migrate_live(second)
     eventually(lambda: status_of(site, second) == "queued", "the second one waiting again")
+    eventually(lambda: slept(site, second), "the second one parked for an hour")
     gate.open()
     site.rest()
     assert [status_of(site, server) for server in (first, second)] == ["completed", "completed"]
