@@ -2,20 +2,23 @@
 
 kombu's own memory transport looks for messages in a loop; a dozen listeners that do so take a whole CPU from the guests
 beside them. Here a listener sleeps until a message is put into one of its queues. ``install`` makes kombu use it.
+
+kombu's looks whether a queue or an exchange is there, and makes it when it is not: of two threads that do so at once,
+one loses what was put there meanwhile. Here only one makes it.
 """
 
 import threading
 import weakref
-from queue import Empty
+from queue import Empty, Queue
 from time import monotonic
 from typing import Any, ClassVar
 
 from kombu import transport as kombu_transports
-from kombu.transport import memory
+from kombu.transport import memory, virtual
 
 
 class _Channel(memory.Channel):
-    """A memory channel that wakes whoever listens to the queue a message is put into."""
+    """A memory channel that wakes whoever listens to the queue a message is put into, and that threads may share."""
 
     #: Queue → the bells of the transports that listen to it.
     _listeners: ClassVar[dict[str, "weakref.WeakSet[_Bell]"]] = {}
@@ -29,6 +32,27 @@ class _Channel(memory.Channel):
         answer = super().basic_consume(queue, *args, **kwargs)  # type: ignore[no-untyped-call]
         self.connection.bell.ring()
         return answer
+
+    def exchange_declare(self, *args: Any, **kwargs: Any) -> None:
+        with self._guard:
+            super().exchange_declare(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def queue_bind(self, *args: Any, **kwargs: Any) -> None:
+        with self._guard:
+            super().queue_bind(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _new_queue(self, queue: str, **kwargs: Any) -> None:
+        self._queue_for(queue)
+
+    def _queue_for(self, queue: str) -> Queue[Any]:
+        # One step of the interpreter, so nobody's queue is replaced.
+        found: Queue[Any] = self.queues.get(queue) or self.queues.setdefault(queue, Queue())
+        return found
+
+    def close(self) -> None:
+        # Not kombu's, which goes through all queues of the process: others add to them meanwhile, and who closes a
+        # connection that is rubbish may be in the midst of one.
+        virtual.Channel.close(self)  # type: ignore[no-untyped-call]
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
         super()._put(queue, message, **kwargs)  # type: ignore[no-untyped-call]

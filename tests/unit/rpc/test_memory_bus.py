@@ -1,10 +1,13 @@
 """The in-memory bus keeps the contract of the bus, keeps its virtual hosts apart, and sleeps when idle."""
 
+import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kombu.connection import Connection
 from kombu.utils.scheduling import FairCycle
 
 from nova_lite import config
@@ -76,3 +79,60 @@ def test_a_connection_collected_as_rubbish_froze_every_bus_of_the_process() -> N
     finally:
         server.stop()
         bus.close()
+
+
+def _connected() -> Any:
+    memory.install()
+    return Connection("memory://localhost")  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def hurry() -> Iterator[None]:
+    """Have threads give way to each other as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hurry")
+def test_threads_that_made_a_queue_or_an_exchange_at_once_lost_messages() -> None:
+    connections = [_connected() for _ in range(4)]
+    channels = [connection.channel() for connection in connections]
+    for _ in range(300):
+        name, together = uuid.uuid4().hex, threading.Barrier(len(channels))
+
+        def make(number: int, name: str = name, together: threading.Barrier = together) -> None:
+            channel, queue = channels[number], f"{name}-{number}"
+            together.wait(timeout=120)
+            channel.exchange_declare(name, "direct")
+            channel.queue_declare(queue)
+            channel.queue_bind(queue, name, queue)
+            channel._put(name, number)
+
+        threads = [threading.Thread(target=make, args=(number,), daemon=True) for number in range(len(channels))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=120)
+        assert {queue for _, _, queue in channels[0].get_table(name)} == {f"{name}-{n}" for n in range(len(channels))}
+        assert channels[0]._size(name) == len(channels)
+    for connection in connections:
+        connection.release()
+
+
+def test_who_closed_a_connection_in_the_midst_of_a_queue_waited_for_ever() -> None:
+    """As does the collector of rubbish, which runs in any thread, at any moment."""
+    connection = _connected()
+    channel = connection.channel()
+    name = uuid.uuid4().hex
+    channel.queue_declare(name)
+
+    def close() -> None:
+        with channel._queue_for(name).mutex:
+            connection.release()
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(timeout=120)
+    assert not thread.is_alive()
