@@ -18,6 +18,7 @@ from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.clients.sessions import LeanSession
 from nova_lite.model.image import Image
 
 #: Seconds one answer may take, where the configuration says nothing.
@@ -192,10 +193,13 @@ def _session(conf: cfg.ConfigOpts) -> Session:
     if conf.glance.anonymous:
         if not conf.glance.endpoint_override:
             raise errors.Misconfigured("[glance] anonymous needs endpoint_override")
-        return Session(auth=noauth.NoAuth(endpoint=conf.glance.endpoint_override), timeout=timeout)
+        nobody = noauth.NoAuth(endpoint=conf.glance.endpoint_override)
+        return Session(auth=nobody, session=LeanSession(), timeout=timeout)
     try:
         auth = ks_loading.load_auth_from_conf_options(conf, "glance")
-        session: Session = ks_loading.load_session_from_conf_options(conf, "glance", auth=auth, timeout=timeout)
+        session: Session = ks_loading.load_session_from_conf_options(
+            conf, "glance", auth=auth, session=LeanSession(), timeout=timeout
+        )
     except (ks_errors.MissingRequiredOptions, ks_errors.NoMatchingPlugin, cfg.Error) as exc:
         raise errors.Misconfigured(f"[glance]: {exc}") from exc
     if auth is None:

@@ -20,6 +20,7 @@ from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.clients.sessions import LeanSession
 from nova_lite.model.candidates import Candidates, Stocks
 
 LOG = logging.getLogger(__name__)
@@ -376,12 +377,12 @@ def _code(response: Any) -> str | None:
 def _adapter(conf: cfg.ConfigOpts) -> Adapter:
     """Return the HTTP client ``[placement]`` describes: with credentials, or with the token of a noauth2 service."""
     if conf.placement.noauth_token:
-        session = Session(timeout=conf.placement.timeout or _TIMEOUT_S)
+        session = Session(session=LeanSession(), timeout=conf.placement.timeout or _TIMEOUT_S)
         headers = {"X-Auth-Token": conf.placement.noauth_token}
     else:
         auth = ks_loading.load_auth_from_conf_options(conf, "placement")
         session = ks_loading.load_session_from_conf_options(
-            conf, "placement", auth=auth, timeout=conf.placement.timeout or _TIMEOUT_S
+            conf, "placement", auth=auth, session=LeanSession(), timeout=conf.placement.timeout or _TIMEOUT_S
         )
         headers = {}
     return Adapter(
