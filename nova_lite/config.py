@@ -378,6 +378,16 @@ GLANCE_OPTS: list[cfg.Opt] = [
     ),
 ]
 
+CINDER_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "http_retries",
+        default=3,
+        min=0,
+        max=10,
+        help="Tries more at a call to the block storage service that got no answer or 5xx and may safely arrive twice.",
+    ),
+]
+
 PLACEMENT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "noauth_token",
@@ -423,6 +433,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "pci": PCI_OPTS,
     "fake": FAKE_OPTS,
     "glance": GLANCE_OPTS,
+    "cinder": CINDER_OPTS,
     "placement": PLACEMENT_OPTS,
 }
 

@@ -130,6 +130,19 @@ _OWN = {
 _NO_AUTH: Options = {"api": {"auth_strategy": "noauth2"}}
 
 
+def credentials(identity_url: str) -> dict[str, object]:
+    """Return with which options of a group a service asks another as itself: as the administrator."""
+    return {
+        "auth_type": "password",
+        "auth_url": f"{identity_url}/v3",
+        "username": ADMIN,
+        "password": "not checked",
+        "project_name": ADMIN,
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+    }
+
+
 def neighbours(placement_url: str, image_url: str) -> Options:
     """Return where Placement and images are, for the processes that ask them."""
     return {

@@ -15,6 +15,7 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.glance import Glance
 from tests.integration.stack.keystone import Keystone
@@ -38,6 +39,7 @@ _GROUPS = {
         "test_libvirt_driver",
         "test_neighbours",
         "test_placement_auth",
+        "test_volumes",
     },
 }
 _FAILED = pytest.StashKey[bool]()
@@ -128,6 +130,12 @@ def keystone(neighbours: Neighbours, mariadb: MariaDB) -> Keystone:
 def glance(neighbours: Neighbours, mariadb: MariaDB, keystone: Keystone) -> Glance:
     started(neighbours.glance.start)
     return neighbours.glance
+
+
+@pytest.fixture(scope="session")
+def cinder(neighbours: Neighbours, mariadb: MariaDB, rabbitmq: RabbitMQ, keystone: Keystone, glance: Glance) -> Cinder:
+    started(neighbours.cinder.start)
+    return neighbours.cinder
 
 
 @pytest.fixture(scope="session")

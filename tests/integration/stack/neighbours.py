@@ -3,6 +3,7 @@
 import contextlib
 from functools import cached_property
 
+from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.glance import Glance
 from tests.integration.stack.keystone import Keystone, side_by_side
 from tests.integration.stack.libvirt import Libvirt
@@ -39,6 +40,10 @@ class Neighbours:
         return Glance(self.site, self.mariadb, self.keystone)
 
     @cached_property
+    def cinder(self) -> Cinder:
+        return Cinder(self.site, self.mariadb, self.rabbitmq, self.keystone, self.glance)
+
+    @cached_property
     def libvirt(self) -> Libvirt:
         return Libvirt(self.site)
 
@@ -57,4 +62,5 @@ class Neighbours:
         with contextlib.ExitStack() as last_first:
             last_first.callback(side_by_side, [self.rabbitmq.stop, self.mariadb.stop, self.postgresql.stop])
             last_first.callback(side_by_side, [self.glance.stop, self.keystone.stop])
+            last_first.callback(self.cinder.stop)
             last_first.callback(self.libvirt.stop)

@@ -1,0 +1,186 @@
+"""A real Cinder: API under uWSGI, scheduler and one volume service, whose back end keeps books but no data.
+
+Its driver is the logging one that Cinder's own tests use: every state, quota, attachment and message is real, only no
+disk is behind a volume. It needs neither device mapper nor kernel modules.
+"""
+
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.integration.stack.glance import Glance
+from tests.integration.stack.keystone import ADMIN, NOVA, Account, Keystone, uwsgi
+from tests.integration.stack.mariadb import MariaDB
+from tests.integration.stack.processes import Program, wait_until
+from tests.integration.stack.rabbitmq import RabbitMQ
+from tests.integration.stack.site import Site, environment, listens, run
+from tests.integration.stack.venv import cached_venv
+
+CINDER = Account("cinder", "service", ("admin", "service"))
+#: Cinder as of the release of the other neighbours, and what its tests' driver imports. An environment of its own, for
+#: it is three times as big as the others' and most tests do not need it.
+REQUIREMENTS = (
+    *("cinder==29.0.0", "uwsgi==2.0.31", "PyMySQL"),
+    *("fixtures", "testtools", "testscenarios", "oslotest", "ddt"),
+)
+#: The back end.
+BACKEND = "books"
+_VHOST = "cinder"
+_PROCESSES = ("cinder-api", "cinder-volume", "cinder-scheduler")
+
+_DRIVER = '''\
+"""Cinder's logging driver, with multi-attach and images that need no copying."""
+
+from cinder.tests import fake_driver
+
+
+class Books(fake_driver.FakeLoggingVolumeDriver):
+    def _update_volume_stats(self):
+        super()._update_volume_stats()
+        for pool in self._stats["pools"]:
+            pool.update(multiattach=True, reserved_percentage=0)
+
+    def clone_image(self, context, volume, image_location, image_meta, image_service):
+        return {}, True
+
+    def copy_image_to_volume(self, context, volume, image_service, image_id, disable_sparse=False):
+        pass
+'''
+
+
+class Cinder:
+    """A block storage service; its database is in MariaDB, its bus is a virtual host of the broker."""
+
+    def __init__(self, site: Site, mariadb: MariaDB, rabbitmq: RabbitMQ, keystone: Keystone, glance: Glance) -> None:
+        self._site = site
+        self._mariadb = mariadb
+        self._rabbitmq = rabbitmq
+        self._keystone = keystone
+        self._glance = glance
+        self.port = site.port("cinder")
+        self.url = f"http://{site.address}:{self.port}"
+
+    def prepare(self) -> None:
+        """Make the database's schema, once. Needs MariaDB alone."""
+        done = self._site.path("data", "cinder", "synced")
+        if done.exists():
+            return
+        venv = cinder_venv()
+        self._mariadb.create(["cinder"])
+        manage = [str(venv / "bin" / "cinder-manage"), "--config-file", str(self._write_configuration(venv, "")), "db"]
+        run([*manage, "sync"], log=self._site.path("log", "cinder-manage.log"), env=self._environment(venv))
+        done.write_text("")
+
+    def start(self) -> None:
+        """Start Cinder and put it into the catalog; all it needs must be up. Return once volumes can be made."""
+        venv = cinder_venv()
+        self.prepare()
+        listed = self._site.path("data", "cinder", "listed")
+        if not listed.exists():
+            self._keystone.add_account(CINDER)
+            self._keystone.add_endpoint("block-storage", "cinder", f"{self.url}/v3")
+            self._rabbitmq.add_vhost(_VHOST)
+            listed.write_text("")
+        configuration = self._write_configuration(venv, self._rabbitmq.url(_VHOST))
+        variables = self._environment(venv)
+        argv = uwsgi(venv, self.port, "cinder.wsgi.api", 1, 6, f"--pyargv=--config-file {configuration}")
+        self._site.processes.start(Program("cinder-api", argv, env=variables))
+        for name in ("cinder-scheduler", "cinder-volume"):
+            argv = (str(venv / "bin" / name), "--config-file", str(configuration))
+            self._site.processes.start(Program(name, argv, env=variables))
+        hint = f"Log: {self._site.processes.log('cinder-api')}"
+        wait_until(self._answers, "Cinder answering", timeout_s=60, hint=hint)
+        ready = self._site.processes.log("cinder-scheduler")
+        wait_until(self._backend_is_known, "Cinder's back end known to its scheduler", timeout_s=60, hint=str(ready))
+
+    def stop(self) -> None:
+        """Stop Cinder; what it knows stays."""
+        for name in _PROCESSES:
+            self._site.processes.stop(name)
+
+    def _answers(self) -> bool:
+        self._site.processes.require("cinder-api")
+        return listens(self.port, self._site.address)
+
+    def _backend_is_known(self) -> bool:
+        for name in _PROCESSES:
+            self._site.processes.require(name)
+        return bool(self.call("GET", "/scheduler-stats/get_pools")["pools"])
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Send one request as the administrator, without a service token; return the decoded body of the answer."""
+        request = urllib.request.Request(f"{self.url}/v3{path}", method=method)
+        request.add_header("X-Auth-Token", self._keystone.token(ADMIN))
+        request.add_header("OpenStack-API-Version", "volume 3.70")
+        request.add_header("Content-Type", "application/json")
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(request, data, timeout=240) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def _environment(self, venv: Path) -> dict[str, str]:
+        # It looks for the programs it runs with more rights, "sudo" and its own, in the search path.
+        folder = self._site.folder("data", "cinder", "bin")
+        sudo = folder / "sudo"
+        sudo.write_text('#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"\n')
+        sudo.chmod(0o755)
+        found = environment(PYTHONPATH=str(self._site.folder("data", "cinder", "driver")))
+        return found | {"PATH": f"{folder}:{venv / 'bin'}:{found.get('PATH', '')}"}
+
+    def _write_configuration(self, venv: Path, bus: str) -> Path:
+        data = self._site.folder("data", "cinder")
+        for name in ("coordination", "lock", "conversion", "driver"):
+            (data / name).mkdir(exist_ok=True)
+        (data / "driver" / "nova_lite_books.py").write_text(_DRIVER)
+        folder = self._site.folder("etc", "cinder")
+        for name in ("api-paste.ini", "resource_filters.json", "rootwrap.conf"):
+            shutil.copy(venv / "etc" / "cinder" / name, folder)
+        shutil.copytree(venv / "etc" / "cinder" / "rootwrap.d", folder / "rootwrap.d", dirs_exist_ok=True)
+        text = f"""\
+[DEFAULT]
+auth_strategy = keystone
+my_ip = {self._site.address}
+host = cinder
+transport_url = {bus}
+api_paste_config = {folder}/api-paste.ini
+rootwrap_config = {folder}/rootwrap.conf
+resource_query_filters_file = {folder}/resource_filters.json
+state_path = {data}
+image_conversion_dir = {data}/conversion
+enabled_backends = {BACKEND}
+glance_api_servers = {self._glance.url}
+target_helper = fake
+report_interval = 2
+backend_stats_polling_interval = 5
+quota_volumes = 500
+quota_snapshots = 500
+quota_gigabytes = 5000
+[{BACKEND}]
+volume_driver = nova_lite_books.Books
+volume_backend_name = {BACKEND}
+[database]
+connection = {self._mariadb.url("cinder")}
+[coordination]
+backend_url = file://{data}/coordination
+[oslo_concurrency]
+lock_path = {data}/lock
+[oslo_messaging_notifications]
+driver = noop
+[nova]
+{self._keystone.credentials(NOVA)}
+[keystone_authtoken]
+www_authenticate_uri = {self._keystone.url}
+service_token_roles = service
+service_token_roles_required = true
+{self._keystone.credentials(CINDER)}
+"""
+        path = folder / "cinder.conf"
+        path.write_text(text)
+        return path
+
+
+def cinder_venv() -> Path:
+    """Return Cinder's environment, made first where there is none; raises Missing when that fails."""
+    return cached_venv("cinder-venv", REQUIREMENTS, "Cinder")
