@@ -74,6 +74,7 @@ Your cloud answers after {took_s:.1f} s: {settings.cells} cells with {settings.h
     compute    {cloud.compute_url}
     placement  {cloud.placement_url}
     images     {cloud.image_url}    (files in {settings.image_dir})
+    volumes    {cloud.volume_url}/v3    (files in {settings.volume_dir})
     identity   {cloud.identity_url}/v3    (knows where all is, checks no password)
     state      {settings.state_dir}    (log: {settings.log_file})
 

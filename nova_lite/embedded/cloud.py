@@ -20,11 +20,21 @@ from nova_lite.clients.images import Images
 from nova_lite.compute.service import Agent
 from nova_lite.conductor.service import Conductor
 from nova_lite.db import migrate
-from nova_lite.embedded import clients_file, configuration, hypervisors, identity_api, image_api, seeds, state
+from nova_lite.embedded import (
+    clients_file,
+    configuration,
+    hypervisors,
+    identity_api,
+    image_api,
+    seeds,
+    state,
+    volume_api,
+)
 from nova_lite.embedded.configuration import Configuration, Options
 from nova_lite.embedded.http import HttpServer, Wsgi
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.settings import CloudSettings, Driver
+from nova_lite.embedded.volume_store import VolumeStore
 from nova_lite.placement import app as placement_api
 from nova_lite.rpc.bus import Bus
 from nova_lite.scheduler.service import Scheduler
@@ -34,7 +44,7 @@ _IMAGES = "images"
 #: Bytes of an image that comes over HTTP, at most.
 _MAX_IMAGE_BYTES = 1 << 40
 #: Services over HTTP, in the order of their ports, and the requests each works on at once.
-_SERVICES = (("compute", 32), ("placement", 16), (_IMAGES, 8), ("identity", 4))
+_SERVICES = (("compute", 32), ("placement", 16), (_IMAGES, 8), ("identity", 4), ("volumes", 8))
 #: Seconds the hosts get to take work.
 _READY_S = 180.0
 
@@ -95,17 +105,22 @@ class Cloud:
         stack.enter_context(state.held(settings))
         known = state.known(settings)
         self.driver, self.driver_reason = hypervisors.choose(settings, known)
-        compute, placement, images, identity = self._ports(stack)
+        compute, placement, images, identity, volumes = self._ports(stack)
         cloud = state.settled(settings, known, self.driver)
         files = Configuration(settings, cloud.name)
-        neighbours = configuration.neighbours(self.placement_url, self.image_url)
+        neighbours = configuration.neighbours(self.placement_url, self.image_url, self.identity_url)
         api_db = stack.enter_context(contextlib.closing(Database(settings.database("api"))))
         placement_db = stack.enter_context(contextlib.closing(Database(settings.database("placement"))))
 
         self._prepare(api_db, placement_db, files)
         files.operators(neighbours)
         placement.start(placement_api.build(files.placement(), placement_db))
-        images.start(image_api.build(ImageDirectory(settings.image_dir)))
+        image_directory = ImageDirectory(settings.image_dir)
+        images.start(image_api.build(image_directory))
+        volumes.start(volume_api.build(self._volume_store(stack, image_directory), admin=configuration.ADMIN))
+        # Before whoever goes on with what an earlier cloud left, for they ask it who they are.
+        listed = (clients_file.USER,)
+        identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN, known=listed))
         self._start_cells(stack, files, neighbours)
         upper = _Together()
         stack.callback(upper.stop)
@@ -115,8 +130,6 @@ class Cloud:
         self._await_hosts(api_db)
         self.compute_app = self._compute_app(stack, files.api(neighbours), api_db)
         compute.start(self.compute_app)
-        listed = (clients_file.USER,)
-        identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN, known=listed))
         clients_file.write(settings.clouds_file, self.identity_url)
 
     def _ports(self, stack: contextlib.ExitStack) -> list[HttpServer]:
@@ -127,9 +140,9 @@ class Cloud:
             server = HttpServer(self.settings.port(place), name, threads=threads, **more)
             stack.callback(server.stop)
             servers.append(server)
-        compute, placement, images, identity = servers
+        compute, placement, images, identity, volumes = servers
         self.compute_url, self.placement_url = f"{compute.url}/v2.1", placement.url
-        self.image_url, self.identity_url = images.url, identity.url
+        self.image_url, self.identity_url, self.volume_url = images.url, identity.url, volumes.url
         return servers
 
     def _catalog(self) -> dict[str, tuple[str, str]]:
@@ -137,7 +150,14 @@ class Cloud:
             "compute": ("nova", self.compute_url),
             "placement": ("placement", self.placement_url),
             "image": ("glance", self.image_url),
+            "block-storage": ("cinder", f"{self.volume_url}/v3"),
         }
+
+    def _volume_store(self, stack: contextlib.ExitStack, images: ImageDirectory) -> VolumeStore:
+        store = VolumeStore(self.settings.volume_dir, images)
+        stack.callback(store.stop)
+        store.start()
+        return store
 
     def _compute_app(self, stack: contextlib.ExitStack, conf: cfg.ConfigOpts, api_db: Database) -> Wsgi:
         cells = stack.enter_context(contextlib.closing(Cells(conf, api_db)))

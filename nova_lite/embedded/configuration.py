@@ -143,9 +143,11 @@ def credentials(identity_url: str) -> dict[str, object]:
     }
 
 
-def neighbours(placement_url: str, image_url: str) -> Options:
-    """Return where Placement and images are, for the processes that ask them."""
+def neighbours(placement_url: str, image_url: str, identity_url: str) -> Options:
+    """Return where Placement, images and, by the identity service's catalog, volumes are, for those who ask them."""
     return {
         "placement": {"endpoint_override": placement_url, "noauth_token": ADMIN},
         "glance": {"endpoint_override": image_url, "anonymous": True},
+        "cinder": credentials(identity_url),
+        "service_user": credentials(identity_url),
     }

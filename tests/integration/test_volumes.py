@@ -1,6 +1,5 @@
 """Volumes of a real Cinder, asked with real tokens of a real Keystone, service tokens among them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,13 @@ def storage(
     glance: Glance,
     configuration: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Storage]:
+) -> Storage:
     source = tmp_path_factory.mktemp("image") / "small.raw"
     source.write_bytes(b"content " * 1000)
     image_id = glance.upload("volumes-contract", source, disk_format="raw")
     tokens = {account: keystone.token(account) for account in (DEMO, OTHER)}
     volumes = Volumes(config.load(files=[str(configuration)]))
-    yield Storage(volumes, lambda: tokens[DEMO], lambda: tokens[OTHER], image_id, cinder.call)
+    return Storage(volumes, lambda: tokens[DEMO], lambda: tokens[OTHER], image_id, cinder.call)
 
 
 class TestCinder(VolumesSuite):

@@ -43,7 +43,7 @@ def test_what_there_is(openstack: OpenStack) -> None:
     assert {found["State"] for found in services} == {"up"}
     assert {found["name"] for found in openstack("resource", "provider", "list", *JSON)} == hosts
     types = {found["Type"] for found in openstack("catalog", "list", *JSON)}
-    assert types == {"compute", "placement", "image", "identity"}
+    assert types == {"compute", "placement", "image", "block-storage", "identity"}
     zones = {found["Zone Name"] for found in openstack("availability", "zone", "list", "--compute", *JSON)}
     assert zones == {"nova", "internal"}
 
