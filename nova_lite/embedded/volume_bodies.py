@@ -15,7 +15,7 @@ _METADATA: JsonSchema = {
     "patternProperties": {"^.{1,255}$": {"type": "string", "maxLength": 255}},
     "additionalProperties": False,
 }
-_UUID: JsonSchema = {"type": "string", "format": "uuid"}
+_UUID: JsonSchema = {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$"}
 _UUID_OR_NULL: JsonSchema = {"oneOf": [_UUID, {"type": "null"}]}
 #: What ``true`` may be written as, and ``false``.
 TRUE = ("True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t")

@@ -250,11 +250,11 @@ class VolumeStore:
                     f"Invalid volume: Volume {volume_id} status must be {' or '.join(allowed)}, "
                     f"but current status is: {volume.status}."
                 )
-            self._check_quota(volume.project_id, volume.size_gib)
+            self._check_quota(caller.project_id, volume.size_gib)
             made = StoredSnapshot(
                 id=str(uuid.uuid4()),
                 volume_id=volume_id,
-                project_id=volume.project_id,
+                project_id=caller.project_id,
                 user_id=caller.user_id,
                 size_gib=volume.size_gib,
                 status="creating",

@@ -99,7 +99,7 @@ class VolumesSuite:
     def test_a_foreign_volume_is_not_found(self, storage: Storage, make: Callable[..., Volume]) -> None:
         volume = make()
         other = storage.volumes.as_user(storage.other())
-        for ask in (other.show, other.begin_detaching, lambda found: other.reserve(found, _name())):
+        for ask in (other.show, other.begin_detaching, lambda found: other.reserve(found, _uuid())):
             with pytest.raises(errors.NotFound, match=volume.id):
                 ask(volume.id)
         assert other.named(volume.name) == []
@@ -349,10 +349,39 @@ class VolumesSuite:
         volume = make()
         attachment = service.attach(volume.id, _uuid(), _connector("host1"))
         service.complete(attachment.id)
-        made = service.create_snapshot(volume.id, "while running")
+        made = user.create_snapshot(volume.id, "while running")
         _snapshot_reached(user, made.id, "available")
         user.delete_snapshot(made.id)
         _snapshot_gone(user, made.id)
+
+    def test_what_we_make_for_ourselves_is_not_the_users(
+        self, user: VolumesAs, service: VolumesAs, make: Callable[..., Volume]
+    ) -> None:
+        """So volumes and snapshots for users are made as the user; only attachments go to the volume's project."""
+        volume = make()
+        attachment = service.reserve(volume.id, _uuid())
+        assert user.attachment(attachment.id).volume_id == volume.id
+        service.detach(attachment.id)
+        snapshot = service.create_snapshot(volume.id, "ours")
+        own = service.create(NewVolume(1, _name()))
+        try:
+            _snapshot_reached(service, snapshot.id, "available")
+            _reached(service, own.id, "available")
+            with pytest.raises(errors.NotFound):
+                user.snapshot(snapshot.id)
+            with pytest.raises(errors.NotFound):
+                user.show(own.id)
+        finally:
+            service.delete_snapshot(snapshot.id)
+            service.delete(own.id)
+            _snapshot_gone(service, snapshot.id)
+            _gone(service, own.id)
+
+    @pytest.mark.parametrize("wrong", ["no uuid", "server"], ids=["volume", "server"])
+    def test_ids_are_uuids(self, service: VolumesAs, wrong: str) -> None:
+        volume_id, server = (_uuid(), wrong) if wrong == "server" else (wrong, _uuid())
+        with pytest.raises(errors.Invalid):
+            service.reserve(volume_id, server)
 
     def test_a_bad_token_is_refused(self, storage: Storage) -> None:
         with pytest.raises(errors.Forbidden):
