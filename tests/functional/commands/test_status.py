@@ -69,7 +69,7 @@ def test_a_running_cloud_passes(cloud: Cloud, check: Check, capsys: pytest.Captu
     assert {result for result, _ in found.values()} == {"success"}
     assert found["Placement"][1] == "speaks 1.39"
     assert found["hosts"][1] == "4 mapped"
-    assert found["block storage"][1].startswith("not configured")
+    assert found["block storage"][1] == "speaks 3.71"
     assert "| Check " in run(capsys, file).out
     assert run(capsys, file, "-f", "csv").out.startswith("Check,Result,Details\n")
 
