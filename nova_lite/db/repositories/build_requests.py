@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from nova_lite.model.request_spec import RequestSpec
 from nova_lite.storage import Handle
 
 #: Made once, for each boot runs them.
+_ADD = sa.insert(cast(sa.Table, BuildRequestRow.__table__))
+_ADD_SPEC = sa.insert(cast(sa.Table, RequestSpecRow.__table__))
 _ONE = sa.select(BuildRequestRow.instance).where(BuildRequestRow.instance_uuid == sa.bindparam("uuid"))
 _HELD = _ONE.with_for_update()
 _SPEC = sa.select(RequestSpecRow.spec).where(RequestSpecRow.instance_uuid == sa.bindparam("uuid"))
@@ -27,7 +29,7 @@ _AT_ONCE = 200
 def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> None:
     """Record accepted servers of one request: two statements, however many they are."""
     session.execute(
-        sa.insert(BuildRequestRow),
+        _ADD,
         [
             {
                 "instance_uuid": instance.uuid,
@@ -39,9 +41,7 @@ def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> N
         ],
     )
     asked = msgspec.to_builtins(spec)
-    session.execute(
-        sa.insert(RequestSpecRow), [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances]
-    )
+    session.execute(_ADD_SPEC, [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances])
 
 
 def get(handle: Handle, instance_uuid: str, *, for_update: bool = False) -> Instance | None:
