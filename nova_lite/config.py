@@ -289,11 +289,13 @@ LIVE_MIGRATION_OPTS: list[cfg.Opt] = [
         "live_migration_scheme",
         default="tcp",
         choices=["tcp", "tls", "ssh"],
-        help="How another host's libvirt reaches this one's to send a guest: qemu+<scheme>://.",
+        help="How other hosts reach this one's libvirt, to send a running guest here, or to have the disks sent of one "
+        "that moved to a host which does not see this one's directories: qemu+<scheme>://.",
     ),
     cfg.HostAddressOpt(
         "live_migration_inbound_addr",
-        help="Address at which other hosts reach this one to send guests here, and their memory; else ``my_ip``.",
+        help="Address at which other hosts reach this one to send guests here, their memory and disks, or to have "
+        "disks sent; else ``my_ip``.",
     ),
     cfg.IntOpt(
         "live_migration_completion_timeout",

@@ -5,6 +5,7 @@ kernel has from one boot to the next, its uptime and the size of its disk. It ta
 suite: ``python -m pytest tests/integration/moves_of_guests.py``.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from tests.integration.stack.services import CELLS
 pytestmark = pytest.mark.timeout(600)
 
 _ZONE = "real"
-_SMALL, _LARGE = "moves.small", "moves.large"
+_SMALL, _LARGE, _LARGER = "moves.small", "moves.large", "moves.larger"
 _PATIENCE_S = 180.0
 _KIB_OF_GIB = 1024**2
 
@@ -117,13 +118,17 @@ class Server:
         assert self.hosts.libvirt.having(self.id) == [host]
         assert list(Truth(self.deployment).allocations(self.id)) == [host]
 
+    def files_on(self, *hosts: str) -> list[str]:
+        """Return what these hosts have of the guest in their directories."""
+        folders = {self.hosts.guests_folder(name) for name in hosts}
+        return [str(path) for folder in folders for path in folder.glob(f"*{self.id}*")]
+
     def delete(self) -> None:
         """Delete the server; no host has anything of it then."""
         openstack(self.deployment, "admin", "server", "delete", "--wait", self.id)
         self._connection.close()
         assert self.hosts.libvirt.having(self.id) == []
-        folders = {self.hosts.guests_folder(name) for name in self.hosts.names}
-        assert [path for folder in folders for path in folder.glob(f"*{self.id}*")] == []
+        assert self.files_on(*self.hosts.names) == []
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +152,8 @@ def _in_their_zone(deployment: Deployment, hosts: RealHosts, compute: Any) -> It
     deployment.services.manage("manage", "cell_v2", "discover_hosts")
     aggregate = compute.create_aggregate(name=_ZONE, availability_zone=_ZONE)
     flavors = [
-        compute.create_flavor(name=name, ram=128, vcpus=1, disk=disk) for name, disk in ((_SMALL, 1), (_LARGE, 2))
+        compute.create_flavor(name=name, ram=128, vcpus=1, disk=disk)
+        for disk, name in enumerate((_SMALL, _LARGE, _LARGER), start=1)
     ]
     for name in hosts.names:
         compute.add_host_to_aggregate(aggregate, name)
@@ -191,10 +197,24 @@ def neighbour(server: Server) -> str:
     return next(name for name in SHARING if name != server.host)
 
 
+@contextlib.contextmanager
+def only(server: Server, *hosts: str) -> Iterator[None]:
+    """Have new guests go to some of the hosts only."""
+    others = [name for name in server.hosts.names if name not in hosts]
+    for name in others:
+        _set(server, name, "--disable")
+    try:
+        yield
+    finally:
+        for name in others:
+            _set(server, name, "--enable")
+
+
 def test_resize_and_confirm(server: Server) -> None:
     before = server.tells(lambda told: True, "anything")
-    server.act("resize", options=("--flavor", _LARGE, "--wait"))
-    server.reaches("VERIFY_RESIZE")
+    with only(server, *SHARING):
+        server.act("resize", options=("--flavor", _LARGE, "--wait"))
+        server.reaches("VERIFY_RESIZE")
     after = server.tells(lambda told: told.boots == before.boots + 1, "one boot more")
     assert (before.disk_gib, after.disk_gib) == (1, 2)
     server.act("resize", "confirm")
@@ -217,6 +237,37 @@ def test_migrate_and_revert_with_the_agent_killed_under_way(server: Server) -> N
     server.reaches("ACTIVE")
     server.is_alone_on(source)
     server.tells(lambda told: told.boots == before.boots + 1, "a boot of the old disk")
+
+
+def test_a_migration_to_a_host_that_sees_none_of_the_disks(server: Server) -> None:
+    before, source = server.tells(lambda told: True, "anything"), server.host
+    for target in (APART, source):
+        server.act("migrate", options=("--host", target))
+        server.reaches("VERIFY_RESIZE")
+        assert server.host == target
+        after = server.tells(lambda told: told.boots == before.boots + 1, "one boot more of the same disk")  # noqa: B023
+        assert after.boot_id != before.boot_id
+        server.act("migrate", "confirm")
+        server.reaches("ACTIVE")
+        server.is_alone_on(target)
+        assert server.files_on(*(SHARING if target == APART else (APART,))) == []
+        before = after
+
+
+def test_a_resize_to_a_host_that_sees_none_of_the_disks_is_reverted(server: Server) -> None:
+    before, source = server.tells(lambda told: True, "anything"), server.host
+    flavor = _LARGE if before.disk_gib == 1 else _LARGER
+    with only(server, APART):
+        server.act("resize", options=("--flavor", flavor))
+        server.reaches("VERIFY_RESIZE")
+    assert server.host == APART
+    after = server.tells(lambda told: told.boots == before.boots + 1, "one boot more of a larger disk")
+    assert after.disk_gib == before.disk_gib + 1
+    server.act("resize", "revert")
+    server.reaches("ACTIVE")
+    server.is_alone_on(source)
+    assert server.files_on(APART) == []
+    server.tells(lambda told: (told.boots, told.disk_gib) == (before.boots + 1, before.disk_gib), "the old disk's boot")
 
 
 @pytest.mark.parametrize("storage", ["shared", "block"])

@@ -116,6 +116,10 @@ class Driver(Inside, LiveMoves, Protocol):
         """Make what was set aside a guest again, of this epoch; one that was not set aside is only started."""
         ...
 
+    def clear_attempt(self, uuid: str) -> None:
+        """Remove what making the guest here left that did not come to its end; a guest that is whole stays."""
+        ...
+
     def drop_aside(self, uuid: str) -> None:
         """Remove what was set aside of a guest; nothing is no error."""
         ...

@@ -282,6 +282,11 @@ class FakeDriver(FakeInside, FakeLiveMoves):
         self._forget_aside(uuid)
         self.faults.play("bring_back", after=True)
 
+    def clear_attempt(self, uuid: str) -> None:
+        """Do nothing: guests are made at once."""
+        self.faults.play("clear_attempt")
+        self.faults.play("clear_attempt", after=True)
+
     def drop_aside(self, uuid: str) -> None:
         """Forget the record of a guest."""
         self.faults.play("drop_aside")

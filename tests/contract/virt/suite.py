@@ -479,6 +479,16 @@ class MoveContract:
         driver.destroy(spec.uuid)
         assert rig.leftovers(spec.uuid) == []
 
+    def test_only_what_was_not_finished_is_cleared(self, rig: Rig) -> None:
+        spec, whole = a_spec(), a_spec()
+        rig.leave_half_made(spec)
+        rig.driver.spawn(whole, rig.image)
+        for _ in range(2):
+            for each in (spec, whole, a_spec()):
+                rig.driver.clear_attempt(each.uuid)
+            assert rig.leftovers(spec.uuid) == []
+            assert power_state(rig.driver, whole.uuid) is PowerState.RUNNING
+
     def test_a_guest_that_was_never_set_aside_is_brought_back_too(self, rig: Rig) -> None:
         spec = a_spec()
         rig.driver.spawn(spec, rig.image)

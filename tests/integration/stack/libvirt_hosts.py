@@ -150,11 +150,13 @@ class RealHosts(Services):
         return super().guests_folder("virt-shared" if host in SHARING else host)
 
     def _program(self, name: str) -> Program:
-        """Return the agent's program: it does not see the directory of guests that it does not share."""
+        """Return the agent's program: it does not see the directories of guests and images that it does not share."""
         program = super()._program(name)
-        hidden = self.guests_folder(SHARING[0] if name == APART else APART)
-        hide = f'mount -t tmpfs none {shlex.quote(str(hidden))}; exec "$@"'
-        within = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", hide, "sh")
+        others = SHARING if name == APART else (APART,)
+        hidden = {self.guests_folder(other) for other in others}
+        hidden |= {self._site.folder("data", other, "images") for other in others}
+        hide = "".join(f"mount -t tmpfs none {shlex.quote(str(path))}; " for path in sorted(hidden))
+        within = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{hide}exec "$@"', "sh")
         return replace(program, argv=(*within, *program.argv))
 
     def start_all(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from nova_lite import errors
 from nova_lite.compute import config_drive, external_tools
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import asides
+from nova_lite.compute.virt.libvirt import moved_disks
 from nova_lite.compute.virt.libvirt.domain_xml import Disk
 from nova_lite.model.guest import BaseImage, GuestSpec
 
@@ -25,6 +25,8 @@ _UNFINISHED = "unfinished"
 
 #: What a rescued guest boots from, and the definition it will have again.
 _RESCUE_DISK, _KEPT_DEFINITION = "disk.rescue", "definition.kept"
+
+_EPHEMERAL = "disk.eph0"
 
 #: The log, and where virtlogd moves it when it grows too big.
 _CONSOLE_LOG, _OLDER_CONSOLE_LOG = "console.log", "console.log.0"
@@ -107,19 +109,19 @@ class Disks:
             undo.pop_all()
         return disks
 
-    def move_in(self, spec: GuestSpec, source: Path) -> list[Disk]:
-        """Make the guest's disks as ``make`` does, root first, of those in the directory ``source``, which stay."""
+    def move_in(self, spec: GuestSpec, source: moved_disks.MovedDisks) -> list[Disk]:
+        """Make the guest's disks as ``make`` does, root first, of those it had, which stay."""
         directory = self._directory(spec.uuid)
         with ExitStack() as undo:
             undo.callback(self.remove, spec.uuid)
             try:
                 directory.mkdir(mode=0o711)
                 (directory / _UNFINISHED).touch()
-                disks = [asides.copy_root(self._qemu_img, spec, source / "disk", directory / "disk")]
-                if spec.ephemeral_gib and (source / "disk.eph0").exists():
+                disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
+                moved_disks.clear_parts(directory)
+                if spec.ephemeral_gib and source.has(_EPHEMERAL):
                     size = spec.ephemeral_gib * _GIB
-                    paths = (source / "disk.eph0", directory / "disk.eph0")
-                    disks.append(asides.copy_raw(self._qemu_img, *paths, size))
+                    disks.append(moved_disks.copy_raw(self._qemu_img, source, _EPHEMERAL, directory, size))
                 elif spec.ephemeral_gib:
                     disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
                 if spec.swap_mib:
@@ -188,7 +190,7 @@ class Disks:
         return Disk(str(path), "qcow2", backing=(image.path, image.disk_format))
 
     def _make_ephemeral(self, directory: Path, size_gib: int) -> Disk:
-        path = directory / "disk.eph0"
+        path = directory / _EPHEMERAL
         _make_sparse(path, size_gib * _GIB)
         external_tools.run([self._mke2fs, "-q", "-F", "-t", "ext4", "-L", "ephemeral0", str(path)])
         return Disk(str(path), "raw")

@@ -40,6 +40,11 @@ class Reach:
     scheme: str = "tcp"
     patience: Patience = field(default_factory=Patience)
 
+    @property
+    def uri(self) -> str:
+        """Return where other hosts find this one's libvirt."""
+        return f"qemu+{self.scheme}://{_in_url(self.address)}/system"
+
 
 @dataclass
 class _Job:
@@ -104,7 +109,7 @@ class LiveMigrations:
         elif not self.has_landed(spec.uuid, spec.epoch):
             files = self.disks.make_room(spec, disks)
         return Landing(
-            address=f"qemu+{self._reach.scheme}://{_in_url(self._reach.address)}/system",
+            address=self._reach.uri,
             data_address=f"tcp://{_in_url(self._reach.address)}",
             host=self._hostname,
             epoch=spec.epoch,
