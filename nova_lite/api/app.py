@@ -69,6 +69,7 @@ from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.servers import ServerService
 from nova_lite.api.services.shelving import ShelvingService
+from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
@@ -124,6 +125,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         evacuations=EvacuationService(conf, api_db, cells, lookup, api_bus),
         snapshots=snapshots,
         shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
+        resets=StateResetService(conf, api_db, cells, lookup, api_bus),
     )
     moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit

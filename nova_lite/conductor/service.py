@@ -32,6 +32,7 @@ from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.conductor.spanning.forget_host import FORGET_HOST
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
+from nova_lite.conductor.spanning.reset_state import RESET_STATE
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
@@ -75,6 +76,7 @@ SUPER_WORKFLOWS = {
         *shelving_above.ALL,
         rebuilds_above.ABOVE,
         evacuate_above.EVACUATE,
+        RESET_STATE,
     )
 }
 CELL_WORKFLOWS = {

@@ -32,6 +32,7 @@ ABOVE: Mapping[str, Road] = {
     "revert-resize": ("begin in cell", InCell("revert-resize"), "account"),
     "evacuate": ("begin in cell", "choose host", "hand to cell", InCell("evacuate"), "account"),
     "rebuild": ("begin in cell", "check host", "hand to cell", InCell("rebuild"), "note image"),
+    "reset-state": ("end other work", "set state"),
     "shelve": ("begin in cell", InCell("shelve"), "account"),
     "shelve-offload": ("begin in cell", InCell("shelve-offload"), "account"),
     "unshelve": ("begin in cell", "choose host", "hand to cell", InCell("unshelve"), "account"),

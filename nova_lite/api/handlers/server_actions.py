@@ -23,6 +23,7 @@ from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
 from nova_lite.api.services.shelving import ShelvingService, Wanted
+from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.views import server_scheduling as scheduling_views
 from nova_lite.api.views.links import bookmark
 from nova_lite.model.caller import Caller
@@ -57,6 +58,7 @@ class Services:
     evacuations: EvacuationService
     snapshots: ServerSnapshotService
     shelving: ShelvingService
+    resets: StateResetService
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -118,7 +120,7 @@ def _unlock(services: Services, caller: Caller, server_id: str, body: object) ->
 
 
 def _reset_state(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
-    services.actions.reset_state(caller, server_id, VmState(body["state"]))
+    services.resets.reset(caller, server_id, VmState(body["state"]))
     return None
 
 

@@ -1,4 +1,4 @@
-"""What can be done to a server: power, reboot, pause, its lock, its state set by hand; its console log."""
+"""What can be done to a server: power, reboot, pause, its lock; its console log."""
 
 import contextlib
 import logging
@@ -65,12 +65,6 @@ class ServerActionService:
         if is_of_others:
             caller.require(rules.UNLOCK_OVERRIDE, **target(located.instance))
         self._mark(caller, located, lambda session, requester: marks.unlock(session, uuid, requester))
-
-    def reset_state(self, caller: Caller, uuid: str, vm_state: VmState) -> None:
-        """Set the server's state by hand, whatever is being done to it."""
-        located = self._lookup.find(caller, uuid)
-        caller.require(rules.RESET_STATE, **target(located.instance))
-        self._mark(caller, located, lambda session, requester: marks.set_state(session, uuid, vm_state, requester))
 
     def inject_network_info(self, caller: Caller, uuid: str) -> None:
         """Do nothing, after the checks: hosts of today's kinds have nowhere to put that."""
