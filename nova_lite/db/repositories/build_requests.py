@@ -15,13 +15,14 @@ from nova_lite.model.request_spec import RequestSpec
 from nova_lite.storage import Handle
 
 #: Made once, for each boot runs them.
-_ADD = sa.insert(cast(sa.Table, BuildRequestRow.__table__))
-_ADD_SPEC = sa.insert(cast(sa.Table, RequestSpecRow.__table__))
-_ONE = sa.select(BuildRequestRow.instance).where(BuildRequestRow.instance_uuid == sa.bindparam("uuid"))
+_REQUESTS = cast(sa.Table, BuildRequestRow.__table__)
+_SPECS = cast(sa.Table, RequestSpecRow.__table__)
+_ADD, _ADD_SPEC = sa.insert(_REQUESTS), sa.insert(_SPECS)
+_ONE = sa.select(_REQUESTS.c.instance).where(_REQUESTS.c.instance_uuid == sa.bindparam("uuid"))
 _HELD = _ONE.with_for_update()
-_SPEC = sa.select(RequestSpecRow.spec).where(RequestSpecRow.instance_uuid == sa.bindparam("uuid"))
+_SPEC = sa.select(_SPECS.c.spec).where(_SPECS.c.instance_uuid == sa.bindparam("uuid"))
 _SOME: sa.BindParameter[Sequence[str]] = sa.bindparam("some", expanding=True)
-_WAITING = sa.select(BuildRequestRow.instance_uuid).where(BuildRequestRow.instance_uuid.in_(_SOME))
+_WAITING = sa.select(_REQUESTS.c.instance_uuid).where(_REQUESTS.c.instance_uuid.in_(_SOME))
 #: Servers that are read at once where not all may be wanted.
 _AT_ONCE = 200
 
@@ -82,9 +83,9 @@ def by_time(
         after = (rows[-1].created_at, rows[-1].instance_uuid)
 
 
-def waiting(session: Session, instance_uuids: Sequence[str]) -> set[str]:
+def waiting(handle: Handle, instance_uuids: Sequence[str]) -> set[str]:
     """Return those of ``instance_uuids`` that are in no cell yet and still wanted."""
-    return set(session.scalars(_WAITING, {"some": instance_uuids}))
+    return set(handle.scalars(_WAITING, {"some": instance_uuids}))
 
 
 def rename(session: Session, instance: Instance) -> bool:

@@ -182,9 +182,9 @@ def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: 
     return [(uuid, project, created_at) for uuid, project, created_at in session.execute(statement)]
 
 
-def cells_of_instances(session: Session, uuids: Sequence[str]) -> dict[str, str]:
+def cells_of_instances(handle: Handle, uuids: Sequence[str]) -> dict[str, str]:
     """Return instance → cell UUID, of those that are in a cell and not being deleted."""
-    return {uuid: str(cell_uuid) for uuid, cell_uuid in session.execute(_CELLS_OF, {"some": uuids})}
+    return {uuid: str(cell_uuid) for uuid, cell_uuid in handle.execute(_CELLS_OF, {"some": uuids})}
 
 
 def instances_by_cell(session: Session) -> dict[str, int]:
