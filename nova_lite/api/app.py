@@ -27,6 +27,7 @@ from nova_lite.api.handlers import (
     server_metadata,
     server_migrations,
     server_operations,
+    server_passwords,
     server_scheduling,
     servers,
     usages,
@@ -65,6 +66,7 @@ from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
 from nova_lite.api.services.server_operations import ServerOperationService
+from nova_lite.api.services.server_passwords import ServerPasswordService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.servers import ServerService
@@ -137,6 +139,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/diagnostics", server_diagnostics.ServerDiagnostics(ServerDiagnosticsService(lookup))),
+        ("/servers/{server_id}/os-server-password", server_passwords.ServerPassword(ServerPasswordService(lookup))),
         ("/servers/{server_id}/operations", server_operations.ServerOperations(under_way, max_limit=max_limit)),
         ("/servers/{server_id}/operations/{operation_id}", server_operations.ServerOperation(under_way)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),
