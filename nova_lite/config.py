@@ -49,6 +49,13 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
     ),
     cfg.IntOpt(
+        "move_timeout_per_gib",
+        default=30,
+        min=0,
+        help="Seconds that a resize or cold migration gets for each GiB of the server's disks, for they may be copied; "
+        "operation_timeout comes on top.",
+    ),
+    cfg.IntOpt(
         "live_migration_timeout",
         default=10800,
         min=1,

@@ -34,7 +34,7 @@ _PART = ".part"
 #: How a qcow2 file begins: magic, version, where the name of the file below is, and how long it is.
 _HEAD = struct.Struct(">4sIQI")
 #: Sending and copying a disk take as long as they take; listing files does not.
-_LONG = external_tools.Limits(wall_s=3600.0, cpu_s=3600, memory_mib=4096)
+_LONG = external_tools.Limits(wall_s=6 * 3600.0, cpu_s=6 * 3600, memory_mib=4096)
 _SHORT = external_tools.Limits(wall_s=20.0)
 _GIB = 1024**3
 #: Bytes that stay free on a host whatever comes.
