@@ -35,8 +35,10 @@ SETTLED_S = 240.0
 #: Seconds between two kills, at least and at most, and those that a process stays dead.
 _BETWEEN_S, _DEAD_S = (1.0, 5.0), (0.1, 3.0)
 #: The same of hosts that are cut off; how many of them are dead, not only said to be.
-_BETWEEN_CUTS_S, _CUT_OFF_S, _DEAD_SHARE = (5.0, 20.0), (2.0, 15.0), 0.7
+_BETWEEN_CUTS_S, _CUT_OFF_S, _DEAD_SHARE = (5.0, 20.0), (5.0, 20.0), 0.7
 _VERSION = "compute 2.96"
+#: The libvirt host.
+REAL_HOST = "cell1-virt"
 #: Processes that are killed. The libvirt host's is not: it takes no servers.
 VICTIMS = (
     "api",
@@ -145,11 +147,11 @@ class Cloud:
         self.note(deed, self.ask("POST", f"/servers/{uuid}/action", bodies[deed]))
 
     def evacuate_all(self, host: str) -> None:
-        """Say that a host is down, and have its servers made anew elsewhere."""
+        """Say that a host is down, and have its servers made anew elsewhere, but for those that are busy."""
         if not self.declare(host, is_down=True):
             return
         for server in self.servers() or ():
-            if server["OS-EXT-SRV-ATTR:host"] == host:
+            if server["OS-EXT-SRV-ATTR:host"] == host and server["OS-EXT-STS:task_state"] is None:
                 self.do("evacuate", server)
 
     def take_back(self, host: str) -> None:
@@ -213,8 +215,9 @@ def cut_off(cloud: Cloud, rng: random.Random, stopping: threading.Event, told: C
                 services.kill(host)
             try:
                 told(f"cut off {host}, which is {'dead' if is_dead else 'alive'}")
-                cloud.evacuate_all(host)
-                stopping.wait(away_s)
+                end = time.monotonic() + away_s
+                while time.monotonic() < end and not stopping.wait(1.0):
+                    cloud.evacuate_all(host)
             finally:
                 services.start(host)
                 cloud.take_back(host)
@@ -225,7 +228,7 @@ def run(
     deployment: Deployment, *, seconds: float, seed: int, users: int, most: int, told: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Load, kill, settle; return what the audit found."""
-    cloud = _prepared(deployment, most)
+    cloud = prepared(deployment, most)
     stopping = threading.Event()
     threads = [
         threading.Thread(target=load, args=(cloud, random.Random(f"{seed}-{user}"), stopping), daemon=True)
@@ -288,7 +291,8 @@ def audit(deployment: Deployment, told: Callable[[str], None]) -> list[dict[str,
         time.sleep(2)
 
 
-def _prepared(deployment: Deployment, most: int) -> Cloud:
+def prepared(deployment: Deployment, most: int) -> Cloud:
+    """Return the deployment with what the load needs; its libvirt host takes no servers any more."""
     with deployment.connect(ADMIN) as admin:
         image_id = admin.image.find_image(IMAGE, ignore_missing=False).id
         small = admin.compute.find_flavor(FLAVOR, ignore_missing=False)
@@ -296,7 +300,7 @@ def _prepared(deployment: Deployment, most: int) -> Cloud:
             name="kills.large", ram=small.ram * 2, vcpus=small.vcpus + 1, disk=small.disk
         )
         for service in admin.compute.services():
-            if service.host == "cell1-virt" and service.status == "enabled":
+            if service.host == REAL_HOST and service.status == "enabled":
                 admin.compute.disable_service(service)
     return Cloud(
         deployment, deployment.neighbours.keystone.token(ADMIN), image_id, (str(small.id), str(large.id)), most

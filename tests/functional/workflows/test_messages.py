@@ -89,23 +89,24 @@ ASKED: Mapping[str, set[str]] = {
 }
 
 
-def live(site: Site, life: str, after_each: Callable[[], object] = lambda: None) -> None:
+def live(site: Site, life: str, after_each: Callable[[], object] | None = None) -> None:
     """Take a server through a whole life, looking at each stage that it shows what it should."""
+
+    def rest() -> None:
+        site.rest()
+        if after_each is not None:
+            after_each()
+            site.rest()
+
     (server,) = site.boot()
-    site.rest()
-    after_each()
-    site.rest()
+    rest()
     assert site.status(server) == "ACTIVE"
     for deed in LIVES[life]:
         deed.do(site, server)
-        site.rest()
-        after_each()
-        site.rest()
+        rest()
         assert site.status(server) == deed.status, deed.name
     assert site.delete(server) == 204
-    site.rest()
-    after_each()
-    site.rest()
+    rest()
     assert site.status(server) == "GONE"
 
 
