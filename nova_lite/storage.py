@@ -57,8 +57,8 @@ _MYSQL_IN_TRANSACTION = 1
 #: STILL reads at one moment everywhere; ANY is whatever its user begins.
 _PURPOSE = "nova_lite_purpose"
 _READ, _GLANCE, _STILL, _WRITE, _ANY = "read", "glance", "still", "write", ""
-#: In what is noted about a pooled connection: the transaction that begins now is to begin on the server, too.
-_IS_TO_BEGIN = "nova_lite_is_to_begin"
+#: In what is noted about a pooled connection: the statements by which the transaction that begins now is to begin.
+_BEGIN = "nova_lite_begin"
 #: How a transaction that sees one moment begins on each server.
 _BEGIN_STILL = {
     "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
@@ -308,22 +308,21 @@ def _begin_on_server(connection: sa.Connection) -> None:
     """Begin a transaction, unless the connection is to read: then each statement is one by itself."""
     purpose = connection.get_execution_options().get(_PURPOSE)
     if purpose == _STILL:
-        for statement in _BEGIN_STILL["postgresql" if connection.dialect.name == "postgresql" else "mysql"]:
-            connection.exec_driver_sql(statement)
+        kind = "postgresql" if connection.dialect.name == "postgresql" else "mysql"
+        connection.connection.info[_BEGIN] = _BEGIN_STILL[kind]
     elif purpose not in (_READ, _GLANCE):
-        connection.connection.info[_IS_TO_BEGIN] = True
+        connection.connection.info[_BEGIN] = ("BEGIN",)
 
 
 def _begin_by_driver(engine: Engine) -> None:
-    """Begin transactions by the driver's own method: as a statement of SQLAlchemy's that would cost thrice as much."""
+    """Begin transactions by the driver alone: as statements of SQLAlchemy's that would cost thrice as much."""
 
     def when_due(connection: Any) -> None:
-        if connection.info.pop(_IS_TO_BEGIN, False):
-            driver = connection.dbapi_connection
-            if hasattr(driver, "begin"):
-                driver.begin()
-            else:
-                driver.execute("BEGIN")
+        statements = connection.info.pop(_BEGIN, None)
+        if statements is not None:
+            with contextlib.closing(connection.cursor()) as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
 
     engine.dialect.do_begin = when_due  # type: ignore[assignment, method-assign]
 

@@ -48,14 +48,14 @@ _EDITABLE = {
 
 def choose_hosts(work: Work[SuperTools]) -> Facts:
     """Have the scheduler choose and claim a host for every server still wanted."""
-    wanted = list(_wanted(work))
+    with work.tools.api_db.reading() as connection:
+        wanted = _wanted(work, connection)
+        spec = build_requests.spec(connection, wanted[0].uuid) if wanted else None
     if not wanted:
         return {"placed": []}
     if work.may_have_run:
         # What an attempt claimed whose answer was lost would be in the way: it may have filled the only host.
         release_claims(work)
-    with work.tools.api_db.reading() as connection:
-        spec = build_requests.spec(connection, wanted[0].uuid)
     if spec is None:
         raise errors.NovaLiteError("The request of these servers is lost.")
     uuids_wanted = [instance.uuid for instance in wanted]
@@ -89,7 +89,8 @@ def release_claims(work: Work[SuperTools]) -> None:
 
 def create_in_cells(work: Work[SuperTools]) -> Facts:
     """Insert every server still wanted in the cell of its host; users do not see it there yet."""
-    wanted = {instance.uuid: instance for instance in _wanted(work)}
+    with work.tools.api_db.reading() as connection:
+        wanted = {instance.uuid: instance for instance in _wanted(work, connection)}
     written: dict[str, object] = {}
     for cell, group in _by_cell(work):
         with work.tools.database(cell).writing() as connection:
@@ -184,12 +185,9 @@ def _editable(instance: Instance) -> dict[str, object]:
     return {name: getattr(instance, name) for name in _EDITABLE}
 
 
-def _wanted(work: Work[SuperTools]) -> Iterator[Instance]:
-    with work.tools.api_db.reading() as connection:
-        for uuid in work.inputs["instance_uuids"]:
-            instance = build_requests.get(connection, uuid)
-            if instance is not None:
-                yield instance
+def _wanted(work: Work[SuperTools], connection: sa.Connection) -> list[Instance]:
+    found = (build_requests.get(connection, uuid) for uuid in work.inputs["instance_uuids"])
+    return [instance for instance in found if instance is not None]
 
 
 def _placed(work: Work[SuperTools]) -> list[Placed]:
@@ -231,15 +229,13 @@ def _begin_builds(work: Work[SuperTools], cell: OpenCell, group: Sequence[Placed
 def _begin_build(work: Work[SuperTools], connection: sa.Connection, placed: Placed) -> bool:
     """Record the cell's build of a server; False when it is begun already, or being deleted."""
     uuid = placed.instance_uuid
+    edits, written = work.facts["settled"][uuid], work.facts["written"][uuid]
     try:
-        task_state = instances.hold(connection, uuid).task_state
-    except errors.NotFound:
-        return False
-    if task_state is not TaskState.SCHEDULING:
-        return task_state is TaskState.SPAWNING
-    edits = work.facts["settled"][uuid]
-    still_due = _still_due(edits, work.facts["written"][uuid], instances.get(connection, uuid)) if edits else {}
-    instances.change(connection, uuid, task_state=ACTIONS["create"].while_busy, **still_due)
+        still_due = _still_due(edits, written, instances.lock(connection, uuid)) if edits else {}
+        begun = {"task_state": ACTIONS["create"].while_busy, **still_due}
+        instances.change(connection, uuid, expect_task=TaskState.SCHEDULING, **begun)
+    except (errors.NotFound, errors.Conflict):
+        return _is_begun(connection, uuid)
     allowed = group_places.only_granted(placed, work.facts.get("spares", {}))
     workflow = work.workflow
     # It would not be in this state if it had begun before.
@@ -264,6 +260,13 @@ def _begin_build(work: Work[SuperTools], connection: sa.Connection, placed: Plac
     )
     workflows.add(connection, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)
     return True
+
+
+def _is_begun(connection: sa.Connection, uuid: str) -> bool:
+    try:
+        return instances.get(connection, uuid).task_state is TaskState.SPAWNING
+    except errors.NotFound:
+        return False
 
 
 def _still_due(edits: Facts, written: Facts, instance: Instance) -> dict[str, Any]:

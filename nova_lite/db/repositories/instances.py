@@ -86,9 +86,9 @@ def get(handle: Handle, uuid: str, *, with_deleted: bool = False) -> Instance:
     return instance_of(row)
 
 
-def lock(session: Session, uuid: str) -> Instance:
+def lock(handle: Handle, uuid: str) -> Instance:
     """Return one instance, held against other writers until the transaction ends; raises NotFound."""
-    row = session.execute(_HELD, {"uuid": uuid}).one_or_none()
+    row = handle.execute(_HELD, {"uuid": uuid}).one_or_none()
     if row is None:
         raise NotFound(f"Instance {uuid} could not be found.")
     return instance_of(row)
