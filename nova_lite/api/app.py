@@ -109,7 +109,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
     lookup = ServerLookup(api_db, cells, backing.fanout)
     history = ServerHistory(api_db, cells, backing.fanout)
-    actions, under_way = InstanceActionService(history), ServerOperationService(history)
+    under_way = ServerOperationService(history)
+    actions = InstanceActionService(history, under_way)
     metadata = ServerMetadataService(conf, api_db, lookup)
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
     live = LiveMigrationService(conf, api_db, cells, lookup, api_bus)
