@@ -152,12 +152,16 @@ def _trigger_crash_dump(services: Services, caller: Caller, server_id: str, body
 
 def _evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     """Evacuate as before 2.14, when clients had to know whether disks are shared."""
-    if read_boolean(body["onSharedStorage"]):
+    _refuse_shared_storage(body)
+    services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=False)
+    return {"adminPass": body.get("adminPass") or passwords.make()}
+
+
+def _refuse_shared_storage(body: Mapping[str, Any]) -> None:
+    if read_boolean(body.get("onSharedStorage", False)):
         if "adminPass" in body:
             raise errors.Invalid("admin password can't be changed on existing disk")
         raise errors.Invalid("onSharedStorage: a server is made anew from its image; its old disks are not looked for")
-    services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=False)
-    return {"adminPass": body.get("adminPass") or passwords.make()}
 
 
 def _evacuate_silently(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
@@ -169,6 +173,12 @@ def _evacuate_silently(services: Services, caller: Caller, server_id: str, body:
 def _evacuate_stopped(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=True)
     return None
+
+
+def _rehearse_evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
+    _refuse_shared_storage(body)
+    is_forced = read_boolean(body.get("force", False))
+    return services.evacuations.rehearse(caller, server_id, body.get("host"), is_forced=is_forced)
 
 
 def _restore(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
@@ -309,6 +319,7 @@ ACTIONS: Mapping[str, Action] = {
         _evacuate,
         status=falcon.HTTP_200,
         later=((Version(2, 14), _evacuate_silently), (Version(2, 95), _evacuate_stopped)),
+        rehearse=_rehearse_evacuate,
     ),
     "changePassword": Action(rules.CHANGE_PASSWORD, schemas.CHANGE_PASSWORD, _change_password),
     "trigger_crash_dump": Action(
