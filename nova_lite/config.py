@@ -79,6 +79,9 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         min=0,
         help="Seconds a deleted server can be restored before it is deleted for good; 0 deletes for good at once.",
     ),
+    cfg.IntOpt(
+        "rescue_timeout", default=0, min=0, help="Seconds after which a rescued server is unrescued; 0 leaves it so."
+    ),
     cfg.BoolOpt("allow_resize_to_same_host", default=False, help="Let a server that is resized stay on its host."),
     cfg.IntOpt(
         "resize_confirm_window",
