@@ -1,4 +1,4 @@
-"""Real processes that kill themselves at named steps of what servers go through, and are started again.
+"""Real processes that kill themselves at named steps of what servers go through, each once, and are started again.
 
 Whatever dies where, the server ends as it was asked to be, with one guest and what it is due, and the audit finds
 nothing. Every step of every workflow, in one process: ``tests/functional/workflows/test_every_step.py``.
@@ -6,6 +6,7 @@ nothing. Every step of every workflow, in one process: ``tests/functional/workfl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -60,14 +61,14 @@ def cloud(deployment: Deployment) -> Iterator[Cloud]:
 
 
 def test_what_dies_at_a_step_is_taken_up_where_it_was(cloud: Cloud) -> None:
-    """One story after the other, in one test: they share their servers' boots and the audit at the end."""
+    """Whatever can die of a deed dies, each process once, while it is done to as many servers as there are deaths."""
     servers = [boot(cloud) for death in DEATHS if death.deed != "boot"]
     assert [end_of(cloud, server, "ACTIVE") for server in servers] == ["ACTIVE"] * len(servers)
-    ended = {}
-    for death in DEATHS:
-        server = die_at(cloud, death, None if death.deed == "boot" else servers.pop())
-        ended[death] = end_of(cloud, server, death.ends)
-    assert {death: status for death, status in ended.items() if status != death.ends} == {}
+    for deed, group in groupby(DEATHS, lambda death: death.deed):
+        deaths = list(group)
+        subjects = None if deed == "boot" else [servers.pop() for _ in deaths]
+        subjects = die_amid(cloud, deaths, subjects)
+        assert [end_of(cloud, server, deaths[0].ends) for server in subjects] == [deaths[0].ends] * len(deaths), deed
     told: list[str] = []
     kills.settle(cloud, told.append)
     assert kills.audit(cloud.deployment, told.append) == [], told
@@ -83,18 +84,28 @@ def boot(cloud: Cloud) -> str:
     return str(answer.body["server"]["id"])
 
 
-def die_at(cloud: Cloud, death: Death, server: str | None) -> str:
-    """Do the deed, to ``server`` or a new one, with the process dying amid it; start it again; return the server."""
+def die_amid(cloud: Cloud, deaths: list[Death], servers: list[str] | None) -> list[str]:
+    """Do a deed, to ``servers`` or as many new ones; start again what dies amid it; return the servers."""
     services = cloud.deployment.services
-    services.kill(death.victim)
-    services.start_doomed(death.victim, death.moment)
-    if server is None:
-        server = boot(cloud)
+    for death in deaths:
+        services.kill(death.victim)
+        services.start_doomed(death.victim, death.moment)
+    if servers is None:
+        servers = [boot(cloud) for _ in deaths]
     else:
-        cloud.do(death.deed, shown(cloud, server))
-    wait_until(lambda: not services.is_running(death.victim), f"{death} has happened", timeout_s=DEATH_S)
-    services.start(death.victim)
-    return server
+        for server in servers:
+            cloud.do(deaths[0].deed, shown(cloud, server))
+    doomed = list(deaths)
+
+    def all_have_died() -> bool:
+        # At once: another may come to where it dies only when this one works again.
+        for death in [each for each in doomed if not services.is_running(each.victim)]:
+            services.start(death.victim)
+            doomed.remove(death)
+        return not doomed
+
+    wait_until(all_have_died, f"{[death.moment for death in deaths]} all have happened", timeout_s=DEATH_S)
+    return servers
 
 
 def shown(cloud: Cloud, server: str) -> dict[str, Any]:
