@@ -50,6 +50,7 @@ IN_CELL: Mapping[str, Road] = {
         "leave host",
         "silence old host",
         "start guest",
+        "keep disks",
         "settle",
     ),
     "complete-evacuation": ("free old claim", "complete"),

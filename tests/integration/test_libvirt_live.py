@@ -82,6 +82,31 @@ def test_disks_come_from_a_directory_that_is_not_seen(rig: Rig) -> None:
     assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
 
 
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_disks_that_a_dead_host_left_in_a_directory_of_both_are_taken(rig: Rig, ends_well: bool) -> None:
+    there = rig.connected(THERE, "shared")
+    spec = a_spec(ephemeral_gib=1)
+    rig.driver.spawn(spec, rig.image, start=False)
+    disk = rig.directory / "shared" / spec.uuid / "disk"
+    qemu("qemu-io", "-f", "qcow2", "-c", "write -P 7 900M 1M", disk)
+    for _ in range(2):
+        there.spawn(replace(spec, epoch=1001), rig.image)
+        assert power_state(there, spec.uuid) is PowerState.RUNNING
+    if ends_well:
+        there.keep_disks(spec.uuid)
+        rig.driver.destroy(spec.uuid)
+        assert rig.driver.guests() == []
+        there.power_off(spec.uuid, timeout_s=0)
+    else:
+        there.destroy(spec.uuid)
+        assert there.guests() == []
+    qemu("qemu-io", "-r", "-f", "qcow2", "-c", "read -P 7 900M 1M", disk)
+    whose = there if ends_well else rig.driver
+    whose.power_on(spec.uuid)
+    whose.destroy(spec.uuid)
+    assert not disk.parent.exists()
+
+
 def qemu(*words: object) -> None:
     """Run a tool of QEMU; a difference it finds is a failure."""
     subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=240)

@@ -161,7 +161,7 @@ def _refuse_shared_storage(body: Mapping[str, Any]) -> None:
     if read_boolean(body.get("onSharedStorage", False)):
         if "adminPass" in body:
             raise errors.Invalid("admin password can't be changed on existing disk")
-        raise errors.Invalid("onSharedStorage: a server is made anew from its image; its old disks are not looked for")
+        raise errors.Invalid("onSharedStorage: whether the old disks are shared is found out, and cannot be demanded")
 
 
 def _evacuate_silently(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:

@@ -79,6 +79,12 @@ class Mover:
         elif guest.epoch <= epoch:
             self._driver.destroy(instance_uuid)
 
+    def keep_disks(self, instance_uuid: str, epoch: int) -> None:
+        """Make the guest's disks this host's, should another have made them that sees them, too."""
+        if not self._fence.may_run(self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} is not being moved to this host.")
+        self._driver.keep_disks(instance_uuid)
+
     def drop_aside(self, instance_uuid: str) -> None:
         """Remove what was set aside of the guest."""
         if instance_uuid in self._fence.moved_away(self._host):

@@ -462,6 +462,15 @@ class MoveContract:
             assert rig.driver.asides() == []
         assert rig.leftovers(spec.uuid) == []
 
+    def test_disks_are_kept_by_the_host_that_has_them(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        for _ in range(2):
+            rig.driver.keep_disks(spec.uuid)
+        assert [guest.uuid for guest in rig.driver.guests()] == [spec.uuid]
+        rig.driver.destroy(spec.uuid)
+        assert rig.leftovers(spec.uuid) == []
+
     def test_a_guest_comes_back_as_it_was(self, rig: Rig) -> None:
         spec = a_spec()
         rig.driver.spawn(spec, rig.image)

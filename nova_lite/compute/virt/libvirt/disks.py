@@ -26,7 +26,7 @@ _UNFINISHED = "unfinished"
 #: What a rescued guest boots from, and the definition it will have again.
 _RESCUE_DISK, _KEPT_DEFINITION = "disk.rescue", "definition.kept"
 
-_EPHEMERAL = "disk.eph0"
+_EPHEMERAL, _SWAP, _CONFIG_DRIVE = "disk.eph0", "disk.swap", "disk.config"
 
 #: The log, and where virtlogd moves it when it grows too big.
 _CONSOLE_LOG, _OLDER_CONSOLE_LOG = "console.log", "console.log.0"
@@ -92,9 +92,9 @@ class Disks:
         """Make the guest's disks, root first, in a new directory; a failure leaves nothing."""
         directory = self._directory(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self.remove, spec.uuid)
             try:
                 directory.mkdir(mode=0o711)
+                undo.callback(self.remove, spec.uuid)
                 (directory / _UNFINISHED).touch()
                 disks = [self._make_root(directory, spec, image)]
                 if spec.ephemeral_gib:
@@ -109,13 +109,26 @@ class Disks:
             undo.pop_all()
         return disks
 
+    def found(self, spec: GuestSpec, image: BaseImage) -> list[Disk]:
+        """Return the disks that are there, made by another host over the same image or by a move, root first."""
+        directory = self._directory(spec.uuid)
+        root = directory / "disk"
+        if (directory / _UNFINISHED).exists() or not root.is_file():
+            raise errors.HostFailed("The host sees the server's directory, and no whole disk in it.")
+        below = (image.path, image.disk_format) if moved_disks.image_below(root) is not None else None
+        disks = [Disk(str(root), "qcow2", backing=below)]
+        disks += [Disk(str(directory / name), "raw") for name in (_EPHEMERAL, _SWAP) if (directory / name).exists()]
+        if (directory / _CONFIG_DRIVE).exists():
+            disks.append(Disk(str(directory / _CONFIG_DRIVE), "raw", is_config_drive=True))
+        return disks
+
     def move_in(self, spec: GuestSpec, source: moved_disks.MovedDisks) -> list[Disk]:
         """Make the guest's disks as ``make`` does, root first, of those it had, which stay."""
         directory = self._directory(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self.remove, spec.uuid)
             try:
                 directory.mkdir(mode=0o711)
+                undo.callback(self.remove, spec.uuid)
                 (directory / _UNFINISHED).touch()
                 disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
                 moved_disks.clear_parts(directory)
@@ -196,13 +209,13 @@ class Disks:
         return Disk(str(path), "raw")
 
     def _make_swap(self, directory: Path, size_mib: int) -> Disk:
-        path = directory / "disk.swap"
+        path = directory / _SWAP
         _make_sparse(path, size_mib * _MIB)
         external_tools.run([self._mkswap, str(path)])
         return Disk(str(path), "raw")
 
     def _make_config_drive(self, directory: Path, files: Mapping[str, bytes]) -> Disk:
-        path = directory / "disk.config"
+        path = directory / _CONFIG_DRIVE
         config_drive.write_iso(path, files, self._iso_tool)
         return Disk(str(path), "raw", is_config_drive=True)
 

@@ -130,13 +130,19 @@ class LibvirtDriver:
         if self._is_here_already(spec, start=start):
             return
         self._remove(spec.uuid)
+        is_others = self._live.disks.is_others(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self._disks.remove, spec.uuid)
-            disks = self._disks.make(spec, image)
+            if is_others:
+                disks = self._disks.found(spec, image)
+            else:
+                disks = self._disks.make(spec, image)
+                undo.callback(self._disks.remove, spec.uuid)
+                self._live.disks.take_over(spec.uuid)
             xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
             undo.callback(self._undefine, spec.uuid)
             self._define(spec.uuid, xml, start=start)
-            self._disks.finish(spec.uuid)
+            if not is_others:
+                self._disks.finish(spec.uuid)
             undo.pop_all()
 
     def destroy(self, uuid: str) -> None:
@@ -204,8 +210,9 @@ class LibvirtDriver:
             return
         self._remove(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self._disks.remove, spec.uuid)
             disks = self._disks.move_in(spec, self._moved.find(disks_at))
+            undo.callback(self._disks.remove, spec.uuid)
+            self._live.disks.take_over(spec.uuid)
             xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
             undo.callback(self._undefine, spec.uuid)
             self._define(spec.uuid, xml, start=start)
@@ -227,6 +234,10 @@ class LibvirtDriver:
         elif start:
             self.power_on(uuid)
         self._asides.forget_definition(uuid)
+
+    def keep_disks(self, uuid: str) -> None:
+        """Note in the guest's directory that it is this host's."""
+        self._live.disks.take_over(uuid)
 
     def clear_attempt(self, uuid: str) -> None:
         """Remove the directory that was not finished, and its domain."""
