@@ -49,6 +49,13 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         "operation_timeout", default=600, min=1, help="Seconds after which any other operation is undone or ended."
     ),
     cfg.IntOpt(
+        "move_timeout_per_gib",
+        default=30,
+        min=0,
+        help="Seconds that a resize or cold migration gets for each GiB of the server's disks, for they may be copied; "
+        "operation_timeout comes on top.",
+    ),
+    cfg.IntOpt(
         "live_migration_timeout",
         default=10800,
         min=1,
@@ -71,6 +78,9 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         default=0,
         min=0,
         help="Seconds a deleted server can be restored before it is deleted for good; 0 deletes for good at once.",
+    ),
+    cfg.IntOpt(
+        "rescue_timeout", default=0, min=0, help="Seconds after which a rescued server is unrescued; 0 leaves it so."
     ),
     cfg.BoolOpt("allow_resize_to_same_host", default=False, help="Let a server that is resized stay on its host."),
     cfg.IntOpt(
@@ -289,11 +299,13 @@ LIVE_MIGRATION_OPTS: list[cfg.Opt] = [
         "live_migration_scheme",
         default="tcp",
         choices=["tcp", "tls", "ssh"],
-        help="How another host's libvirt reaches this one's to send a guest: qemu+<scheme>://.",
+        help="How other hosts reach this one's libvirt, to send a running guest here, or to have the disks sent of one "
+        "that moved to a host which does not see this one's directories: qemu+<scheme>://.",
     ),
     cfg.HostAddressOpt(
         "live_migration_inbound_addr",
-        help="Address at which other hosts reach this one to send guests here, and their memory; else ``my_ip``.",
+        help="Address at which other hosts reach this one to send guests here, their memory and disks, or to have "
+        "disks sent; else ``my_ip``.",
     ),
     cfg.IntOpt(
         "live_migration_completion_timeout",

@@ -9,6 +9,7 @@ and so a read costs one message there and back.
 
 import contextlib
 import functools
+import json
 import os
 import random
 import select
@@ -56,6 +57,8 @@ _MYSQL_IN_TRANSACTION = 1
 #: STILL reads at one moment everywhere; ANY is whatever its user begins.
 _PURPOSE = "nova_lite_purpose"
 _READ, _GLANCE, _STILL, _WRITE, _ANY = "read", "glance", "still", "write", ""
+#: In what is noted about a pooled connection: the statements by which the transaction that begins now is to begin.
+_BEGIN = "nova_lite_begin"
 #: How a transaction that sees one moment begins on each server.
 _BEGIN_STILL = {
     "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
@@ -163,6 +166,7 @@ class Database:
             "hide_parameters": True,  # rows hold secrets, and errors are logged
             "pool_size": self._pool_size,
             "max_overflow": 40,
+            "json_serializer": _to_json,
             "json_deserializer": orjson.loads,
         }
         if self.is_sqlite:
@@ -181,6 +185,7 @@ class Database:
         event.listen(engine, "begin", _begin_on_server)
         event.listen(engine, "checkout", _PulseCheck(engine))
         event.listen(engine, "checkin", _note_return)
+        _begin_by_driver(engine)
         _roll_back_only_what_is_open(engine)
         return engine
 
@@ -303,10 +308,23 @@ def _begin_on_server(connection: sa.Connection) -> None:
     """Begin a transaction, unless the connection is to read: then each statement is one by itself."""
     purpose = connection.get_execution_options().get(_PURPOSE)
     if purpose == _STILL:
-        for statement in _BEGIN_STILL["postgresql" if connection.dialect.name == "postgresql" else "mysql"]:
-            connection.exec_driver_sql(statement)
+        kind = "postgresql" if connection.dialect.name == "postgresql" else "mysql"
+        connection.connection.info[_BEGIN] = _BEGIN_STILL[kind]
     elif purpose not in (_READ, _GLANCE):
-        connection.exec_driver_sql("BEGIN")
+        connection.connection.info[_BEGIN] = ("BEGIN",)
+
+
+def _begin_by_driver(engine: Engine) -> None:
+    """Begin transactions by the driver alone: as statements of SQLAlchemy's that would cost thrice as much."""
+
+    def when_due(connection: Any) -> None:
+        statements = connection.info.pop(_BEGIN, None)
+        if statements is not None:
+            with contextlib.closing(connection.cursor()) as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+
+    engine.dialect.do_begin = when_due  # type: ignore[assignment, method-assign]
 
 
 def _roll_back_only_what_is_open(engine: Engine) -> None:
@@ -318,6 +336,14 @@ def _roll_back_only_what_is_open(engine: Engine) -> None:
             roll_back(connection)
 
     engine.dialect.do_rollback = when_open  # type: ignore[assignment, method-assign]
+
+
+def _to_json(value: object) -> str:
+    """Return ``value`` as JSON, quickly; what only the standard library knows how to write it writes, or refuses."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except TypeError:
+        return json.dumps(value)
 
 
 def _quicker_conversions() -> dict[Any, Any]:

@@ -27,6 +27,7 @@ from nova_lite.api.handlers import (
     server_metadata,
     server_migrations,
     server_operations,
+    server_passwords,
     server_scheduling,
     servers,
     usages,
@@ -65,10 +66,12 @@ from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
 from nova_lite.api.services.server_operations import ServerOperationService
+from nova_lite.api.services.server_passwords import ServerPasswordService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.servers import ServerService
 from nova_lite.api.services.shelving import ShelvingService
+from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
@@ -106,7 +109,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
     lookup = ServerLookup(api_db, cells, backing.fanout)
     history = ServerHistory(api_db, cells, backing.fanout)
-    actions, under_way = InstanceActionService(history), ServerOperationService(history)
+    under_way = ServerOperationService(history)
+    actions = InstanceActionService(history, under_way)
     metadata = ServerMetadataService(conf, api_db, lookup)
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
     live = LiveMigrationService(conf, api_db, cells, lookup, api_bus)
@@ -124,6 +128,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         evacuations=EvacuationService(conf, api_db, cells, lookup, api_bus),
         snapshots=snapshots,
         shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
+        resets=StateResetService(conf, api_db, cells, lookup, api_bus),
     )
     moves = ServerMigrationService(lookup)
     max_limit = conf.api.max_limit
@@ -135,6 +140,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
         ("/servers/{server_id}/diagnostics", server_diagnostics.ServerDiagnostics(ServerDiagnosticsService(lookup))),
+        ("/servers/{server_id}/os-server-password", server_passwords.ServerPassword(ServerPasswordService(lookup))),
         ("/servers/{server_id}/operations", server_operations.ServerOperations(under_way, max_limit=max_limit)),
         ("/servers/{server_id}/operations/{operation_id}", server_operations.ServerOperation(under_way)),
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),

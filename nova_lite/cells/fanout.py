@@ -23,6 +23,8 @@ T = TypeVar("T")
 _THREADS = 512
 #: Questions that may hang in one cell, though its database answers, before it is not asked until one of them ends.
 _MOST_HANGING = 3
+#: Seconds after an answer for which it need not be asked whether a cell answers.
+_JUST_S = 0.1
 #: Why a cell that was not asked is down.
 _NOT_ASKED = "It has not answered for a while."
 
@@ -58,6 +60,8 @@ class Fanout:
         self._pool: concurrency.Pool | None = None
         self._hanging: Counter[str] = Counter()
         self._sightings: dict[str, Sighting] = {}
+        #: When each cell answered last (``monotonic``).
+        self._answered_at: dict[str, float] = {}
         self._breaker = Breaker(self._submit, self._is_current)
 
     def ask(
@@ -109,6 +113,11 @@ class Fanout:
         """Return how a cell last fared."""
         return self._sightings.get(cell_uuid, Sighting())
 
+    def has_just_answered(self, cell_uuid: str) -> bool:
+        """Return whether a cell answered within the last ``_JUST_S``, and to nobody's knowledge fell silent since."""
+        is_recent = concurrency.monotonic() - self._answered_at.get(cell_uuid, float("-inf")) < _JUST_S
+        return is_recent and self.sighting(cell_uuid).silent_since is None
+
     def close(self) -> None:
         """Wait for questions still under way."""
         self._breaker.stop()
@@ -121,7 +130,8 @@ class Fanout:
         began = concurrency.monotonic()
         answer = question(cell)
         before = self.sighting(cell.cell.uuid)
-        self._sightings[cell.cell.uuid] = Sighting(latency_s=concurrency.monotonic() - began)
+        now = self._answered_at[cell.cell.uuid] = concurrency.monotonic()
+        self._sightings[cell.cell.uuid] = Sighting(latency_s=now - began)
         if before.silent_since is not None:
             LOG.info("Cell %s answers again, %.1f s after it fell silent.", cell.cell.uuid, began - before.silent_since)
         return answer

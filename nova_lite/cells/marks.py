@@ -1,22 +1,13 @@
-"""What is done to a server by writing it down in its cell, with no work to follow: its lock, its state set by hand.
+"""What is done to a server by writing it down in its cell, with no work to follow: its lock, what its host did at once.
 
 Each is recorded among the server's actions. Who locked a server is told by the record of that, too.
 """
 
-from typing import Any
-
 from sqlalchemy.orm import Session
 
-from nova_lite import errors
 from nova_lite.cells.operations import Requester
-from nova_lite.db.cell_tables import CellWorkflowRow
-from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import actions, instances, migrations, workflows
-from nova_lite.model.guest import PowerState
-from nova_lite.model.instance import Fault, Instance
-from nova_lite.model.states import RESETTABLE, TaskState, VmState
-
-_SET_BY_HAND = "An administrator set the state of the server."
+from nova_lite.db.repositories import actions, instances
+from nova_lite.model.instance import Instance
 
 
 def lock(session: Session, uuid: str, requester: Requester, reason: str | None) -> None:
@@ -43,32 +34,6 @@ def is_locked_by_others(session: Session, instance: Instance, project_id: str) -
     locked = actions.last(session, instance.uuid, "lock")
     by_owner = locked is None or locked.project_id == instance.project_id
     return by_owner != (instance.project_id == project_id)
-
-
-def set_state(session: Session, uuid: str, vm_state: VmState, requester: Requester) -> None:
-    """Set a server's state by hand and end what is done to it; its guest's power is looked at anew.
-
-    Raises Conflict while work is under way that holds more than the server's guest, which ends by itself, and while the
-    server may yet go back to where it was before a move.
-    """
-    instance = instances.lock(session, uuid)
-    # What is done above the cell has no workflow here, and may just have claimed a host.
-    is_being_placed = instance.task_state is TaskState.UNSHELVING
-    at_work = is_being_placed or bool(workflows.subjects_at_work(session, CellWorkflowRow, [uuid]))
-    if at_work and instance.task_state not in RESETTABLE:
-        raise errors.Conflict(f"Cannot 'reset_state' instance {uuid} while it is in task_state {instance.task_state}")
-    if migrations.open_of(session, uuid):
-        raise errors.Conflict(f"Cannot 'reset_state' instance {uuid}: confirm or revert its move first.")
-    if instance.host is None and vm_state is VmState.ACTIVE:
-        raise errors.Conflict(f"Instance {uuid} is on no host and cannot be active.")
-    workflows.supersede(session, CellWorkflowRow, uuid)
-    actions.interrupt(session, uuid, by="resetState")
-    values: dict[str, Any] = {"vm_state": vm_state, "task_state": None, "power_state": PowerState.NOSTATE}
-    if vm_state is VmState.ERROR:
-        instances.set_fault(session, uuid, Fault(500, _SET_BY_HAND, utcnow()), **values)
-    else:
-        instances.change(session, uuid, fault=None, **values)
-    _record(session, instance, "resetState", requester, event=None)
 
 
 def note(session: Session, uuid: str, action: str, requester: Requester, *, event: str, error: str | None) -> None:

@@ -92,3 +92,14 @@ def count(text: str) -> int:
     if not text.strip().isdecimal() or (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be a number, 1 or more, not {text}")
     return number
+
+
+def seconds(text: str) -> float:
+    """Return a time that is not negative and ends; argparse tells the user when it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text}")
+    return number

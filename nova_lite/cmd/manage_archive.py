@@ -16,7 +16,7 @@ from nova_lite import errors
 from nova_lite.cells import archiving, setup
 from nova_lite.cells.archiving import Archiver
 from nova_lite.cells.offline import CellDatabases
-from nova_lite.cmd.arguments import add_command, add_format, add_verbose
+from nova_lite.cmd.arguments import add_command, add_format, add_verbose, seconds
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import complain, reason, rendered
 from nova_lite.cmd.progress import Progress
@@ -94,7 +94,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--sleep",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=0.0,
         help="with --until-complete: seconds to rest after every N rows, by default 0",
     )
@@ -303,16 +303,6 @@ def _say_rows(rows: Counter[tuple[str, str]], arguments: argparse.Namespace) -> 
     found = [(*where, number) for where, number in sorted(rows.items())]
     if arguments.format != "table" or (arguments.verbose and found):
         print(rendered(("Database", "Table", "Rows"), found, arguments.format))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text}")
-    return seconds
 
 
 def _moment(text: str | None) -> datetime | None:

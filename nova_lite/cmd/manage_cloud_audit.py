@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_lite import errors
-from nova_lite.cmd.arguments import add_command, add_format, add_verbose, uuid
+from nova_lite.cmd.arguments import add_command, add_format, add_verbose, seconds, uuid
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import complain, rendered
 from nova_lite.cmd.progress import Progress
@@ -56,7 +56,7 @@ def add_commands(categories: Any) -> None:
     command.add_argument(
         "--grace",
         metavar="SECONDS",
-        type=float,
+        type=seconds,
         default=_GRACE_S,
         help=f"seconds between the two looks, by default {_GRACE_S:.0f}",
     )

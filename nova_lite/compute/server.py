@@ -115,6 +115,10 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._moves.discard(instance_uuid, epoch)
 
+    def keep_disks(self, instance_uuid: str, epoch: int) -> None:
+        with self._locks.hold(instance_uuid):
+            self._moves.keep_disks(instance_uuid, epoch)
+
     def drop_aside(self, instance_uuid: str) -> None:
         with self._locks.hold(instance_uuid):
             self._moves.drop_aside(instance_uuid)

@@ -195,6 +195,7 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         virt_type=conf.libvirt.virt_type,
         instances_path=Path(conf.instances_path),
         host_ip=conf.my_ip,
+        images_path=Path(conf.image_cache_path),
         reach=Reach(
             conf.libvirt.live_migration_inbound_addr or conf.my_ip, conf.libvirt.live_migration_scheme, _patience(conf)
         ),

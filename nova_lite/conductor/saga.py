@@ -73,13 +73,17 @@ class Work(Generic[T]):
 
 @dataclass(frozen=True)
 class Step(Generic[T]):
-    """Something done outside the workflow's database; ``do`` may return facts. Both may run twice and must not mind."""
+    """Something done outside the workflow's database; ``do`` may return facts. Both may run twice and must not mind.
+
+    One that is ``kept`` is recorded by the ``Record`` behind it, a transaction less: who dies in between runs it again.
+    """
 
     name: str
     do: Callable[[Work[T]], Facts | None]
     undo: Callable[[Work[T]], None] | None = None
     no_way_back: bool = False
     detour: "Detour[T] | None" = None
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,11 @@ class Definition(Generic[T]):
     on_failure: Step[T] | Record[T] | None = None
     afterwards: Callable[[Work[T]], Collection[str]] = lambda work: ()
 
+    def __post_init__(self) -> None:
+        for step, behind in zip(self.steps, (*self.steps[1:], None), strict=True):
+            if isinstance(step, Step) and step.kept and not isinstance(behind, Record):
+                raise TypeError(f"What is kept of {step.name!r} needs a Record behind it.")
+
     @property
     def road(self) -> "tuple[Stop[T], ...]":
         """Every step, each followed by those of its detour: a record's ``step`` counts along it."""
@@ -151,7 +160,8 @@ class LeaseLost(Exception):
 class Runner(Generic[T]):
     """Runs the workflows of one database with the given tools, until stopped.
 
-    ``after_record`` is called after each progress written, with the workflow's kind and step: tests stop or fail there.
+    ``after_record`` is called after each progress written or kept, with the workflow's kind and step: tests stop or
+    fail there.
     """
 
     db: Database
@@ -254,7 +264,7 @@ class Runner(Generic[T]):
 
     @retried
     def _claim(self, uuid: str) -> tuple[Workflow, float] | None:
-        with self.db.writing() as connection:
+        with self.db.reading() as connection:
             return workflows.claim(connection, self.row, uuid, owner=self.owner, lease_s=self.lease_s)
 
 
@@ -266,6 +276,8 @@ class _Run(Generic[T]):
         self._definition = definition
         self._road = definition.road
         self._work = work
+        #: Where the record stands: behind the work while a step is kept.
+        self._recorded_step = work.workflow.step
         self._deadline = deadline
 
     def go(self) -> float | None:
@@ -277,7 +289,8 @@ class _Run(Generic[T]):
                 if reason is None:
                     self._call_others()
                     return None
-                self._save(status=Status.UNDOING, reason=reason)
+                at = work.workflow
+                self._save(status=Status.UNDOING, reason=reason, step=at.step, facts=at.facts)
                 work.workflow = replace(work.workflow, status=Status.UNDOING, reason=reason)
                 work.may_have_run = True
             self._backward()
@@ -366,7 +379,8 @@ class _Run(Generic[T]):
         else:
             found = step.do(self._work)
             facts = {**self._work.facts, **(found or {})}
-            self._save(facts=facts, **values)
+            if not step.kept:
+                self._save(facts=facts, **values)
         self._arrived(onward, facts, step.name)
 
     def _arrived(self, at: int, facts: Mapping[str, object], after: str) -> None:
@@ -378,12 +392,10 @@ class _Run(Generic[T]):
     def _record(self, step: Record[T], values: Mapping[str, Any]) -> dict[str, object]:
         with self._runner.db.writer() as session:
             facts = {**self._work.facts, **(step.do(self._work, session) or {})}
-            workflow = self._work.workflow
-            row, owner = self._runner.row, self._runner.owner
-            if not workflows.record(
-                session, row, workflow.uuid, owner, expect_step=workflow.step, facts=facts, **values
-            ):
+            uuid, row, owner = self._work.workflow.uuid, self._runner.row, self._runner.owner
+            if not workflows.record(session, row, uuid, owner, expect_step=self._recorded_step, facts=facts, **values):
                 raise LeaseLost
+        self._recorded_step = values.get("step", self._recorded_step)
         return facts
 
     def _backward(self) -> None:
@@ -460,8 +472,9 @@ class _Run(Generic[T]):
     def _save(self, **values: Any) -> None:
         workflow = self._work.workflow
         db, row, owner = self._runner.db, self._runner.row, self._runner.owner
-        if not workflows.record_alone(db, row, workflow.uuid, owner, expect_step=workflow.step, **values):
+        if not workflows.record_alone(db, row, workflow.uuid, owner, expect_step=self._recorded_step, **values):
             raise LeaseLost
+        self._recorded_step = values.get("step", self._recorded_step)
 
     def _check_lease(self) -> None:
         """Raise LeaseLost when another conductor took over, as after a long pause: what it did must not be undone."""

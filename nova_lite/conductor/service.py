@@ -16,6 +16,7 @@ from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.concurrency import Ticker
 from nova_lite.conductor.reclaim import Reclaimer
+from nova_lite.conductor.rescue_timeouts import RescueTimeouts
 from nova_lite.conductor.saga import Runner
 from nova_lite.conductor.server import CellEndpoint
 from nova_lite.conductor.spanning import evacuate as evacuate_above
@@ -32,6 +33,7 @@ from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.conductor.spanning.forget_host import FORGET_HOST
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
+from nova_lite.conductor.spanning.reset_state import RESET_STATE
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
@@ -75,6 +77,7 @@ SUPER_WORKFLOWS = {
         *shelving_above.ALL,
         rebuilds_above.ABOVE,
         evacuate_above.EVACUATE,
+        RESET_STATE,
     )
 }
 CELL_WORKFLOWS = {
@@ -174,7 +177,7 @@ class Conductor:
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
         )
-        self._lookers = [Reclaimer(self._conf, self._db, self.runner.wake)]
+        self._lookers = [looker(self._conf, self._db, self.runner.wake) for looker in (Reclaimer, RescueTimeouts)]
         self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self._conf.service_down_time)
 
     def start(self) -> None:

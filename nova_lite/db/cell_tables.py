@@ -73,6 +73,7 @@ class InstanceRow(CellBase):
     locked_reason: Mapped[str | None] = mapped_column(sa.String(255))
     scheduling: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
     fault: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    sealed_password: Mapped[str | None] = mapped_column(sa.Text)
     shelved_image: Mapped[str | None] = mapped_column(sa.String(255))
     shelved_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)

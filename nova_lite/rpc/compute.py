@@ -124,6 +124,10 @@ class ComputeClient:
         """Remove the guest unless it is newer than ``epoch``; what was set aside of it stays."""
         self._bus.call(TOPIC, "discard", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
 
+    def keep_disks(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> None:
+        """Make the disks of a guest its host's, should another host that sees them have made them."""
+        self._bus.call(TOPIC, "keep_disks", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
+
     def drop_aside(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
         """Remove what was set aside of the guest, unless that may yet come back."""
         self._bus.call(TOPIC, "drop_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid)

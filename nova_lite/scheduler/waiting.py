@@ -17,8 +17,10 @@ class Waiting:
         """Return those of ``instance_uuids`` that neither wait for a host nor live in a cell: gone, or buried."""
         if not instance_uuids:
             return []
-        with self._api_db.reader() as session:
-            waiting = build_requests.waiting(session, instance_uuids)
+        with self._api_db.reading() as connection:
+            waiting = build_requests.waiting(connection, instance_uuids)
+            if len(waiting) == len(instance_uuids):
+                return []
             # In this order: whoever waits no more is in a cell by then.
-            cells = mappings.cells_of_instances(session, instance_uuids)
+            cells = mappings.cells_of_instances(connection, instance_uuids)
         return [uuid for uuid in instance_uuids if uuid not in waiting and cells.get(uuid, CELL0_UUID) == CELL0_UUID]

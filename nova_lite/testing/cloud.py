@@ -18,12 +18,14 @@ T = TypeVar("T")
 
 #: What tests wait for at most, unless they say otherwise: minutes, for only what never comes should fail them.
 DEADLINE_S = 120.0
-#: Repairs and refreshes come sooner than in a real cloud, for tests wait for them. Cells get the time they need: on a
-#: busy machine one that is well must not count as silent.
+#: Repairs and refreshes come sooner than in a real cloud, for tests wait for them. Cells, hosts and Placement get the
+#: time they need: on a busy machine one that is well must not count as silent.
 _QUICK: Mapping[str, Mapping[str, str]] = {
     "DEFAULT": {"report_interval": "1", "shutdown_timeout": "1"},
-    "cells": {"refresh_interval": "0.5", "timeout": "30"},
+    "cells": {"refresh_interval": "0.5", "timeout": "120"},
     "conductor": {"lease": "2", "scan_interval": "0.5"},
+    "placement": {"timeout": "120"},
+    "rpc": {"call_timeout": "120", "call_monitor_timeout": "60"},
 }
 
 

@@ -34,6 +34,7 @@ _PREFIX = "nova-lite-test-"
 _GROUPS = {
     "races": {"races"},
     "deployment": {
+        "test_deaths_at_steps",
         "test_deployment",
         "test_faults",
         "test_libvirt_driver",

@@ -1,8 +1,9 @@
 """Mixed load on a real deployment whose processes are killed at random, then an audit that must find nothing.
 
 ``python -m tests.integration.kills --minutes 10 --seed 7`` starts a deployment of its own, loads it, kills, waits until
-all work has ended, audits, and returns 0 when nothing is wrong. Everything random comes from the seed, but for how long
-anything takes. Guests are imitated; processes, databases, bus and Placement are real.
+all work has ended, audits, and returns 0 when nothing is wrong. Now and then a host is cut off, dead or only said to be
+so, its servers are evacuated, and it comes back. Everything random comes from the seed, but for how long anything
+takes. Guests are imitated; processes, databases, bus and Placement are real.
 """
 
 # ruff: noqa: T201 - a command speaks to people.
@@ -33,7 +34,11 @@ from tests.integration.stack.site import Site
 SETTLED_S = 240.0
 #: Seconds between two kills, at least and at most, and those that a process stays dead.
 _BETWEEN_S, _DEAD_S = (1.0, 5.0), (0.1, 3.0)
+#: The same of hosts that are cut off; how many of them are dead, not only said to be.
+_BETWEEN_CUTS_S, _CUT_OFF_S, _DEAD_SHARE = (5.0, 20.0), (5.0, 20.0), 0.7
 _VERSION = "compute 2.96"
+#: The libvirt host.
+REAL_HOST = "cell1-virt"
 #: Processes that are killed. The libvirt host's is not: it takes no servers.
 VICTIMS = (
     "api",
@@ -46,6 +51,8 @@ VICTIMS = (
     "cell2-fake1",
     "cell2-fake2",
 )
+#: Hosts that are cut off, never two at once: there must be one in the same cell for their servers to go to.
+CUT_OFF = ("cell2-fake1", "cell2-fake2")
 #: What may be done to a server that shows a status, and how often in proportion.
 _DEEDS: Mapping[str, Mapping[str, int]] = {
     "ACTIVE": {
@@ -57,8 +64,14 @@ _DEEDS: Mapping[str, Mapping[str, int]] = {
         "shelve": 2,
         "rebuild": 1,
         "live": 2,
+        "pause": 1,
+        "suspend": 1,
+        "rescue": 1,
         "delete": 2,
     },
+    "PAUSED": {"unpause": 4, "delete": 1},
+    "SUSPENDED": {"resume": 4, "delete": 1},
+    "RESCUE": {"unrescue": 4, "delete": 1},
     "SHUTOFF": {"start": 4, "resize": 1, "delete": 1},
     "VERIFY_RESIZE": {"confirm": 3, "revert": 3, "delete": 1},
     "SHELVED_OFFLOADED": {"unshelve": 4, "delete": 1},
@@ -77,6 +90,8 @@ class Cloud:
     flavors: tuple[str, str]
     most: int
     done: Counter[str] = field(default_factory=Counter)
+    #: Held by whoever has stopped the host.
+    hosts: Mapping[str, threading.Lock] = field(default_factory=lambda: {host: threading.Lock() for host in CUT_OFF})
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _names: int = 0
 
@@ -125,8 +140,31 @@ class Cloud:
             "unshelve": {"unshelve": None},
             "rebuild": {"rebuild": {"imageRef": self.image_id}},
             "live": {"os-migrateLive": {"host": None, "block_migration": "auto"}},
+            "evacuate": {"evacuate": {}},
+            "rescue": {"rescue": {"adminPass": "secret"}},
+            **{deed: {deed: None} for deed in ("pause", "unpause", "suspend", "resume", "unrescue")},
         }
         self.note(deed, self.ask("POST", f"/servers/{uuid}/action", bodies[deed]))
+
+    def evacuate_all(self, host: str) -> None:
+        """Say that a host is down, and have its servers made anew elsewhere, but for those that are busy."""
+        if not self.declare(host, is_down=True):
+            return
+        for server in self.servers() or ():
+            if server["OS-EXT-SRV-ATTR:host"] == host and server["OS-EXT-STS:task_state"] is None:
+                self.do("evacuate", server)
+
+    def take_back(self, host: str) -> None:
+        """Say that a host is down no more, until somebody hears."""
+        wait_until(lambda: self.declare(host, is_down=False), f"{host} is up", timeout_s=SETTLED_S, interval_s=0.5)
+
+    def declare(self, host: str, *, is_down: bool) -> bool:
+        """Say that a host is down, or is not any more; return whether somebody heard."""
+        listed = self.ask("GET", f"/os-services?host={host}&binary=nova-compute")
+        if listed is None or listed.status != 200:
+            return False
+        answer = self.ask("PUT", f"/os-services/{listed.body['services'][0]['id']}", {"forced_down": is_down})
+        return answer is not None and answer.status == 200
 
     def _flavor_of(self, server: Mapping[str, Any]) -> str:
         """Return the flavor, one of ours, that a server has; shown are its numbers only."""
@@ -152,44 +190,77 @@ def load(cloud: Cloud, rng: random.Random, stopping: threading.Event) -> None:
 
 def kill(cloud: Cloud, rng: random.Random, stopping: threading.Event, told: Callable[[str], None]) -> None:
     """Kill one process after the other, and start it again."""
-    services, began = cloud.deployment.services, time.monotonic()
+    services = cloud.deployment.services
     while not stopping.wait(rng.uniform(*_BETWEEN_S)):
-        victim = rng.choice(VICTIMS)
-        services.kill(victim)
-        told(f"{time.monotonic() - began:7.1f} s  killed {victim}")
+        victim, dead_s = rng.choice(VICTIMS), rng.uniform(*_DEAD_S)
+        mine = cloud.hosts.get(victim, threading.Lock())
+        if not mine.acquire(blocking=False):
+            continue  # it is cut off
         try:
-            stopping.wait(rng.uniform(*_DEAD_S))
+            services.kill(victim)
+            told(f"killed {victim}")
+            stopping.wait(dead_s)
         finally:
             services.start(victim)
+            mine.release()
+
+
+def cut_off(cloud: Cloud, rng: random.Random, stopping: threading.Event, told: Callable[[str], None]) -> None:
+    """Lose one host after the other: it dies, or is only said to have, its servers go elsewhere, and it comes back."""
+    services = cloud.deployment.services
+    while not stopping.wait(rng.uniform(*_BETWEEN_CUTS_S)):
+        host, is_dead, away_s = rng.choice(CUT_OFF), rng.random() < _DEAD_SHARE, rng.uniform(*_CUT_OFF_S)
+        with cloud.hosts[host]:
+            if is_dead:
+                services.kill(host)
+            try:
+                told(f"cut off {host}, which is {'dead' if is_dead else 'alive'}")
+                end = time.monotonic() + away_s
+                while time.monotonic() < end and not stopping.wait(1.0):
+                    cloud.evacuate_all(host)
+            finally:
+                services.start(host)
+                cloud.take_back(host)
+                told(f"{host} is back")
 
 
 def run(
     deployment: Deployment, *, seconds: float, seed: int, users: int, most: int, told: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Load, kill, settle; return what the audit found."""
-    cloud = _prepared(deployment, most)
+    cloud = prepared(deployment, most)
     stopping = threading.Event()
     threads = [
         threading.Thread(target=load, args=(cloud, random.Random(f"{seed}-{user}"), stopping), daemon=True)
         for user in range(users)
     ]
     failures: list[BaseException] = []
+    began = time.monotonic()
 
-    def killing() -> None:
+    def breaking(how: Callable[..., None], name: str) -> None:
         try:
-            kill(cloud, random.Random(seed), stopping, told)
+            how(
+                cloud,
+                random.Random(f"{seed}{name}"),
+                stopping,
+                lambda text: told(f"{time.monotonic() - began:7.1f} s  {text}"),
+            )
         except BaseException as exc:  # noqa: BLE001 - told by whoever waits for this thread
             failures.append(exc)
 
-    threads.append(threading.Thread(target=killing, daemon=True))
+    threads += [
+        threading.Thread(target=breaking, args=args, daemon=True) for args in ((kill, "-kills"), (cut_off, "-cuts"))
+    ]
     for thread in threads:
         thread.start()
     time.sleep(seconds)
     stopping.set()
     for thread in threads:
-        thread.join(timeout=120)
+        thread.join(timeout=SETTLED_S)
     if failures:
         raise failures[0]
+    if any(thread.is_alive() for thread in threads):
+        raise StackError("somebody still waits for an answer")
     told(f"asked: {dict(sorted(cloud.done.items()))}")
     settle(cloud, told)
     return audit(deployment, told)
@@ -220,7 +291,8 @@ def audit(deployment: Deployment, told: Callable[[str], None]) -> list[dict[str,
         time.sleep(2)
 
 
-def _prepared(deployment: Deployment, most: int) -> Cloud:
+def prepared(deployment: Deployment, most: int) -> Cloud:
+    """Return the deployment with what the load needs; its libvirt host takes no servers any more."""
     with deployment.connect(ADMIN) as admin:
         image_id = admin.image.find_image(IMAGE, ignore_missing=False).id
         small = admin.compute.find_flavor(FLAVOR, ignore_missing=False)
@@ -228,7 +300,7 @@ def _prepared(deployment: Deployment, most: int) -> Cloud:
             name="kills.large", ram=small.ram * 2, vcpus=small.vcpus + 1, disk=small.disk
         )
         for service in admin.compute.services():
-            if service.host == "cell1-virt" and service.status == "enabled":
+            if service.host == REAL_HOST and service.status == "enabled":
                 admin.compute.disable_service(service)
     return Cloud(
         deployment, deployment.neighbours.keystone.token(ADMIN), image_id, (str(small.id), str(large.id)), most

@@ -26,12 +26,15 @@ from tests.contract.virt.suite import GIB, DriverContract, MoveContract, a_spec,
 from tests.integration.stack.libvirt import Libvirt, guest_image
 from tests.integration.stack.neighbours import Neighbours
 
+#: A guest boots in ten seconds on a quiet machine, and some tests boot it four times.
+pytestmark = pytest.mark.timeout(1500)
+
 
 class LibvirtRig:
     """One host of a libvirtd, with directories of its own."""
 
     banner = b" login:"
-    patience_s = 90.0
+    patience_s = 240.0
 
     def __init__(self, uri: str, directory: Path, image: BaseImage) -> None:
         self.uri = uri

@@ -1,9 +1,11 @@
 """Databases: transactions, the errors that pass, the clock, forks. Real servers: ``tests/integration``."""
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -294,3 +296,28 @@ def test_times_of_mysql_are_read_as_its_driver_reads_them(text: str) -> None:
     for kind in (field_type.DATETIME, field_type.TIMESTAMP):
         assert quicker[kind](text) == converters.conversions[kind](text)
     assert quicker.keys() == converters.conversions.keys()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"a": [1, 2.5, None, True], "ü": "😀"}, id="plain"),
+        pytest.param({"many": 2**70}, id="a number of more than 64 bits"),
+        pytest.param({"half": "\ud83d"}, id="half a character"),
+    ],
+)
+def test_json_comes_back_as_it_was(db: Database, value: object) -> None:
+    table = sa.Table("papers", sa.MetaData(), sa.Column("paper", sa.JSON))
+    table.create(db.engine)
+    with db.writer() as session:
+        session.execute(sa.insert(table), {"paper": value})
+    with db.reading() as connection:
+        stored = connection.scalar(sa.select(sa.cast(table.c.paper, sa.Text)))
+    assert json.loads(str(stored)) == value
+
+
+def test_what_is_no_json_is_refused(db: Database) -> None:
+    table = sa.Table("papers", sa.MetaData(), sa.Column("paper", sa.JSON))
+    table.create(db.engine)
+    with pytest.raises(sa.exc.StatementError), db.writer() as session:
+        session.execute(sa.insert(table), {"paper": {"when": datetime.now(UTC)}})

@@ -17,6 +17,7 @@ from nova_lite.web.versions import Version
 #: From here on the actions of deleted servers are told.
 _WITH_DELETED = Version(2, 21)
 _PAGED = Version(2, 58)
+_WITH_DETAILS = Version(2, 84)
 
 
 class InstanceActions:
@@ -59,5 +60,11 @@ class InstanceActionItem:
     @endpoint(policy=(policies.SHOW, policies.EVENTS, policies.EVENT_DETAILS), query=LENIENT_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str, request_id: str) -> None:
         with_deleted = req.context.version >= _WITH_DELETED
-        seen = self._actions.show(req.context.caller, server_id, request_id, with_deleted=with_deleted)
+        seen = self._actions.show(
+            req.context.caller,
+            server_id,
+            request_id,
+            with_deleted=with_deleted,
+            tells_progress=req.context.version >= _WITH_DETAILS,
+        )
         send_json(resp, views.one(req, seen))

@@ -23,6 +23,7 @@ from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
 from nova_lite.api.services.shelving import ShelvingService, Wanted
+from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.views import server_scheduling as scheduling_views
 from nova_lite.api.views.links import bookmark
 from nova_lite.model.caller import Caller
@@ -57,6 +58,7 @@ class Services:
     evacuations: EvacuationService
     snapshots: ServerSnapshotService
     shelving: ShelvingService
+    resets: StateResetService
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -118,7 +120,7 @@ def _unlock(services: Services, caller: Caller, server_id: str, body: object) ->
 
 
 def _reset_state(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
-    services.actions.reset_state(caller, server_id, VmState(body["state"]))
+    services.resets.reset(caller, server_id, VmState(body["state"]))
     return None
 
 
@@ -150,12 +152,16 @@ def _trigger_crash_dump(services: Services, caller: Caller, server_id: str, body
 
 def _evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     """Evacuate as before 2.14, when clients had to know whether disks are shared."""
-    if read_boolean(body["onSharedStorage"]):
-        if "adminPass" in body:
-            raise errors.Invalid("admin password can't be changed on existing disk")
-        raise errors.Invalid("onSharedStorage: a server is made anew from its image; its old disks are not looked for")
+    _refuse_shared_storage(body)
     services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=False)
     return {"adminPass": body.get("adminPass") or passwords.make()}
+
+
+def _refuse_shared_storage(body: Mapping[str, Any]) -> None:
+    if read_boolean(body.get("onSharedStorage", False)):
+        if "adminPass" in body:
+            raise errors.Invalid("admin password can't be changed on existing disk")
+        raise errors.Invalid("onSharedStorage: whether the old disks are shared is found out, and cannot be demanded")
 
 
 def _evacuate_silently(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
@@ -167,6 +173,12 @@ def _evacuate_silently(services: Services, caller: Caller, server_id: str, body:
 def _evacuate_stopped(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=True)
     return None
+
+
+def _rehearse_evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
+    _refuse_shared_storage(body)
+    is_forced = read_boolean(body.get("force", False))
+    return services.evacuations.rehearse(caller, server_id, body.get("host"), is_forced=is_forced)
 
 
 def _restore(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
@@ -307,6 +319,7 @@ ACTIONS: Mapping[str, Action] = {
         _evacuate,
         status=falcon.HTTP_200,
         later=((Version(2, 14), _evacuate_silently), (Version(2, 95), _evacuate_stopped)),
+        rehearse=_rehearse_evacuate,
     ),
     "changePassword": Action(rules.CHANGE_PASSWORD, schemas.CHANGE_PASSWORD, _change_password),
     "trigger_crash_dump": Action(

@@ -7,19 +7,21 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import ServerLookup, hosting_cell, target
 from nova_lite.cells import evacuations, moves
 from nova_lite.cells.operations import Requester
-from nova_lite.cells.registry import Cells
+from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts
 from nova_lite.model.caller import Caller
+from nova_lite.model.instance import Instance
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database
 
 
 class EvacuationService:
-    """Begins evacuations."""
+    """Begins evacuations, and rehearses them."""
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus) -> None:
         self._conf = conf
@@ -27,6 +29,7 @@ class EvacuationService:
         self._lookup = lookup
         self._bus = bus
         self._beginnings = Beginnings(conf, api_db, cells)
+        self._rehearsals = Rehearsals(api_db, bus)
 
     def evacuate(self, caller: Caller, uuid: str, host: str | None, *, is_forced: bool, stops: bool) -> None:
         """Begin to make the server anew on ``host``, or on whichever suits; with ``stops`` it is stopped there.
@@ -34,23 +37,7 @@ class EvacuationService:
         ``is_forced`` skips the scheduler's filters. Raises NotFound for an unknown host, Invalid for one it cannot go
         to and while its own is up, Conflict in a state that forbids it.
         """
-        located = self._lookup.find(caller, uuid)
-        instance = located.instance
-        caller.require(rules.EVACUATE, **target(instance))
-        if is_forced and host is None:
-            raise errors.Invalid("Can't force to a non-provided destination")
-        if host is not None and host not in self._cells.of_hosts(named=[host]):
-            raise errors.NotFound(f"Compute host {host} not found.")
-        if host is not None and host == instance.host:
-            raise errors.Invalid("The target host can't be the same one.")
-        evacuations.refuse_if_wrong_state(instance)
-        cell = hosting_cell(located)
-        if host is not None:
-            self._beginnings.refuse_bad_host(instance, cell, host)
-        with cell.db.reader() as session:
-            service = hosts.agent(session, instance.host or "", down_after_s=self._conf.service_down_time)
-        if service is not None and service.is_up:
-            raise errors.Invalid(f"Compute service of {instance.host} is still in use.")
+        instance, cell = self._checked(caller, uuid, host, is_forced=is_forced)
         inputs = {
             "cell_uuid": cell.cell.uuid,
             "is_resize": False,
@@ -68,3 +55,29 @@ class EvacuationService:
 
         self._beginnings.begin_in_cell(workflow, cell, begin)
         ConductorClient(self._bus).wake(workflow.uuid)
+
+    def rehearse(self, caller: Caller, uuid: str, host: str | None, *, is_forced: bool) -> Rehearsal:
+        """Return where the scheduler would have the server made anew, and write nothing; raises as ``evacuate``."""
+        instance, cell = self._checked(caller, uuid, host, is_forced=is_forced)
+        return Rehearsal(None, self._rehearsals.move(instance, cell, instance.flavor, host=host))
+
+    def _checked(self, caller: Caller, uuid: str, host: str | None, *, is_forced: bool) -> tuple[Instance, OpenCell]:
+        """Return the server and its cell; raises what policy, state or hosts have against evacuating it."""
+        located = self._lookup.find(caller, uuid)
+        instance = located.instance
+        caller.require(rules.EVACUATE, **target(instance))
+        if is_forced and host is None:
+            raise errors.Invalid("Can't force to a non-provided destination")
+        if host is not None and host not in self._cells.of_hosts(named=[host]):
+            raise errors.NotFound(f"Compute host {host} not found.")
+        if host is not None and host == instance.host:
+            raise errors.Invalid("The target host can't be the same one.")
+        evacuations.refuse_if_wrong_state(instance)
+        cell = hosting_cell(located)
+        if host is not None:
+            self._beginnings.refuse_bad_host(instance, cell, host)
+        with cell.db.reader() as session:
+            service = hosts.agent(session, instance.host or "", down_after_s=self._conf.service_down_time)
+        if service is not None and service.is_up:
+            raise errors.Invalid(f"Compute service of {instance.host} is still in use.")
+        return instance, cell

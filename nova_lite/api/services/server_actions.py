@@ -1,4 +1,4 @@
-"""What can be done to a server: power, reboot, pause, its lock, its state set by hand; its console log."""
+"""What can be done to a server: power, reboot, pause, its lock; its console log."""
 
 import contextlib
 import logging
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services import server_passwords
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.server_lookup import Located, ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.cells import marks, operations
@@ -66,12 +67,6 @@ class ServerActionService:
             caller.require(rules.UNLOCK_OVERRIDE, **target(located.instance))
         self._mark(caller, located, lambda session, requester: marks.unlock(session, uuid, requester))
 
-    def reset_state(self, caller: Caller, uuid: str, vm_state: VmState) -> None:
-        """Set the server's state by hand, whatever is being done to it."""
-        located = self._lookup.find(caller, uuid)
-        caller.require(rules.RESET_STATE, **target(located.instance))
-        self._mark(caller, located, lambda session, requester: marks.set_state(session, uuid, vm_state, requester))
-
     def inject_network_info(self, caller: Caller, uuid: str) -> None:
         """Do nothing, after the checks: hosts of today's kinds have nowhere to put that."""
         located = self._lookup.find(caller, uuid)
@@ -79,7 +74,7 @@ class ServerActionService:
         refuse_if_locked(caller, located.instance)
 
     def change_password(self, caller: Caller, uuid: str, password: str) -> None:
-        """Have the agent inside the server set its administrator's password, which is kept nowhere.
+        """Have the agent inside the server set its administrator's password, which only its user can read later.
 
         Raises Conflict when the server does not run or was made without an agent, Unsupported when none answers.
         """
@@ -91,6 +86,7 @@ class ServerActionService:
                 agents.set_password(instance.host or "", uuid, user, password)
             except errors.Unsupported as exc:
                 raise errors.Unsupported("Unable to set password on instance") from exc
+        server_passwords.keep(cell, instance, password)
 
     def trigger_crash_dump(self, caller: Caller, uuid: str) -> None:
         """Interrupt the server, so that its system dumps its memory; whether that worked its action tells."""

@@ -261,15 +261,14 @@ class ServerCreationService:
             quotas.lock(session, caller.project_id)
             count = self._allowed(session, caller, new, template.flavor)
             made = _copies(template, new, count)
-            for instance in made:
-                mappings.add_instance(
-                    session,
-                    instance.uuid,
-                    project_id=instance.project_id,
-                    user_id=instance.user_id,
-                    vcpus=instance.flavor.vcpus,
-                    ram_mib=instance.flavor.ram_mib,
-                )
+            mappings.add_instances(
+                session,
+                [instance.uuid for instance in made],
+                project_id=template.project_id,
+                user_id=template.user_id,
+                vcpus=template.flavor.vcpus,
+                ram_mib=template.flavor.ram_mib,
+            )
             if spec.group is not None:
                 self._join_group(session, caller, spec.group, [instance.uuid for instance in made])
             build_requests.add(session, made, spec)

@@ -62,6 +62,11 @@ class ServerOperationService:
             raise errors.NotFound(f"Server {server_id} has no operation {operation_id[:64]}.")
         return Seen(self._told(place, server_id, found), caller.may(policies.SHOW_HOSTS, **place.target))
 
+    def of_request(self, place: Place, server_id: str, request_id: str) -> Operation | None:
+        """Return what a request does to a server that is at ``place``, if known; policy is asked before."""
+        found = [each for each in self._all(place, server_id) if each.lead.request_id == request_id]
+        return self._told(place, server_id, found[:1])[0] if found else None
+
     def _all(self, place: Place, server_id: str) -> list[Operation]:
         # The cell first: what it has begun was written down above before.
         in_cell = []

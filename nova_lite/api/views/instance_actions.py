@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import falcon
 
@@ -10,6 +11,7 @@ from nova_lite.api.views import links
 from nova_lite.api.views.fields import Field, View, timestamp
 from nova_lite.api.views.host_id import host_id
 from nova_lite.db.repositories.actions import ActionEvent, InstanceAction
+from nova_lite.model.operation import Operation
 from nova_lite.web import paging
 from nova_lite.web.versions import Version
 
@@ -21,6 +23,7 @@ _EVENTS_FOR_ALL = Version(2, 51)
 class _SeenEvent:
     event: ActionEvent
     project_id: str
+    operation: Operation | None
 
 
 _ACTION = View[InstanceAction](
@@ -44,7 +47,27 @@ _HOSTS = (
     Field[_SeenEvent]("traceback", lambda seen: seen.event.traceback),
     Field[_SeenEvent]("host", lambda seen: seen.event.host, since="2.62"),
 )
-_DETAILS = (Field[_SeenEvent]("details", lambda seen: seen.event.details, since="2.84"),)
+
+
+def _details(seen: _SeenEvent) -> str | None:
+    """Return why an event failed or, while it lasts, how far what it is part of has come."""
+    if seen.event.finish_time is not None or seen.operation is None:
+        return seen.event.details
+    return progress(seen.operation)
+
+
+def progress(operation: Operation) -> str | None:
+    """Return in words where an operation stands, how much is behind, until when it has, and why it is undone."""
+    stage = operation.stage
+    if stage is None:
+        return None
+    of = f" of {len(operation.steps)}" if operation.steps else ""
+    told = f"Step {stage.number}{of}: {stage.name}, attempt {stage.attempts}. {operation.percent} % done."
+    told += f" Expires at {datetime.fromtimestamp(operation.deadline, UTC):%Y-%m-%dT%H:%M:%SZ}."
+    return told if operation.reason is None else f"{told} Being undone: {operation.reason}"
+
+
+_DETAILS = (Field[_SeenEvent]("details", _details, since="2.84"),)
 #: (shows hosts, shows details) → how an event looks.
 _EVENT_VIEWS = {
     (hosts, details): View(*_EVENT, *(_HOSTS if hosts else ()), *(_DETAILS if details else ()))
@@ -71,5 +94,7 @@ def one(req: falcon.Request, seen: SeenAction) -> dict[str, object]:
     if seen.shows_hosts or version >= _EVENTS_FOR_ALL:
         view = _EVENT_VIEWS[seen.shows_hosts, seen.shows_details]
         project_id = seen.action.project_id
-        shown["events"] = [view.render(_SeenEvent(event, project_id), version) for event in seen.action.events]
+        shown["events"] = [
+            view.render(_SeenEvent(event, project_id, seen.operation), version) for event in seen.action.events
+        ]
     return {"instanceAction": shown}

@@ -56,9 +56,12 @@ class Mover:
 
     def receive(self, instance: Instance, disks_at: str, *, start: bool) -> PowerState:
         """Make the guest of disks from elsewhere, and start it if it shall run; return its power state."""
-        if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
-            raise errors.Conflict(f"Instance {instance.uuid} is not being moved to this host.")
-        self._driver.receive(guest_spec(instance), disks_at, start=start)
+        self._check_may_come(instance)
+        self._driver.receive(guest_spec(instance), disks_at, start=False)
+        if start:
+            # Asked again, for disks may take an hour.
+            self._check_may_come(instance)
+            self._driver.power_on(instance.uuid)
         return self._state(instance.uuid)
 
     def bring_back(self, instance_uuid: str, epoch: int, *, start: bool) -> PowerState:
@@ -71,14 +74,26 @@ class Mover:
     def discard(self, instance_uuid: str, epoch: int) -> None:
         """Remove the guest, but not one newer than ``epoch``, nor what was set aside."""
         guest = self._driver.guest(instance_uuid)
-        if guest is not None and guest.epoch <= epoch:
+        if guest is None:
+            self._driver.clear_attempt(instance_uuid)
+        elif guest.epoch <= epoch:
             self._driver.destroy(instance_uuid)
+
+    def keep_disks(self, instance_uuid: str, epoch: int) -> None:
+        """Make the guest's disks this host's, should another have made them that sees them, too."""
+        if not self._fence.may_run(self._host, instance_uuid, epoch):
+            raise errors.Conflict(f"Instance {instance_uuid} is not being moved to this host.")
+        self._driver.keep_disks(instance_uuid)
 
     def drop_aside(self, instance_uuid: str) -> None:
         """Remove what was set aside of the guest."""
         if instance_uuid in self._fence.moved_away(self._host):
             raise errors.Conflict(f"Instance {instance_uuid} may yet come back to this host.")
         self._driver.drop_aside(instance_uuid)
+
+    def _check_may_come(self, instance: Instance) -> None:
+        if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
+            raise errors.Conflict(f"Instance {instance.uuid} is not being moved to this host.")
 
     def _state(self, instance_uuid: str) -> PowerState:
         guest = self._driver.guest(instance_uuid)

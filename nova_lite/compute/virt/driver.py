@@ -54,6 +54,7 @@ class Driver(Inside, LiveMoves, Protocol):
         """Make the guest's disks and start it, if it shall run; when it is so already with this epoch, do nothing.
 
         What a failed or killed attempt left behind is replaced, and so is a guest of an older epoch with its disks.
+        Disks that another host made and this one sees are taken instead; they stay that host's until ``keep_disks``.
         A failure leaves nothing behind.
         """
         ...
@@ -114,6 +115,14 @@ class Driver(Inside, LiveMoves, Protocol):
 
     def bring_back(self, uuid: str, epoch: int, *, start: bool) -> None:
         """Make what was set aside a guest again, of this epoch; one that was not set aside is only started."""
+        ...
+
+    def keep_disks(self, uuid: str) -> None:
+        """Note that the guest's disks are this host's: no other host that sees them removes them."""
+        ...
+
+    def clear_attempt(self, uuid: str) -> None:
+        """Remove what making the guest here left that did not come to its end; a guest that is whole stays."""
         ...
 
     def drop_aside(self, uuid: str) -> None:

@@ -282,6 +282,16 @@ class FakeDriver(FakeInside, FakeLiveMoves):
         self._forget_aside(uuid)
         self.faults.play("bring_back", after=True)
 
+    def keep_disks(self, uuid: str) -> None:
+        """Do nothing: hosts see no disks of others."""
+        self.faults.play("keep_disks")
+        self.faults.play("keep_disks", after=True)
+
+    def clear_attempt(self, uuid: str) -> None:
+        """Do nothing: guests are made at once."""
+        self.faults.play("clear_attempt")
+        self.faults.play("clear_attempt", after=True)
+
     def drop_aside(self, uuid: str) -> None:
         """Forget the record of a guest."""
         self.faults.play("drop_aside")

@@ -8,52 +8,26 @@ import logging
 
 from oslo_config import cfg
 
-from nova_lite import errors
-from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.concurrency import Ticker
+from nova_lite.cells.registry import OpenCell
+from nova_lite.conductor.spanning.cell_looker import CellLooker
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import failed_deletes, workflows
-from nova_lite.storage import Database, retried
+from nova_lite.storage import retried
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that a conductor which stops waits for a look under way.
-_PATIENCE_S = 2.0
 
+class FailedDeletes(CellLooker):
+    """Looks every ``[quota] recount_interval`` seconds."""
 
-class FailedDeletes:
-    """Looks every ``[quota] recount_interval`` seconds, unless that is 0; any number may look at once."""
+    wanted = "failed deletions"
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells) -> None:
-        self._api_db = api_db
-        self._cells = cells
-        interval_s = conf.quota.recount_interval
-        self._ticker = Ticker(interval_s, self.look, "failed-deletes") if interval_s > 0 else None
+    @staticmethod
+    def interval_s(conf: cfg.ConfigOpts) -> float:
+        return float(conf.quota.recount_interval)
 
-    def start(self) -> None:
-        """Begin to look, if that is wanted."""
-        if self._ticker is not None:
-            self._ticker.start()
-
-    def stop(self) -> None:
-        """Look no more; a look that waits for a silent cell is left alone."""
-        if self._ticker is not None:
-            self._ticker.stop(wait_s=_PATIENCE_S)
-
-    def look(self) -> None:
-        """Count what a failed deletion left in any cell that answers."""
-        try:
-            cells = self._cells.all(with_cell0=False)
-        except errors.Unavailable as exc:
-            LOG.warning("Could not look for failed deletions: %s", exc)
-            return
-        for opened in cells:
-            try:
-                self._look_at(opened)
-            except errors.Unavailable as exc:
-                LOG.info("Could not look for failed deletions in cell %s: %s", opened.cell.uuid, exc)
-
-    def _look_at(self, opened: OpenCell) -> None:
+    def look_at(self, opened: OpenCell) -> None:
+        """Count what a failed deletion left."""
         with opened.db.reader() as session:
             left = failed_deletes.in_cell(session)
         if not left:

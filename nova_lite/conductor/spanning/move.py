@@ -128,8 +128,14 @@ def _hand_over(work: Work[SuperTools]) -> str | None:
             work.workflow,
             selections,
             work.facts["explanation"],
-            timeout_s=work.tools.conf.operation_timeout,
+            timeout_s=_timeout_s(work),
         )
+
+
+def _timeout_s(work: Work[SuperTools]) -> float:
+    """Return what a move gets in its cell: the more the larger the disks are, which may have to be copied."""
+    conf, flavor = work.tools.conf, _flavor(work)
+    return float(conf.operation_timeout + conf.move_timeout_per_gib * (flavor.root_gib + flavor.ephemeral_gib))
 
 
 def begin_end(work: Work[SuperTools]) -> Facts | None:

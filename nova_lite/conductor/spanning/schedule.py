@@ -9,8 +9,10 @@ import uuid as uuids
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
@@ -46,14 +48,14 @@ _EDITABLE = {
 
 def choose_hosts(work: Work[SuperTools]) -> Facts:
     """Have the scheduler choose and claim a host for every server still wanted."""
-    wanted = list(_wanted(work))
+    with work.tools.api_db.reading() as connection:
+        wanted = _wanted(work, connection)
+        spec = build_requests.spec(connection, wanted[0].uuid) if wanted else None
     if not wanted:
         return {"placed": []}
     if work.may_have_run:
         # What an attempt claimed whose answer was lost would be in the way: it may have filled the only host.
         release_claims(work)
-    with work.tools.api_db.reading() as connection:
-        spec = build_requests.spec(connection, wanted[0].uuid)
     if spec is None:
         raise errors.NovaLiteError("The request of these servers is lost.")
     uuids_wanted = [instance.uuid for instance in wanted]
@@ -87,16 +89,17 @@ def release_claims(work: Work[SuperTools]) -> None:
 
 def create_in_cells(work: Work[SuperTools]) -> Facts:
     """Insert every server still wanted in the cell of its host; users do not see it there yet."""
-    wanted = {instance.uuid: instance for instance in _wanted(work)}
+    with work.tools.api_db.reading() as connection:
+        wanted = {instance.uuid: instance for instance in _wanted(work, connection)}
     written: dict[str, object] = {}
     for cell, group in _by_cell(work):
-        with work.tools.database(cell).writer() as session:
+        with work.tools.database(cell).writing() as connection:
             for placed in group:
                 instance = wanted.get(placed.instance_uuid)
                 if instance is not None:
-                    instances.add(session, _on_host(instance, placed))
+                    instances.add(connection, _on_host(instance, placed), may_be_there=work.may_have_run)
                     if work.may_have_run:  # An earlier attempt may have added it as it was then.
-                        instance = instances.get(session, instance.uuid)
+                        instance = instances.get(connection, instance.uuid)
                     written[instance.uuid] = _editable(instance)
     return {"written": written}
 
@@ -170,7 +173,7 @@ SCHEDULE = Definition(
     "schedule",
     (
         Step("choose hosts", choose_hosts, undo=release_claims),
-        Step("create in cells", create_in_cells, undo=remove_from_cells),
+        Step("create in cells", create_in_cells, undo=remove_from_cells, kept=True),
         Record("point mappings", point_mappings, no_way_back=True),
         Step("start builds", start_builds, no_way_back=True),
     ),
@@ -182,12 +185,9 @@ def _editable(instance: Instance) -> dict[str, object]:
     return {name: getattr(instance, name) for name in _EDITABLE}
 
 
-def _wanted(work: Work[SuperTools]) -> Iterator[Instance]:
-    with work.tools.api_db.reading() as connection:
-        for uuid in work.inputs["instance_uuids"]:
-            instance = build_requests.get(connection, uuid)
-            if instance is not None:
-                yield instance
+def _wanted(work: Work[SuperTools], connection: sa.Connection) -> list[Instance]:
+    found = (build_requests.get(connection, uuid) for uuid in work.inputs["instance_uuids"])
+    return [instance for instance in found if instance is not None]
 
 
 def _placed(work: Work[SuperTools]) -> list[Placed]:
@@ -217,32 +217,31 @@ def _on_host(instance: Instance, placed: Placed) -> Instance:
 def _begin_builds(work: Work[SuperTools], cell: OpenCell, group: Sequence[Placed]) -> list[str]:
     """Record the builds of a cell's servers, drop those deleted meanwhile; return the UUIDs of the builds begun."""
     begun: list[str] = []
-    with work.tools.database(cell).writer() as session:
+    with work.tools.database(cell).writing() as connection:
         for placed in group:
             if placed.instance_uuid not in work.facts["settled"]:
-                instances.remove(session, placed.instance_uuid)
-            elif _begin_build(work, session, placed):
+                instances.remove(connection, placed.instance_uuid)
+            elif _begin_build(work, connection, placed):
                 begun.append(_build_uuid(work, placed.instance_uuid))
     return begun
 
 
-def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bool:
+def _begin_build(work: Work[SuperTools], connection: sa.Connection, placed: Placed) -> bool:
     """Record the cell's build of a server; False when it is begun already, or being deleted."""
+    uuid = placed.instance_uuid
+    edits, written = work.facts["settled"][uuid], work.facts["written"][uuid]
     try:
-        instance = instances.lock(session, placed.instance_uuid)
-    except errors.NotFound:
-        return False
-    if instance.task_state is not TaskState.SCHEDULING:
-        return instance.task_state is TaskState.SPAWNING
-    written, edits = work.facts["written"][instance.uuid], work.facts["settled"][instance.uuid]
-    now = _editable(instance)
-    still_due = {_EDITABLE[name]: value for name, value in edits.items() if now[name] == written[name]}
-    instances.change(session, instance.uuid, task_state=ACTIONS["create"].while_busy, **still_due)
+        still_due = _still_due(edits, written, instances.lock(connection, uuid)) if edits else {}
+        begun = {"task_state": ACTIONS["create"].while_busy, **still_due}
+        instances.change(connection, uuid, expect_task=TaskState.SCHEDULING, **begun)
+    except (errors.NotFound, errors.Conflict):
+        return _is_begun(connection, uuid)
     allowed = group_places.only_granted(placed, work.facts.get("spares", {}))
     workflow = work.workflow
-    actions.begin(
-        session,
-        instance_uuid=instance.uuid,
+    # It would not be in this state if it had begun before.
+    actions.begin_new(
+        connection,
+        instance_uuid=uuid,
         action="create",
         request_id=workflow.request_id,
         user_id=workflow.user_id,
@@ -250,17 +249,30 @@ def _begin_build(work: Work[SuperTools], session: Session, placed: Placed) -> bo
         event=operations.EVENTS["create"],
     )
     build = Workflow(
-        uuid=_build_uuid(work, instance.uuid),
+        uuid=_build_uuid(work, uuid),
         kind="create",
-        subject=instance.uuid,
+        subject=uuid,
         project_id=workflow.project_id,
         user_id=workflow.user_id,
         request_id=workflow.request_id,
         inputs={"selections": msgspec.to_builtins(allowed.selections)},
         deadline=0.0,
     )
-    workflows.add(session, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)
+    workflows.add(connection, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)
     return True
+
+
+def _is_begun(connection: sa.Connection, uuid: str) -> bool:
+    try:
+        return instances.get(connection, uuid).task_state is TaskState.SPAWNING
+    except errors.NotFound:
+        return False
+
+
+def _still_due(edits: Facts, written: Facts, instance: Instance) -> dict[str, Any]:
+    """Return, by column, those of a user's edits that the server in its cell has not got: it is there as written."""
+    now = _editable(instance)
+    return {_EDITABLE[name]: value for name, value in edits.items() if now[name] == written[name]}
 
 
 def _build_uuid(work: Work[SuperTools], instance_uuid: str) -> str:

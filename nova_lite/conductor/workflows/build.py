@@ -37,8 +37,8 @@ _NO_ROOM = "It has no room any more."
 
 def spawn_guest(work: Work[CellTools]) -> Facts:
     """Have the host make and start the guest."""
-    with work.tools.db.reader() as session:
-        instance = instances.get(session, work.subject)
+    with work.tools.db.reading() as connection:
+        instance = instances.get(connection, work.subject)
     if instance.host is None:
         raise errors.NovaLiteError("A server being built has no host.", instance=work.subject)
     try:
@@ -202,6 +202,7 @@ BUILD = Definition(
             "spawn guest",
             spawn_guest,
             undo=destroy_guest,
+            kept=True,
             detour=Detour(
                 errors.HostFailed,
                 (

@@ -117,6 +117,12 @@ def start_guest(work: Work[CellTools]) -> Facts:
     return {"power_state": int(power_state)}
 
 
+def keep_disks(work: Work[CellTools]) -> None:
+    """Have the old host leave the disks alone when it comes back, in case both hosts see them."""
+    host = new_place(work).host
+    work.tools.agents.keep_disks(host, work.subject, work.inputs["epoch"], timeout_s=_QUICK_S)
+
+
 def remove_guest(work: Work[CellTools]) -> None:
     """Have no guest on the new host; one that is down removes it itself when it comes back."""
     _go_back(work)
@@ -155,6 +161,7 @@ EVACUATE = Definition(
         Record("leave host", leave_host, undo=go_back),
         Step("silence old host", silence_old_host),
         Step("start guest", start_guest, undo=remove_guest),
+        Step("keep disks", keep_disks, no_way_back=True),
         Record("settle", settle, no_way_back=True),
     ),
     on_failure=Record("end", end_unmoved),

@@ -42,7 +42,7 @@ def agents_on(tools: CellTools, host: str) -> list[Service]:
 def end_well(work: Work[CellTools], session: Session, **values: Any) -> None:
     """End an operation where the state table says, with the power state its step found (fact ``power_state``)."""
     rule = ACTIONS[work.workflow.kind]
-    instance = instances.lock(session, work.subject)
+    instance = instances.hold(session, work.subject)
     instances.change(
         session,
         work.subject,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
 from nova_lite.db.columns import utcnow
 from nova_lite.errors import Invalid
+from nova_lite.storage import Handle
 
 _ACTIONS = cast(sa.Table, InstanceActionRow.__table__)
 _EVENTS = cast(sa.Table, InstanceActionEventRow.__table__)
@@ -21,6 +22,7 @@ _OF_REQUEST = sa.select(_A.id).where(
 )
 _KNOWN = _OF_REQUEST.where(_A.action == sa.bindparam("action"))
 _OPEN = _OF_REQUEST.where(_A.finish_time.is_(None)).limit(1)
+_BEGUN, _EVENT_BEGUN = sa.insert(_ACTIONS), sa.insert(_EVENTS)
 _ENDED = sa.update(_ACTIONS).where(_A.id == sa.bindparam("this"))
 _EVENT_ENDED = sa.update(_EVENTS).where(_E.action_id == sa.bindparam("of"), _E.finish_time.is_(None))
 
@@ -56,7 +58,7 @@ class InstanceAction:
 
 
 def begin(
-    session: Session,
+    handle: Handle,
     *,
     instance_uuid: str,
     action: str,
@@ -66,27 +68,24 @@ def begin(
     event: str | None,
 ) -> None:
     """Record that ``action`` has begun, with its first event if any; again for the same request changes nothing."""
-    if is_known(session, instance_uuid, request_id, action):
-        return
+    if not is_known(handle, instance_uuid, request_id, action):
+        new = {"instance_uuid": instance_uuid, "request_id": request_id, "action": action}
+        begin_new(handle, event=event, **new, user_id=user_id, project_id=project_id)
+
+
+def begin_new(handle: Handle, *, event: str | None, **new: str) -> None:
+    """Record as ``begin`` does an action that nobody can have begun yet."""
     now = utcnow()
-    values = {
-        "instance_uuid": instance_uuid,
-        "action": action,
-        "request_id": request_id,
-        "user_id": user_id,
-        "project_id": project_id,
-        "start_time": now,
-    }
-    made: Any = session.execute(sa.insert(_ACTIONS), values)
+    made: Any = handle.execute(_BEGUN, {**new, "start_time": now})
     if event is not None:
         action_id = made.inserted_primary_key[0]
-        session.execute(sa.insert(_EVENTS), {"action_id": action_id, "event": event, "start_time": now})
+        handle.execute(_EVENT_BEGUN, {"action_id": action_id, "event": event, "start_time": now})
 
 
-def is_known(session: Session, instance_uuid: str, request_id: str, action: str) -> bool:
+def is_known(handle: Handle, instance_uuid: str, request_id: str, action: str) -> bool:
     """Return whether a request has begun ``action`` on an instance, however that went."""
     sought = {"instance": instance_uuid, "request": request_id, "action": action}
-    return session.scalar(_KNOWN, sought) is not None
+    return handle.scalar(_KNOWN, sought) is not None
 
 
 def is_under_way(session: Session, instance_uuid: str, request_id: str, action: str) -> bool:

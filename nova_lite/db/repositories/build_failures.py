@@ -3,6 +3,8 @@
 A build that works makes them forgotten, and so does time: a host that is mended is not shunned for ever.
 """
 
+from typing import cast
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -12,6 +14,9 @@ from nova_lite.storage import epoch_now
 
 #: Seconds after the last failure when all are forgotten.
 FORGOTTEN_AFTER_S = 3600.0
+_NODES = cast(sa.Table, ComputeNodeRow.__table__).c
+#: Made once, for each build that works runs it.
+_FAILED = sa.select(_NODES.failed_builds).where(_NODES.uuid == sa.bindparam("node"))
 
 
 def add(session: Session, node: str, *, at_most: int) -> None:
@@ -30,8 +35,7 @@ def add(session: Session, node: str, *, at_most: int) -> None:
 
 def forget(session: Session, node: str) -> None:
     """Forget the failed builds of a hypervisor: one has just worked. Writes only if there were any."""
-    failed = session.scalar(sa.select(ComputeNodeRow.failed_builds).where(ComputeNodeRow.uuid == node))
-    if failed:
+    if session.scalar(_FAILED, {"node": node}):
         session.execute(
             sa.update(ComputeNodeRow).where(ComputeNodeRow.uuid == node).values(failed_builds=0, last_failed_build=None)
         )

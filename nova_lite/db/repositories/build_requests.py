@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -15,11 +15,14 @@ from nova_lite.model.request_spec import RequestSpec
 from nova_lite.storage import Handle
 
 #: Made once, for each boot runs them.
-_ONE = sa.select(BuildRequestRow.instance).where(BuildRequestRow.instance_uuid == sa.bindparam("uuid"))
+_REQUESTS = cast(sa.Table, BuildRequestRow.__table__)
+_SPECS = cast(sa.Table, RequestSpecRow.__table__)
+_ADD, _ADD_SPEC = sa.insert(_REQUESTS), sa.insert(_SPECS)
+_ONE = sa.select(_REQUESTS.c.instance).where(_REQUESTS.c.instance_uuid == sa.bindparam("uuid"))
 _HELD = _ONE.with_for_update()
-_SPEC = sa.select(RequestSpecRow.spec).where(RequestSpecRow.instance_uuid == sa.bindparam("uuid"))
+_SPEC = sa.select(_SPECS.c.spec).where(_SPECS.c.instance_uuid == sa.bindparam("uuid"))
 _SOME: sa.BindParameter[Sequence[str]] = sa.bindparam("some", expanding=True)
-_WAITING = sa.select(BuildRequestRow.instance_uuid).where(BuildRequestRow.instance_uuid.in_(_SOME))
+_WAITING = sa.select(_REQUESTS.c.instance_uuid).where(_REQUESTS.c.instance_uuid.in_(_SOME))
 #: Servers that are read at once where not all may be wanted.
 _AT_ONCE = 200
 
@@ -27,7 +30,7 @@ _AT_ONCE = 200
 def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> None:
     """Record accepted servers of one request: two statements, however many they are."""
     session.execute(
-        sa.insert(BuildRequestRow),
+        _ADD,
         [
             {
                 "instance_uuid": instance.uuid,
@@ -39,9 +42,7 @@ def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> N
         ],
     )
     asked = msgspec.to_builtins(spec)
-    session.execute(
-        sa.insert(RequestSpecRow), [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances]
-    )
+    session.execute(_ADD_SPEC, [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances])
 
 
 def get(handle: Handle, instance_uuid: str, *, for_update: bool = False) -> Instance | None:
@@ -82,9 +83,9 @@ def by_time(
         after = (rows[-1].created_at, rows[-1].instance_uuid)
 
 
-def waiting(session: Session, instance_uuids: Sequence[str]) -> set[str]:
+def waiting(handle: Handle, instance_uuids: Sequence[str]) -> set[str]:
     """Return those of ``instance_uuids`` that are in no cell yet and still wanted."""
-    return set(session.scalars(_WAITING, {"some": instance_uuids}))
+    return set(handle.scalars(_WAITING, {"some": instance_uuids}))
 
 
 def rename(session: Session, instance: Instance) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -32,6 +32,18 @@ SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
     "vcpu_weight": FlavorRow.__table__.c.id * 0,
     "vcpus": FlavorRow.__table__.c.vcpus,
 }
+_TABLE = cast(sa.Table, FlavorRow.__table__)
+_GRANTS = cast(sa.Table, FlavorProjectRow.__table__)
+#: Made once, for each new server runs one of them.
+_ONE = sa.select(_TABLE).where(_TABLE.c.flavorid == sa.bindparam("wanted"))
+_ONE_USABLE = _ONE.where(
+    sa.or_(
+        _TABLE.c.is_public.is_(True),
+        sa.select(_GRANTS.c.flavor_id)
+        .where(_GRANTS.c.flavor_id == _TABLE.c.id, _GRANTS.c.project_id == sa.bindparam("visible_to"))
+        .exists(),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,11 @@ class FlavorQuery:
 
 def get(session: Session, flavor_id: str, *, visible_to: str | None = None) -> Flavor:
     """Return a flavor; raises NotFound, also for one that project ``visible_to`` may not use (None: see all)."""
-    return _flavor(_row(session, flavor_id, visible_to=visible_to))
+    statement = _ONE if visible_to is None else _ONE_USABLE
+    row = session.execute(statement, {"wanted": flavor_id, "visible_to": visible_to}).one_or_none()
+    if row is None:
+        raise _missing(flavor_id)
+    return _flavor(row)
 
 
 def number(session: Session, flavor_id: str) -> int | None:
@@ -195,10 +211,8 @@ def _usable_by(project_id: str) -> sa.ColumnElement[bool]:
     return sa.or_(FlavorRow.is_public.is_(True), granted)
 
 
-def _row(session: Session, flavor_id: str, *, visible_to: str | None = None, hold: bool = False) -> FlavorRow:
+def _row(session: Session, flavor_id: str, *, hold: bool = False) -> FlavorRow:
     statement = sa.select(FlavorRow).where(FlavorRow.flavorid == flavor_id)
-    if visible_to is not None:
-        statement = statement.where(_usable_by(visible_to))
     if hold:
         statement = statement.with_for_update()
     row = session.scalar(statement)
@@ -211,7 +225,7 @@ def _missing(flavor_id: str) -> NotFound:
     return NotFound(f"Flavor {flavor_id[:255]} could not be found.")
 
 
-def _flavor(row: FlavorRow) -> Flavor:
+def _flavor(row: FlavorRow | sa.Row[Any]) -> Flavor:
     return Flavor(
         flavor_id=row.flavorid,
         name=row.name,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -59,6 +59,7 @@ _WHERE_IT_IS = (
 _REQUESTS = cast(sa.Table, BuildRequestRow.__table__)
 _UNREQUESTED = sa.delete(_REQUESTS).where(_REQUESTS.c.instance_uuid == sa.bindparam("uuid"))
 _MAPPINGS = cast(sa.Table, InstanceMappingRow.__table__)
+_ADD = sa.insert(_MAPPINGS)
 _SOME: sa.BindParameter[Sequence[str]] = sa.bindparam("some", expanding=True)
 _CELLS_OF = sa.select(_MAPPINGS.c.instance_uuid, _MAPPINGS.c.cell_uuid).where(
     _MAPPINGS.c.instance_uuid.in_(_SOME),
@@ -181,9 +182,9 @@ def in_cell(session: Session, cell_uuid: str, project_id: str | None, *, limit: 
     return [(uuid, project, created_at) for uuid, project, created_at in session.execute(statement)]
 
 
-def cells_of_instances(session: Session, uuids: Sequence[str]) -> dict[str, str]:
+def cells_of_instances(handle: Handle, uuids: Sequence[str]) -> dict[str, str]:
     """Return instance → cell UUID, of those that are in a cell and not being deleted."""
-    return {uuid: str(cell_uuid) for uuid, cell_uuid in session.execute(_CELLS_OF, {"some": uuids})}
+    return {uuid: str(cell_uuid) for uuid, cell_uuid in handle.execute(_CELLS_OF, {"some": uuids})}
 
 
 def instances_by_cell(session: Session) -> dict[str, int]:
@@ -202,11 +203,17 @@ def cells_of_project(session: Session, project_id: str) -> set[str]:
     return set(session.scalars(sa.select(CellMappingRow.uuid).where(sa.select(sa.true()).where(here).exists())))
 
 
-def add_instance(session: Session, uuid: str, *, project_id: str, user_id: str, vcpus: int, ram_mib: int) -> None:
-    """Record a new instance that is in no cell yet."""
-    session.add(
-        InstanceMappingRow(instance_uuid=uuid, project_id=project_id, user_id=user_id, vcpus=vcpus, ram_mib=ram_mib)
-    )
+def add_instances(
+    session: Session, uuids: Iterable[str], *, project_id: str, user_id: str, vcpus: int, ram_mib: int
+) -> None:
+    """Record new instances that are in no cell yet, all alike; one statement."""
+    alike = {"project_id": project_id, "user_id": user_id, "vcpus": vcpus, "ram_mib": ram_mib}
+    session.execute(_ADD, [{"instance_uuid": uuid, **alike} for uuid in uuids])
+
+
+def add_instance(session: Session, uuid: str, **alike: Any) -> None:
+    """Record one new instance that is in no cell yet."""
+    add_instances(session, [uuid], **alike)
 
 
 def settle(session: Session, uuid: str, cell_uuid: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -18,6 +19,23 @@ _CLASSES = "*"
 
 Limits = dict[str, int]
 
+_LOCKS = cast(sa.Table, QuotaLockRow.__table__)
+_OF_OWNER = cast(sa.Table, QuotaLimitRow.__table__).c
+_OF_CLASS = cast(sa.Table, QuotaClassLimitRow.__table__).c
+#: Made once, for each new server runs both.
+_HELD = sa.select(_LOCKS.c.project_id).where(_LOCKS.c.project_id == sa.bindparam("project")).with_for_update()
+_LIMITS = sa.union_all(
+    sa.select(
+        sa.literal(False).label("is_of_class"), _OF_OWNER.user_id, _OF_OWNER.resource, _OF_OWNER.hard_limit
+    ).where(
+        _OF_OWNER.project_id == sa.bindparam("project"),
+        sa.or_(_OF_OWNER.user_id == WHOLE_PROJECT, _OF_OWNER.user_id == sa.bindparam("user")),
+    ),
+    sa.select(sa.literal(True), sa.literal(WHOLE_PROJECT), _OF_CLASS.resource, _OF_CLASS.hard_limit).where(
+        _OF_CLASS.class_name == DEFAULT_CLASS
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SetLimits:
@@ -30,25 +48,15 @@ class SetLimits:
 
 def lock(session: Session, project_id: str) -> None:
     """Hold the project's lock until the transaction ends: one counts and inserts at a time."""
-    held = session.scalar(sa.select(QuotaLockRow).filter_by(project_id=project_id).with_for_update())
-    if held is None:
+    if session.scalar(_HELD, {"project": project_id}) is None:
         session.execute(_insert_if_missing(session, project_id))
-        session.scalar(sa.select(QuotaLockRow).filter_by(project_id=project_id).with_for_update())
+        session.scalar(_HELD, {"project": project_id})
 
 
 def limits(session: Session, project_id: str, user_id: str = WHOLE_PROJECT) -> SetLimits:
     """Return the limits set for a project, for a user in it, and for everybody; one statement."""
-    of_owner = sa.select(
-        sa.literal(False).label("is_of_class"),
-        QuotaLimitRow.user_id,
-        QuotaLimitRow.resource,
-        QuotaLimitRow.hard_limit,
-    ).where(QuotaLimitRow.project_id == project_id, QuotaLimitRow.user_id.in_({WHOLE_PROJECT, user_id}))
-    of_class = sa.select(
-        sa.literal(True), sa.literal(WHOLE_PROJECT), QuotaClassLimitRow.resource, QuotaClassLimitRow.hard_limit
-    ).where(QuotaClassLimitRow.class_name == DEFAULT_CLASS)
     found = SetLimits({}, {}, {})
-    for is_of_class, owner, resource, limit in session.execute(sa.union_all(of_owner, of_class)):
+    for is_of_class, owner, resource, limit in session.execute(_LIMITS, {"project": project_id, "user": user_id}):
         place = found.default if is_of_class else found.project if owner == WHOLE_PROJECT else found.user
         place[resource] = limit
     return found

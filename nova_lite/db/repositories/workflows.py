@@ -69,9 +69,9 @@ def _made(table: sa.Table) -> _Statements:
     )
 
 
-def add(session: Session, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
+def add(handle: Handle, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
     """Record a new workflow, due ``timeout_s`` from now by the database's clock."""
-    session.execute(
+    handle.execute(
         _of(row).add,
         {
             "uuid": workflow.uuid,
@@ -95,7 +95,9 @@ def claim(handle: Handle, row: Row, uuid: str, *, owner: str, lease_s: float) ->
     taken = handle.execute(_of(row).claim, {"this": uuid, "lease_owner": owner, "lease_s": lease_s})
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         return None
-    found = handle.execute(_of(row).claimed, {"this": uuid}).one()
+    found = handle.execute(_of(row).claimed, {"this": uuid}).one_or_none()
+    if found is None or found.lease_owner != owner:  # Outside a transaction it may have been taken from us already.
+        return None
     return _workflow(found), float(found.seconds_left)
 
 
@@ -163,6 +165,21 @@ def claimable(session: Session, row: Row, *, limit: int) -> list[str]:
 def supersede(session: Session, row: Row, subject: str) -> None:
     """Close every open workflow about ``subject``: its runner stops at its next record, and undoes nothing."""
     session.execute(sa.update(row).where(row.subject == subject, row.status.in_(OPEN)).values(status=Status.SUPERSEDED))
+
+
+def expire(session: Session, row: Row, subject: str, *, spare: Collection[str]) -> list[str]:
+    """Have the time of open workflows about ``subject`` be over, but for kinds to ``spare``; return them, once each.
+
+    Whoever runs one loses its lease. Who takes it up next undoes it, or goes on where there is no way back.
+    """
+    wanted = (row.subject == subject, row.status.in_(OPEN), row.kind.not_in(spare), row.deadline > epoch_now())
+    uuids = list(session.scalars(sa.select(row.uuid).where(*wanted).with_for_update()))
+    session.execute(
+        sa.update(row)
+        .where(row.uuid.in_(uuids), *wanted)
+        .values(deadline=epoch_now() - 1, lease_owner=_PARKED, lease_until=epoch_now() - 1)
+    )
+    return uuids
 
 
 def withdraw(session: Session, row: Row, uuid: str) -> bool:

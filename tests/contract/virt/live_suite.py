@@ -79,6 +79,8 @@ class LiveContract:
         with pytest.raises(errors.NotFound):
             rig.driver.leaving(spec.uuid)
         assert rig.driver.departure(spec.uuid).stage is Stage.GONE
+        rig.driver.stay(spec.uuid)
+        rig.driver.hurry(spec.uuid)
         rig.driver.spawn(spec, rig.image)
         rig.driver.power_off(spec.uuid, timeout_s=0)
         with pytest.raises(errors.Conflict):

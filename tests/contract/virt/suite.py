@@ -462,6 +462,15 @@ class MoveContract:
             assert rig.driver.asides() == []
         assert rig.leftovers(spec.uuid) == []
 
+    def test_disks_are_kept_by_the_host_that_has_them(self, rig: Rig) -> None:
+        spec = a_spec()
+        rig.driver.spawn(spec, rig.image)
+        for _ in range(2):
+            rig.driver.keep_disks(spec.uuid)
+        assert [guest.uuid for guest in rig.driver.guests()] == [spec.uuid]
+        rig.driver.destroy(spec.uuid)
+        assert rig.leftovers(spec.uuid) == []
+
     def test_a_guest_comes_back_as_it_was(self, rig: Rig) -> None:
         spec = a_spec()
         rig.driver.spawn(spec, rig.image)
@@ -478,6 +487,16 @@ class MoveContract:
             driver.bring_back(spec.uuid, 2, start=True)
         driver.destroy(spec.uuid)
         assert rig.leftovers(spec.uuid) == []
+
+    def test_only_what_was_not_finished_is_cleared(self, rig: Rig) -> None:
+        spec, whole = a_spec(), a_spec()
+        rig.leave_half_made(spec)
+        rig.driver.spawn(whole, rig.image)
+        for _ in range(2):
+            for each in (spec, whole, a_spec()):
+                rig.driver.clear_attempt(each.uuid)
+            assert rig.leftovers(spec.uuid) == []
+            assert power_state(rig.driver, whole.uuid) is PowerState.RUNNING
 
     def test_a_guest_that_was_never_set_aside_is_brought_back_too(self, rig: Rig) -> None:
         spec = a_spec()

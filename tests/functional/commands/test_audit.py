@@ -511,6 +511,12 @@ def test_one_cell_alone_is_looked_into(site: AuditSite, server: str) -> None:
         pytest.param(["--cell", "cell1"], 127, id="no UUID"),
         pytest.param(["--cell", str(uuids.uuid4())], 1, id="no such cell"),
         pytest.param(["--grace", "soon"], 127, id="no number"),
+        pytest.param(["--grace", "-1"], 127, id="the past"),
+        pytest.param(["--grace", "nan"], 127, id="no time"),
+        pytest.param(["--grace", "inf"], 127, id="for ever"),
+        pytest.param(["-f", "xml"], 127, id="no such format"),
+        pytest.param(["--cell"], 127, id="a cell, but which"),
+        pytest.param(["everything"], 127, id="a word too many"),
         pytest.param(["--no-such-option"], 127, id="no such option"),
     ],
 )

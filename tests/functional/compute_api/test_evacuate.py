@@ -9,7 +9,9 @@ from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import MigrationRow
 from nova_lite.db.repositories import hosts, mappings
 from nova_lite.model.instance import Instance
+from nova_lite.model.request_spec import Decision, RequestSpec
 from nova_lite.model.states import ACTIONS, TaskState, VmState
+from nova_lite.rpc.scheduler import SchedulerClient
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 
 NODE = "11110000-0000-4000-8000-000000000001"
@@ -97,6 +99,38 @@ def test_what_cannot_be_is_refused(cloud: Cloud, server: Instance, version: str,
     assert said(evacuate(cloud.client("admin:admins", version), server, **asked), 400)
     assert cloud.instance(server.uuid).task_state is None
     assert cloud.rows(cloud.api_db, ApiWorkflowRow) == []
+
+
+@pytest.mark.parametrize("host", [None, "h2"])
+def test_it_is_rehearsed(
+    cloud: Cloud, admin: Client, server: Instance, monkeypatch: pytest.MonkeyPatch, host: str | None
+) -> None:
+    questions = []
+
+    def choose(client: SchedulerClient, spec: RequestSpec, uuid: str, *, timeout_s: float) -> Decision:
+        questions.append((uuid, spec.within_cell, spec.not_on, spec.wanted_host))
+        return Decision((), refusal="No valid host was found.")
+
+    monkeypatch.setattr(SchedulerClient, "choose", choose)
+    answer = admin.post(f"/servers/{server.uuid}/action?dry_run=1", {"evacuate": {"host": host} if host else {}})
+    assert answer.status_code == 200, answer.text
+    found = answer.json["dry_run"]
+    assert (found["would_succeed"], found["refusal"]) == (False, "No valid host was found.")
+    assert questions == [(server.uuid, CELL1, ("h1",), host)]
+    assert cloud.instance(server.uuid).task_state is None
+    assert cloud.rows(cloud.api_db, ApiWorkflowRow) == []
+
+
+def test_a_rehearsal_is_refused_as_the_real_thing(cloud: Cloud, admin: Client, server: Instance) -> None:
+    def rehearse(caller: Client, **asked: Any) -> Any:
+        return caller.post(f"/servers/{server.uuid}/action?dry_run=1", {"evacuate": asked})
+
+    said(rehearse(admin, host="h1"), 400)
+    said(rehearse(admin, host="nowhere"), 404)
+    assert "old disks" in said(rehearse(cloud.client("admin:admins", "2.13"), onSharedStorage=True), 400)
+    with cloud.cells.get(CELL1).db.writer() as session:
+        hosts.beat(session, "h1", hosts.AGENT)
+    assert said(rehearse(admin), 400) == "Compute service of h1 is still in use."
 
 
 def test_an_unknown_host_is_not_found(admin: Client, server: Instance) -> None:

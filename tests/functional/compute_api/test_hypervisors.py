@@ -39,6 +39,24 @@ def cloud_of_hosts(cloud: Cloud) -> Cloud:
     return cloud
 
 
+UPTIME = " 08:32:11 up 93 days, 18:25, 12 users,  load average: 0.20, 0.12, 0.14\n"
+
+
+class Agent:
+    """Answers for one compute host."""
+
+    def uptime(self) -> str:
+        return UPTIME
+
+
+@pytest.fixture
+def agent(cloud_of_hosts: Cloud) -> Iterator[None]:
+    serving = cloud_of_hosts.cells.get(CELL1).bus.serve(compute.TOPIC, "h1", Agent())
+    serving.start()
+    yield
+    serving.stop()
+
+
 def _names(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [hypervisor["hypervisor_hostname"] for hypervisor in answer.json["hypervisors"]]
@@ -56,7 +74,7 @@ def test_hypervisors_are_listed_cell_by_cell(cloud_of_hosts: Cloud, admin: Clien
     assert "hypervisors_links" not in answer.json
 
 
-def test_details_and_show_agree(cloud_of_hosts: Cloud, admin: Client) -> None:
+def test_details_and_show_agree(cloud_of_hosts: Cloud, agent: None, admin: Client) -> None:
     detailed = admin.get("/os-hypervisors/detail").json["hypervisors"][0]
     service = admin.get("/os-services?host=h1").json["services"][0]
     assert detailed == {
@@ -70,25 +88,8 @@ def test_details_and_show_agree(cloud_of_hosts: Cloud, admin: Client) -> None:
         "uptime": None,
         "service": {"id": service["id"], "host": "h1", "disabled_reason": None},
     }
-    assert admin.get(f"/os-hypervisors/{NODES['h1'][1]}").json["hypervisor"] == detailed
-
-
-UPTIME = " 08:32:11 up 93 days, 18:25, 12 users,  load average: 0.20, 0.12, 0.14\n"
-
-
-class Agent:
-    """Answers for one compute host."""
-
-    def uptime(self) -> str:
-        return UPTIME
-
-
-@pytest.fixture
-def agent(cloud_of_hosts: Cloud) -> Iterator[None]:
-    serving = cloud_of_hosts.cells.get(CELL1).bus.serve(compute.TOPIC, "h1", Agent())
-    serving.start()
-    yield
-    serving.stop()
+    shown = admin.get(f"/os-hypervisors/{NODES['h1'][1]}").json["hypervisor"]
+    assert shown == {**detailed, "uptime": UPTIME}
 
 
 def test_a_host_says_how_long_it_is_up(cloud_of_hosts: Cloud, agent: None, admin: Client) -> None:

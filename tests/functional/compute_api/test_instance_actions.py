@@ -1,16 +1,19 @@
 """What was done to a server."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
+from nova_lite.db.cell_tables import CellWorkflowRow, InstanceActionEventRow, InstanceActionRow
+from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, mappings
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
+from nova_lite.model.workflow import Status
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.factories import NOON
 from tests.functional.compute_api.machines import silence
@@ -215,3 +218,26 @@ def test_bad_queries_name_the_parameter(cloud: Cloud, client: Client, query: str
     answer = client.get(f"/servers/{server.uuid}/os-instance-actions?{query}")
     assert answer.status_code == 400
     assert named in answer.json["badRequest"]["message"]
+
+
+def test_an_event_under_way_tells_how_far_it_is(cloud: Cloud, client: Client, admin: Client) -> None:
+    server = cloud.add_server(CELL1, host="h1")
+    answer = client.post(f"/servers/{server.uuid}/action", {"os-stop": None})
+    request_id = answer.headers["x-openstack-request-id"]
+    event = _event(admin, server, request_id)
+    told = re.fullmatch(r"Step 1 of 2: power off, attempt 0\. 0 % done\. Expires at (\S+)Z\.", event["details"])
+    assert told is not None, event
+    assert datetime.fromisoformat(told[1]) > utcnow()
+    assert "details" not in _event(client, server, request_id)
+    assert "details" not in _event(cloud.client("admin:admins", "2.83"), server, request_id)
+    _run(cloud, server, status=Status.UNDOING, reason="No power.")
+    assert _event(admin, server, request_id)["details"].endswith("Z. Being undone: No power.")
+    _run(cloud, server, status=Status.FAILED, reason="No power.")
+    with cloud.cells.get(CELL1).db.writer() as session:
+        actions.finish(session, instance_uuid=server.uuid, request_id=request_id, error="No power.", host="h1")
+    assert _event(admin, server, request_id)["details"] == "No power."
+
+
+def _run(cloud: Cloud, server: Instance, **values: Any) -> None:
+    with cloud.cells.get(CELL1).db.writer() as session:
+        session.execute(sa.update(CellWorkflowRow).where(CellWorkflowRow.subject == server.uuid).values(**values))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from nova_lite.cells import operations
+from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import workflows
 from nova_lite.errors import Conflict
@@ -276,7 +277,7 @@ class TestResetState:
             (workflow,) = workflows.about(session, CellWorkflowRow, server.uuid)
         assert workflow.status is Status.SUPERSEDED
 
-    def test_it_does_not_end_what_holds_more_than_a_guest(self, cloud: Cloud) -> None:
+    def test_a_delete_is_not_taken_back(self, cloud: Cloud) -> None:
         server = cloud.add_server(CELL1, host="h1")
         with cloud.cells.get(CELL1).db.writer() as session:
             requester = operations.Requester("alice", "demo", "req-1")
@@ -285,15 +286,34 @@ class TestResetState:
         assert answer.status_code == 409
         assert "while it is in task_state deleting" in answer.json["conflictingRequest"]["message"]
         assert cloud.instance(server.uuid).task_state is TaskState.DELETING
+        (above,) = cloud.rows(cloud.api_db, ApiWorkflowRow)
+        assert above.status == Status.SUPERSEDED
+
+    def test_what_holds_more_than_a_guest_is_ended_first(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(CELL1, host="h1")
+        assert client.post(f"/servers/{server.uuid}/action", {"rescue": None}).status_code == 200
+        operator = cloud.client("admin:ops")
+        assert operator.post(f"/servers/{server.uuid}/action", self.BODY).status_code == 202
+        assert cloud.instance(server.uuid).task_state is TaskState.RESCUING
+        (led,) = cloud.rows(cloud.api_db, ApiWorkflowRow)
+        assert (led.kind, led.subject, led.inputs) == (
+            "reset-state",
+            server.uuid,
+            {"cell_uuid": CELL1, "state": "active"},
+        )
+        newest = operator.get(f"/servers/{server.uuid}/os-instance-actions").json["instanceActions"][0]
+        assert (newest["action"], newest["message"]) == ("resetState", None)
+        (operation, _) = operator.get(f"/servers/{server.uuid}/operations").json["operations"]
+        assert (operation["action"], operation["state"]) == ("resetState", "pending")
 
     @pytest.mark.parametrize("state", ["active", "error"])
-    def test_a_move_is_confirmed_or_reverted_first(self, cloud: Cloud, state: str) -> None:
+    def test_a_move_that_waits_is_ended_first(self, cloud: Cloud, state: str) -> None:
         server = cloud.add_server(CELL1, host="h1", vm_state=VmState.RESIZED)
         cloud.add_migration(server, status="finished")
         answer = cloud.client("admin:ops").post(f"/servers/{server.uuid}/action", {"os-resetState": {"state": state}})
-        assert answer.status_code == 409
-        assert "confirm or revert" in answer.json["conflictingRequest"]["message"]
-        assert cloud.instance(server.uuid).vm_state is VmState.RESIZED
+        assert answer.status_code == 202
+        (led,) = cloud.rows(cloud.api_db, ApiWorkflowRow)
+        assert (led.kind, led.inputs["state"]) == ("reset-state", state)
 
     def test_a_task_that_nobody_works_at_is_ended(self, cloud: Cloud) -> None:
         server = cloud.add_server(CELL1, host="h1", vm_state=VmState.BUILDING, task_state=TaskState.SPAWNING)

@@ -160,7 +160,7 @@ def change(caller: Client, server: Instance) -> Any:
 
 
 @pytest.mark.parametrize(("properties", "user"), [({}, "root"), ({"os_admin_user": "core"}, "core")])
-def test_a_password_is_set_and_kept_nowhere(
+def test_a_password_is_set_and_kept_nowhere_as_it_is(
     cloud: Cloud, client: Client, admin: Client, agent: Agent, properties: dict[str, str], user: str
 ) -> None:
     server = add_running(cloud, image_properties=properties)

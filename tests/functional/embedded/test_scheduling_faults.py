@@ -328,13 +328,14 @@ class TestHostsThatFail:
         servers = _boot_all(stage, image)
         _all(user, servers, "ACTIVE")
         _at_peace(stage.cloud)
-        tried = sum(script.calls("spawn") for script in broken_ones.values())
-        assert tried > 0
+        # One that nobody chose yet is not known to be broken.
+        known = {host: script.calls("spawn") for host, script in broken_ones.items() if script.calls("spawn")}
+        assert known
         assert not broken_ones.keys() & {user.server(server)["OS-EXT-SRV-ATTR:host"] for server in servers}
 
         later = _boot_all(stage, image)
         _all(user, later, "ACTIVE")
-        assert sum(script.calls("spawn") for script in broken_ones.values()) == tried
+        assert {host: broken_ones[host].calls("spawn") for host in known} == known
 
     def test_hosts_that_work_again_get_servers_again(self, stage: Stage, user: ComputeUser, image: str) -> None:
         host = "cell1-host2"

@@ -188,7 +188,7 @@ def test_bad_requests_change_nothing(user: ComputeUser, image: str, change: dict
 
 
 def test_a_deleted_server_is_restored_then_reclaimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nova_lite.conductor.reclaim._INTERVAL_S", 0.1)
+    monkeypatch.setattr("nova_lite.conductor.overdue_looker._INTERVAL_S", 0.1)
     options = {"DEFAULT": {"reclaim_instance_interval": "3600"}}
     with clouds.running(tmp_path, cells=1, hosts=1, options=options) as cloud:
         user = ComputeUser(cloud.compute_url)

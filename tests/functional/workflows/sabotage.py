@@ -154,6 +154,7 @@ class _Watched:
             self.saboteur.at(before, self.runner)
             if may_repeat and (self.role, kind, name) in self.saboteur.twice:
                 do(work, *session)
+                work.may_have_run = True  # as it is told then
                 self.saboteur.happened.append(before)
             found = do(work, *session)
             self.saboteur.at(middle, self.runner)

@@ -159,6 +159,11 @@ class Site:
         """Ask for a server, booted with the smallest flavor, to be twice as large."""
         self.act(server, "resize", {"flavorRef": "2"})
 
+    def reset_moving(self, server: str) -> None:
+        """Ask for a server to be twice as large, and set its state while it moves."""
+        self.resize(server)
+        self.act(server, "os-resetState", {"state": "error"})
+
     def migrate_live(self, server: str, host: str | None = None, block: object = "auto") -> None:
         """Ask for a running server to go to another host."""
         self.act(server, "os-migrateLive", {"host": host, "block_migration": block})
@@ -408,6 +413,9 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("cell", "complete-evacuation"): Story(lambda site, server: site.evacuate(server), "SHUTOFF", ()),
     ("super", "rebuild"): Story(lambda site, server: site.rebuild(server, new_image=True), "ACTIVE", ("ACTIVE",)),
     ("cell", "rebuild"): Story(lambda site, server: site.rebuild(server), "ACTIVE", ("ACTIVE", "ERROR")),
+    ("super", "reset-state"): Story(
+        lambda site, server: site.reset_moving(server), "ERROR", ("ACTIVE", "VERIFY_RESIZE")
+    ),
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),

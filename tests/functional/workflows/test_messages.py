@@ -1,7 +1,8 @@
 """Messages lost, doubled and late; processes that die between taking a message and answering it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -15,45 +16,97 @@ from nova_lite.testing.cloud import eventually
 from tests.functional.workflows.sabotage import Killed, Place
 from tests.functional.workflows.site import Site
 
-#: What a server goes through in a whole life, with what it shows after each.
-LIFE = (
-    ("os-stop", None, "SHUTOFF"),
-    ("os-start", None, "ACTIVE"),
-    ("reboot", {"type": "SOFT"}, "ACTIVE"),
-    ("reboot", {"type": "HARD"}, "ACTIVE"),
-    ("pause", None, "PAUSED"),
-    ("unpause", None, "ACTIVE"),
-    ("suspend", None, "SUSPENDED"),
-    ("resume", None, "ACTIVE"),
-    ("soft delete", None, "SOFT_DELETED"),
-    ("restore", None, "ACTIVE"),
-    ("resize", {"flavorRef": "2"}, "VERIFY_RESIZE"),
-    ("revertResize", None, "ACTIVE"),
-    ("migrate", None, "VERIFY_RESIZE"),
-    ("confirmResize", None, "ACTIVE"),
-)
+
+@dataclass(frozen=True)
+class Deed:
+    """Something done to a server, and what that shows afterwards."""
+
+    name: str
+    do: Callable[[Site, str], object]
+    status: str
 
 
-def live(site: Site, after_each: Callable[[], object] = lambda: None) -> None:
-    """Take a server through its whole life, looking at each stage that it shows what it should."""
+def _action(name: str, details: object, status: str) -> Deed:
+    return Deed(name, lambda site, server: site.act(server, name, details), status)
+
+
+def _evacuation(site: Site, server: str) -> None:
+    site.evacuate(server)
+    site.rest(is_end=False)
+    site.raise_hosts()
+
+
+#: What a server goes through in a whole life, once on its host for the most part and once between hosts.
+LIVES: Mapping[str, tuple[Deed, ...]] = {
+    "in place": (
+        _action("os-stop", None, "SHUTOFF"),
+        _action("os-start", None, "ACTIVE"),
+        _action("reboot", {"type": "SOFT"}, "ACTIVE"),
+        _action("reboot", {"type": "HARD"}, "ACTIVE"),
+        _action("pause", None, "PAUSED"),
+        _action("unpause", None, "ACTIVE"),
+        _action("suspend", None, "SUSPENDED"),
+        _action("resume", None, "ACTIVE"),
+        Deed("soft delete", lambda site, server: site.soft_delete(server), "SOFT_DELETED"),
+        _action("restore", None, "ACTIVE"),
+        Deed("rescue", lambda site, server: site.rescue(server), "RESCUE"),
+        _action("unrescue", None, "ACTIVE"),
+        Deed("rebuild", lambda site, server: site.rebuild(server), "ACTIVE"),
+        Deed("rebuild of another image", lambda site, server: site.rebuild(server, new_image=True), "ACTIVE"),
+        _action("createImage", {"name": "snap"}, "ACTIVE"),
+        Deed("shelve in place", lambda site, server: site.shelve(server, stays_on_host=True), "SHELVED"),
+        _action("unshelve", None, "ACTIVE"),
+    ),
+    "between hosts": (
+        _action("resize", {"flavorRef": "2"}, "VERIFY_RESIZE"),
+        _action("revertResize", None, "ACTIVE"),
+        _action("migrate", None, "VERIFY_RESIZE"),
+        _action("confirmResize", None, "ACTIVE"),
+        Deed("live migration", lambda site, server: site.migrate_live(server), "ACTIVE"),
+        Deed("shelve", lambda site, server: site.shelve(server), "SHELVED_OFFLOADED"),
+        _action("unshelve", None, "ACTIVE"),
+        Deed("shelve in place", lambda site, server: site.shelve(server, stays_on_host=True), "SHELVED"),
+        _action("shelveOffload", None, "SHELVED_OFFLOADED"),
+        _action("unshelve", None, "ACTIVE"),
+        Deed("evacuate", _evacuation, "SHUTOFF"),
+        _action("os-start", None, "ACTIVE"),
+    ),
+}
+#: For how many deeds a message may be on its way.
+_DEEDS_LATE = 3
+every_life = pytest.mark.parametrize("life", LIVES)
+#: What is asked of hosts and of the scheduler in each.
+ASKED: Mapping[str, set[str]] = {
+    "in place": {
+        *("place", "build", "power_off", "power_on", "reboot", "pause", "unpause", "suspend", "resume"),
+        *("rescue", "unrescue", "rebuild", "refusal_to_stay", "snapshot", "destroy"),
+    },
+    "between hosts": {
+        *("place", "build", "choose", "set_aside", "receive", "bring_back", "discard", "drop_aside"),
+        *("leaving", "check_landing", "prepare_landing", "depart", "finish_landing", "clear_departed"),
+        *("snapshot", "unshelve", "destroy"),
+    },
+}
+
+
+def live(site: Site, life: str, after_each: Callable[[], object] | None = None) -> None:
+    """Take a server through a whole life, looking at each stage that it shows what it should."""
+
+    def rest() -> None:
+        site.rest()
+        if after_each is not None:
+            after_each()
+            site.rest()
+
     (server,) = site.boot()
-    site.rest()
-    after_each()
-    site.rest()
+    rest()
     assert site.status(server) == "ACTIVE"
-    for action, details, status in LIFE:
-        if action == "soft delete":
-            site.soft_delete(server)
-        else:
-            site.act(server, action, details)
-        site.rest()
-        after_each()
-        site.rest()
-        assert site.status(server) == status, action
+    for deed in LIVES[life]:
+        deed.do(site, server)
+        rest()
+        assert site.status(server) == deed.status, deed.name
     assert site.delete(server) == 204
-    site.rest()
-    after_each()
-    site.rest()
+    rest()
     assert site.status(server) == "GONE"
 
 
@@ -62,6 +115,7 @@ class Recorder:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[Bus, str, str, dict[str, Any]]] = []
+        self._repeated: list[int] = [0] * _DEEDS_LATE
         self._call = Bus.call
 
         def noted(bus: Bus, topic: str, method: str, **options: Any) -> Any:
@@ -72,20 +126,26 @@ class Recorder:
         monkeypatch.setattr(Bus, "call", noted)
 
     def repeat(self) -> None:
-        """Send every call again, in the order they were first sent; nobody cares for the answers."""
-        for bus, topic, method, options in list(self.calls):
-            try:
-                self._call(bus, topic, method, **options)
-            except errors.NovaLiteError:
-                continue
+        """Send the calls of the last deeds again, in the order they were first sent; nobody cares for the answers."""
+        first = self._repeated.pop(0)
+        self._repeated.append(len(self.calls))
+        for bus, topic, method, options in self.calls[first:]:
+            _careless(self._call, bus, topic, method, options)
+
+    def repeat_all(self) -> None:
+        """Send every call of the story again."""
+        self._repeated = [0] * _DEEDS_LATE
+        self.repeat()
 
 
-def test_all_nudges_are_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_life
+def test_all_nudges_are_lost(site: Site, monkeypatch: pytest.MonkeyPatch, life: str) -> None:
     monkeypatch.setattr(ConductorClient, "wake", lambda conductor, uuid: None)
-    live(site)
+    live(site, life)
 
 
-def test_all_nudges_come_twice(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_life
+def test_all_nudges_come_twice(site: Site, monkeypatch: pytest.MonkeyPatch, life: str) -> None:
     wake = ConductorClient.wake
 
     def twice(conductor: ConductorClient, workflow_uuid: str) -> None:
@@ -93,19 +153,20 @@ def test_all_nudges_come_twice(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
         wake(conductor, workflow_uuid)
 
     monkeypatch.setattr(ConductorClient, "wake", twice)
-    live(site)
+    live(site, life)
 
 
-def test_every_message_comes_again_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_life
+def test_every_message_comes_again_later(site: Site, monkeypatch: pytest.MonkeyPatch, life: str) -> None:
     recorder = Recorder(monkeypatch)
-    live(site, after_each=recorder.repeat)
-    assert {method for _, _, method, _ in recorder.calls} >= {
-        *("place", "build", "power_off", "power_on", "destroy"),
-        *("choose", "set_aside", "receive", "bring_back", "discard", "drop_aside"),
-    }
+    live(site, life, after_each=recorder.repeat)
+    recorder.repeat_all()
+    site.rest()
+    assert {method for _, _, method, _ in recorder.calls} >= ASKED[life]
 
 
-def test_every_message_comes_twice_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_life
+def test_every_message_comes_twice_at_once(site: Site, monkeypatch: pytest.MonkeyPatch, life: str) -> None:
     call = Bus.call
     twins: list[threading.Thread] = []
 
@@ -123,7 +184,39 @@ def test_every_message_comes_twice_at_once(site: Site, monkeypatch: pytest.Monke
         twins.clear()
 
     monkeypatch.setattr(Bus, "call", doubled)
-    live(site, after_each=join)
+    live(site, life, after_each=join)
+
+
+@every_life
+@pytest.mark.parametrize("arrives", ["late", "but not its answer"])
+def test_every_message_is_lost_once(site: Site, monkeypatch: pytest.MonkeyPatch, life: str, arrives: str) -> None:
+    """The first of each kind after each deed; one that is ``late`` arrives when what it was about has ended."""
+    call = Bus.call
+    lost: list[tuple[Bus, str, str, dict[str, Any]]] = []
+    guard, known, ever = threading.Lock(), set[str](), set[str]()
+
+    def losing(bus: Bus, topic: str, method: str, **options: Any) -> Any:
+        with guard:
+            is_lost = topic in ("compute", "scheduler") and method not in known
+            known.add(method)
+        if not is_lost:
+            return call(bus, topic, method, **options)
+        if arrives == "late":
+            lost.append((bus, topic, method, options))
+        else:
+            call(bus, topic, method, **options)
+        raise errors.Timeout("No answer in time.", method=method)
+
+    def deliver() -> None:
+        while lost:
+            _careless(call, *lost.pop(0))
+        with guard:
+            ever.update(known)
+            known.clear()
+
+    monkeypatch.setattr(Bus, "call", losing)
+    live(site, life, after_each=deliver)
+    assert ever >= ASKED[life]
 
 
 def _careless(call: Callable[..., Any], bus: Bus, topic: str, method: str, options: dict[str, Any]) -> None:
@@ -158,7 +251,7 @@ def test_a_late_pass_of_the_scheduler_leaves_nothing(site: Site, monkeypatch: py
     (server,) = site.boot()
     site.rest()
     assert site.status(server) == "ERROR"
-    recorder.repeat()
+    recorder.repeat_all()
     assert site.watch.audit() == []
 
 

@@ -30,7 +30,7 @@ class LibvirtHosts:
     """The libvirtd of every host, by the host's name. Whatever ran before, ``stop`` leaves no process."""
 
     def __init__(self, site: Site, names: Sequence[str]) -> None:
-        self._site = site
+        self.site = site
         self.names = tuple(names)
 
     @classmethod
@@ -44,7 +44,7 @@ class LibvirtHosts:
 
     def address(self, name: str) -> str:
         """Return the host's address, as little another's as the port is that it is made from."""
-        number = self._site.port("libvirt-hosts")
+        number = self.site.port("libvirt-hosts")
         return f"127.{number >> 8}.{number & 255}.{self.names.index(name) + 1}"
 
     def start(self) -> None:
@@ -66,6 +66,13 @@ class LibvirtHosts:
     def stop(self) -> None:
         """Destroy all guests and end all hosts."""
         side_by_side([partial(self._end, name) for name in self.names if self._state(name).exists()])
+
+    def kill_libvirtd(self, name: str) -> None:
+        """Kill what manages the host's guests; they run on."""
+        path = self._state(name) / "run" / "libvirtd.pid"
+        pid = int(path.read_text().strip())
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not _mounts(pid), f"the end of libvirtd of {name}", timeout_s=30)
 
     def cut_power(self, name: str) -> None:
         """End everything that runs on the host at once: its guests, and what would notice that."""
@@ -105,7 +112,7 @@ class LibvirtHosts:
         self.cut_power(name)
 
     def _state(self, name: str) -> Path:
-        return self._site.path("data", f"{_STATE}{name}")
+        return self.site.path("data", f"{_STATE}{name}")
 
     def _run(self, action: str, name: str, *options: str) -> None:
         done = subprocess.run(
@@ -135,8 +142,10 @@ APART = "virt-c"
 class RealHosts(Services):
     """The agents on such hosts: further hosts of a deployment, all in one cell."""
 
-    def __init__(self, site: Site, neighbours: Neighbours, *, cell: str) -> None:
-        hosts = tuple(Host(name, cell, "libvirt") for name in (*SHARING, APART))
+    def __init__(
+        self, site: Site, neighbours: Neighbours, *, cell: str, names: Sequence[str] = (*SHARING, APART)
+    ) -> None:
+        hosts = tuple(Host(name, cell, "libvirt") for name in names)
         super().__init__(site, neighbours.rabbitmq, neighbours.mariadb, neighbours.keystone, hosts)
         self.libvirt = LibvirtHosts(site, [host.name for host in hosts])
 
@@ -150,11 +159,13 @@ class RealHosts(Services):
         return super().guests_folder("virt-shared" if host in SHARING else host)
 
     def _program(self, name: str) -> Program:
-        """Return the agent's program: it does not see the directory of guests that it does not share."""
+        """Return the agent's program: it does not see the directories of guests and images that it does not share."""
         program = super()._program(name)
-        hidden = self.guests_folder(SHARING[0] if name == APART else APART)
-        hide = f'mount -t tmpfs none {shlex.quote(str(hidden))}; exec "$@"'
-        within = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", hide, "sh")
+        others = SHARING if name == APART else (APART,)
+        hidden = {self.guests_folder(other) for other in others}
+        hidden |= {self._site.folder("data", other, "images") for other in others}
+        hide = "".join(f"mount -t tmpfs none {shlex.quote(str(path))}; " for path in sorted(hidden))
+        within = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{hide}exec "$@"', "sh")
         return replace(program, argv=(*within, *program.argv))
 
     def start_all(self) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.integration.stack.keystone import NOVA, Keystone
@@ -169,6 +169,13 @@ class Services:
         if port is not None:
             hint = f"Log: {self._site.processes.log(name)}"
             wait_until(lambda: self._listens(name, port), f"{name} listening", timeout_s=60, hint=hint)
+
+    def start_doomed(self, name: str, moment: str) -> None:
+        """Start a process, not an API, that kills itself at a moment (``doomed.py``)."""
+        program = self._program(name)
+        python, _, *module_and_arguments = program.argv
+        argv = (*(python, "-m", "tests.integration.stack.doomed", moment), *module_and_arguments)
+        self._site.processes.start(replace(program, argv=argv))
 
     def stop(self, name: str) -> int | None:
         """Ask a process to end; return how it did, None if another run of the script had started it."""

@@ -229,3 +229,20 @@ def test_nobody_looks_after_a_silent_cell_once_the_cells_are_closed(
     assert pool is not None
     pool.stop()  # waits for what runs
     assert not fanout._breaker.is_open(CELL1)
+
+
+def test_a_cell_that_has_just_answered_is_known_to(fanout: Fanout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanouts, "_JUST_S", 3600.0)
+
+    def fail(cell: OpenCell) -> str:
+        raise Unavailable("gone")
+
+    assert not fanout.has_just_answered(CELL1)
+    fanout.ask(_name)
+    assert fanout.has_just_answered(CELL1)
+    fanout.ask(fail)
+    assert not fanout.has_just_answered(CELL1)
+    until_none_is_down(fanout)
+    assert fanout.has_just_answered(CELL1)
+    monkeypatch.setattr(fanouts, "_JUST_S", 0.0)
+    assert not fanout.has_just_answered(CELL1)

@@ -405,6 +405,27 @@ class TestMoves:
         host.ear.discard(UUID, 1)
         assert host.state() is None
         host.ear.discard(UUID, 1)
+        assert host.driver.faults.calls("clear_attempt") == 1
+
+    def test_one_whose_disks_came_too_late_is_not_started(self) -> None:
+        host = Host()
+        gate = host.driver.hold("receive", after=True)
+        refused: list[errors.Conflict] = []
+
+        def receive() -> None:
+            try:
+                host.ear.receive(msgspec.to_builtins(INSTANCE), "elsewhere", True)
+            except errors.Conflict as exc:
+                refused.append(exc)
+
+        coming = threading.Thread(target=receive)
+        coming.start()
+        assert gate.reached.wait(120)
+        host.fence.may = False
+        gate.open()
+        coming.join(120)
+        assert refused
+        assert host.state() == PowerState.SHUTDOWN
 
     def test_what_may_come_back_is_not_dropped(self) -> None:
         host = Host()

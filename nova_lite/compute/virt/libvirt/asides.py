@@ -5,26 +5,16 @@ share where their instances are. A directory with a definition in it and no doma
 """
 
 import contextlib
-import os
 import shutil
-import struct
 import uuid as uuids
 from collections.abc import Iterator
 from pathlib import Path
 
 from nova_lite import errors
-from nova_lite.compute import external_tools
-from nova_lite.compute.virt.libvirt.domain_xml import Disk
-from nova_lite.model.guest import GuestSpec
+from nova_lite.compute.virt.libvirt import moved_disks
 
-_GIB = 1024**3
-
-#: Where the definition of a guest is kept that has no domain.
+#: How the definition of a guest is kept that has no domain.
 _DEFINITION = "domain.xml"
-#: How a qcow2 file begins: magic, version, where the name of the file below is, and how long it is.
-_HEAD = struct.Struct(">4sIQI")
-#: Copying a disk takes as long as it takes.
-_COPY = external_tools.Limits(wall_s=3600.0, cpu_s=3600, memory_mib=4096)
 
 
 class Asides:
@@ -38,21 +28,15 @@ class Asides:
         """Return where the guest is when it is set aside."""
         return self._instances_path / f"{uuids.UUID(uuid)}{self._mark}"
 
-    def check_reach(self, disks_at: str) -> None:
-        """Raise HostFailed when the directory of a guest that will be set aside at ``disks_at`` cannot be seen here.
-
-        Nor is a root disk of use without the image it was made over.
-        """
-        aside = Path(disks_at)
-        disk = aside.with_name(aside.name.partition(".")[0]) / "disk"
-        if not disk.is_file():
-            raise errors.HostFailed("The host cannot reach the server's disks: hosts share no file system.")
+    def link_image(self, uuid: str) -> None:
+        """Put a link to the image below the guest's root disk beside it, for hosts that have the image from here."""
+        disk = self._home(uuid) / moved_disks.ROOT
+        link = disk.with_name(moved_disks.BASE)
         with _files():
-            base = _base_of(disk)
-        if base is not None and not base.is_file():
-            raise errors.HostFailed(
-                "The host cannot reach the image below the server's disk, nor has it one of its own."
-            )
+            image = moved_disks.image_below(disk) if disk.is_file() else None
+            if image is not None and not link.is_symlink():
+                with contextlib.suppress(FileExistsError):
+                    link.symlink_to(image)
 
     def all(self) -> list[str]:
         """Return the guests that are set aside."""
@@ -101,36 +85,9 @@ class Asides:
         return self._instances_path / str(uuids.UUID(uuid))
 
 
-def _base_of(disk: Path) -> Path | None:
-    """Return the file that a qcow2 disk of ours was made over; None when it is whole."""
-    with disk.open("rb") as file:
-        _, _, offset, length = _HEAD.unpack(file.read(_HEAD.size))
-        file.seek(offset)
-        name = file.read(length)
-    return Path(os.fsdecode(name)) if offset else None
-
-
 @contextlib.contextmanager
 def _files() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise errors.Unavailable("The host cannot set the instance's files aside", cause=str(error)) from error
-
-
-def copy_root(qemu_img: str, spec: GuestSpec, source: Path, target: Path) -> Disk:
-    """Copy a root disk without what is below it, as large as ``spec`` wants it; its format is told, never guessed."""
-    copy = [qemu_img, "convert", "-q", "-f", "qcow2", "-O", "qcow2", str(source), str(target)]
-    external_tools.run(copy, _COPY)
-    if spec.root_gib:
-        external_tools.run([qemu_img, "resize", "-q", "-f", "qcow2", str(target), str(spec.root_gib * _GIB)])
-    return Disk(str(target), "qcow2")
-
-
-def copy_raw(qemu_img: str, source: Path, target: Path, size: int) -> Disk:
-    """Copy a raw disk, with its holes, and let it grow to ``size`` bytes."""
-    external_tools.run([qemu_img, "convert", "-q", "-f", "raw", "-O", "raw", str(source), str(target)], _COPY)
-    target.chmod(0o600)
-    with target.open("r+b") as file:
-        file.truncate(size)
-    return Disk(str(target), "raw")

@@ -13,7 +13,7 @@ from pathlib import Path
 from nova_lite import errors
 from nova_lite.compute import config_drive, external_tools
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import asides
+from nova_lite.compute.virt.libvirt import moved_disks
 from nova_lite.compute.virt.libvirt.domain_xml import Disk
 from nova_lite.model.guest import BaseImage, GuestSpec
 
@@ -25,6 +25,8 @@ _UNFINISHED = "unfinished"
 
 #: What a rescued guest boots from, and the definition it will have again.
 _RESCUE_DISK, _KEPT_DEFINITION = "disk.rescue", "definition.kept"
+
+_EPHEMERAL, _SWAP, _CONFIG_DRIVE = "disk.eph0", "disk.swap", "disk.config"
 
 #: The log, and where virtlogd moves it when it grows too big.
 _CONSOLE_LOG, _OLDER_CONSOLE_LOG = "console.log", "console.log.0"
@@ -90,9 +92,9 @@ class Disks:
         """Make the guest's disks, root first, in a new directory; a failure leaves nothing."""
         directory = self._directory(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self.remove, spec.uuid)
             try:
                 directory.mkdir(mode=0o711)
+                undo.callback(self.remove, spec.uuid)
                 (directory / _UNFINISHED).touch()
                 disks = [self._make_root(directory, spec, image)]
                 if spec.ephemeral_gib:
@@ -107,19 +109,32 @@ class Disks:
             undo.pop_all()
         return disks
 
-    def move_in(self, spec: GuestSpec, source: Path) -> list[Disk]:
-        """Make the guest's disks as ``make`` does, root first, of those in the directory ``source``, which stay."""
+    def found(self, spec: GuestSpec, image: BaseImage) -> list[Disk]:
+        """Return the disks that are there, made by another host over the same image or by a move, root first."""
+        directory = self._directory(spec.uuid)
+        root = directory / "disk"
+        if (directory / _UNFINISHED).exists() or not root.is_file():
+            raise errors.HostFailed("The host sees the server's directory, and no whole disk in it.")
+        below = (image.path, image.disk_format) if moved_disks.image_below(root) is not None else None
+        disks = [Disk(str(root), "qcow2", backing=below)]
+        disks += [Disk(str(directory / name), "raw") for name in (_EPHEMERAL, _SWAP) if (directory / name).exists()]
+        if (directory / _CONFIG_DRIVE).exists():
+            disks.append(Disk(str(directory / _CONFIG_DRIVE), "raw", is_config_drive=True))
+        return disks
+
+    def move_in(self, spec: GuestSpec, source: moved_disks.MovedDisks) -> list[Disk]:
+        """Make the guest's disks as ``make`` does, root first, of those it had, which stay."""
         directory = self._directory(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self.remove, spec.uuid)
             try:
                 directory.mkdir(mode=0o711)
+                undo.callback(self.remove, spec.uuid)
                 (directory / _UNFINISHED).touch()
-                disks = [asides.copy_root(self._qemu_img, spec, source / "disk", directory / "disk")]
-                if spec.ephemeral_gib and (source / "disk.eph0").exists():
+                disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
+                moved_disks.clear_parts(directory)
+                if spec.ephemeral_gib and source.has(_EPHEMERAL):
                     size = spec.ephemeral_gib * _GIB
-                    paths = (source / "disk.eph0", directory / "disk.eph0")
-                    disks.append(asides.copy_raw(self._qemu_img, *paths, size))
+                    disks.append(moved_disks.copy_raw(self._qemu_img, source, _EPHEMERAL, directory, size))
                 elif spec.ephemeral_gib:
                     disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
                 if spec.swap_mib:
@@ -188,19 +203,19 @@ class Disks:
         return Disk(str(path), "qcow2", backing=(image.path, image.disk_format))
 
     def _make_ephemeral(self, directory: Path, size_gib: int) -> Disk:
-        path = directory / "disk.eph0"
+        path = directory / _EPHEMERAL
         _make_sparse(path, size_gib * _GIB)
         external_tools.run([self._mke2fs, "-q", "-F", "-t", "ext4", "-L", "ephemeral0", str(path)])
         return Disk(str(path), "raw")
 
     def _make_swap(self, directory: Path, size_mib: int) -> Disk:
-        path = directory / "disk.swap"
+        path = directory / _SWAP
         _make_sparse(path, size_mib * _MIB)
         external_tools.run([self._mkswap, str(path)])
         return Disk(str(path), "raw")
 
     def _make_config_drive(self, directory: Path, files: Mapping[str, bytes]) -> Disk:
-        path = directory / "disk.config"
+        path = directory / _CONFIG_DRIVE
         config_drive.write_iso(path, files, self._iso_tool)
         return Disk(str(path), "raw", is_config_drive=True)
 

@@ -20,6 +20,7 @@ from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
 from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
+from nova_lite.compute.virt.libvirt.moved_disks import Finder, Whereabouts
 from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
 from nova_lite.model.live_migration import Departure, Landing, Leaving
@@ -51,6 +52,7 @@ class LibvirtDriver:
         call_timeout_s: float = CALL_TIMEOUT_S,
         layout: Layout | None = None,
         reach: Reach | None = None,
+        images_path: Path | None = None,
     ) -> None:
         if virt_type not in _VIRT_TYPES:
             raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
@@ -60,9 +62,11 @@ class LibvirtDriver:
         self._layout = layout or Layout()
         self._disks = Disks(instances_path)
         self._asides = Asides(instances_path, hostname)
+        self._moved = Finder(instances_path, images_path)
+        self._reach = reach or Reach(host_ip)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
-        self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, reach or Reach(host_ip))
+        self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, self._reach)
 
     def connect(self) -> None:
         """Reach libvirt and check that it can run guests of the configured type."""
@@ -126,13 +130,19 @@ class LibvirtDriver:
         if self._is_here_already(spec, start=start):
             return
         self._remove(spec.uuid)
+        is_others = self._live.disks.is_others(spec.uuid)
         with ExitStack() as undo:
-            undo.callback(self._disks.remove, spec.uuid)
-            disks = self._disks.make(spec, image)
+            if is_others:
+                disks = self._disks.found(spec, image)
+            else:
+                disks = self._disks.make(spec, image)
+                undo.callback(self._disks.remove, spec.uuid)
+                self._live.disks.take_over(spec.uuid)
             xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
             undo.callback(self._undefine, spec.uuid)
             self._define(spec.uuid, xml, start=start)
-            self._disks.finish(spec.uuid)
+            if not is_others:
+                self._disks.finish(spec.uuid)
             undo.pop_all()
 
     def destroy(self, uuid: str) -> None:
@@ -172,13 +182,14 @@ class LibvirtDriver:
         self.power_on(uuid)
 
     def disks_at(self, uuid: str) -> str:
-        """Return the directory that the guest will have when it is set aside."""
+        """Return the directory that the guest will have when it is set aside, and where this host's libvirt is."""
         self._on_guest(uuid, lambda domain: None, "looking for")
-        return str(self._asides.path(uuid))
+        self._asides.link_image(uuid)
+        return str(Whereabouts(self._asides.path(uuid), self._reach.uri))
 
     def check_reach(self, disks_at: str) -> None:
-        """Raise HostFailed when the hosts share no file system."""
-        self._asides.check_reach(disks_at)
+        """Look for the directory here, else have the other host's libvirt list it."""
+        self._moved.check(disks_at)
 
     def set_aside(self, uuid: str, *, timeout_s: float) -> None:
         """Shut the guest down, keep its definition, and rename its directory."""
@@ -199,8 +210,9 @@ class LibvirtDriver:
             return
         self._remove(spec.uuid)
         with ExitStack() as undo:
+            disks = self._disks.move_in(spec, self._moved.find(disks_at))
             undo.callback(self._disks.remove, spec.uuid)
-            disks = self._disks.move_in(spec, Path(disks_at))
+            self._live.disks.take_over(spec.uuid)
             xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
             undo.callback(self._undefine, spec.uuid)
             self._define(spec.uuid, xml, start=start)
@@ -217,10 +229,20 @@ class LibvirtDriver:
                 raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
             if self._is_elsewhere(uuid):
                 raise errors.Unavailable(f"Instance {uuid} is still defined by another host of this libvirt")
+            self.clear_attempt(uuid)  # of another host that sees the same directories
             self._define(uuid, domain_xml.with_epoch(self._asides.fetch(uuid), epoch), start=start)
         elif start:
             self.power_on(uuid)
         self._asides.forget_definition(uuid)
+
+    def keep_disks(self, uuid: str) -> None:
+        """Note in the guest's directory that it is this host's."""
+        self._live.disks.take_over(uuid)
+
+    def clear_attempt(self, uuid: str) -> None:
+        """Remove the directory that was not finished, and its domain."""
+        if domains.is_uuid(uuid) and self._disks.is_unfinished(uuid) and not self._is_elsewhere(uuid):
+            self._remove(uuid)
 
     def drop_aside(self, uuid: str) -> None:
         """Remove the directory."""

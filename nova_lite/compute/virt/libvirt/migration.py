@@ -4,6 +4,7 @@ Sending is one long call on a thread of its own; what it came to is looked up in
 agent which was restarted meanwhile finds it, too. See ``docs/decisions/0014-live-migration.rst``.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -39,6 +40,11 @@ class Reach:
     address: str
     scheme: str = "tcp"
     patience: Patience = field(default_factory=Patience)
+
+    @property
+    def uri(self) -> str:
+        """Return where other hosts find this one's libvirt."""
+        return f"qemu+{self.scheme}://{_in_url(self.address)}/system"
 
 
 @dataclass
@@ -104,7 +110,7 @@ class LiveMigrations:
         elif not self.has_landed(spec.uuid, spec.epoch):
             files = self.disks.make_room(spec, disks)
         return Landing(
-            address=f"qemu+{self._reach.scheme}://{_in_url(self._reach.address)}/system",
+            address=self._reach.uri,
             data_address=f"tcp://{_in_url(self._reach.address)}",
             host=self._hostname,
             epoch=spec.epoch,
@@ -195,11 +201,12 @@ class LiveMigrations:
 
         def act(domain: Any) -> None:
             if _is_under_way(domain):
-                _unless_invalid(domain.abortJob)
+                domain.abortJob()
             elif domain.state(0) == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION]:
                 domain.resume()
 
-        self._on_guest(uuid, act, "keeping")
+        with contextlib.suppress(errors.NotFound):  # it has gone
+            self._on_guest(uuid, lambda domain: _unless_over(lambda: act(domain)), "keeping")
 
     def hurry(self, uuid: str) -> None:
         """Turn to copying after the guest, where that is permitted, else pause it."""
@@ -217,9 +224,10 @@ class LiveMigrations:
             if domains.power_state(domain) is PowerState.RUNNING:
                 if job is not None:
                     job.stands_still = True
-                _unless_invalid(domain.suspend)
+                domain.suspend()
 
-        self._on_guest(uuid, act, "hurrying")
+        with contextlib.suppress(errors.NotFound):  # it has gone
+            self._on_guest(uuid, lambda domain: _unless_over(lambda: act(domain)), "hurrying")
 
     def _look(self, uuid: str) -> tuple[Stage, dict[str, Any]]:
         """Return how far the guest is, and what libvirt counts of it."""
@@ -341,15 +349,20 @@ def _told_disks(leaving: Leaving) -> dict[LiveDisk, int]:
 
 def _is_under_way(domain: Any) -> bool:
     kinds = (libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
-    return domain.jobStats(0).get("operation") in kinds
+    try:
+        return domain.jobStats(0).get("operation") in kinds
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:  # it is off
+            return False
+        raise
 
 
-def _unless_invalid(act: Callable[[], object]) -> None:
-    """Do it, unless it is over meanwhile."""
+def _unless_over(act: Callable[[], object]) -> None:
+    """Do it, unless what it is about is over, or the guest has gone meanwhile."""
     try:
         act()
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+        if error.get_error_code() not in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN):
             raise
 
 

@@ -103,6 +103,9 @@ class Auditor:
         except errors.NovaLiteError as exc:
             LOG.warning("Cannot repair %s of %s: %s %s", finding.kind, finding.subject, exc, exc.facts)
             return Judged(finding, Outcome.FAILED, f"{exc.message} {finding.rule.advice}")
+        except Exception:
+            LOG.exception("Cannot repair %s of %s", finding.kind, finding.subject)
+            return Judged(finding, Outcome.FAILED, f"An internal error happened. {finding.rule.advice}")
         if is_done:
             LOG.warning("Repaired %s of %s: %s", finding.kind, finding.subject, finding.text)
         return Judged(finding, Outcome.REPAIRED if is_done else Outcome.CHANGED)

@@ -24,9 +24,8 @@ from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
 
-#: Hosts asked at once, and seconds one gets to say what it has.
+#: Hosts asked at once.
 _HOSTS_AT_ONCE = 8
-HOST_TIMEOUT_S = 15.0
 _NOT_ASKED_FOR = "It was not asked for."
 
 
@@ -50,7 +49,7 @@ class AsksHosts(Protocol):
 
 def over_the_bus(cell: OpenCell, host: str) -> tuple[Sequence[Guest], Sequence[str]]:
     """Ask a host's agent."""
-    return ComputeClient(cell.bus).contents(host, timeout_s=HOST_TIMEOUT_S)
+    return ComputeClient(cell.bus).contents(host, timeout_s=cell.bus.call_timeout_s)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from oslo_config import cfg
 from nova_lite import config, errors
 from nova_lite.cells import setup
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.conductor.spanning import failed_deletes
+from nova_lite.conductor.spanning import cell_looker
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -123,7 +123,7 @@ def test_a_silent_cell_does_not_keep_the_conductor_from_stopping(cloud: Cloud, m
         return []
 
     monkeypatch.setattr(cloud.cells, "all", silent)
-    monkeypatch.setattr(failed_deletes, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(cell_looker, "_PATIENCE_S", 0.01)
     cloud.conf.set_override("recount_interval", 0.01, group="quota")
     looker = FailedDeletes(cloud.conf, cloud.api_db, cloud.cells)
     looker.start()

@@ -1,0 +1,59 @@
+"""Setting servers' states by hand, which operators do when something hangs."""
+
+from oslo_config import cfg
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.server_lookup import ServerLookup, target
+from nova_lite.cells import resets
+from nova_lite.cells.operations import Requester
+from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.repositories import workflows
+from nova_lite.model.caller import Caller
+from nova_lite.model.states import VmState
+from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.storage import Database, retried
+
+
+class StateResetService:
+    """Sets states: at once where that leaves nothing behind, else when what is done to the server has been ended."""
+
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus) -> None:
+        self._api_db = api_db
+        self._lookup = lookup
+        self._beginnings = Beginnings(conf, api_db, cells)
+        self._bus = bus
+
+    def reset(self, caller: Caller, uuid: str, vm_state: VmState) -> None:
+        """Set the server's state; raises Conflict while it is being deleted, or is to be active on no host."""
+        located = self._lookup.find(caller, uuid)
+        caller.require(rules.RESET_STATE, **target(located.instance))
+        cell = located.cell
+        if cell is None:
+            raise errors.Conflict(f"Instance {uuid} is not ready: it has no cell yet.")
+        requester = Requester(caller.user_id, caller.project_id, caller.request_id)
+        if not self._is_at_work(uuid) and _set_at_once(cell, uuid, vm_state, requester):
+            return
+        workflow = workflow_of(caller, uuid, resets.RESET, {"cell_uuid": cell.cell.uuid, "state": vm_state})
+        self._beginnings.record(workflow)
+
+        def begin(session: Session) -> None:
+            resets.begin(session, workflow)
+
+        self._beginnings.begin_in_cell(workflow, cell, begin)
+        ConductorClient(self._bus).wake(workflow.uuid)
+
+    def _is_at_work(self, uuid: str) -> bool:
+        """Return whether anybody above the cells is at work on the server: it may just have claimed a host."""
+        with self._api_db.reader() as session:
+            return bool(workflows.subjects_at_work(session, ApiWorkflowRow, [uuid]))
+
+
+@retried
+def _set_at_once(cell: OpenCell, uuid: str, vm_state: VmState, requester: Requester) -> bool:
+    with cell.db.writer() as session:
+        return resets.set_at_once(session, uuid, vm_state, requester)

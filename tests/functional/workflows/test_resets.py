@@ -1,0 +1,105 @@
+"""States set by hand while something is done to a server: that ends first, and leaves nothing in two places."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.testing.cloud import eventually
+from tests.functional.workflows.sabotage import Place
+from tests.functional.workflows.site import STORIES, Site, tell
+
+
+def reset(site: Site, server: str, state: str = "error") -> None:
+    site.act(server, "os-resetState", {"state": state})
+
+
+def errors_of_resets(site: Site, server: str) -> list[str | None]:
+    """Return how each attempt to set the server's state ended; None is well."""
+    _, body = site.ask("GET", f"/servers/{server}/os-instance-actions")
+    return [done["message"] for done in body["instanceActions"] if done["action"] == "resetState"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place("cell", "create", "spawn guest", "middle"),
+        Place("super", "move", "choose host", "middle"),
+        Place("cell", "move", "set guest aside", "middle"),
+        Place("cell", "move", "hand over", "after"),
+        Place("cell", "move", "start guest", "middle"),
+        Place("cell", "revert-resize", "remove guest", "middle"),
+        Place("cell", "live-migrate", "prepare destination", "middle"),
+        Place("cell", "live-migrate", "send guest", "middle"),
+        Place("cell", "live-migrate", "settle", "after"),
+        Place("cell", "evacuate", "start guest", "middle"),
+        Place("cell", "rebuild", "change server", "after"),
+        Place("cell", "rescue", "boot rescue disk", "middle"),
+        Place("cell", "snapshot", "take snapshot", "middle"),
+        Place("cell", "shelve", "take snapshot", "middle"),
+        Place("super", "unshelve", "choose host", "middle"),
+        Place("cell", "unshelve", "spawn guest", "middle"),
+    ],
+    ids=str,
+)
+def test_what_is_under_way_ends_first(site: Site, place: Place) -> None:
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(place, lambda: reset(site, server()))
+
+    (server,) = tell(site, place.role, place.kind, sabotage)
+    assert site.saboteur.happened == [place]
+    assert site.status(server) == "ERROR"
+    assert site.reason(server) == "An administrator set the state of the server."
+    assert errors_of_resets(site, server) == [None]
+
+
+def test_a_step_that_fails_again_and_again_is_given_up(site: Site) -> None:
+    (server,) = site.boot()
+    site.rest()
+    script = site.faults()
+    script.fail("receive", errors.Unavailable("It hangs."), times=None)
+    site.resize(server)
+    eventually(lambda: script.calls("receive") > 0, "the guest on its way")
+    reset(site, server, "active")
+    site.rest()
+    assert site.status(server) == "ACTIVE"
+    _, body = site.ask("GET", f"/servers/{server}")
+    assert body["server"]["flavor"]["vcpus"] == 1
+
+
+def test_a_move_that_waits_is_confirmed(site: Site) -> None:
+    (server,) = site.boot()
+    site.rest()
+    STORIES["cell", "move"].begin(site, server)
+    site.rest()
+    assert site.status(server) == "VERIFY_RESIZE"
+    reset(site, server, "active")
+    site.rest()
+    assert site.status(server) == "ACTIVE"
+    _, body = site.ask("GET", f"/servers/{server}/os-instance-actions")
+    assert [done["action"] for done in body["instanceActions"]][:2] == ["confirmResize", "resetState"]
+
+
+def test_a_server_that_got_no_host_is_not_made_active(site: Site) -> None:
+    place = Place("super", "unshelve", "choose host", "middle")
+
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(place, lambda: reset(site, server(), "active"))
+
+    (server,) = tell(site, "super", "unshelve", sabotage)
+    assert site.status(server) == "SHELVED_OFFLOADED"
+    assert errors_of_resets(site, server) == ["Error"]
+    assert site.last_error(server) == f"Instance {server} is on no host and cannot be active."
+
+
+@pytest.mark.parametrize("step", ["end other work", "set state"])
+def test_a_delete_wins(site: Site, step: str) -> None:
+    place = Place("super", "reset-state", step, "before")
+
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(place, lambda: answers.append(site.delete(server())))
+
+    answers: list[int] = []
+    (server,) = tell(site, "super", "reset-state", sabotage)
+    assert answers == [204]
+    assert site.status(server) == "GONE"
