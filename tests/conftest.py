@@ -1,4 +1,4 @@
-"""What every test has: databases in files that wait for no disk, and the same examples in every run."""
+"""What every test has: databases in files that wait long for each other, never for a disk; the same examples always."""
 
 from typing import Any
 
@@ -24,5 +24,6 @@ def pytest_configure(config: pytest.Config) -> None:
     def tune_for_tests(connection: Any, record: object) -> None:
         tune(connection, record)
         connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA busy_timeout=480000")
 
     patch.setattr(storage, "_tune_sqlite", tune_for_tests)

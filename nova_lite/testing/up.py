@@ -14,7 +14,7 @@ from nova_lite.embedded.clients_file import ADMIN_CLOUD
 from nova_lite.testing.cloud import eventually
 
 _UP_S = 180.0
-_STOP_S = 120.0
+_STOP_S = 480.0
 
 
 @contextlib.contextmanager
@@ -52,5 +52,5 @@ def urls(state_dir: Path) -> dict[str, str]:
     # What is written is JSON, so that reading it needs no YAML.
     cloud: dict[str, Any] = json.loads((state_dir / "clouds.yaml").read_text())["clouds"][ADMIN_CLOUD]
     url = f"{cloud['auth']['auth_url']}/auth/catalog"
-    catalog = requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=120).json()["catalog"]
+    catalog = requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=480).json()["catalog"]
     return {service["type"]: service["endpoints"][0]["url"] for service in catalog}

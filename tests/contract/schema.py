@@ -79,7 +79,7 @@ def check_syncs_at_once_make_one(database: Database, history: History, processes
 
     def sync(one: Database) -> migrate.Synced:
         try:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             return migrate.sync(one, history)
         finally:
             one.close()

@@ -13,7 +13,7 @@ import nova_lite
 
 _OURS = str(Path(nova_lite.__file__).parent)
 #: Seconds a thread gets to end after what it works for has ended.
-_PATIENCE_S = 240.0
+_PATIENCE_S = 480.0
 
 
 @pytest.hookimpl(wrapper=True)

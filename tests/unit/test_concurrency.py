@@ -9,7 +9,7 @@ from nova_lite.concurrency import Alarm, KeyedLocks, Pool, Ticker, call_blocking
 
 def test_a_pool_runs_as_many_as_it_has_threads() -> None:
     pool = Pool(2, "test")
-    both = threading.Barrier(2, timeout=120)
+    both = threading.Barrier(2, timeout=480)
     futures = [pool.submit(both.wait) for _ in range(2)]
     assert sorted(int(str(future.result(10))) for future in futures) == [0, 1]
     pool.stop()
@@ -32,7 +32,7 @@ def test_a_ticker_ticks_until_stopped(at_once: bool) -> None:
     ticker = Ticker(0.01, ticked.release, "test", at_once=at_once)
     ticker.start()
     for _ in range(3):
-        assert ticked.acquire(timeout=120)
+        assert ticked.acquire(timeout=480)
     ticker.stop()
     while ticked.acquire(blocking=False):
         pass
@@ -44,12 +44,12 @@ def test_a_ticker_waits_for_the_call_under_way() -> None:
 
     def slow() -> None:
         began.set()
-        may_end.wait(120)
+        may_end.wait(480)
         ended.set()
 
     ticker = Ticker(60, slow, "test", at_once=True)
     ticker.start()
-    assert began.wait(120)
+    assert began.wait(480)
     ticker.stop(wait_s=0.01)
     assert not ended.is_set()
     may_end.set()
@@ -66,7 +66,7 @@ def test_a_ticker_may_stop_itself_and_need_not_have_been_started() -> None:
 
     ticker = Ticker(0.01, stop_itself, "test")
     ticker.start()
-    assert stopped.wait(120)
+    assert stopped.wait(480)
     Ticker(60, stop_itself, "never").stop()
 
 
@@ -82,7 +82,7 @@ def test_a_ticker_ticks_on_after_an_error(caplog: pytest.LogCaptureFixture) -> N
 
     ticker = Ticker(0.01, tick, "fragile")
     ticker.start()
-    assert again.wait(120)
+    assert again.wait(480)
     ticker.stop()
     assert "fragile failed" in caplog.text
 
@@ -103,7 +103,7 @@ def test_a_key_is_held_by_one_at_a_time_and_forgotten_after() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(480)
     assert max(most) == 1
     assert locks._locks == {}
 
@@ -137,7 +137,7 @@ def test_an_alarm_calls_in_the_order_things_are_due() -> None:
     alarm.set("first", 0.0)
     alarm.set("second", 0.1)
     alarm.start()
-    assert all_called.wait(120)
+    assert all_called.wait(480)
     alarm.stop()
     assert called == ["first", "second", "third"]
 
@@ -154,7 +154,7 @@ def test_an_alarm_notices_what_is_due_sooner_and_survives_an_error(caplog: pytes
     alarm.set("late", 3600.0)
     for number in range(2):
         alarm.set(f"soon {number}", 0.0)
-        assert called.acquire(timeout=120)
+        assert called.acquire(timeout=480)
     alarm.stop()
     assert "test failed" in caplog.text
 

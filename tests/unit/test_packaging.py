@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(_TREE / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     options = ["--no-deps", "--no-index", "--no-build-isolation", "-w", str(built), str(source)]
     command = [sys.executable, "-m", "pip", "wheel", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = built.glob("nova_lite-*.whl")
     return path
@@ -103,7 +103,7 @@ def _imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("tool", ["tools/quickstart", "tools/test", "tools/guest_image", "tools/libvirtd"])
 def test_tool_explains_itself_and_refuses_what_it_does_not_know(tool: str) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([_TREE / tool, *arguments], capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run([_TREE / tool, *arguments], capture_output=True, text=True, timeout=480, check=False)
 
     explained = run("--help")
     assert (explained.returncode, explained.stderr) == (0, "")

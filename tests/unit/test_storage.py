@@ -70,7 +70,7 @@ def test_writers_wait_for_each_other(db: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(480)
     assert _texts(db) == [str(number) for number in range(8)]
 
 

@@ -36,7 +36,7 @@ class Echo:
         self.was_told.set()
 
     def slow(self) -> str:
-        assert self.may_answer.wait(120)
+        assert self.may_answer.wait(480)
         return "done"
 
 
@@ -93,13 +93,13 @@ class BusContract:
         endpoint = Echo()
         topic = serve(endpoint)
         bus.cast(topic, "tell", word="hello")
-        assert endpoint.was_told.wait(120)
+        assert endpoint.was_told.wait(480)
 
     def test_a_nudge_arrives(self, bus: Bus, serve: Serve) -> None:
         endpoint = Echo()
         topic = serve(endpoint)
         bus.nudge(topic, "tell", word="hello")
-        assert endpoint.was_told.wait(120)
+        assert endpoint.was_told.wait(480)
 
     def test_a_long_call_outlasts_the_watch_while_the_other_side_lives(self, bus: Bus, serve: Serve) -> None:
         endpoint = Echo()

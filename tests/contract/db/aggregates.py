@@ -88,14 +88,14 @@ class AggregateSuite:
                     aggregates.add_host(session, aggregate.id, "h1")
 
         def begin(aggregate: Aggregate) -> None:
-            start.wait(120)
+            start.wait(480)
             add(aggregate)
 
         threads = [threading.Thread(target=begin, args=(aggregate,)) for aggregate in both]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(120)
+            thread.join(480)
         assert len(refused) == 1
         with api_db.reader() as session:
             assert zones.of_hosts(session) == {"h1": "west" if refused == ["east"] else "east"}

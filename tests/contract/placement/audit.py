@@ -228,7 +228,7 @@ class AuditSuite:
         finally:
             over.set()
             for thread in threads:
-                thread.join(120)
+                thread.join(480)
         assert all(done)
         assert kinds(placement_db) == []
 
@@ -247,7 +247,7 @@ class AuditSuite:
             thread.start()
         assert audit.mend(placement_db, found)
         for thread in threads:
-            thread.join(120)
+            thread.join(480)
         assert kinds(placement_db) == []
         with placement_db.reader() as session:
             assert providers.get(session, host).inventories["VCPU"].used == 2 * len(consumers)

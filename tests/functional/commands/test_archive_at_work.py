@@ -84,7 +84,7 @@ def test_servers_come_and_go_while_others_are_archived(cloud: Cloud, user: Compu
         clouds.eventually(lambda: dead <= archived(cloud), "all dead servers archived")
     finally:
         stop.set()
-        cleaner.join(timeout=120)
+        cleaner.join(timeout=480)
     assert codes <= {0, 1}
     assert archived(cloud) == dead
     assert {uuid for uuid in alive if user.server(uuid)["status"] == "ACTIVE"} == alive
@@ -105,7 +105,7 @@ def test_a_server_is_not_archived_before_its_delete_has_ended(
     destroy = FakeDriver.destroy
 
     def slow(driver: FakeDriver, guest: str) -> None:
-        assert may_go_on.wait(timeout=120)
+        assert may_go_on.wait(timeout=480)
         destroy(driver, guest)
 
     monkeypatch.setattr(FakeDriver, "destroy", slow)

@@ -54,7 +54,7 @@ def at_once(site: Site, number: int, what: Callable[[Database], T]) -> list[T]:
     def do(_: int) -> T:
         database = Database(site.url("nova_api"))
         try:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             return what(database)
         finally:
             database.close()

@@ -118,7 +118,7 @@ def test_a_host_deleted_by_several_at_once_is_deleted_once(synced: Site, cells: 
     def once(_: int) -> Refusal | None:
         database = Database(synced.url("nova_api"))
         try:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             return removal.delete_host(database, cells["one"], "host-one", local=NOWHERE)
         finally:
             database.close()

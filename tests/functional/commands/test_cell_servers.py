@@ -80,7 +80,7 @@ def test_several_at_once_share_the_work(synced: Site, one: str) -> None:
     def run(_: int) -> MappedInstances:
         api_db, cell_db = Database(synced.url("nova_api")), Database(synced.url("one"))
         try:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             return instance_mapping.map_instances(api_db, cell_db, cell)
         finally:
             api_db.close()

@@ -269,7 +269,7 @@ def test_many_that_discover_at_once_map_each_host_once(synced: Site) -> None:
     def discover(_: int) -> setup.Discovery:
         database = Database(synced.url("nova_api"))
         try:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             return setup.map_hosts(database, cell, hosts)
         finally:
             database.close()
@@ -286,7 +286,7 @@ def test_cells_made_at_once_share_nothing(synced: Site) -> None:
     def create(number: int) -> str:
         database = Database(synced.url("nova_api"))
         try:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             return setup.create_cell(
                 database, name=str(number), transport_url="rabbit://h/v", connection="sqlite:////x"
             ).uuid

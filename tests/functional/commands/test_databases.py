@@ -141,7 +141,7 @@ def test_two_processes_sync_at_once(site: Site) -> None:
     command = [sys.executable, "-m", "nova_lite.cmd.manage"]
     command += ["--config-file", str(site.directory / "nova-lite.conf"), "api_db", "sync"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=240) for process in both]
+    said = [process.communicate(timeout=480) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sorted("was created" in out for out, _ in said) == [False, True]
 
@@ -150,7 +150,7 @@ def test_two_processes_sync_at_once(site: Site) -> None:
 def test_nothing_is_said_that_operators_cannot_mend(program: str) -> None:
     """Warnings of libraries were printed before each command's own words."""
     command = [sys.executable, "-m", f"nova_lite.cmd.{program}", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480, check=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -193,7 +193,7 @@ def test_two_that_heal_at_once_both_end_well(site: PlacementSite) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "nova_lite.cmd.manage", "--config-file", config]
     command += ["placement", HEAL, "-f", "json"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=240) for process in both]
+    said = [process.communicate(timeout=480) for process in both]
     assert {process.returncode for process in both} <= {0, 4}, said
     created = [row["Server UUID"] for out, _ in said for row in json.loads(out)]
     assert sorted(created) == sorted(servers), "each was healed by one of them"

@@ -315,7 +315,7 @@ def test_there_is_no_false_alarm_while_servers_come_and_go(site: PlacementSite) 
     finally:
         over.set()
         for thread in threads:
-            thread.join(120)
+            thread.join(480)
     if raised:
         raise raised[0]
     assert len(lived) >= 3
@@ -329,7 +329,7 @@ def test_two_that_delete_at_once_both_end_well(site: PlacementSite) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "nova_lite.cmd.manage", "--config-file", config]
     command += ["placement", "audit", "--delete", "-f", "json"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=240) for process in both]
+    said = [process.communicate(timeout=480) for process in both]
     assert {process.returncode for process in both} <= {0, 4}, said
     rows = [row for out, _ in said for row in json.loads(out)]
     assert {row["Consumer UUID"] for row in rows} == set(consumers)

@@ -213,8 +213,8 @@ def _configuration(directory: Path, database: Callable[[str], str] | None) -> cf
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
     # None is silent because the machine is busy.
-    conf.set_override("timeout", 120.0, group="cells")
-    conf.set_override("call_timeout", 120, group="rpc")
+    conf.set_override("timeout", 480.0, group="cells")
+    conf.set_override("call_timeout", 480, group="rpc")
     conf.set_override("call_monitor_timeout", 60, group="rpc")
     url = database("api") if database else f"sqlite:///{directory / 'api.sqlite'}"
     conf.set_override("connection", url, group="api_database")

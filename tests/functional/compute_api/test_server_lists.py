@@ -446,7 +446,7 @@ def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
 
     def hanging(connection: Any, uuid: str, **kwargs: Any) -> Any:
         if uuid == far.uuid:
-            is_over.wait(120)
+            is_over.wait(480)
         return get(connection, uuid, **kwargs)
 
     monkeypatch.setattr(instances, "get", hanging)
@@ -456,14 +456,14 @@ def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
     assert client.get("/servers", marker=far.uuid).status_code == 503
     assert client.delete(f"/servers/{far.uuid}").status_code == 503
     assert client.get(f"/servers/{near.uuid}").json["server"]["status"] == "ACTIVE"
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 400
     is_over.set()
 
 
 def until_all_cells_answer(cloud: Cloud) -> None:
     """Wait until the API has looked again at a cell that refused."""
     admin = cloud.client("admin:admins")
-    until = time.monotonic() + 120
+    until = time.monotonic() + 480
     while {cell["state"] for cell in admin.get("/os-cells").json["cells"]} != {"up"}:
         assert time.monotonic() < until
 

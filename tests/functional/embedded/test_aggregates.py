@@ -67,7 +67,7 @@ def placement(cloud: Cloud, method: str, path: str, body: Any = None) -> Any:
     """Ask Placement itself, whoever else it does not answer."""
     headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
     url = f"{cloud.placement_url}/resource_providers/{path}"
-    answer = requests.request(method, url, json=body, headers=headers, timeout=120)
+    answer = requests.request(method, url, json=body, headers=headers, timeout=480)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -21,7 +21,7 @@ _SLOTS = (12, 13, 12, 13)
 _ASKED = 200
 _RAM_MIB = 96
 #: Seconds that all of it may take on a machine that does other things as well.
-_PATIENCE_S = 200.0
+_PATIENCE_S = 480.0
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ class Placement:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return the answer's body, None where it has none."""
         headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.39"}
-        answer = requests.request(method, f"{self._url}{path}", json=body, headers=headers, timeout=120)
+        answer = requests.request(method, f"{self._url}{path}", json=body, headers=headers, timeout=480)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 

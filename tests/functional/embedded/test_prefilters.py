@@ -51,7 +51,7 @@ class Operator:
 
     def placement(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
-        answer = requests.request(method, f"{self._placement}{path}", json=body, headers=headers, timeout=120)
+        answer = requests.request(method, f"{self._placement}{path}", json=body, headers=headers, timeout=480)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 

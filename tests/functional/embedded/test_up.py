@@ -19,7 +19,7 @@ from nova_lite.testing.cloud import ComputeUser
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``nova-lite up`` where it is expected to end by itself."""
     command = [sys.executable, "-m", "nova_lite.cmd.cloud", "up", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=480, check=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,7 +40,7 @@ def test_says_what_to_do_next_and_stops_when_told(tmp_path: Path, number: signal
         assert f"OS_CLIENT_CONFIG_FILE={tmp_path}/cloud/clouds.yaml" in said
         assert "--image mine --nic none" in said
         process.send_signal(number)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=480)
     assert (process.returncode, out.strip(), err) == (0, "stopping", "")
 
 
@@ -130,7 +130,7 @@ def test_a_cloud_killed_while_it_boots_servers_loses_none(tmp_path: Path) -> Non
         deleted = ids.pop()
         assert user.ask("DELETE", f"/servers/{deleted}").status == 204
         process.kill()
-        process.wait(timeout=120)
+        process.wait(timeout=480)
         user.close()
     with processes.running(tmp_path, *one_cell):
         user = ComputeUser(processes.urls(tmp_path)["compute"])

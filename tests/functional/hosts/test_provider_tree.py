@@ -320,7 +320,7 @@ def test_nothing_is_lost_while_servers_come_and_go_in_a_tree_that_changes(home: 
     finally:
         stop.set()
         for thread in threads:
-            thread.join(120)
+            thread.join(480)
     assert failures == []
     assert kept
     _settled(home, *_cells(home))

@@ -152,7 +152,7 @@ def test_a_policy_file_opens_and_closes(ruled: tuple[Client, Path]) -> None:
 def test_a_policy_file_may_change_the_building_blocks(ruled: tuple[Client, Path]) -> None:
     placement, rules = ruled
     rules.write_text('"admin_or_service_api": "role:cloud_operator"\n"service_api": "rule:admin_or_service_api"\n')
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     operator = placement.as_user("ops:ops", "cloud_operator")
     while operator.get("/traits").status_code != 200 and time.monotonic() < deadline:
         time.sleep(0.05)

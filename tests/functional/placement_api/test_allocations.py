@@ -230,7 +230,7 @@ def test_last_slot_is_given_once(database: Database, placement: Client) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(480)
     assert sorted(answers) == [204] * 10 + [409] * 30
     for worker in workers:
         assert worker.used(host) == {"VCPU": 10, "MEMORY_MB": 100}

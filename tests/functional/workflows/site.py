@@ -34,7 +34,7 @@ from nova_lite.testing.audit import Watch
 from tests.functional.workflows.sabotage import Role, Saboteur
 
 #: Seconds a story may take to come to rest.
-DEADLINE_S = 120.0
+DEADLINE_S = 480.0
 _names = itertools.count(1)
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
@@ -103,11 +103,11 @@ class Site:
         if new_image:
             url = f"{self.cloud.image_url}/v2/images"
             other = {"name": "other", "disk_format": "raw", "container_format": "bare"}
-            found = requests.get(url, params={"name": "other"}, timeout=240).json()["images"]
-            image = str((found or [requests.post(url, json=other, timeout=240).json()])[0]["id"])
+            found = requests.get(url, params={"name": "other"}, timeout=480).json()["images"]
+            image = str((found or [requests.post(url, json=other, timeout=480).json()])[0]["id"])
             if not found:
                 kind = {"Content-Type": "application/octet-stream"}
-                requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=240).raise_for_status()
+                requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=480).raise_for_status()
         status, body = self.ask("POST", f"/servers/{server}/action", {"rebuild": {"imageRef": image, "name": "anew"}})
         assert status == 202, body
         assert (body["server"]["status"], body["server"]["image"]["id"]) == ("REBUILD", image)
@@ -205,7 +205,7 @@ class Site:
     def _is_marked(self, provider: str) -> bool:
         url = f"{self.cloud.placement_url}/resource_providers/{provider}/traits"
         headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
-        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=120).json()["traits"]
+        return "COMPUTE_STATUS_DISABLED" in requests.get(url, headers=headers, timeout=480).json()["traits"]
 
     def lose_host(self) -> None:
         """Delete the service of a host that was there once and carries nothing, and see Placement forget it."""
@@ -226,7 +226,7 @@ class Site:
             {"uuid": part, "name": f"{host}_NUMA0", "parent_provider_uuid": node},
             {"uuid": str(uuids.uuid4()), "name": f"{host}_0000:81:00.0", "parent_provider_uuid": part},
         ):
-            made = requests.post(url, json=body, headers=headers, timeout=120)
+            made = requests.post(url, json=body, headers=headers, timeout=480)
             assert made.status_code == 200, made.text
         _, body = self.ask("GET", f"/os-services?host={host}")
         self.lost.append(f"{url}/{node}")
@@ -252,7 +252,7 @@ class Site:
         old.stop()
         new = Agent(conf)
         new.start()
-        assert new.ready.wait(120)
+        assert new.ready.wait(480)
         self.cloud.agents[host] = new
 
     def events(self, server: str) -> list[tuple[str | None, str | None]]:
@@ -276,14 +276,14 @@ class Site:
             assert time.monotonic() < end, findings
             time.sleep(0.05)
         for url in self.lost:
-            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=120).status_code == 404
+            assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=480).status_code == 404
         self.lost.clear()
         assert not self._images(status="queued")
         assert all(self._is_marked(provider) for provider in self.disabled.values())
 
     def _images(self, **wanted: str) -> dict[str, str]:
         """Return the names of images like that, by their ids."""
-        found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=120).json()["images"]
+        found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=480).json()["images"]
         return {str(image["id"]): str(image["name"]) for image in found}
 
     def status(self, server: str) -> str:
@@ -319,7 +319,7 @@ class Site:
             assert self.delete(server) in (204, 404)
             for image_id, name in self._images(instance_uuid=server).items():
                 if not name.endswith("-shelved"):  # that goes with its server
-                    requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=120).raise_for_status()
+                    requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=480).raise_for_status()
         self.rest(is_end=not self.disabled)
         assert not any(self._images(instance_uuid=server) for server in self.used)
         self.raise_hosts()
@@ -361,7 +361,7 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
             clouds.running(directory, cells=cells, hosts=hosts_per_cell, options=options) as cloud,
             Watch(cloud) as watch,
         ):
-            images = requests.get(f"{cloud.image_url}/v2/images", timeout=120).json()["images"]
+            images = requests.get(f"{cloud.image_url}/v2/images", timeout=480).json()["images"]
             yield Site(cloud, saboteur, watch, image=str(images[0]["id"]), api_conf=api_confs[0])
 
 

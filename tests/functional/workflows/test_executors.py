@@ -23,7 +23,7 @@ def test_servers_live_on(executor: str, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=400,
+        timeout=480,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5000:]

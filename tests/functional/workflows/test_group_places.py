@@ -141,7 +141,7 @@ def test_servers_of_one_request_have_alternates_of_their_own(site: Site) -> None
     script = site.break_hosts(0)
     gate = script.hold("spawn")
     servers = group.boot(2)
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     eventually(lambda: script.calls("spawn") == 2, "both being built")
     # Two hosts are left over, and the first server may have both.
     assert sorted(len(alternates(site, server)) for server in servers) == [0, 2]
@@ -157,7 +157,7 @@ def test_a_server_that_needs_a_place_gets_it_from_one_that_may_not_need_it(site:
     script = Spawns(held=1)
     site.faults(script)
     (first,) = group.boot()
-    assert script.gate.reached.wait(120)
+    assert script.gate.reached.wait(480)
     assert len(alternates(site, first)) == 2
     others = [group.boot()[0] for _ in range(HOSTS - 1)]
     for server in others:
@@ -177,7 +177,7 @@ def test_the_place_of_a_server_that_is_being_moved_is_waited_for(site: Site) -> 
     script = Spawns(held=2)
     site.faults(script)
     (first,) = group.boot()
-    assert script.gate.reached.wait(120)
+    assert script.gate.reached.wait(480)
     # It has left one host, is on another and may yet come to a third. The first and the fourth are free.
     others = [group.boot()[0] for _ in range(HOSTS - 2)]
     for server in others:
@@ -206,7 +206,7 @@ def test_servers_kept_together_while_the_first_one_is_built(site: Site, held: in
     script = Spawns(held=held)
     site.faults(script)
     (first,) = group.boot()
-    assert script.gate.reached.wait(120)
+    assert script.gate.reached.wait(480)
     (second,) = group.boot()
     if held == 1:
         # The second one goes to the first one's host, so the first one may not leave it any more.
@@ -258,7 +258,7 @@ def test_a_group_deleted_while_its_server_is_built_binds_nobody(site: Site) -> N
     script = Spawns(held=1)
     site.faults(script)
     (server,) = group.boot()
-    assert script.gate.reached.wait(120)
+    assert script.gate.reached.wait(480)
     group.delete()
     script.gate.open()
     site.rest()

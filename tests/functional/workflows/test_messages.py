@@ -179,7 +179,7 @@ def test_every_message_comes_twice_at_once(site: Site, monkeypatch: pytest.Monke
 
     def join() -> None:
         for twin in twins:
-            twin.join(timeout=120)
+            twin.join(timeout=480)
             assert not twin.is_alive()
         twins.clear()
 

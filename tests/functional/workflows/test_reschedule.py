@@ -162,7 +162,7 @@ def test_a_bug_of_a_driver_keeps_its_words_to_itself(site: Site) -> None:
 def test_an_alternate_that_is_full_meanwhile_is_passed_over(site: Site) -> None:
     gate = site.break_hosts(1).hold("spawn")
     (server,) = site.boot()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     named = chosen(site, server)
     placement = PlacementClient(site.cloud.agents[named[1]["host"]]._conf)
     (provider,) = named[1]["allocations"]
@@ -181,7 +181,7 @@ def test_an_alternate_that_is_full_meanwhile_is_passed_over(site: Site) -> None:
 def test_when_all_alternates_are_full_the_fault_says_so(site: Site) -> None:
     gate = site.break_hosts(1).hold("spawn")
     (server,) = site.boot()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     named = chosen(site, server)
     placement = PlacementClient(next(iter(site.cloud.agents.values()))._conf)
     squatters: list[str] = []
@@ -287,7 +287,7 @@ def test_an_alternate_that_placement_has_forgotten_is_passed_over(site: Site, mo
 
     gate = site.break_hosts(1).hold("spawn")
     (server,) = site.boot()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     # Not before: the scheduler's claim is one, too.
     monkeypatch.setattr(PlacementClient, "hold", forgetful)
     gate.open()
@@ -300,7 +300,7 @@ def test_an_alternate_that_placement_has_forgotten_is_passed_over(site: Site, mo
 def test_an_alternate_that_is_down_comes_last(site: Site) -> None:
     gate = site.break_hosts(1).hold("spawn")
     (server,) = site.boot()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     named = [each["host"] for each in chosen(site, server)]
     assert site.ask("PUT", f"/os-services/{_agent(site, named[1])}", {"forced_down": True})[0] == 200
     gate.open()
@@ -313,7 +313,7 @@ def test_an_alternate_that_is_down_comes_last(site: Site) -> None:
 def test_an_alternate_that_was_disabled_is_passed_over(site: Site) -> None:
     gate = site.break_hosts(1).hold("spawn")
     (server,) = site.boot()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     named = [each["host"] for each in chosen(site, server)]
     assert site.ask("PUT", f"/os-services/{_agent(site, named[1])}", {"status": "disabled"})[0] == 200
     gate.open()

@@ -29,7 +29,7 @@ def host_of(site: Site, server: str) -> str | None:
 
 def images_of(site: Site, server: str) -> list[dict[str, Any]]:
     url = f"{site.cloud.image_url}/v2/images"
-    found: list[dict[str, Any]] = requests.get(url, params={"instance_uuid": server}, timeout=120).json()["images"]
+    found: list[dict[str, Any]] = requests.get(url, params={"instance_uuid": server}, timeout=480).json()["images"]
     return found
 
 
@@ -108,7 +108,7 @@ def test_one_that_cannot_be_shelved_is_as_it_was_but_for_its_memory(site: Site, 
 def test_without_its_image_a_server_stays_where_it_is(site: Site) -> None:
     server = shelved(site, booted(site))
     (image,) = images_of(site, server)
-    requests.delete(f"{site.cloud.image_url}/v2/images/{image['id']}", timeout=120).raise_for_status()
+    requests.delete(f"{site.cloud.image_url}/v2/images/{image['id']}", timeout=480).raise_for_status()
     site.act(server, "unshelve")
     site.rest()
     assert (site.status(server), host_of(site, server)) == ("SHELVED_OFFLOADED", None)

@@ -44,7 +44,7 @@ def test_nothing_happens_before_the_first_request_and_workers_build_their_own(tm
         env={**os.environ, "NOVA_LITE_CONFIG_FILES": str(settings)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
         check=False,
     )
     assert done.returncode == 0, done.stderr

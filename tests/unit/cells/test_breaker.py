@@ -29,7 +29,7 @@ def threads() -> Iterator[list[threading.Thread]]:
     started: list[threading.Thread] = []
     yield started
     for thread in started:
-        thread.join(timeout=120)
+        thread.join(timeout=480)
         assert not thread.is_alive()
 
 
@@ -59,7 +59,7 @@ def test_a_silent_cell_is_open_until_it_answers_again(tmp_path: Path, threads: l
     assert threads[0].is_alive()
     assert breaker.is_open(UUID)
     (tmp_path / "cell").touch()
-    threads[0].join(timeout=120)
+    threads[0].join(timeout=480)
     assert not breaker.is_open(UUID)
 
 
@@ -70,7 +70,7 @@ def test_after_a_refusal_the_cell_is_looked_at_at_once(
     (tmp_path / "cell").touch()
     breaker = new_breaker(threads)
     breaker.trip(cell_at(tmp_path / "cell"), look_at_once=True)
-    threads[0].join(timeout=120)
+    threads[0].join(timeout=480)
     assert not breaker.is_open(UUID)
     breaker.trip(cell_at(tmp_path / "nothing"), look_at_once=True)
     assert breaker.is_open(UUID)
@@ -82,14 +82,14 @@ def test_an_answer_that_was_only_late_closes_it(tmp_path: Path, threads: list[th
     breaker.trip(cell_at(tmp_path / "nothing"))
     breaker.reset(UUID)
     assert not breaker.is_open(UUID)
-    threads[0].join(timeout=120)
+    threads[0].join(timeout=480)
     assert not threads[0].is_alive()
 
 
 def test_a_cell_that_was_removed_is_looked_for_no_more(tmp_path: Path, threads: list[threading.Thread]) -> None:
     breaker = new_breaker(threads, is_current=False)
     breaker.trip(cell_at(tmp_path / "nothing"))
-    threads[0].join(timeout=120)
+    threads[0].join(timeout=480)
     assert not threads[0].is_alive()
     assert not breaker.is_open(UUID)
 
@@ -107,7 +107,7 @@ def test_a_mapping_that_was_mended_is_forgotten(tmp_path: Path, threads: list[th
     breaker = new_breaker(threads, is_current=False)
     broken = replace(cell_at(tmp_path / "nothing"), db=UnusableDatabase("Its URL has holes."))
     breaker.trip(broken, look_at_once=True)
-    threads[0].join(timeout=120)
+    threads[0].join(timeout=480)
     assert not breaker.is_open(UUID)
 
 
@@ -115,7 +115,7 @@ def test_stopping_ends_the_looks(tmp_path: Path, threads: list[threading.Thread]
     breaker = new_breaker(threads)
     breaker.trip(cell_at(tmp_path / "nothing"))
     breaker.stop()
-    threads[0].join(timeout=120)
+    threads[0].join(timeout=480)
     assert not threads[0].is_alive()
     breaker.reset(UUID)
     breaker.trip(cell_at(tmp_path / "nothing"))

@@ -128,4 +128,4 @@ def test_an_answer_that_is_cut_short_is_none() -> None:
         with pytest.raises(errors.Unavailable):
             client_of(f"http://127.0.0.1:{listener.getsockname()[1]}").candidates({"resources": "VCPU:1"})
         listener.shutdown(socket.SHUT_RDWR)
-    thread.join(120)
+    thread.join(480)

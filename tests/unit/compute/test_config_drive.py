@@ -49,7 +49,7 @@ def test_the_iso_holds_the_files_under_their_label(tmp_path: Path, tool: str) ->
 
     def isoinfo(*options: str) -> bytes:
         return subprocess.run(
-            ["isoinfo", "-i", str(path), *options], check=True, capture_output=True, timeout=240
+            ["isoinfo", "-i", str(path), *options], check=True, capture_output=True, timeout=480
         ).stdout
 
     assert b"Volume id: config-2" in isoinfo("-d")

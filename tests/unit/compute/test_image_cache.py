@@ -41,7 +41,7 @@ class Store:
     def download(self, image_id: str) -> Iterator[bytes]:
         self.downloads += 1
         if self.gate is not None:
-            assert self.gate.wait(120)
+            assert self.gate.wait(480)
         for start in range(0, len(self.content), 1000):
             if self.breaks_after is not None and start >= self.breaks_after:
                 raise errors.Unavailable("The image service broke off.")
@@ -80,7 +80,7 @@ def test_concurrent_fetches_download_once(tmp_path: Path) -> None:
         thread.start()
     store.gate.set()
     for thread in threads:
-        thread.join(120)
+        thread.join(480)
     assert len(found) == 8
     assert len(set(found)) == 1
     assert store.downloads == 1
@@ -103,7 +103,7 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
         ImageCache(pathlib.Path({str(tmp_path / "cache")!r}), Store()).fetch("one")
     """
     started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
-    assert [process.wait(120) for process in started] == [0, 0, 0]
+    assert [process.wait(480) for process in started] == [0, 0, 0]
     assert (tmp_path / "downloads").read_text() == "one\n"
 
 

@@ -303,7 +303,7 @@ def test_what_qemu_makes_is_accepted(tmp_path: Path, options: str) -> None:
     path = tmp_path / "image"
     try:
         subprocess.run(
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, str(path), "1G"], check=True, timeout=240
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, str(path), "1G"], check=True, timeout=480
         )
     except FileNotFoundError:
         pytest.skip("qemu-img is not installed")

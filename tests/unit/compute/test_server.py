@@ -328,7 +328,7 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
     gate = host.driver.hold("spawn")
     builder = threading.Thread(target=host.build)
     builder.start()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     destroyer = threading.Thread(target=host.ear.destroy, args=(UUID,))
     destroyer.start()
     other = replace(INSTANCE, uuid="1341c77c-0072-4b7c-9507-6e0086d49a3b")
@@ -336,8 +336,8 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
     assert destroyer.is_alive()
     assert host.driver.faults.calls("destroy") == 1
     gate.open()
-    builder.join(120)
-    destroyer.join(120)
+    builder.join(480)
+    destroyer.join(480)
     assert host.state() is None
 
 
@@ -420,10 +420,10 @@ class TestMoves:
 
         coming = threading.Thread(target=receive)
         coming.start()
-        assert gate.reached.wait(120)
+        assert gate.reached.wait(480)
         host.fence.may = False
         gate.open()
-        coming.join(120)
+        coming.join(480)
         assert refused
         assert host.state() == PowerState.SHUTDOWN
 
@@ -447,7 +447,7 @@ def test_a_delete_does_not_wait_for_a_copy_of_the_disk(tmp_path: Path) -> None:
     gate = host.driver.hold("snapshot")
     with ThreadPoolExecutor(1) as pool:
         copying = pool.submit(host.ear.snapshot, UUID, 1, "snapshot", "snap", 10.0)
-        assert gate.reached.wait(120)
+        assert gate.reached.wait(480)
         host.ear.destroy(UUID)
         host.ear.discard_image("snap")
         gate.open()

@@ -109,7 +109,7 @@ def test_one_that_has_ended_calls_those_that_wait_for_it(site: Site, outcome: St
     waiting = site.define("waits", wait)
     working = site.define("works", work, afterwards=call)
     site.runner.wake(waiting)
-    assert looked.wait(120)
+    assert looked.wait(480)
     parked = threading.Event()
     while site.runner._running and not parked.wait(0.01):  # until it is parked
         pass

@@ -26,7 +26,7 @@ def test_many_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(480)
     assert failures == []
     with databases[0].reader() as session:
         assert list(names.load(session, ResourceClassRow)) == list(os_resource_classes.STANDARDS)

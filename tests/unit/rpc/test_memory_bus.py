@@ -74,7 +74,7 @@ def test_a_connection_collected_as_rubbish_froze_every_bus_of_the_process() -> N
 
         thread = threading.Thread(target=collected, daemon=True)
         thread.start()
-        thread.join(timeout=120)
+        thread.join(timeout=480)
         assert not thread.is_alive()
     finally:
         server.stop()
@@ -104,7 +104,7 @@ def test_threads_that_made_a_queue_or_an_exchange_at_once_lost_messages() -> Non
 
         def make(number: int, name: str = name, together: threading.Barrier = together) -> None:
             channel, queue = channels[number], f"{name}-{number}"
-            together.wait(timeout=120)
+            together.wait(timeout=480)
             channel.exchange_declare(name, "direct")
             channel.queue_declare(queue)
             channel.queue_bind(queue, name, queue)
@@ -114,7 +114,7 @@ def test_threads_that_made_a_queue_or_an_exchange_at_once_lost_messages() -> Non
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=120)
+            thread.join(timeout=480)
         assert {queue for _, _, queue in channels[0].get_table(name)} == {f"{name}-{n}" for n in range(len(channels))}
         assert channels[0]._size(name) == len(channels)
     for connection in connections:
@@ -134,5 +134,5 @@ def test_who_closed_a_connection_in_the_midst_of_a_queue_waited_for_ever() -> No
 
     thread = threading.Thread(target=close, daemon=True)
     thread.start()
-    thread.join(timeout=120)
+    thread.join(timeout=480)
     assert not thread.is_alive()

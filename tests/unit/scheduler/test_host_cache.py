@@ -176,7 +176,7 @@ def test_requests_at_once_read_once(site: Site, monkeypatch: pytest.MonkeyPatch)
         return read(*args, **values)
 
     def ask(_: int) -> int:
-        gate.wait(120)
+        gate.wait(480)
         return len(site.caches[0].of_cell(site.cell).states)
 
     monkeypatch.setattr(hosts, "states", slowly)

@@ -12,7 +12,7 @@ def test_a_check_that_hangs_is_waited_for_once() -> None:
 
     def hanging() -> None:
         begun.append(1)
-        let_go.wait(120)
+        let_go.wait(480)
 
     def failing() -> None:
         raise errors.Unavailable("gone", secret="password")
@@ -21,10 +21,10 @@ def test_a_check_that_hangs_is_waited_for_once() -> None:
     start = time.monotonic()
     for _ in range(3):
         assert health.complaints() == {"slow": "no answer within 3 s", "broken": "gone"}
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 400
     assert len(begun) == 1
     let_go.set()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while "slow" in health.complaints() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert health.complaints() == {"broken": "gone"}

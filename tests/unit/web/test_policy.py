@@ -185,5 +185,5 @@ def test_plugins_are_loaded_by_the_rules_that_need_them(files: Files) -> None:
 
 def test_rules_alone_load_no_http_client() -> None:
     program = "import sys; from nova_lite.web import policy; print('requests' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=480)
     assert done.stdout == "False\n"

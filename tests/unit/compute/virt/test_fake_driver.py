@@ -57,10 +57,10 @@ def test_a_held_call_waits_at_its_gate() -> None:
     gate = driver.hold("spawn")
     caller = threading.Thread(target=driver.spawn, args=(spec(), None))
     caller.start()
-    assert gate.reached.wait(120)
+    assert gate.reached.wait(480)
     assert driver.guests() == []
     gate.open()
-    caller.join(120)
+    caller.join(480)
     assert len(driver.guests()) == 1
 
 

@@ -202,7 +202,7 @@ def test_it_looks_as_often_as_is_wanted(
     cloud.conf.set_override("interval", interval, "audit")
     audits_ = cloud.audits()
     audits_.start()
-    assert not looks or again.wait(timeout=120)
+    assert not looks or again.wait(timeout=480)
     audits_.stop()
     assert (count > 0) is looks
 
@@ -212,7 +212,7 @@ def test_a_silent_cell_does_not_keep_the_conductor_from_stopping(cloud: Cloud, m
 
     def silent(**_: object) -> list[object]:
         asked.set()
-        answered.wait(timeout=120)
+        answered.wait(timeout=480)
         return []
 
     monkeypatch.setattr(cloud.cells, "all", silent)
@@ -220,6 +220,6 @@ def test_a_silent_cell_does_not_keep_the_conductor_from_stopping(cloud: Cloud, m
     cloud.conf.set_override("interval", 0.01, "audit")
     audits_ = cloud.audits()
     audits_.start()
-    assert asked.wait(timeout=120)
+    assert asked.wait(timeout=480)
     audits_.stop()
     answered.set()

@@ -119,7 +119,7 @@ def test_a_silent_cell_does_not_keep_the_conductor_from_stopping(cloud: Cloud, m
 
     def silent(**_: object) -> list[OpenCell]:
         asked.set()
-        answered.wait(timeout=120)
+        answered.wait(timeout=480)
         return []
 
     monkeypatch.setattr(cloud.cells, "all", silent)
@@ -127,7 +127,7 @@ def test_a_silent_cell_does_not_keep_the_conductor_from_stopping(cloud: Cloud, m
     cloud.conf.set_override("recount_interval", 0.01, group="quota")
     looker = FailedDeletes(cloud.conf, cloud.api_db, cloud.cells)
     looker.start()
-    assert asked.wait(timeout=120)
+    assert asked.wait(timeout=480)
     looker.stop()
     answered.set()
 
@@ -138,7 +138,7 @@ def test_it_looks_as_often_as_is_wanted(cloud: Cloud, interval: float, looks: bo
     cloud.conf.set_override("recount_interval", interval, group="quota")
     looker = FailedDeletes(cloud.conf, cloud.api_db, cloud.cells)
     looker.start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while looks and not cloud.counted:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -59,7 +59,7 @@ def test_it_looks_only_where_that_is_wanted(
     cells = Cells(conf, api_db)
     discovery = HostDiscovery(conf, api_db, cells)
     discovery.start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while looks and not setup.hosts_of(api_db) and time.monotonic() < deadline:
         time.sleep(0.01)
     discovery.stop()

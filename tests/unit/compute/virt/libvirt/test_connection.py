@@ -26,8 +26,8 @@ def test_a_hanging_call_lets_its_caller_go() -> None:
     release = threading.Event()
     began = time.monotonic()
     with pytest.raises(errors.Timeout, match="did not answer"):
-        pool.run(lambda: release.wait(120), 0.1)
-    assert time.monotonic() - began < 60
+        pool.run(lambda: release.wait(480), 0.1)
+    assert time.monotonic() - began < 400
     assert pool.run(lambda: "others go on", 60.0) == "others go on"
     release.set()
     pool.stop()
@@ -37,7 +37,7 @@ def test_when_all_threads_hang_callers_are_told_and_it_passes() -> None:
     pool = CallPool("test", 1)
     release = threading.Event()
     with pytest.raises(errors.Timeout):
-        pool.run(lambda: release.wait(120), 0.1)
+        pool.run(lambda: release.wait(480), 0.1)
     with pytest.raises(errors.Unavailable, match="All threads"):
         pool.run(lambda: 5, 0.1)
     release.set()

@@ -35,7 +35,7 @@ def image(tmp_path: Path) -> BaseImage:
 
 def described(path: str, disk_format: str) -> dict[str, object]:
     argv = ["qemu-img", "info", "-f", disk_format, "--output=json", path]
-    found = json.loads(subprocess.run(argv, check=True, capture_output=True, timeout=120).stdout)
+    found = json.loads(subprocess.run(argv, check=True, capture_output=True, timeout=480).stdout)
     assert isinstance(found, dict)
     return found
 

@@ -40,7 +40,7 @@ print(json.dumps(files))
 
 
 def qemu_img(*arguments: object) -> str:
-    done = subprocess.run(["qemu-img", *map(str, arguments)], check=True, capture_output=True, timeout=120)
+    done = subprocess.run(["qemu-img", *map(str, arguments)], check=True, capture_output=True, timeout=480)
     return done.stdout.decode()
 
 
