@@ -18,6 +18,23 @@ class PowerState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeDisk:
+    """A volume as a disk of a guest.
+
+    ``connection`` is how its host reaches it, as the block storage service says it: ``driver_volume_type`` and what that
+    kind needs. It holds secrets. ``device_name`` is like ``/dev/vdb``; a guest sees ``volume_id`` as the disk's serial.
+    """
+
+    volume_id: str
+    device_name: str
+    connection: dict[str, object] = field(repr=False)
+    bus: str = "virtio"
+    boot_index: int | None = None
+    is_shareable: bool = False
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GuestSpec:
     """Everything needed to make one guest.
 
@@ -37,6 +54,11 @@ class GuestSpec:
     metadata: dict[str, object] = field(default_factory=dict)
     user_data: bytes | None = None
     image_properties: dict[str, str] = field(default_factory=dict)
+    volumes: tuple[VolumeDisk, ...] = ()
+
+    @property
+    def boots_from_volume(self) -> bool:
+        return any(disk.boot_index == 0 for disk in self.volumes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.plain import known
@@ -70,6 +71,7 @@ class Instance:
     deleted_at: datetime | None = None
     fault: Fault | None = None
     shelved_image: str | None = None
+    volumes: tuple[BlockDevice, ...] = ()
 
     @property
     def is_deleted(self) -> bool:

@@ -10,11 +10,12 @@ from typing import Protocol
 
 from nova_lite.compute.virt.inside import Inside
 from nova_lite.compute.virt.live import LiveMoves
+from nova_lite.compute.virt.volumes import Volumes
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources
 from nova_lite.model.provider import Provider
 
 
-class Driver(Inside, LiveMoves, Protocol):
+class Driver(Inside, LiveMoves, Volumes, Protocol):
     """What a hypervisor can do with guests.
 
     Errors: NotFound when the guest named does not exist (except in ``destroy``), GuestFailed when the user's input

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
 from nova_lite.db.columns import utcnow
 from nova_lite.errors import Conflict, NotFound
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
@@ -57,6 +58,7 @@ _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
     (_FIELDS.index("flavor"), lambda stored: Flavor(**stored)),
     (_FIELDS.index("tags"), tuple),
     (_FIELDS.index("fault"), lambda stored: stored and msgspec.convert(stored, Fault)),
+    (_FIELDS.index("volumes"), lambda stored: msgspec.convert(stored, tuple[BlockDevice, ...]) if stored else ()),
 )
 #: States of an instance whose guest must be off, and of one whose guest should be running.
 _OFF = (VmState.STOPPED, VmState.SOFT_DELETED, VmState.SHELVED)
@@ -248,6 +250,11 @@ def sized(flavor: Flavor) -> dict[str, Any]:
     }
 
 
+def with_volumes(devices: Sequence[BlockDevice]) -> dict[str, Any]:
+    """Return the column that holds an instance's volumes."""
+    return {"volumes": msgspec.to_builtins(devices) or None}
+
+
 def instance_of(row: Sequence[Any]) -> Instance:
     """Return the Instance that a row of ``COLUMNS`` holds."""
     values = list(row)
@@ -300,6 +307,7 @@ def _values(instance: Instance) -> dict[str, Any]:
         "deleted_at": instance.deleted_at,
         "deleted": instance.is_deleted,
         "shelved_image": instance.shelved_image,
+        **with_volumes(instance.volumes),
     }
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from nova_lite import errors
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow
 from nova_lite.db.repositories import actions, build_failures, host_loads, hosts, instances, workflows
+from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
@@ -59,6 +60,9 @@ WHOLE = Instance(
     deleted_at=NOON.replace(second=15),
     fault=Fault(500, "message", NOON.replace(second=16), "details"),
     shelved_image="shelved-image",
+    volumes=(
+        BlockDevice("b", "v", "/dev/vdb", "a", Phase.DETACHING, "w", 0, True, True, "t", "scsi", "disk", 5, "fast"),
+    ),
 )
 AT_REST = {"vm_state": VmState.ACTIVE, "task_state": None, "power_state": PowerState.RUNNING}
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from nova_lite.compute.virt.libvirt.properties import DEVICE_PREFIX, Hardware
+from nova_lite.compute.virt.libvirt.properties import Hardware
+from nova_lite.model.block_device import DEVICE_PREFIX
 from nova_lite.model.guest import GuestSpec
 
 #: The namespace of what we write into a domain's ``<metadata>``.

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from nova_lite import errors
 
-#: Bus → how its disks are named inside a domain definition.
-DEVICE_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
-
 #: Machine type → the buses it has for disks, and the one where a config drive is seen by the most guests. (Kernels
 #: made for clouds often have no driver for q35's own SATA, so its config drive sits on virtio-scsi.)
 _MACHINES = {

@@ -1,0 +1,40 @@
+"""The part of the drivers' interface by which guests get and lose volumes."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from nova_lite.model.guest import VolumeDisk
+
+
+class Volumes(Protocol):
+    """What a hypervisor can do with volumes; those in ``GuestSpec.volumes`` come and go with their guest.
+
+    Everything may be said twice. Raises NotFound when the guest is not here, Unavailable as all of the driver does.
+    """
+
+    def connector(self) -> Mapping[str, object]:
+        """Return what the block storage service must know of this host to give it a volume: its name, address …"""
+        ...
+
+    def attach_volume(self, uuid: str, disk: VolumeDisk) -> None:
+        """Make a volume a disk of the guest, running or not, now and whenever it starts.
+
+        Raises GuestFailed for a connection of a kind this host cannot use, and for a device that is another volume's.
+        A failure leaves nothing behind.
+        """
+        ...
+
+    def detach_volume(self, uuid: str, volume_id: str, *, timeout_s: float) -> None:
+        """Take a volume's disk from the guest and let this host forget it; raises Timeout when the guest keeps it.
+
+        A guest that keeps it may let go later: the next call finds that. No guest, or none with the disk, is no error.
+        """
+        ...
+
+    def release_volume(self, connection: Mapping[str, object]) -> None:
+        """Let this host forget a volume that no guest of it has any more; one it does not know is no error."""
+        ...
+
+    def volumes_of(self, uuid: str) -> list[str]:
+        """Return the ids of the volumes that are disks of the guest."""
+        ...

@@ -1,0 +1,84 @@
+"""What a server has of volumes: values and what is asked of them, no I/O."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from nova_lite.model.plain import known
+
+#: Bus → how disks on it are named.
+DEVICE_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
+#: The letters of a bus's disks: sda to sdz, and no further.
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class Phase(StrEnum):
+    """How far a volume is to or from its server. ``RESERVING``: its attachment is being asked for."""
+
+    RESERVING = "reserving"
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    DETACHING = "detaching"
+
+
+@known
+@dataclass(frozen=True, slots=True)
+class BlockDevice:
+    """One volume of a server; kept with the server's row.
+
+    ``uuid`` is its own name (the ``bdm_uuid`` of the API), ``attachment_id`` the block storage service's for the claim
+    on the volume. ``boot_index`` 0 is the disk the server boots from, None is not booted from. ``size_gib`` is in GiB.
+    A device of a boot may come from ``source_type`` image, snapshot or blank: then ``volume_id`` is None until its
+    volume is made. ``work`` is the workflow that brings or takes it.
+    """
+
+    uuid: str
+    volume_id: str | None
+    device_name: str
+    attachment_id: str | None = None
+    phase: Phase = Phase.ATTACHED
+    work: str | None = None
+    boot_index: int | None = None
+    delete_on_termination: bool = False
+    is_multiattach: bool = False
+    tag: str | None = None
+    disk_bus: str | None = None
+    device_type: str | None = None
+    size_gib: int | None = None
+    volume_type: str | None = None
+    source_type: str = "volume"
+    source_id: str | None = None
+
+
+def of_volume(devices: Iterable[BlockDevice], volume_id: str) -> BlockDevice | None:
+    """Return the device that a volume is, or None."""
+    return next((device for device in devices if device.volume_id == volume_id), None)
+
+
+def find(devices: Iterable[BlockDevice], uuid: str) -> BlockDevice | None:
+    """Return the device called ``uuid``, or None."""
+    return next((device for device in devices if device.uuid == uuid), None)
+
+
+def changed(devices: Iterable[BlockDevice], uuid: str, **values: object) -> tuple[BlockDevice, ...]:
+    """Return the devices with one of them changed."""
+    return tuple(
+        replace(device, **values) if device.uuid == uuid else device  # type: ignore[arg-type]
+        for device in devices
+    )
+
+
+def without(devices: Iterable[BlockDevice], uuid: str) -> tuple[BlockDevice, ...]:
+    """Return the devices but for one."""
+    return tuple(device for device in devices if device.uuid != uuid)
+
+
+def root_of(devices: Iterable[BlockDevice]) -> BlockDevice | None:
+    """Return the device a server boots from, None when that is no volume."""
+    return next((device for device in devices if device.boot_index == 0), None)
+
+
+def free_name(taken: Sequence[str], bus: str = "virtio") -> str | None:
+    """Return the first name for a disk on ``bus`` (``/dev/vdb``) that is not ``taken``; None when all letters are."""
+    prefix = f"/dev/{DEVICE_PREFIX[bus]}"
+    return next((prefix + letter for letter in _LETTERS if prefix + letter not in taken), None)
