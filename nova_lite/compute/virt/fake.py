@@ -15,6 +15,7 @@ from nova_lite.compute.virt.fake_inside import FakeInside
 from nova_lite.compute.virt.fake_moves import FakeLiveMoves, Job
 from nova_lite.compute.virt.fake_nodes import Node
 from nova_lite.compute.virt.fake_records import Record, path_of, write
+from nova_lite.compute.virt.fake_volumes import FakeVolumes
 from nova_lite.compute.virt.faults import FaultScript, Gate
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
 from nova_lite.model.provider import Provider, whole_host
@@ -40,7 +41,7 @@ _TRAITS = frozenset(
 )
 
 
-class FakeDriver(FakeInside, FakeLiveMoves):
+class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
     """Guests that are records. With ``state_dir`` they survive their process, though not the machine (no fsync).
 
     ``fail``, ``delay`` and ``hold`` script what the named method does next; see ``FaultScript``.
@@ -72,6 +73,7 @@ class FakeDriver(FakeInside, FakeLiveMoves):
         #: Guests that are being sent to other hosts.
         self._jobs: dict[str, Job] = {}
         self.passwords, self.interrupted = {}, []
+        self.reached = set()
 
     # -- the script ---------------------------------------------------------------------------------------------
 
@@ -160,7 +162,8 @@ class FakeDriver(FakeInside, FakeLiveMoves):
                     f"Image {image.image_id} needs {image.virtual_size} bytes; the disk has {spec.root_gib} GiB"
                 )
             power_state = PowerState.RUNNING if start else PowerState.SHUTDOWN
-            self._store(Record(spec.uuid, spec.name, spec.epoch, power_state, boots=int(start)))
+            volumes = self._volumes(spec)
+            self._store(Record(spec.uuid, spec.name, spec.epoch, power_state, boots=int(start), volumes=volumes))
         self.faults.play("spawn", after=True)
 
     def destroy(self, uuid: str) -> None:
@@ -263,7 +266,8 @@ class FakeDriver(FakeInside, FakeLiveMoves):
         if known is not None and known.epoch > spec.epoch:
             raise errors.Conflict(f"Instance {spec.uuid} is here with epoch {known.epoch}, newer than {spec.epoch}")
         if known is None or known.epoch < spec.epoch:
-            known = Record(spec.uuid, spec.name, spec.epoch, PowerState.SHUTDOWN, boots=0)
+            volumes = self._volumes(spec)
+            known = Record(spec.uuid, spec.name, spec.epoch, PowerState.SHUTDOWN, boots=0, volumes=volumes)
         self._store(_booted(known) if start and known.power_state is not PowerState.RUNNING else known)
         self.faults.play("receive", after=True)
 

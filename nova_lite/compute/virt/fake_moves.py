@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from nova_lite import errors
-from nova_lite.compute.virt.fake_records import Record, path_of, write
+from nova_lite.compute.virt.fake_records import Plugged, Record, path_of, write
 from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.model.guest import GuestSpec, PowerState
 from nova_lite.model.live_migration import Departure, Landing, Leaving, Stage
@@ -64,7 +64,8 @@ class FakeLiveMoves:
         self.faults.play("prepare_landing")
         directory = self._directory()
         if self._take_in(spec.uuid, spec.epoch) is None:
-            record = Record(spec.uuid, spec.name, spec.epoch, PowerState.PAUSED, boots=0)
+            volumes = self._volumes(spec)
+            record = Record(spec.uuid, spec.name, spec.epoch, PowerState.PAUSED, boots=0, volumes=volumes)
             write(directory / f"{spec.uuid}{_AWAITED}", record)
         self.faults.play("prepare_landing", after=True)
         return Landing(str(directory), "", self._hostname, spec.epoch, directory=str(directory))
@@ -161,8 +162,10 @@ class FakeLiveMoves:
 
     def _complete_locked(self, record: Record, directory: Path, epoch: int) -> None:
         here = self._directory()
-        if (directory / f"{record.uuid}{_AWAITED}").exists():
-            write(directory / f"{record.uuid}{_SENT}", replace(record, sent_to=None, epoch=epoch))
+        awaited = directory / f"{record.uuid}{_AWAITED}"
+        if awaited.exists():
+            volumes = msgspec.json.decode(awaited.read_bytes(), type=Record).volumes
+            write(directory / f"{record.uuid}{_SENT}", replace(record, sent_to=None, epoch=epoch, volumes=volumes))
         elif not path_of(directory, record.uuid).exists():
             self._records[record.uuid] = stays = replace(record, sent_to=None)
             write(path_of(here, record.uuid), stays)
@@ -193,6 +196,9 @@ class FakeLiveMoves:
         if record is None:
             raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
         return record
+
+    def _volumes(self, spec: GuestSpec) -> tuple[Plugged, ...]:
+        raise NotImplementedError
 
     def _directory(self) -> Path:
         if self._state_dir is None:

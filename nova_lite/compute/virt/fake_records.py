@@ -12,6 +12,17 @@ from nova_lite.model.plain import known
 
 @known
 @dataclass(frozen=True, slots=True)
+class Plugged:
+    """A volume of a guest; ``attachment_id`` is that of the connection it was plugged in by, if it says one."""
+
+    volume_id: str
+    device_name: str
+    attachment_id: str = ""
+    is_shareable: bool = False
+
+
+@known
+@dataclass(frozen=True, slots=True)
 class Record:
     """One guest, as held in memory and in its file. ``boots`` is how often it was started.
 
@@ -28,6 +39,7 @@ class Record:
     is_saved: bool = False
     is_rescued: bool = False
     sent_to: str | None = None
+    volumes: tuple[Plugged, ...] = ()
 
 
 def path_of(state_dir: Path, uuid: str) -> Path:

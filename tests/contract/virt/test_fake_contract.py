@@ -1,15 +1,18 @@
 """The fake driver keeps the contract."""
 
+import uuid as uuids
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nova_lite import errors
 from nova_lite.compute.virt.fake import FakeDriver
-from nova_lite.model.guest import BaseImage, GuestSpec
+from nova_lite.model.guest import BaseImage, GuestSpec, VolumeDisk
 from tests.contract.virt.live_suite import LiveContract
 from tests.contract.virt.suite import DriverContract, MoveContract
+from tests.contract.virt.volume_suite import VolumeContract
 
 
 class FakeRig:
@@ -45,6 +48,13 @@ class FakeRig:
     def leftovers(self, uuid: str) -> list[str]:
         return [path.name for path in (self._directory / "alpha").iterdir() if uuid in path.name]
 
+    def volume(self, device_name: str = "/dev/vdb") -> VolumeDisk:
+        volume_id, attachment_id = str(uuids.uuid4()), str(uuids.uuid4())
+        return VolumeDisk(volume_id, device_name, {"driver_volume_type": "fake", "attachment_id": attachment_id})
+
+    def bootable(self) -> VolumeDisk:
+        return replace(self.volume("/dev/vda"), boot_index=0)
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[FakeRig]:
@@ -53,5 +63,5 @@ def rig(tmp_path: Path) -> Iterator[FakeRig]:
     rig.driver.close()
 
 
-class TestFakeDriver(DriverContract, MoveContract, LiveContract):
+class TestFakeDriver(DriverContract, MoveContract, LiveContract, VolumeContract):
     """Every promise, on the fake."""

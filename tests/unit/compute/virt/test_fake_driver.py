@@ -2,13 +2,14 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nova_lite import errors
 from nova_lite.compute.virt.fake import FakeDriver
-from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
 
 
 def spec(uuid: str = "5f4b1a52-5b3e-4f0e-9a0e-111111111111") -> GuestSpec:
@@ -96,3 +97,48 @@ def test_resources_are_as_constructed() -> None:
     resources = FakeDriver("alpha", vcpus=3, ram_mib=4096, disk_gib=17).resources()
     assert (resources.vcpus, resources.ram_mib, resources.disk_gib) == (3, 4096, 17)
     assert resources.hypervisor_hostname == "alpha"
+
+
+def volume(attachment_id: str, volume_id: str = "aaaaaaaa-5b3e-4f0e-9a0e-111111111111") -> VolumeDisk:
+    return VolumeDisk(volume_id, "/dev/vdb", {"driver_volume_type": "local", "attachment_id": attachment_id})
+
+
+def test_a_guest_keeps_a_disk_when_told_to() -> None:
+    driver, disk = FakeDriver("alpha"), volume("one")
+    driver.spawn(spec(), None)
+    driver.attach_volume(spec().uuid, disk)
+    driver.fail("detach_volume", errors.Timeout("the guest keeps its disk"))
+    with pytest.raises(errors.Timeout):
+        driver.detach_volume(spec().uuid, disk.volume_id, timeout_s=1)
+    assert driver.volumes_of(spec().uuid) == [disk.volume_id]
+    assert driver.reached == {"one"}
+    driver.detach_volume(spec().uuid, disk.volume_id, timeout_s=1)
+    assert driver.volumes_of(spec().uuid) == []
+    assert driver.reached == set()
+
+
+def test_a_host_knows_what_it_was_led_to_until_it_is_to_forget() -> None:
+    driver = FakeDriver("alpha")
+    driver.spawn(replace(spec(), volumes=(volume("one"),)), None)
+    driver.destroy(spec().uuid)
+    assert driver.reached == {"one"}
+    driver.release_volume(volume("one").connection)
+    assert driver.reached == set()
+
+
+def test_a_guest_that_comes_running_has_its_volumes_by_this_hosts_connections(tmp_path: Path) -> None:
+    here, there = FakeDriver("alpha", tmp_path / "alpha"), FakeDriver("beta", tmp_path / "beta")
+    for driver in (here, there):
+        driver.connect()
+    here.spawn(replace(spec(), volumes=(volume("one"),)), None)
+    leaving = here.leaving(spec().uuid)
+    coming = replace(spec(), epoch=2, volumes=(volume("two"),))
+    gate = here.hold("transfer")
+    here.depart(spec().uuid, there.prepare_landing(coming, leaving, copies_disks=False))
+    gate.open()
+    deadline = time.monotonic() + 480
+    while not there.has_landed(spec().uuid, 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [one.attachment_id for one in there.plugged(spec().uuid)] == ["two"]
+    assert (here.reached, there.reached) == ({"one"}, {"two"})
