@@ -149,7 +149,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     options = {
         "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
         "placement": {"timeout": str(_TIMEOUT_S)},
-        "rpc": {"call_monitor_timeout": "2"},
+        "rpc": {"call_monitor_timeout": "10"},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "Conductor", stage.conductor)
