@@ -13,6 +13,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
+from nova_lite.volume_options import CINDER_OPTS, VOLUME_OPTS
 
 #: Where processes look when they are told nothing else.
 DEFAULT_FILE = "/etc/nova_lite/nova-lite.conf"
@@ -390,16 +391,6 @@ GLANCE_OPTS: list[cfg.Opt] = [
     ),
 ]
 
-CINDER_OPTS: list[cfg.Opt] = [
-    cfg.IntOpt(
-        "http_retries",
-        default=3,
-        min=0,
-        max=10,
-        help="Tries more at a call to the block storage service that got no answer or 5xx and may safely arrive twice.",
-    ),
-]
-
 PLACEMENT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "noauth_token",
@@ -427,7 +418,7 @@ PLACEMENT_OPTS: list[cfg.Opt] = [
 ]
 
 _GROUPS: dict[str, list[cfg.Opt]] = {
-    "DEFAULT": DEFAULT_OPTS,
+    "DEFAULT": [*DEFAULT_OPTS, *VOLUME_OPTS],
     "api_database": DATABASE_OPTS,
     "database": DATABASE_OPTS,
     "placement_database": DATABASE_OPTS,

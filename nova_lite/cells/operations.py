@@ -44,6 +44,8 @@ EVENTS: Mapping[str, str] = {
     "shelve": "compute_shelve_instance",
     "shelve-offload": "compute_shelve_offload_instance",
     "unshelve": "compute_unshelve_instance",
+    "attach-volume": "compute_attach_volume",
+    "detach-volume": "compute_detach_volume",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
 _SHOWN: Mapping[str, str] = {
@@ -55,6 +57,8 @@ _SHOWN: Mapping[str, str] = {
     "snapshot": "createImage",
     "backup": "createBackup",
     "shelve-offload": "shelveOffload",
+    "attach-volume": "attach_volume",
+    "detach-volume": "detach_volume",
 }
 
 #: What an instance is busy with until it is on the shelf; the last when that is undone.

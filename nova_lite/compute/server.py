@@ -14,8 +14,10 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.concurrency import KeyedLocks
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.instance import Instance
 from nova_lite.model.live_migration import Landing, Leaving
 
@@ -32,6 +34,7 @@ class ComputeEndpoint:
         rescuer: Rescuer,
         snapshotter: Snapshotter,
         unshelver: Unshelver,
+        volumes: VolumePlugger,
         reconciler: Reconciler,
         locks: KeyedLocks,
     ) -> None:
@@ -43,6 +46,7 @@ class ComputeEndpoint:
         self._live = live
         self._snapshotter = snapshotter
         self._unshelver = unshelver
+        self._volumes = volumes
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
@@ -59,9 +63,9 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._reconciler.put_in_order(instance_uuid)
 
-    def destroy(self, instance_uuid: str) -> None:
+    def destroy(self, instance_uuid: str, volumes: list[dict[str, Any]]) -> None:
         with self._locks.hold(instance_uuid):
-            self._spawner.destroy(instance_uuid)
+            self._spawner.destroy(instance_uuid, msgspec.convert(volumes, list[BlockDevice]))
 
     def power_on(self, instance_uuid: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):
@@ -174,6 +178,17 @@ class ComputeEndpoint:
     def unrescue(self, instance_uuid: str, epoch: int, during: str, start: bool) -> int:
         with self._locks.hold(instance_uuid):
             return int(self._rescuer.unrescue(instance_uuid, epoch, during=during, start=start))
+
+    def attach_volume(self, instance_uuid: str, epoch: int, device: dict[str, Any]) -> None:
+        with self._locks.hold(instance_uuid):
+            self._volumes.attach(instance_uuid, epoch, msgspec.convert(device, BlockDevice))
+
+    def detach_volume(self, instance_uuid: str, epoch: int, device: dict[str, Any]) -> None:
+        with self._locks.hold(instance_uuid):
+            self._volumes.detach(instance_uuid, epoch, msgspec.convert(device, BlockDevice))
+
+    def connector(self) -> dict[str, object]:
+        return self._volumes.connector()
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)

@@ -9,6 +9,7 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes
 from nova_lite.compute import identity
 from nova_lite.compute.actions import snapshot
 from nova_lite.compute.actions.live_migration import LiveMigrator
@@ -17,6 +18,7 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
 from nova_lite.compute.reconcilers import Reconciler
@@ -139,15 +141,17 @@ def make_endpoint(
 ) -> ComputeEndpoint:
     """Return what answers for the host that ``conf`` names; ``service`` is where its images are from."""
     images = ImageCache(Path(conf.image_cache_path), service)
-    spawner = Spawner(conf.host, driver, images, conductor)
+    volumes = VolumePlugger(conf.host, driver, Volumes(conf), conductor, patience_s=conf.volume_detach_timeout)
+    spawner = Spawner(conf.host, driver, images, conductor, volumes)
     return ComputeEndpoint(
         spawner,
         Power(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
-        Mover(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
-        LiveMigrator(conf.host, driver, conductor, _patience(conf)),
-        Rescuer(conf.host, driver, images, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        Mover(conf.host, driver, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
+        LiveMigrator(conf.host, driver, conductor, volumes, _patience(conf)),
+        Rescuer(conf.host, driver, images, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         Unshelver(spawner, service),
+        volumes,
         Reconciler(conf.host, driver, conductor, locks),
         locks,
     )

@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 
 from nova_lite.cells import evacuations as evacuation_records
-from nova_lite.cells import host_status
+from nova_lite.cells import host_status, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.repositories import evacuations, hosts, instances, migrations
 from nova_lite.model import states
+from nova_lite.model.block_device import Phase
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.storage import Database, retried
@@ -67,6 +68,14 @@ class CellEndpoint:
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:
             return states.is_doing(action, instances.task_on(session, instance_uuid, host, epoch))
+
+    def may_plug(self, host: str, instance_uuid: str, epoch: int, device: str) -> bool:
+        with self._db.reader() as session:
+            return volumes.is_in_phase(session, host, instance_uuid, epoch, device, Phase.ATTACHING)
+
+    def may_unplug(self, host: str, instance_uuid: str, epoch: int, device: str) -> bool:
+        with self._db.reader() as session:
+            return volumes.is_in_phase(session, host, instance_uuid, epoch, device, Phase.DETACHING)
 
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:

@@ -14,6 +14,7 @@ from nova_lite import errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes
 from nova_lite.concurrency import Ticker
 from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.rescue_timeouts import RescueTimeouts
@@ -38,9 +39,11 @@ from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.conductor.workflows import evacuate, power, rebuild, shelve, snapshot, unshelve
+from nova_lite.conductor.workflows.attach_volume import ATTACH_VOLUME
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
+from nova_lite.conductor.workflows.detach_volume import DETACH_VOLUME
 from nova_lite.conductor.workflows.live_migrate import LIVE_MIGRATE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.move import MOVE
@@ -89,6 +92,7 @@ CELL_WORKFLOWS = {
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         LIVE_MIGRATE,
         *(RESCUE, UNRESCUE, rebuild.IN_CELL),
+        *(ATTACH_VOLUME, DETACH_VOLUME),
         *evacuate.ALL,
         *shelve.ALL,
         *unshelve.ALL,
@@ -144,6 +148,7 @@ class Conductor:
             fanout=fanout,
             scheduler=SchedulerClient(self._bus),
             placement=PlacementClient(self._conf),
+            volumes=Volumes(self._conf),
         )
         self.runner: Runner[SuperTools] | Runner[CellTools] = Runner(
             db=self._db,
@@ -166,6 +171,7 @@ class Conductor:
             db=self._db,
             agents=ComputeClient(self._bus),
             placement=PlacementClient(self._conf),
+            volumes=Volumes(self._conf),
         )
         self.runner = Runner(
             db=self._db,

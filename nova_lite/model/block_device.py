@@ -78,6 +78,16 @@ def root_of(devices: Iterable[BlockDevice]) -> BlockDevice | None:
     return next((device for device in devices if device.boot_index == 0), None)
 
 
+def local_names(
+    bus: str, *, boots_from_volume: bool, ephemeral_gib: int, swap_mib: int, has_config_drive: bool
+) -> list[str]:
+    """Return the names that a server's disks on ``bus`` have that are no volumes, or may have."""
+    count = (not boots_from_volume) + (ephemeral_gib > 0) + (swap_mib > 0)
+    # It is no disk on virtio; where it is depends on the machine.
+    count += has_config_drive and bus != "virtio"
+    return [f"/dev/{DEVICE_PREFIX[bus]}{letter}" for letter in _LETTERS[:count]]
+
+
 def free_name(taken: Sequence[str], bus: str = "virtio") -> str | None:
     """Return the first name for a disk on ``bus`` (``/dev/vdb``) that is not ``taken``; None when all letters are."""
     prefix = f"/dev/{DEVICE_PREFIX[bus]}"

@@ -21,8 +21,8 @@ class PowerState(IntEnum):
 class VolumeDisk:
     """A volume as a disk of a guest.
 
-    ``connection`` is how its host reaches it, as the block storage service says it: ``driver_volume_type`` and what that
-    kind needs. It holds secrets. ``device_name`` is like ``/dev/vdb``; a guest sees ``volume_id`` as the disk's serial.
+    ``connection`` is how its host reaches it, as the block storage service says it: ``driver_volume_type`` and what
+    that kind needs. It holds secrets. ``device_name`` is like ``/dev/vdb``; guests see ``volume_id`` as the serial.
     """
 
     volume_id: str

@@ -110,6 +110,8 @@ IN_CELL: Mapping[str, Road] = {
         "remove image",
         "mark active",
     ),
+    "attach-volume": ("hold attachment", "plug in", "complete attachment", "mark attached"),
+    "detach-volume": ("begin detaching", "unplug", "remove attachment", "forget volume"),
     "unshelve-here": ("power on", "remove image", "mark active"),
 }
 

@@ -153,6 +153,32 @@ ACTIONS: Mapping[str, Action] = {
     "shelve-offload": Action(frozenset({VmState.SHELVED}), TaskState.SHELVING_OFFLOADING, VmState.SHELVED_OFFLOADED),
     "unshelve": Action(frozenset({VmState.SHELVED, VmState.SHELVED_OFFLOADED}), TaskState.UNSHELVING, VmState.ACTIVE),
 }
+#: What is done beside a server at rest, which shows nothing of it: where it may start.
+ALONGSIDE: Mapping[str, frozenset[VmState]] = {
+    "attach-volume": frozenset(
+        {
+            VmState.ACTIVE,
+            VmState.PAUSED,
+            VmState.STOPPED,
+            VmState.RESIZED,
+            VmState.SOFT_DELETED,
+            VmState.SHELVED,
+            VmState.SHELVED_OFFLOADED,
+        }
+    ),
+    "detach-volume": frozenset(
+        {
+            VmState.ACTIVE,
+            VmState.PAUSED,
+            VmState.SUSPENDED,
+            VmState.STOPPED,
+            VmState.RESIZED,
+            VmState.SOFT_DELETED,
+            VmState.SHELVED,
+            VmState.SHELVED_OFFLOADED,
+        }
+    ),
+}
 #: What a server shows while its disk is copied to be shelved, and that part of shelving.
 COPYING_TO_SHELVE = (TaskState.SHELVING_IMAGE_PENDING_UPLOAD, TaskState.SHELVING_IMAGE_UPLOADING)
 COPY_TO_SHELVE = "copy-to-shelve"
@@ -277,6 +303,8 @@ def states_of(shown: str) -> list[VmState]:
 
 def refusal(action: str, vm_state: VmState, task_state: TaskState | None) -> str | None:
     """Return which attribute keeps ``action`` from starting (``vm_state`` or ``task_state``), or None when it may."""
+    if action in ALONGSIDE:
+        return "vm_state" if vm_state not in ALONGSIDE[action] else task_state and "task_state"
     rule = ACTIONS[action]
     if vm_state not in rule.starts_in:
         return "vm_state"

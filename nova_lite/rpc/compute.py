@@ -1,7 +1,11 @@
 """Messages to a compute agent, on its cell's bus."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.instance import Instance
@@ -36,9 +40,16 @@ class ComputeClient:
         """Have a host compare one guest with what its cell says of it, and remove or stop it if need be."""
         self._bus.call(TOPIC, "put_in_order", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
 
-    def destroy(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
-        """Remove the guest and all it left on the host."""
-        self._bus.call(TOPIC, "destroy", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+    def destroy(self, host: str, instance_uuid: str, volumes: Sequence[BlockDevice] = (), *, timeout_s: float) -> None:
+        """Remove the guest and all it left on the host, which forgets its ``volumes``."""
+        self._bus.call(
+            TOPIC,
+            "destroy",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            volumes=msgspec.to_builtins(volumes),
+        )
 
     def power_on(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
         """Start the guest."""
@@ -257,6 +268,38 @@ class ComputeClient:
             start=start,
         )
         return PowerState(answer)
+
+    def attach_volume(
+        self, host: str, instance_uuid: str, epoch: int, device: BlockDevice, *, timeout_s: float
+    ) -> None:
+        """Connect a volume and give it to the guest. Raises Conflict, GuestFailed, NotFound."""
+        self._bus.call(
+            TOPIC,
+            "attach_volume",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            device=msgspec.to_builtins(device),
+        )
+
+    def detach_volume(
+        self, host: str, instance_uuid: str, epoch: int, device: BlockDevice, *, timeout_s: float
+    ) -> None:
+        """Take a volume from the guest and from the host. Raises GuestFailed when the guest keeps it, Conflict."""
+        self._bus.call(
+            TOPIC,
+            "detach_volume",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            device=msgspec.to_builtins(device),
+        )
+
+    def connector(self, host: str) -> dict[str, Any]:
+        """Return what the block storage service must know of a host to give it volumes."""
+        return dict(self._bus.call(TOPIC, "connector", server=host))
 
     def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log as text."""

@@ -48,6 +48,16 @@ class ConductorClient:
         answer = self._bus.call(TOPIC, "may_do", action=action, host=host, instance_uuid=instance_uuid, epoch=epoch)
         return bool(answer)
 
+    def may_plug(self, host: str, instance_uuid: str, epoch: int, device: str) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` and gets the volume ``device`` now."""
+        answer = self._bus.call(TOPIC, "may_plug", host=host, instance_uuid=instance_uuid, epoch=epoch, device=device)
+        return bool(answer)
+
+    def may_unplug(self, host: str, instance_uuid: str, epoch: int, device: str) -> bool:
+        """Return whether this instance, at this epoch, belongs on ``host`` and loses the volume ``device`` now."""
+        answer = self._bus.call(TOPIC, "may_unplug", host=host, instance_uuid=instance_uuid, epoch=epoch, device=device)
+        return bool(answer)
+
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         """Return whether this instance, at this epoch, is on ``host`` and is being moved away from there now."""
         answer = self._bus.call(TOPIC, "may_leave", host=host, instance_uuid=instance_uuid, epoch=epoch)

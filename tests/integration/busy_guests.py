@@ -6,10 +6,12 @@ It takes minutes, and is no part of the suite: ``python -m pytest tests/integrat
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from nova_lite.compute.actions.live_migration import LiveMigrator
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.live_migration import Departure, Landing, Patience, Stage
@@ -160,7 +162,7 @@ def test_a_busy_guest_is_slowed_down(rig: Rig) -> None:
 def test_patience_ends(rig: Rig, forces: bool) -> None:
     patience = replace(_SLOW, timeout_s_per_gib=1, forces=forces)
     guest = Traveller(rig, patience)
-    migrator = LiveMigrator(HERE, rig.driver, _Asked(), patience)
+    migrator = LiveMigrator(HERE, rig.driver, _Asked(), cast(VolumePlugger, None), patience)
     guest.depart()
     wait_until(
         lambda: migrator.departure(guest.uuid, wait_s=1).stage is not Stage.LEAVING, PATIENCE_S, "the end of patience"

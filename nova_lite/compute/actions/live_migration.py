@@ -6,6 +6,7 @@ from typing import Protocol
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import guest_spec, host_failures
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
@@ -29,10 +30,11 @@ class LiveFence(Protocol):
 class LiveMigrator:
     """One host's part of live migrations. What is asked late or twice is refused with Conflict, or changes nothing."""
 
-    def __init__(self, host: str, driver: Driver, fence: LiveFence, patience: Patience) -> None:
+    def __init__(self, host: str, driver: Driver, fence: LiveFence, volumes: VolumePlugger, patience: Patience) -> None:
         self._host = host
         self._driver = driver
         self._fence = fence
+        self._volumes = volumes
         self._patience = patience
 
     # -- where the guest is -------------------------------------------------------------------------------------
@@ -99,8 +101,9 @@ class LiveMigrator:
     def prepare_landing(self, instance: Instance, migration: str, leaving: Leaving, *, copies_disks: bool) -> Landing:
         """Have ready what the guest needs here."""
         self._require(migration, "preparing")
+        spec = guest_spec(instance, self._volumes.disks(instance))
         with host_failures():
-            return self._driver.prepare_landing(guest_spec(instance), leaving, copies_disks=copies_disks)
+            return self._driver.prepare_landing(spec, leaving, copies_disks=copies_disks)
 
     def abandon_landing(self, instance_uuid: str, migration: str, epoch: int) -> bool:
         """Remove what is here of a guest that does not come after all; leave it and return True when it has come."""

@@ -2,6 +2,7 @@
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, ImageSource, guest_spec, host_failures
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
@@ -11,13 +12,21 @@ class Rescuer:
     """Rescues guests; ``shutdown_timeout_s`` is the grace one gets to shut down by itself before."""
 
     def __init__(
-        self, host: str, driver: Driver, images: ImageSource, fence: Fence, *, shutdown_timeout_s: float
+        self,
+        host: str,
+        driver: Driver,
+        images: ImageSource,
+        fence: Fence,
+        volumes: VolumePlugger,
+        *,
+        shutdown_timeout_s: float,
     ) -> None:
         self._host = host
         self._driver = driver
         self._images = images
         self._fence = fence
         self._shutdown_timeout_s = shutdown_timeout_s
+        self._volumes = volumes
 
     def rescue(self, instance: Instance, image_id: str) -> PowerState:
         """Boot the guest from a fresh disk of the image; raises Conflict when nobody rescues it here (any more).
@@ -28,7 +37,9 @@ class Rescuer:
             image = self._images.fetch(image_id) if self._driver.needs_image else None
         self._check("rescue", instance.uuid, instance.epoch)
         with host_failures():
-            self._driver.rescue(guest_spec(instance), image, timeout_s=self._shutdown_timeout_s)
+            self._driver.rescue(
+                guest_spec(instance, self._volumes.disks(instance)), image, timeout_s=self._shutdown_timeout_s
+            )
         return self._state(instance.uuid)
 
     def unrescue(self, instance_uuid: str, epoch: int, *, during: str, start: bool) -> PowerState:

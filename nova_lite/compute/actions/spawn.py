@@ -4,12 +4,14 @@ import base64
 import binascii
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from nova_lite import errors
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
-from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+from nova_lite.model.block_device import BlockDevice
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
 from nova_lite.model.instance import Instance
 
 LOG = logging.getLogger(__name__)
@@ -42,11 +44,12 @@ class ImageSource(Protocol):
 class Spawner:
     """Makes and removes guests of one host."""
 
-    def __init__(self, host: str, driver: Driver, images: ImageSource, fence: Fence) -> None:
+    def __init__(self, host: str, driver: Driver, images: ImageSource, fence: Fence, volumes: VolumePlugger) -> None:
         self._host = host
         self._driver = driver
         self._images = images
         self._fence = fence
+        self._volumes = volumes
 
     def build(self, instance: Instance, *, start: bool = True) -> PowerState:
         """Make the guest, unless it is here already, and start it if it shall run; return its power state.
@@ -56,13 +59,15 @@ class Spawner:
         Raises Conflict when the instance is not being built here (any more), GuestFailed for what the user must change,
         HostFailed for what another host might do, Unavailable when the conductor cannot be asked.
         """
+        spec = guest_spec(instance, self._volumes.disks(instance))
         with host_failures():
-            image = self._images.fetch(instance.image_id) if self._driver.needs_image else None
+            needs_image = self._driver.needs_image and not spec.boots_from_volume
+            image = self._images.fetch(instance.image_id) if needs_image else None
         # Asked last, for the image may have taken minutes; that nobody answers is no failure of this host.
         if not self._fence.may_run(self._host, instance.uuid, instance.epoch):
             raise errors.Conflict(f"Instance {instance.uuid} is not being built on this host.")
         with host_failures():
-            self._driver.spawn(guest_spec(instance), image, start=start)
+            self._driver.spawn(spec, image, start=start)
             guest = self._driver.guest(instance.uuid)
         if guest is None:
             raise errors.HostFailed("The guest vanished as soon as it was started.")
@@ -73,9 +78,10 @@ class Spawner:
         if self._driver.needs_image:
             self._images.fetch(image_id)
 
-    def destroy(self, instance_uuid: str) -> None:
-        """Remove the guest and all it left here."""
+    def destroy(self, instance_uuid: str, volumes: Iterable[BlockDevice] = ()) -> None:
+        """Remove the guest and all it left here; this host forgets its ``volumes``."""
         self._driver.destroy(instance_uuid)
+        self._volumes.release(volumes)
 
 
 @contextlib.contextmanager
@@ -96,8 +102,8 @@ def host_failures() -> Iterator[None]:
         raise errors.HostFailed("The host could not start the server: an internal error happened.") from exc
 
 
-def guest_spec(instance: Instance) -> GuestSpec:
-    """Return what the hypervisor is told about ``instance``."""
+def guest_spec(instance: Instance, volumes: tuple[VolumeDisk, ...] = ()) -> GuestSpec:
+    """Return what the hypervisor is told about ``instance``, with its ``volumes`` as disks of its host."""
     return GuestSpec(
         uuid=instance.uuid,
         name=instance.display_name,
@@ -111,6 +117,7 @@ def guest_spec(instance: Instance) -> GuestSpec:
         metadata=_metadata(instance),
         user_data=_decoded(instance.user_data),
         image_properties=instance.image_properties,
+        volumes=volumes,
     )
 
 

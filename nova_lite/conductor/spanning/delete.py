@@ -12,6 +12,7 @@ from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
+from nova_lite.conductor import volume_claims
 from nova_lite.conductor.saga import Definition, Record, Step, Work
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -33,7 +34,7 @@ def delete_in_cell(work: Work[SuperTools]) -> None:
             instance = instances.lock(session, work.subject)
         except errors.NotFound:
             return
-        if instance.host is None and instance.shelved_image is None:
+        if instance.host is None and instance.vm_state is not VmState.SHELVED_OFFLOADED:
             _delete_hostless(session, work.subject, requester)
         else:
             begun = operations.begin_delete(
@@ -44,14 +45,16 @@ def delete_in_cell(work: Work[SuperTools]) -> None:
 
 
 def free_leftovers(work: Work[SuperTools]) -> None:
-    """Free what a server that no host carries may still hold in Placement; others are freed by their cell."""
+    """Free what a server that no host carries may still hold; what others have is freed by their cell."""
     with work.tools.database(work.tools.cells.get(work.inputs["cell_uuid"])).reader() as session:
         try:
-            host = instances.get(session, work.subject, with_deleted=True).host
+            instance = instances.get(session, work.subject, with_deleted=True)
         except errors.NotFound:
-            host = None
-    if host is None:
+            instance = None
+    if instance is None or instance.host is None:
         work.tools.placement.release(work.subject)
+    if instance is not None and instance.host is None and instance.is_deleted:
+        volume_claims.free(work.tools.volumes, instance)
 
 
 DELETE_ANYWHERE = Definition(

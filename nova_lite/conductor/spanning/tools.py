@@ -8,6 +8,7 @@ from nova_lite import errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes
 from nova_lite.rpc.scheduler import SchedulerClient
 from nova_lite.storage import Database
 
@@ -22,6 +23,7 @@ class SuperTools:
     fanout: Fanout
     scheduler: SchedulerClient
     placement: PlacementClient
+    volumes: Volumes
 
     def database(self, cell: OpenCell) -> Database:
         """Return a cell's database that answers; raises Unavailable, at once when it is known to be silent.

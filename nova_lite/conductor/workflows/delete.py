@@ -5,12 +5,14 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
+from nova_lite.conductor import volume_claims
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, evacuations, instances, migrations
 from nova_lite.model.guest import PowerState
+from nova_lite.model.instance import Instance
 from nova_lite.model.migration import FINISHED
 
 #: Turns of several tries each, after which the image of a shelved server that cannot be removed is left where it is.
@@ -23,21 +25,24 @@ def destroy_guest(work: Work[CellTools]) -> Facts | None:
     Of a server that was moving, it may be on either host, and what was set aside goes, too.
     """
     with work.tools.db.reader() as session:
-        host = instances.get(session, work.subject, with_deleted=True).host
+        instance = instances.get(session, work.subject, with_deleted=True)
         moves = migrations.open_of(session, work.subject)
+    host = instance.host
     ends = {place.host for move in moves for place in (move.source, move.dest) if place is not None}
-    left = [each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends)]
+    left = [
+        each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends, instance)
+    ]
     for image_id in work.inputs.get("shelved_images", ()):
         is_last_try = work.workflow.attempt > _PATIENT_TURNS
         shelved_images.remove_if_possible(work.tools, image_id, at=host, is_last_try=is_last_try)
     return {"left_to_host": ", ".join(left)} if left else None
 
 
-def _cleared(work: Work[CellTools], host: str, ends: Collection[str]) -> bool:
+def _cleared(work: Work[CellTools], host: str, ends: Collection[str], instance: Instance) -> bool:
     """Have a host remove what it has of the server; False when it is down. ``ends`` are where a move began or ends."""
     timeout_s = max(1.0, work.seconds_left)
     try:
-        work.tools.agents.destroy(host, work.subject, timeout_s=timeout_s)
+        work.tools.agents.destroy(host, work.subject, instance.volumes, timeout_s=timeout_s)
         if host in ends:
             work.tools.agents.drop_aside(host, work.subject, timeout_s=timeout_s)
         for image_id in work.inputs.get("unfilled_images", ()):
@@ -50,10 +55,15 @@ def _cleared(work: Work[CellTools], host: str, ends: Collection[str]) -> bool:
 
 
 def free_claim(work: Work[CellTools]) -> None:
-    """Give back what the server has in Placement, then what its moves have: none takes anything from it any more."""
+    """Give back the server's volumes and what it has in Placement, then what its moves have there.
+
+    None takes anything from it any more.
+    """
     with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject, with_deleted=True)
         moves = migrations.open_of(session, work.subject)
         left = evacuations.left_by(session, work.subject)
+    volume_claims.free(work.tools.volumes, instance)
     for consumer in (work.subject, *(move.uuid for move in moves), *left):
         work.tools.placement.release(consumer)
 

@@ -7,6 +7,7 @@ from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes
 from nova_lite.conductor.saga import Work
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, hosts, instances
@@ -26,6 +27,7 @@ class CellTools:
     db: Database
     agents: ComputeClient
     placement: PlacementClient
+    volumes: Volumes
 
 
 def host_is_down(tools: CellTools, host: str) -> bool:

@@ -135,6 +135,13 @@ def park(session: Session, row: Row, uuid: str, owner: str, *, delay_s: float) -
     )
 
 
+def hold_back(session: Session, row: Row, uuid: str, *, delay_s: float) -> None:
+    """Have a new workflow taken up in ``delay_s`` at the earliest, unless it is hastened."""
+    session.execute(
+        sa.update(row).where(row.uuid == uuid).values(lease_owner=_PARKED, lease_until=epoch_now() + delay_s)
+    )
+
+
 def hasten(session: Session, row: Row, uuid: str) -> None:
     """Have a parked workflow taken up again at once."""
     session.execute(
@@ -201,6 +208,13 @@ def newer_about(session: Session, row: Row, subject: str, uuid: str, kinds: Coll
     older = sa.select(row.id).where(row.uuid == uuid).scalar_subquery()
     which = sa.select(row).where(row.subject == subject, row.kind.in_(kinds), row.status.in_(OPEN), row.uuid != uuid)
     return [_workflow(found) for found in session.scalars(which.where(row.id > sa.func.coalesce(older, 0)))]
+
+
+def is_behind(session: Session, row: Row, subject: str, uuid: str, kinds: Collection[str]) -> bool:
+    """Return whether an open workflow of ``kinds`` about ``subject`` was added before ``uuid``."""
+    mine = sa.select(row.id).where(row.uuid == uuid).scalar_subquery()
+    which = sa.select(row.id).where(row.subject == subject, row.kind.in_(kinds), row.status.in_(OPEN), row.id < mine)
+    return session.scalar(which.limit(1)) is not None
 
 
 def about(session: Session, row: Row, subject: str) -> list[Workflow]:

@@ -11,13 +11,15 @@ from typing import cast
 import msgspec
 import pytest
 
-from nova_lite import errors
+from nova_lite import config, errors
+from nova_lite.clients.volumes import Volumes
 from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
@@ -108,15 +110,20 @@ class Host:
         self.fence = Fence()
         self.images = Images()
         self.store = ImageStore()
-        spawner, locks = Spawner("host1", self.driver, self.images, self.fence), KeyedLocks()
+        self.volumes = VolumePlugger(
+            "host1", self.driver, Volumes(config.load(files=[])), cast(ConductorClient, self.fence), patience_s=1
+        )
+        spawner = Spawner("host1", self.driver, self.images, self.fence, self.volumes)
+        locks = KeyedLocks()
         self.ear = ComputeEndpoint(
             spawner,
             Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
-            Mover("host1", self.driver, self.fence, shutdown_timeout_s=1),
-            LiveMigrator("host1", self.driver, self.fence, Patience()),
-            Rescuer("host1", self.driver, self.images, self.fence, shutdown_timeout_s=1),
+            Mover("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=1),
+            LiveMigrator("host1", self.driver, self.fence, self.volumes, Patience()),
+            Rescuer("host1", self.driver, self.images, self.fence, self.volumes, shutdown_timeout_s=1),
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
             Unshelver(spawner, self.store),
+            self.volumes,
             Reconciler("host1", self.driver, cast(ConductorClient, self.fence), locks),
             locks,
         )
@@ -140,8 +147,8 @@ def test_a_life() -> None:
     assert host.ear.reboot(UUID, 1, hard=True) == PowerState.RUNNING
     assert "login" in host.ear.console_output(UUID, None)
     assert re.match(r"\s*\S+ up\s+.+,\s+\d+ users?,\s+load average: [\d., ]+\n", host.ear.uptime())
-    host.ear.destroy(UUID)
-    host.ear.destroy(UUID)
+    host.ear.destroy(UUID, [])
+    host.ear.destroy(UUID, [])
     assert host.state() is None
     assert set(host.fence.asked) == {("run", "host1", UUID, 1), ("stop", "host1", UUID, 1)}
 
@@ -329,10 +336,10 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
     builder = threading.Thread(target=host.build)
     builder.start()
     assert gate.reached.wait(480)
-    destroyer = threading.Thread(target=host.ear.destroy, args=(UUID,))
+    destroyer = threading.Thread(target=host.ear.destroy, args=(UUID, []))
     destroyer.start()
     other = replace(INSTANCE, uuid="1341c77c-0072-4b7c-9507-6e0086d49a3b")
-    host.ear.destroy(other.uuid)  # another guest's lock is free
+    host.ear.destroy(other.uuid, [])  # another guest's lock is free
     assert destroyer.is_alive()
     assert host.driver.faults.calls("destroy") == 1
     gate.open()
@@ -448,7 +455,7 @@ def test_a_delete_does_not_wait_for_a_copy_of_the_disk(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         copying = pool.submit(host.ear.snapshot, UUID, 1, "snapshot", "snap", 10.0)
         assert gate.reached.wait(480)
-        host.ear.destroy(UUID)
+        host.ear.destroy(UUID, [])
         host.ear.discard_image("snap")
         gate.open()
         with pytest.raises(errors.GuestFailed):

@@ -12,6 +12,7 @@ from nova_lite.cells import setup
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes
 from nova_lite.conductor.saga import Work
 from nova_lite.conductor.spanning.cache_images import fetch_images
 from nova_lite.conductor.spanning.tools import SuperTools
@@ -87,7 +88,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         server.start()
     cells = Cells(conf, api_db)
     fanout = Fanout(conf, cells)
-    tools = SuperTools(conf, api_db, cells, fanout, SchedulerClient(bus), PlacementClient(conf))
+    tools = SuperTools(conf, api_db, cells, fanout, SchedulerClient(bus), PlacementClient(conf), Volumes(conf))
     workflow = replace(make_workflow(), kind="cache-images", subject=racks.uuid, inputs={"images": ["one", "two"]})
     monkeypatch.setattr(concurrency, "monotonic", clock)
     yield Site(Work(workflow, tools, seconds_left=100.0), clock, agents)

@@ -11,6 +11,7 @@ from nova_lite import config
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes
 from nova_lite.conductor.saga import Work
 from nova_lite.conductor.spanning import schedule
 from nova_lite.conductor.spanning.tools import SuperTools
@@ -41,7 +42,8 @@ def tools(tmp_path: Path) -> Iterator[SuperTools]:
             mappings.add_cell(session, Cell(uuid, uuid[:1], f"kombu+memory:////{uuid}", connection))
     cells = Cells(conf, databases[0])
     fanout = Fanout(conf, cells)
-    yield SuperTools(conf, databases[0], cells, fanout, cast(SchedulerClient, None), cast(PlacementClient, None))
+    clients = (cast(SchedulerClient, None), cast(PlacementClient, None), cast(Volumes, None))
+    yield SuperTools(conf, databases[0], cells, fanout, *clients)
     fanout.close()
     cells.close()
     for database in databases:

@@ -1,0 +1,190 @@
+"""What bringing a volume to a server, and taking it away, writes down in the server's cell.
+
+One transaction of the cell's database each. The server's row is held meanwhile: that decides every race. The volume's
+part, its attachment, is the block storage service's; see ``docs/decisions/0017-volumes-of-servers.rst``.
+"""
+
+import uuid as uuids
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
+
+from nova_lite import errors
+from nova_lite.cells import operations
+from nova_lite.cells.operations import Requester
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice, Phase
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState
+from nova_lite.model.workflow import Workflow
+
+ATTACH, DETACH = "attach-volume", "detach-volume"
+#: Work on a server's volumes, which goes on beside others; what moves or remakes its guest waits for it.
+KINDS = (ATTACH, DETACH)
+#: Seconds that a request has to reserve a volume, before a conductor takes up what it left.
+_REQUEST_S = 60.0
+
+
+def begin_attach(
+    session: Session, uuid: str, wanted: BlockDevice, requester: Requester, *, timeout_s: float
+) -> BlockDevice:
+    """Give a volume a place among a server's and return the place; its attachment is to be reserved now.
+
+    ``wanted`` has no name where the server may choose it. A conductor takes the place back unless ``note_reserved``
+    follows. Raises NotFound, Conflict when the server's state forbids it or the name is taken, Invalid when it has the
+    volume already or no name is left.
+    """
+    instance = instances.lock(session, uuid)
+    operations.refuse_if_wrong_state(instance, ATTACH)
+    known = block_device.of_volume(instance.volumes, wanted.volume_id or "")
+    if known is not None:
+        raise errors.Invalid(f"Volume {wanted.volume_id} is attached to instance {uuid} already.")
+    workflow = Workflow(
+        uuid=str(uuids.uuid4()),
+        kind=ATTACH,
+        subject=uuid,
+        project_id=requester.project_id,
+        user_id=requester.user_id,
+        request_id=requester.request_id,
+        inputs={"device": wanted.uuid},
+        deadline=0.0,
+    )
+    device = replace(
+        wanted, device_name=_name(instance, wanted), phase=Phase.RESERVING, work=workflow.uuid, attachment_id=None
+    )
+    instances.change(session, uuid, **instances.with_volumes((*instance.volumes, device)))
+    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
+    workflows.hold_back(session, CellWorkflowRow, workflow.uuid, delay_s=_REQUEST_S)
+    return device
+
+
+def note_reserved(session: Session, uuid: str, device: BlockDevice, attachment_id: str, requester: Requester) -> bool:
+    """Note the attachment of a volume that comes; False when nobody waits for it any more: then it is to be removed."""
+    try:
+        instance = instances.lock(session, uuid)
+    except errors.NotFound:
+        return False
+    known = block_device.find(instance.volumes, device.uuid)
+    if known is None or known.phase is not Phase.RESERVING or instance.task_state is TaskState.DELETING:
+        return False
+    _write(session, instance, known, phase=Phase.ATTACHING, attachment_id=attachment_id)
+    _begin_action(session, uuid, ATTACH, requester)
+    workflows.hasten(session, CellWorkflowRow, str(known.work))
+    return True
+
+
+def give_up(session: Session, uuid: str, device: BlockDevice, *, may_be_reserved: bool) -> None:
+    """Take back a place whose volume was refused; where it ``may_be_reserved``, a conductor sees to that first."""
+    if may_be_reserved:
+        workflows.hasten(session, CellWorkflowRow, str(device.work))
+        return
+    try:
+        instance = instances.lock(session, uuid)
+    except errors.NotFound:
+        return
+    if workflows.withdraw(session, CellWorkflowRow, str(device.work)):
+        drop(session, instance, device.uuid)
+
+
+def begin_detach(session: Session, uuid: str, volume_id: str, requester: Requester, *, timeout_s: float) -> Workflow:
+    """Begin to take a volume from a server and return the recorded workflow.
+
+    Raises NotFound when the server is gone or has no such volume, Conflict when its state forbids it or the
+    volume comes or goes already.
+    """
+    instance = instances.lock(session, uuid)
+    operations.refuse_if_wrong_state(instance, DETACH)
+    device = block_device.of_volume(instance.volumes, volume_id)
+    if device is None:
+        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
+    if device.phase is not Phase.ATTACHED:
+        raise errors.Conflict(f"Volume {volume_id} of instance {uuid} is {device.phase}.")
+    workflow = Workflow(
+        uuid=str(uuids.uuid4()),
+        kind=DETACH,
+        subject=uuid,
+        project_id=requester.project_id,
+        user_id=requester.user_id,
+        request_id=requester.request_id,
+        inputs={"device": device.uuid},
+        deadline=0.0,
+    )
+    _write(session, instance, device, phase=Phase.DETACHING, work=workflow.uuid)
+    _begin_action(session, uuid, DETACH, requester)
+    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
+    return workflow
+
+
+def set_delete_on_termination(session: Session, uuid: str, volume_id: str, *, delete: bool) -> None:
+    """Note whether a server's volume goes with it; raises NotFound."""
+    instance = instances.lock(session, uuid)
+    device = block_device.of_volume(instance.volumes, volume_id)
+    if device is None:
+        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
+    changed = block_device.changed(instance.volumes, device.uuid, delete_on_termination=delete)
+    instances.change(session, uuid, **instances.with_volumes(changed))
+
+
+def bring_to(session: Session, uuid: str, device_uuid: str, phase: Phase, *, work: str | None) -> BlockDevice | None:
+    """Note how far a volume is, and the workflow that is at it; None when the server has it no more."""
+    instance = instances.lock(session, uuid)
+    device = block_device.find(instance.volumes, device_uuid)
+    if device is not None:
+        _write(session, instance, device, phase=phase, work=work)
+    return device
+
+
+def drop(session: Session, instance: Instance, device_uuid: str) -> None:
+    """Let a server have a volume no more; ``instance`` is held."""
+    left = block_device.without(instance.volumes, device_uuid)
+    instances.change(session, instance.uuid, **instances.with_volumes(left))
+
+
+def is_in_phase(session: Session, host: str, uuid: str, epoch: int, device_uuid: str, phase: Phase) -> bool:
+    """Return whether a server is on ``host`` at ``epoch``, and a volume of it in ``phase``: what agents ask."""
+    try:
+        instance = instances.get(session, uuid)
+    except errors.NotFound:
+        return False
+    device = block_device.find(instance.volumes, device_uuid)
+    is_here = (instance.host, instance.epoch) == (host, epoch) and instance.task_state is not TaskState.DELETING
+    return is_here and device is not None and device.phase is phase
+
+
+def _name(instance: Instance, wanted: BlockDevice) -> str:
+    bus = wanted.disk_bus or instance.image_properties.get("hw_disk_bus", "virtio")
+    local = block_device.local_names(
+        bus,
+        boots_from_volume=block_device.root_of(instance.volumes) is not None,
+        ephemeral_gib=instance.flavor.ephemeral_gib,
+        swap_mib=instance.flavor.swap_mib,
+        has_config_drive=instance.has_config_drive,
+    )
+    taken = [*local, *(device.device_name for device in instance.volumes)]
+    if wanted.device_name:
+        if wanted.device_name in taken:
+            raise errors.Conflict(f"The supplied device path ({wanted.device_name}) is in use.")
+        return wanted.device_name
+    name = block_device.free_name(taken, bus)
+    if name is None:
+        raise errors.Invalid(f"Instance {instance.uuid} has as many disks as it can have.")
+    return name
+
+
+def _write(session: Session, instance: Instance, device: BlockDevice, **values: object) -> None:
+    changed = block_device.changed(instance.volumes, device.uuid, **values)
+    instances.change(session, instance.uuid, **instances.with_volumes(changed))
+
+
+def _begin_action(session: Session, uuid: str, action: str, requester: Requester) -> None:
+    actions.begin(
+        session,
+        instance_uuid=uuid,
+        action=operations.shown(action),
+        request_id=requester.request_id,
+        user_id=requester.user_id,
+        project_id=requester.project_id,
+        event=operations.EVENTS[action],
+    )
