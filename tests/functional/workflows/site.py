@@ -40,7 +40,7 @@ _names = itertools.count(1)
 _OPTIONS = {
     "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "1", "allow_resize_to_same_host": "true"},
     "conductor": {"lease": "30", "scan_interval": "0.05"},
-    "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
+    "quota": {"instances": "-1", "cores": "-1", "ram": "-1", "recount_interval": "1"},
     "rpc": {"call_monitor_timeout": "10"},
     "cells": {"refresh_interval": "60"},
 }
