@@ -15,7 +15,7 @@ from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import actions, instances, workflows
 from nova_lite.model import states
 from nova_lite.model.instance import Instance
-from nova_lite.model.states import ACTIONS, COPYING_TO_SHELVE, TaskState, VmState
+from nova_lite.model.states import ACTIONS, ALONGSIDE, COPYING_TO_SHELVE, TaskState, VmState
 from nova_lite.model.workflow import OPEN, Workflow
 
 #: Action → the event that ``os-instance-actions`` shows under it.
@@ -97,8 +97,8 @@ def begin(
     refuse_if_wrong_state(instance, action)
     rule = ACTIONS[action]
     if instance.task_state is not None:
-        workflows.supersede(session, CellWorkflowRow, uuid)
-        actions.interrupt(session, uuid, by=action)
+        workflows.supersede(session, CellWorkflowRow, uuid, spare=ALONGSIDE)
+        actions.interrupt(session, uuid, by=action, spare=[shown(each) for each in ALONGSIDE])
     instances.change(session, uuid, task_state=rule.while_busy)
     return _record(session, instance, action, requester, timeout_s=timeout_s, inputs=inputs)
 

@@ -17,7 +17,7 @@ from nova_lite.db.repositories import actions, instances, migrations, workflows
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.migration import FINISHED
-from nova_lite.model.states import RESETTABLE, TaskState, VmState
+from nova_lite.model.states import ALONGSIDE, RESETTABLE, TaskState, VmState
 from nova_lite.model.workflow import Workflow
 
 #: The kind of the workflow above the cells, and what it is called among a server's actions.
@@ -124,7 +124,7 @@ def _refuse_nowhere(instance: Instance, vm_state: VmState) -> None:
 
 def _set(session: Session, instance: Instance, vm_state: VmState) -> None:
     """Set the state and end what is done to the server; its guest's power is looked at anew."""
-    workflows.supersede(session, CellWorkflowRow, instance.uuid)
+    workflows.supersede(session, CellWorkflowRow, instance.uuid, spare=ALONGSIDE)
     values: dict[str, Any] = {"vm_state": vm_state, "task_state": None, "power_state": PowerState.NOSTATE}
     if vm_state is VmState.ERROR:
         instances.set_fault(session, instance.uuid, Fault(500, _SET_BY_HAND, utcnow()), **values)

@@ -1,6 +1,6 @@
 """Instance actions and their events: what was done to an instance, by whom, and how it went."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -145,11 +145,13 @@ def finish(session: Session, *, instance_uuid: str, request_id: str, error: str 
     _end_event(session, action_id, now, error=error, host=host)
 
 
-def interrupt(session: Session, instance_uuid: str, by: str) -> None:
-    """Record that whatever was being done to an instance ended because action ``by`` took over."""
+def interrupt(session: Session, instance_uuid: str, by: str, *, spare: Collection[str] = ()) -> None:
+    """Record that whatever was being done to an instance, but for actions to ``spare``, ended as ``by`` took over."""
     now = utcnow()
     unfinished = sa.select(InstanceActionRow.id).where(
-        InstanceActionRow.instance_uuid == instance_uuid, InstanceActionRow.finish_time.is_(None)
+        InstanceActionRow.instance_uuid == instance_uuid,
+        InstanceActionRow.finish_time.is_(None),
+        InstanceActionRow.action.not_in(spare),
     )
     ids = list(session.scalars(unfinished))
     if not ids:

@@ -169,9 +169,13 @@ def claimable(session: Session, row: Row, *, limit: int) -> list[str]:
     )
 
 
-def supersede(session: Session, row: Row, subject: str) -> None:
-    """Close every open workflow about ``subject``: its runner stops at its next record, and undoes nothing."""
-    session.execute(sa.update(row).where(row.subject == subject, row.status.in_(OPEN)).values(status=Status.SUPERSEDED))
+def supersede(session: Session, row: Row, subject: str, *, spare: Collection[str] = ()) -> None:
+    """Close every open workflow about ``subject``, but for kinds to ``spare``.
+
+    Its runner stops at its next record, and undoes nothing.
+    """
+    wanted = (row.subject == subject, row.status.in_(OPEN), row.kind.not_in(spare))
+    session.execute(sa.update(row).where(*wanted).values(status=Status.SUPERSEDED))
 
 
 def expire(session: Session, row: Row, subject: str, *, spare: Collection[str]) -> list[str]:
