@@ -9,6 +9,18 @@ VOLUME_OPTS: list[cfg.Opt] = [
         min=0.1,
         help="Seconds a guest gets to let go of a volume that is detached from it; it is asked several times.",
     ),
+    cfg.IntOpt(
+        "block_device_allocate_retries",
+        default=60,
+        min=0,
+        help="How often it is looked again whether a volume that is made for a new server is available.",
+    ),
+    cfg.FloatOpt(
+        "block_device_allocate_retries_interval",
+        default=3.0,
+        min=0.0,
+        help="Seconds between two looks at a volume that is made for a new server.",
+    ),
 ]
 
 CINDER_OPTS: list[cfg.Opt] = [
@@ -18,5 +30,10 @@ CINDER_OPTS: list[cfg.Opt] = [
         min=0,
         max=10,
         help="Tries more at a call to the block storage service that got no answer or 5xx and may safely arrive twice.",
+    ),
+    cfg.BoolOpt(
+        "cross_az_attach",
+        default=True,
+        help="Whether a server may have volumes of other availability zones than its own.",
     ),
 ]

@@ -17,6 +17,7 @@ from nova_lite.api.policies import base, registry
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
+from nova_lite.clients.volumes import Volumes
 from nova_lite.placement import app as placement_api
 from nova_lite.placement import microversions as placement_versions
 from nova_lite.placement import policies as placement_policies
@@ -58,7 +59,7 @@ def compute_routes() -> list[Route]:
     conf = config.load(files=[])
     database = Database(_NOWHERE)
     cells = Cells(conf, database)
-    backing = compute_api.Backing(conf, database, cells, Bus(conf), Images(conf), Fanout(conf, cells))
+    backing = compute_api.Backing(conf, database, cells, Bus(conf), Images(conf), Volumes(conf), Fanout(conf, cells))
     documents = [(path, handler) for path, handler in versions.routes() if path != urls.CHOICES]
     span = compute_versions.NEGOTIATION
     return list(_routes([*documents, *compute_api.routes(backing)], span.minimum, span.maximum))

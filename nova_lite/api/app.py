@@ -32,6 +32,7 @@ from nova_lite.api.handlers import (
     servers,
     usages,
     versions,
+    volume_attachments,
 )
 from nova_lite.api.handlers import cells as cell_handlers
 from nova_lite.api.microversions import NEGOTIATION
@@ -73,8 +74,10 @@ from nova_lite.api.services.servers import ServerService
 from nova_lite.api.services.shelving import ShelvingService
 from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.services.usages import UsageService
+from nova_lite.api.services.volume_attachments import VolumeAttachmentService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
+from nova_lite.clients.volumes import Volumes
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from nova_lite.web import app as web
@@ -91,6 +94,7 @@ class Backing:
     cells: Cells
     api_bus: Bus
     images: Images
+    volumes: Volumes
     fanout: Fanout
 
 
@@ -131,6 +135,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         resets=StateResetService(conf, api_db, cells, lookup, api_bus),
     )
     moves = ServerMigrationService(lookup)
+    attachments = VolumeAttachmentService(conf, lookup, backing.volumes)
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
@@ -146,6 +151,14 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/scheduling", server_scheduling.ServerScheduling(ServerSchedulingService(lookup))),
         ("/servers/{server_id}/metadata", server_metadata.ServerMetadata(metadata)),
         ("/servers/{server_id}/metadata/{key}", server_metadata.ServerMetadataItem(metadata)),
+        (
+            "/servers/{server_id}/os-volume_attachments",
+            volume_attachments.VolumeAttachments(attachments, max_limit=max_limit),
+        ),
+        (
+            "/servers/{server_id}/os-volume_attachments/{volume_id}",
+            volume_attachments.VolumeAttachment(attachments),
+        ),
         ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(moves)),
         ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(moves, live)),
         ("/servers/{server_id}/migrations/{migration_id}/action", server_migrations.ServerMigrationAction(live)),
@@ -224,9 +237,20 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     ]
 
 
-def build(conf: cfg.ConfigOpts, *, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> urls.Wsgi:
-    """Return the Compute API over ``api_db`` and ``cells``. Connects to nothing before the first request."""
-    table = routes(Backing(conf, api_db, cells, api_bus, images, Fanout(conf, cells)))
+def build(
+    conf: cfg.ConfigOpts,
+    *,
+    api_db: Database,
+    cells: Cells,
+    api_bus: Bus,
+    images: Images,
+    volumes: Volumes | None = None,
+) -> urls.Wsgi:
+    """Return the Compute API over ``api_db`` and ``cells``. Connects to nothing before the first request.
+
+    Without ``volumes`` they are those of the service that ``conf`` names.
+    """
+    table = routes(Backing(conf, api_db, cells, api_bus, images, volumes or Volumes(conf), Fanout(conf, cells)))
     api = web.Api(
         negotiation=NEGOTIATION,
         render_fault=faults.render,

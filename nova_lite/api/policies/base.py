@@ -10,6 +10,8 @@ PROJECT_READER_OR_ADMIN = "rule:project_reader_or_admin"
 PROJECT_MEMBER_OR_ADMIN = "rule:project_member_or_admin"
 PROJECT_MANAGER_OR_ADMIN = "rule:context_is_admin or (role:manager and project_id:%(project_id)s)"
 ADMIN = "rule:context_is_admin"
+#: What other services do by themselves.
+SERVICE_OR_ADMIN = "rule:context_is_admin or role:service"
 #: What belongs to a user rather than to a project.
 OWNER_OR_ADMIN = "rule:context_is_admin or user_id:%(user_id)s"
 ANYONE = "@"

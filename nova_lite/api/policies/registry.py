@@ -23,6 +23,7 @@ from nova_lite.api.policies import (
     server_scheduling,
     servers,
     usages,
+    volume_attachments,
 )
 
 
@@ -49,4 +50,5 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *usages.RULES,
         *server_groups.RULES,
         *server_migrations.RULES,
+        *volume_attachments.RULES,
     ]

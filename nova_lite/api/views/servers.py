@@ -13,6 +13,7 @@ from nova_lite.api.views.fields import Field, View
 from nova_lite.api.views.host_id import host_id
 from nova_lite.db.repositories.instance_lists import Named
 from nova_lite.model import states
+from nova_lite.model.block_device import BlockDevice, root_of
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
@@ -65,12 +66,22 @@ class Seen:
 
 def _image(seen: Seen) -> object:
     image_id = seen.instance.image_id
-    if not image_id:
+    if not image_id or root_of(seen.instance.volumes) is not None:
         return ""
     image: dict[str, object] = {"id": image_id, "links": seen.look.bookmark("images", image_id)}
     if seen.look.version >= _IMAGE_PROPERTIES:
         image["properties"] = seen.instance.image_properties
     return image
+
+
+_VOLUME: View[BlockDevice] = View(
+    Field("id", lambda device: device.volume_id),
+    Field("delete_on_termination", lambda device: device.delete_on_termination, since="2.3"),
+)
+
+
+def _volumes(seen: Seen) -> list[dict[str, object]]:
+    return [_VOLUME.render(device, seen.look.version) for device in seen.instance.volumes if device.volume_id]
 
 
 def _flavor(seen: Seen) -> dict[str, object]:
@@ -125,7 +136,7 @@ _MORE: View[Seen] = View(
     Field("OS-EXT-STS:task_state", lambda seen: seen.instance.task_state),
     Field("OS-EXT-STS:vm_state", lambda seen: seen.instance.vm_state),
     Field("OS-EXT-STS:power_state", lambda seen: int(seen.instance.power_state)),
-    Field("os-extended-volumes:volumes_attached", lambda seen: []),
+    Field("os-extended-volumes:volumes_attached", _volumes),
     Field("pinned_availability_zone", lambda seen: seen.instance.requested_zone, since="2.96"),
 )
 

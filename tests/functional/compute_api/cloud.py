@@ -6,7 +6,7 @@ No conductor runs here: stories that need a server in a cell put it there with t
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import falcon.testing
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from oslo_config import cfg
 from nova_lite import config
 from nova_lite.api import app
 from nova_lite.cells.registry import Cells
+from nova_lite.clients.volume_calls import Calls
+from nova_lite.clients.volumes import Volumes, VolumesAs
 from nova_lite.db.api_tables import ApiBase, FlavorRow
 from nova_lite.db.cell_tables import CellBase
 from nova_lite.db.repositories import build_requests, instances, mappings, migrations
@@ -23,6 +25,7 @@ from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
 from nova_lite.model.migration import Migration
+from nova_lite.model.volume import Volume
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from tests.functional.compute_api.factories import make_instance, make_migration, make_spec
@@ -61,8 +64,32 @@ class FakeImages:
         self.images.pop(image_id, None)
 
 
+class NoVolumes(Volumes):
+    """A block storage service that has nothing."""
+
+    def version(self) -> tuple[int, int]:
+        return 3, 71
+
+    def as_user(self, token: str) -> VolumesAs:
+        return _Nothing()
+
+    def as_service(self) -> VolumesAs:
+        return _Nothing()
+
+
+class _Nothing(VolumesAs):
+    def __init__(self) -> None:
+        super().__init__(cast(Calls, None), (3, 71))
+
+    def show(self, volume_id: str) -> Volume:
+        raise NotFound(f"Volume {volume_id} could not be found.")
+
+
 class Cloud:
-    """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of."""
+    """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of.
+
+    Its volumes are those of ``volumes``, without them there is none.
+    """
 
     def __init__(
         self,
@@ -70,6 +97,7 @@ class Cloud:
         *,
         cells: Sequence[str] = (CELL1, CELL2),
         database: Callable[[str], str] | None = None,
+        volumes: Volumes | None = None,
     ) -> None:
         self.directory = directory
         self.conf = _configuration(directory, database)
@@ -90,7 +118,15 @@ class Cloud:
         self.api_bus = Bus(self.conf, f"kombu+memory:///{name}-api")
         self.images = FakeImages()
         self._add_flavors()
-        self.app = app.build(self.conf, api_db=self.api_db, cells=self.cells, api_bus=self.api_bus, images=self.images)
+        self.volumes = volumes or NoVolumes(self.conf)
+        self.app = app.build(
+            self.conf,
+            api_db=self.api_db,
+            cells=self.cells,
+            api_bus=self.api_bus,
+            images=self.images,
+            volumes=self.volumes,
+        )
 
     def close(self) -> None:
         self.cells.close()

@@ -8,9 +8,10 @@ from typing import Any
 from nova_lite.api import app
 from nova_lite.api.policies import aggregates as aggregate_rules
 from nova_lite.api.policies import servers as server_rules
+from nova_lite.api.policies import volume_attachments as volume_rules
 from nova_lite.cells.fanout import Fanout
 from nova_lite.web.endpoint import Endpoint, declared_endpoint
-from tests.functional.compute_api.cloud import IMAGE_ID, Cloud
+from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 
 NEWEST = "2.104"
 _PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOY0H+Lq7kMIY/gfuyvmQbIEG16qI4jJ/qNBdDXVTCC/ me@here"
@@ -164,6 +165,23 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"remove_host": {"host": "h2"}}, aggregate_rules.REMOVE_HOST),
         ({"set_metadata": {"metadata": {"ssd": "true", "floor": None}}}, aggregate_rules.SET_METADATA),
     ],
+    "POST /servers/{server_id}/os-volume_attachments": [
+        (
+            {
+                "volumeAttachment": {
+                    "volumeId": IMAGE_ID,
+                    "device": "/dev/vdb",
+                    "tag": "data",
+                    "delete_on_termination": True,
+                }
+            },
+            None,
+        )
+    ],
+    "PUT /servers/{server_id}/os-volume_attachments/{volume_id}": [
+        ({"volumeAttachment": {"volumeId": IMAGE_ID, "delete_on_termination": True}}, volume_rules.UPDATE),
+        ({"volumeAttachment": {"volumeId": CELL1}}, volume_rules.SWAP),
+    ],
     "PUT /os-services/{service_id}": [({"status": "disabled", "disabled_reason": "text", "forced_down": False}, None)],
 }
 
@@ -173,9 +191,8 @@ _VERSIONS = {"PUT /flavors/{flavor_id}/os-extra_specs/{key}": "2.85"}
 
 def table(cloud: Cloud) -> dict[str, object]:
     """Return the URL table of the application."""
-    backing = app.Backing(
-        cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, Fanout(cloud.conf, cloud.cells)
-    )
+    fanout = Fanout(cloud.conf, cloud.cells)
+    backing = app.Backing(cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, cloud.volumes, fanout)
     return dict(app.routes(backing))
 
 

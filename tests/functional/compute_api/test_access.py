@@ -14,7 +14,7 @@ from nova_lite.model.caller import Caller, Policy
 from nova_lite.rpc.bus import Bus
 from nova_lite.web.caller import Authenticator, unauthorized
 from nova_lite.web.policy import RulePolicy
-from tests.functional.compute_api.cloud import CELL1, Cloud
+from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 from tests.functional.compute_api.machines import add_machines
 from tests.functional.compute_api.routes import Request, every_request
 
@@ -38,6 +38,7 @@ LETS_IN: Mapping[str, set[str]] = {
     base.PROJECT_MEMBER_OR_ADMIN: _MEMBERS,
     base.PROJECT_MANAGER_OR_ADMIN: _ADMIN,
     base.ADMIN: _ADMIN,
+    base.SERVICE_OR_ADMIN: _ADMIN,
     base.OWNER_OR_ADMIN: _ANYONE,
     base.ANYONE: _ANYONE,
 }
@@ -111,6 +112,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "hypervisor_id": "h1",
         "migration_id": "1",
         "operation_id": "12345678-1234-4234-8234-123456789abc",
+        "volume_id": IMAGE_ID,
         "aggregate_id": "1",
         "project_id": "demo",
         "class_name": "default",

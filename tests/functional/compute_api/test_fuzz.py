@@ -199,6 +199,7 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "group_id": _UUID,
         "migration_id": "1",
         "operation_id": _UUID,
+        "volume_id": _UUID,
     }
 
 

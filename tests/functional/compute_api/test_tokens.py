@@ -10,7 +10,7 @@ from tests.functional.compute_api.cloud import Cloud
 
 def test_every_route_wants_a_token(cloud: Cloud) -> None:
     fanout = Fanout(cloud.conf, cloud.cells)
-    backing = app.Backing(cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, fanout)
+    backing = app.Backing(cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, cloud.volumes, fanout)
     client = falcon.testing.TestClient(cloud.app)
     for path, _ in app.routes(backing):
         url = f"/v2.1{path}".replace("{", "").replace("}", "")
