@@ -96,6 +96,14 @@ class VolumesAs:
             lambda api: [_read_volume(found.to_dict()) for found in api.volumes.list(search_opts=search)],
         )
 
+    def in_status(self, status: str) -> list[Volume]:
+        """Return the volumes whose status this is."""
+        search = {"status": status, **self._everywhere()}
+        return self._calls.ask(
+            f"volumes that are {status}",
+            lambda api: [_read_volume(found.to_dict()) for found in api.volumes.list(search_opts=search)],
+        )
+
     def begin_detaching(self, volume_id: str) -> None:
         """Have nobody else detach the volume: in-use becomes detaching."""
         self._calls.tell(_volume(volume_id), lambda api: api.volumes.begin_detaching(volume_id))
@@ -162,6 +170,10 @@ class VolumesAs:
     def attachments_to(self, volume_id: str) -> list[Attachment]:
         """Return every attachment to a volume, without connections."""
         return self._attachments(f"attachments of {_volume(volume_id)}", {"volume_id": volume_id})
+
+    def every_attachment(self) -> list[Attachment]:
+        """Return every attachment there is, without connections."""
+        return self._attachments("all volume attachments", {})
 
     def detach(self, attachment_id: str) -> None:
         """Remove an attachment; none is no error."""

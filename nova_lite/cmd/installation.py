@@ -85,6 +85,10 @@ class Installation:
         """Return whether ``[cinder]`` is configured."""
         return volumes.is_configured(self._conf)
 
+    def volumes(self) -> volumes.Volumes | None:
+        """Return a client of the block storage service; None where ``[cinder]`` is not configured."""
+        return volumes.Volumes(self._conf) if self.has_cinder else None
+
     def cinder_version(self) -> tuple[int, int]:
         """Return the newest microversion of the block storage service; raises as ``volumes.newest_version``."""
         return volumes.newest_version(self._conf)

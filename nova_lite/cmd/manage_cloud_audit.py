@@ -35,16 +35,16 @@ def add_commands(categories: Any) -> None:
         run,
         "check that databases, Placement and hosts agree on every server, and repair what can be",
         description="Looks at the API database, every cell's, Placement and the hosts: mappings, instances, moves, "
-        "workflows, claims, groups, counts, guests. What looks wrong is looked at again after the grace; only what "
-        "looks exactly the same then is told. What work is under way about is not judged. Needs [api_database]; "
-        "[placement] for claims; the cells' message buses for guests.\n\n"
+        "workflows, claims, groups, counts, guests, volumes. What looks wrong is looked at again after the grace; only "
+        "what looks exactly the same then is told. What work is under way about is not judged. Needs [api_database]; "
+        "[placement] for claims; the cells' message buses for guests; [cinder] for volumes.\n\n"
         "A repair looks once more under the locks of what it changes, and never removes a guest. What cannot be "
         "decided is told, with what to do. Every finding: see the documentation of audits.\n\n"
-        "Cells and hosts that do not answer are unknown, not empty: what may be there is not judged. May run beside "
-        "any load, twice at once, and again.",
+        "Cells, hosts and a block storage service that do not answer are unknown, not empty: what may be there is not "
+        "judged. May run beside any load, twice at once, and again.",
         example="audit --repair",
-        codes="0 nothing is wrong; 1 failed, or nothing was found and some cells or hosts did not answer; 3 something "
-        "is wrong, and still is; 4 all that was found was repaired",
+        codes="0 nothing is wrong; 1 failed, or nothing was found and some cells, hosts or the block storage service "
+        "did not answer; 3 something is wrong, and still is; 4 all that was found was repaired",
     )
     command.add_argument("--repair", action="store_true", help="repair what can be repaired")
     command.add_argument(
@@ -78,6 +78,8 @@ def run(installation: Installation, arguments: argparse.Namespace) -> int:
         print(_summary(report))
     _complain("Cell", report.silent, verbose=arguments.verbose)
     _complain("Host", report.unknown, verbose=arguments.verbose)
+    if report.volumes is not None:
+        complain(f"Volumes were not judged: {report.volumes}")
     return _code(report)
 
 
@@ -92,11 +94,13 @@ def _audited(installation: Installation, arguments: argparse.Namespace) -> Repor
         placement = installation.placement() if installation.has_placement else None
         if placement is None:
             complain("Claims were not checked: [placement] is not configured here.")
+        volumes = installation.volumes()
         onlooker = Onlooker(
             api_db,
             cells.all,
             placement,
             None if arguments.no_hosts else looking.over_the_bus,
+            None if volumes is None else volumes.as_service,
             only=frozenset(arguments.cell) if arguments.cell else None,
             down_after_s=installation.service_down_time_s,
             tell=Progress(_TITLE),
@@ -108,7 +112,7 @@ def _audited(installation: Installation, arguments: argparse.Namespace) -> Repor
             conf = installation.configuration
             bus = stack.enter_context(contextlib.closing(Bus(conf)))
             tools = RepairTools(
-                conf, api_db, cells, placement, claims.Spread(placement), wake_above=ConductorClient(bus).wake
+                conf, api_db, cells, placement, claims.Spread(placement), ConductorClient(bus).wake, volumes
             )
             repair = repairer(tools)
         return Auditor(onlooker, claims.due, repair, grace_s=arguments.grace).run()
@@ -120,7 +124,7 @@ def _code(report: Report) -> int:
         return _FOUND
     if report.with_outcome(Outcome.REPAIRED):
         return _REPAIRED
-    return _INCOMPLETE if report.silent or report.unknown else _CLEAN
+    return _INCOMPLETE if report.silent or report.unknown or report.volumes else _CLEAN
 
 
 def _summary(report: Report) -> str:

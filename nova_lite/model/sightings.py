@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import Guest
 from nova_lite.model.migration import OVER
 from nova_lite.model.states import TaskState
+from nova_lite.model.volume import Attachment, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class SeenServer:
     image_properties: Mapping[str, str]
     has_launched: bool
     updated_at: datetime
+    volumes: tuple[BlockDevice, ...] = ()
 
     @property
     def is_unborn(self) -> bool:
@@ -140,6 +143,11 @@ class Seen:
     roots: dict[str, str] = field(default_factory=dict)
     hosts: dict[str, SeenHost] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    #: Every attachment of a volume to a server, by its id, and the volumes that are being detached.
+    attachments: dict[str, Attachment] | None = None
+    detaching: tuple[Volume, ...] = ()
+    #: Why volumes were not looked at, though servers have some.
+    volumes_unknown: str | None = None
 
     @property
     def is_whole(self) -> bool:

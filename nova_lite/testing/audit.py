@@ -20,10 +20,12 @@ from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, InstanceMap
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow, MigrationRow
 from nova_lite.db.repositories import mappings
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.embedded.volume_records import Records, StoredAttachment, StoredVolume
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.migration import OVER
 from nova_lite.model.states import VmState
+from nova_lite.model.volume import Attachment, Volume, VolumeUse
 from nova_lite.model.workflow import OPEN
 from nova_lite.placement import audit as books
 from nova_lite.placement.tables import AllocationRow, ConsumerRow, ProviderRow, ResourceClassRow
@@ -93,6 +95,30 @@ class Books:
         return found
 
 
+class VolumeRecords:
+    """Who has which volumes, as the embedded block storage service's own records have it."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def every_attachment(self) -> list[Attachment]:
+        """Return every attachment there is."""
+        return [_attachment(stored) for stored in self._records.all(StoredAttachment)]
+
+    def in_status(self, status: str) -> list[Volume]:
+        """Return the volumes whose status this is."""
+        found = [volume for volume in self._records.all(StoredVolume) if volume.status == status]
+        return [Volume(volume.id, volume.size_gib, status, attachments=self._uses(volume.id)) for volume in found]
+
+    def _uses(self, volume_id: str) -> tuple[VolumeUse, ...]:
+        found = self._records.of_volume(StoredAttachment, volume_id)
+        return tuple(VolumeUse(stored.id, stored.instance_uuid) for stored in found)
+
+
+def _attachment(stored: StoredAttachment) -> Attachment:
+    return Attachment(stored.id, stored.volume_id, stored.status, stored.instance_uuid)
+
+
 class Watch:
     """Looks at one cloud; a context manager that closes the databases it opened."""
 
@@ -100,6 +126,7 @@ class Watch:
         self._cloud = cloud
         names = ("api", "placement", "cell0", *cloud.settings.cell_names)
         self._databases = {name: Database(cloud.settings.database(name)) for name in names}
+        self._volumes = Records(cloud.settings.volume_dir / "volumes.sqlite")
 
     def __enter__(self) -> "Watch":
         return self
@@ -107,6 +134,7 @@ class Watch:
     def __exit__(self, *exc: object) -> None:
         for database in self._databases.values():
             database.close()
+        self._volumes.close()
 
     def servers(self) -> set[str]:
         """Return every server that the API knows, those being deleted too."""
@@ -142,7 +170,12 @@ class Watch:
     def _operators_audit(self) -> list[str]:
         """Return what operators would be told: one look, for nothing is under way."""
         onlooker = Onlooker(
-            self._databases["api"], self._cells, Books(self._databases["placement"]), self._contents, down_after_s=1e9
+            self._databases["api"],
+            self._cells,
+            Books(self._databases["placement"]),
+            self._contents,
+            lambda: VolumeRecords(self._volumes),
+            down_after_s=1e9,
         )
         found = checks.findings(onlooker.look(), claims.due)
         return [f"audit: {finding.kind} of {finding.subject}: {finding.text}" for finding in found]

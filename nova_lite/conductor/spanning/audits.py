@@ -10,6 +10,7 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes, is_configured
 from nova_lite.concurrency import Ticker
 from nova_lite.conductor.spanning.auditing import looking
 from nova_lite.conductor.spanning.auditing.auditor import Auditor, Outcome, Report
@@ -46,6 +47,7 @@ class Audits:
         self._cells = cells
         self._placement = placement
         self._wake = wake
+        self._volumes = Volumes(conf) if is_configured(conf) else None
         self._stopping = threading.Event()
         interval_s = conf.audit.interval * random.uniform(1 - _SCATTER, 1 + _SCATTER)
         self._ticker = Ticker(interval_s, self._tick, "audit") if conf.audit.interval > 0 else None
@@ -72,12 +74,16 @@ class Audits:
             self._cells.all,
             self._placement,
             looking.over_the_bus,
+            None if self._volumes is None else self._volumes.as_service,
             down_after_s=conf.service_down_time,
             pause=self._pause,
         )
         repair = None
         if conf.audit.repair:
-            repair = repairer(RepairTools(conf, self._api_db, self._cells, self._placement, wake_above=self._wake))
+            tools = RepairTools(
+                conf, self._api_db, self._cells, self._placement, wake_above=self._wake, volumes=self._volumes
+            )
+            repair = repairer(tools)
         auditor = Auditor(onlooker, plain_amounts, repair, grace_s=conf.audit.grace, wait=self._wait)
         try:
             report = auditor.run()
@@ -105,6 +111,8 @@ def _tell(report: Report) -> None:
     for each in report.with_outcome(Outcome.TOLD, Outcome.REPAIRABLE, Outcome.FAILED):
         finding = each.finding
         LOG.warning("Audit: %s %s: %s (%s) %s", finding.kind, finding.subject, finding.text, each.outcome, each.advice)
+    if report.volumes is not None:
+        LOG.warning("Audit: volumes were not judged: %s", report.volumes)
     LOG.info(
         "Audit: %d servers looked at, %d findings, %d repaired; %d cells and %d hosts did not answer",
         report.servers,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,7 @@ from nova_lite.db.api_tables import (
 )
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow, MigrationRow, ServiceRow
 from nova_lite.db.repositories import evacuations
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import OVER
 from nova_lite.model.sightings import SeenMapping, SeenMember, SeenMove, SeenServer, SeenWork
@@ -39,6 +41,7 @@ _SERVER = (
     InstanceRow.image_properties,
     InstanceRow.launched_at,
     InstanceRow.updated_at,
+    InstanceRow.volumes,
 )
 
 
@@ -149,7 +152,7 @@ def peek(session: Session, cell: str, uuid: str) -> SeenServer | None:
 
 
 def _server(row: Sequence[Any], cell: str) -> SeenServer:
-    uuid, project, user, vm_state, task, host, node, epoch, flavor, properties, launched_at, updated_at = row
+    uuid, project, user, vm_state, task, host, node, epoch, flavor, properties, launched_at, *rest = row
     return SeenServer(
         uuid=uuid,
         cell=cell,
@@ -163,7 +166,8 @@ def _server(row: Sequence[Any], cell: str) -> SeenServer:
         flavor=Flavor(**flavor),
         image_properties=properties,
         has_launched=launched_at is not None,
-        updated_at=updated_at,
+        updated_at=rest[0],
+        volumes=msgspec.convert(rest[1], tuple[BlockDevice, ...]) if rest[1] else (),
     )
 
 

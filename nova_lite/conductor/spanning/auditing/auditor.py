@@ -30,6 +30,15 @@ _OF_HOSTS = frozenset(
         Kind.ASIDE_LEFT,
     }
 )
+_OF_VOLUMES = frozenset(
+    {
+        Kind.ATTACHMENT_ORPHANED,
+        Kind.ATTACHMENT_MISSING,
+        Kind.ATTACHMENT_WRONG,
+        Kind.ATTACHMENT_UNFINISHED,
+        Kind.VOLUME_STUCK,
+    }
+)
 
 
 class Outcome(StrEnum):
@@ -53,11 +62,12 @@ class Judged:
 
 @dataclass
 class Report:
-    """What an audit came to. ``silent`` (cells) and ``unknown`` (hosts) say why those were not judged."""
+    """What an audit came to. ``silent`` (cells), ``unknown`` (hosts) and ``volumes`` say why those were not judged."""
 
     judged: list[Judged] = field(default_factory=list)
     silent: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    volumes: str | None = None
     servers: int = 0
 
     def with_outcome(self, *outcomes: Outcome) -> list[Judged]:
@@ -86,9 +96,17 @@ class Auditor:
         if suspects:
             self.wait(self.grace_s)
             kinds = {finding.kind for finding in suspects}
-            seen = self.onlooker.look(with_claims=bool(kinds & _OF_CLAIMS), with_hosts=bool(kinds & _OF_HOSTS))
+            unasked = seen.volumes_unknown
+            seen = self.onlooker.look(
+                with_claims=bool(kinds & _OF_CLAIMS),
+                with_hosts=bool(kinds & _OF_HOSTS),
+                with_volumes=bool(kinds & _OF_VOLUMES),
+            )
+            seen.volumes_unknown = seen.volumes_unknown or unasked
         confirmed = [finding for finding in checks.findings(seen, self.amounts_of) if finding in suspects]
-        report = Report(silent=seen.silent, unknown=seen.unknown, servers=len(seen.servers))
+        report = Report(
+            silent=seen.silent, unknown=seen.unknown, volumes=seen.volumes_unknown, servers=len(seen.servers)
+        )
         for finding in confirmed:
             report.judged.append(self._judged(finding))
         return report

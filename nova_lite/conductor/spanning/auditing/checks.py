@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nova_lite.conductor.spanning.auditing import claims, guests, records, work
+from nova_lite.conductor.spanning.auditing import claims, guests, records, volumes, work
 from nova_lite.conductor.spanning.auditing.claims import AmountsOf
 from nova_lite.conductor.spanning.auditing.findings import Finding
 from nova_lite.model.claims import plain_amounts
@@ -23,3 +23,6 @@ def findings(seen: Seen, amounts_of: AmountsOf = plain_amounts) -> Iterator[Find
     yield from guests.guests(seen)
     yield from guests.servers(seen)
     yield from guests.asides(seen)
+    yield from volumes.devices(seen)
+    yield from volumes.attachments(seen)
+    yield from volumes.stuck(seen)

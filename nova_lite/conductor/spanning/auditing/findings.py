@@ -38,6 +38,12 @@ class Kind(StrEnum):
     GUEST_STALE = "guest-stale"
     INSTANCE_WITHOUT_GUEST = "instance-without-guest"
     ASIDE_LEFT = "aside-left"
+    VOLUME_WITHOUT_WORK = "volume-without-work"
+    VOLUME_STUCK = "volume-stuck"
+    ATTACHMENT_ORPHANED = "attachment-orphaned"
+    ATTACHMENT_MISSING = "attachment-missing"
+    ATTACHMENT_WRONG = "attachment-wrong"
+    ATTACHMENT_UNFINISHED = "attachment-unfinished"
     HOST_MAPPING_LEFT = "host-mapping-left"
     HOST_MAPPING_WRONG = "host-mapping-wrong"
 
@@ -195,6 +201,42 @@ RULES: Mapping[Kind, Rule] = {
         "A host keeps what a server left there when it moved away, and no move wants it.",
         None,
         "Its agent removes it, or brings it back, when it next compares (sync_power_state_interval).",
+    ),
+    Kind.VOLUME_WITHOUT_WORK: Rule(
+        "work ends",
+        "A volume comes to a server or goes from it, and nobody is at work on that: it would stay so for ever.",
+        "What was begun is begun again: it ends as it would have.",
+    ),
+    Kind.VOLUME_STUCK: Rule(
+        "volumes",
+        "A volume is being detached, as the block storage service has it, and no server that has it lets go of it.",
+        "It is in use again.",
+    ),
+    Kind.ATTACHMENT_ORPHANED: Rule(
+        "volumes",
+        "The block storage service keeps a volume for a server that does not have it: nobody can use the volume.",
+        "The server loses it: a guest that may have the disk first lets go of it, as in any detach. Where the server "
+        "is gone, on no host, or has the volume by another attachment, the attachment alone is removed.",
+    ),
+    Kind.ATTACHMENT_MISSING: Rule(
+        "volumes",
+        "A server has a volume that the block storage service does not keep for it: others may get it, too, and data "
+        "be lost.",
+        "The volume is detached: the guest lets go of it, then the server has it no more. The disk that a server "
+        "boots from is only told.",
+        "Stop the server, make the attachment anew (nova-lite-manage volume_attachment refresh), and start it.",
+    ),
+    Kind.ATTACHMENT_WRONG: Rule(
+        "volumes",
+        "A server has a volume by an attachment of another server or volume, or by one that is another's, too.",
+        None,
+        "Find out which guest has the disk; detach the volume from the others.",
+    ),
+    Kind.ATTACHMENT_UNFINISHED: Rule(
+        "volumes",
+        "A server has a volume, and the block storage service still waits to hear that: it stays attaching.",
+        "The service is told. A volume that is only reserved, for no host, is only told.",
+        "Stop the server, make the attachment anew (nova-lite-manage volume_attachment refresh), and start it.",
     ),
     Kind.HOST_MAPPING_LEFT: Rule(
         "one cell",

@@ -19,6 +19,7 @@ from nova_lite.db.repositories import hosts as host_rows
 from nova_lite.db.repositories import sightings
 from nova_lite.model.guest import Guest
 from nova_lite.model.sightings import Seen, SeenClaim, SeenHost
+from nova_lite.model.volume import Attachment, Volume
 from nova_lite.rpc.compute import ComputeClient
 from nova_lite.storage import Database
 
@@ -41,6 +42,18 @@ class ReadsClaims(Protocol):
         ...
 
 
+class ReadsVolumes(Protocol):
+    """Reads who has which volumes: the block storage service's client does, or whoever stands in for it."""
+
+    def every_attachment(self) -> list[Attachment]:
+        """Return every attachment there is."""
+        ...
+
+    def in_status(self, status: str) -> list[Volume]:
+        """Return the volumes whose status this is."""
+        ...
+
+
 class AsksHosts(Protocol):
     """Asks a host what it has; raises Timeout or Unavailable when it does not say."""
 
@@ -54,21 +67,23 @@ def over_the_bus(cell: OpenCell, host: str) -> tuple[Sequence[Guest], Sequence[s
 
 @dataclass(frozen=True)
 class Onlooker:
-    """Looks. Without ``placement`` claims are not looked at, without ``hosts`` guests are not.
+    """Looks. Without ``placement`` claims are not looked at, without ``hosts`` guests, without ``volumes`` volumes.
 
-    ``only`` is the UUIDs of cells to look into, None: all. ``pause`` is called after each page and each provider.
+    ``volumes`` says whom to ask, and raises what keeps that from being asked. ``only`` is the UUIDs of cells to look
+    into, None: all. ``pause`` is called after each page and each provider.
     """
 
     api_db: Database
     cells: Callable[[], Sequence[OpenCell]]
     placement: ReadsClaims | None
     hosts: AsksHosts | None = over_the_bus
+    volumes: Callable[[], ReadsVolumes] | None = None
     only: frozenset[str] | None = None
     down_after_s: float = 60.0
     pause: Callable[[], None] = lambda: None
     tell: Callable[[str], None] = lambda _: None
 
-    def look(self, *, with_claims: bool = True, with_hosts: bool = True) -> Seen:
+    def look(self, *, with_claims: bool = True, with_hosts: bool = True, with_volumes: bool = True) -> Seen:
         """Return what there is. Raises Unavailable when the API database or Placement does not answer."""
         seen = Seen()
         cells = self._answering(seen)
@@ -81,6 +96,8 @@ class Onlooker:
             self._read_claims(seen, self.placement)
         if self.hosts is not None and with_hosts:
             self._read_hosts(seen, cells, self.hosts)
+        if with_volumes:
+            self._read_volumes(seen)
         # Again, for what was begun meanwhile; what is told of it is what it is now.
         self._read_work(seen, cells)
         seen.cells -= seen.silent.keys()
@@ -176,6 +193,22 @@ class Onlooker:
                 held.setdefault(consumer, {})[provider] = amounts
             self._breathe(f"the claims of {number} of {len(seen.roots)} providers read")
         seen.claims = {consumer: SeenClaim(consumer, found) for consumer, found in held.items()}
+
+    def _read_volumes(self, seen: Seen) -> None:
+        """Read who has which volumes; a block storage service that does not answer is unknown, not empty."""
+        if self.volumes is None:
+            if any(server.volumes for rows in seen.servers.values() for server in rows):
+                seen.volumes_unknown = "[cinder] is not configured here."
+            return
+        try:
+            service = self.volumes()
+            found = service.every_attachment()
+            seen.detaching = tuple(service.in_status("detaching")) if found else ()
+        except errors.NovaLiteError as exc:
+            seen.volumes_unknown = exc.message
+            return
+        seen.attachments = {attachment.id: attachment for attachment in found}
+        self._breathe(f"{len(found)} attachments of volumes read")
 
     def _read_hosts(self, seen: Seen, cells: Iterable[OpenCell], ask: AsksHosts) -> None:
         """Ask the hosts that are up what they have; the others, and those that do not say, are unknown."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from nova_lite.conductor.spanning.auditing import repair_claims, repair_records, repair_work
+from nova_lite.conductor.spanning.auditing import repair_claims, repair_records, repair_volumes, repair_work
 from nova_lite.conductor.spanning.auditing.findings import Finding, Kind
 from nova_lite.conductor.spanning.auditing.tools import RepairTools
 
@@ -24,6 +24,11 @@ REPAIRS: Mapping[Kind, Callable[[RepairTools, Finding], bool]] = {
     Kind.CLAIM_ORPHANED: repair_claims.free_orphan,
     Kind.CLAIM_MISSING: repair_claims.hold_due,
     Kind.CLAIM_WRONG: repair_claims.hold_due,
+    Kind.VOLUME_WITHOUT_WORK: repair_volumes.begin_again,
+    Kind.VOLUME_STUCK: repair_volumes.roll_back,
+    Kind.ATTACHMENT_ORPHANED: repair_volumes.remove_orphan,
+    Kind.ATTACHMENT_MISSING: repair_volumes.detach,
+    Kind.ATTACHMENT_UNFINISHED: repair_volumes.complete,
     Kind.HOST_MAPPING_LEFT: repair_records.unmap_host,
 }
 

@@ -8,8 +8,10 @@ from typing import Protocol
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
+from nova_lite import errors
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.volumes import Volumes, VolumesAs
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import sightings, workflows
@@ -32,7 +34,10 @@ def on_root(node: str, amounts: Amounts, flavor: Flavor, image_properties: Mappi
 
 @dataclass(frozen=True)
 class RepairTools:
-    """What repairs work with. ``wake_above`` is told workflows begun above the cells."""
+    """What repairs work with. ``wake_above`` is told workflows begun above the cells.
+
+    ``volumes`` is None where no block storage service is configured.
+    """
 
     conf: cfg.ConfigOpts
     api_db: Database
@@ -40,10 +45,17 @@ class RepairTools:
     placement: PlacementClient
     spread: Spreads = on_root
     wake_above: Callable[[str], None] = lambda _: None
+    volumes: Volumes | None = None
 
     def cell(self, uuid: str | None) -> OpenCell:
         """Return a cell; raises Unavailable when no mapping names it."""
         return self.cells.get(uuid or "")
+
+    def block_storage(self) -> VolumesAs:
+        """Return the block storage service; raises Misconfigured where there is none, Unavailable."""
+        if self.volumes is None:
+            raise errors.Misconfigured("[cinder] is not configured here.")
+        return self.volumes.as_service()
 
     def all_cells(self) -> list[OpenCell]:
         """Return every cell."""

@@ -17,7 +17,7 @@ from nova_lite.model.sightings import Seen
 class Sight:
     """Sees two requests for servers that are gone, whenever it looks."""
 
-    def look(self, *, with_claims: bool = True, with_hosts: bool = True) -> Seen:
+    def look(self, *, with_claims: bool = True, with_hosts: bool = True, with_volumes: bool = True) -> Seen:
         return Seen(lone_specs={"one", "two"})
 
 
