@@ -28,7 +28,8 @@ class Landing:
     """Where a guest may come to: how its host reaches the other one, and what the guest is to be there.
 
     ``address`` is where the other hypervisor is told of it, ``data_address`` where its memory goes. ``disks`` are those
-    that are copied with it, source path → path there; none when both hosts see the same.
+    that are copied with it, source path → path there; none when both hosts see the same. ``volumes`` are its volumes as
+    only drivers of the same kind understand them, by their ids, without secrets.
     """
 
     address: str
@@ -37,6 +38,7 @@ class Landing:
     epoch: int
     disks: dict[str, str] = field(default_factory=dict)
     directory: str = ""
+    volumes: dict[str, str] = field(default_factory=dict)
 
 
 class Stage(StrEnum):

@@ -21,9 +21,10 @@ from nova_lite.compute import image_format
 from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, properties
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
-from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
 from tests.contract.virt.suite import GIB, DriverContract, MoveContract, a_spec, power_state, wait_until
-from tests.integration.stack.libvirt import Libvirt, guest_image
+from tests.contract.virt.volume_suite import VolumeContract
+from tests.integration.stack.libvirt import Libvirt, guest_image, raw_volume
 from tests.integration.stack.neighbours import Neighbours
 
 #: A guest boots in ten seconds on a quiet machine, and some tests boot it four times.
@@ -66,7 +67,7 @@ class LibvirtRig:
         disks = self.driver._disks
         make = disks.make
 
-        def make_and_lose(spec: GuestSpec, image: BaseImage) -> list[domain_xml.Disk]:
+        def make_and_lose(spec: GuestSpec, image: BaseImage | None) -> list[domain_xml.Disk]:
             made = make(spec, image)
             Path(made[0].path).unlink()
             disks.make = make  # type: ignore[method-assign]
@@ -78,6 +79,17 @@ class LibvirtRig:
         files = [str(path) for path in (self.directory / "alpha").rglob("*") if uuid in str(path)]
         names = self.driver._on_libvirt(lambda conn: [dom.name() for dom in conn.listAllDomains(0)], "listing")
         return files + [name for name in names if uuid in name]
+
+    def volume(self, device_name: str = "/dev/vdb") -> VolumeDisk:
+        return raw_volume(self.directory, device_name)
+
+    def bootable(self) -> VolumeDisk:
+        assert self.image is not None
+        volume = replace(self.volume("/dev/vda"), boot_index=0)
+        path = str(volume.connection["device_path"])
+        convert = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", self.image.path, path]
+        subprocess.run(convert, check=True, timeout=240)
+        return volume
 
     def clean(self) -> None:
         for hostname in ("alpha", "beta"):
@@ -104,7 +116,7 @@ def rig(libvirt: Libvirt, base_image: BaseImage) -> Iterator[LibvirtRig]:
     shutil.rmtree(directory)
 
 
-class TestLibvirtDriver(DriverContract, MoveContract):
+class TestLibvirtDriver(DriverContract, MoveContract, VolumeContract):
     """Every promise, on real guests."""
 
 
@@ -154,6 +166,76 @@ def test_guest_sees_its_config_drive_and_disks(rig: LibvirtRig, machine: str, bu
     assert sorted(map(int, disks)) == [65536, 1048576, 1048576]
     rig.driver.destroy(spec.uuid)
     assert rig.leftovers(spec.uuid) == []
+
+
+#: Tells of each disk that comes, grows and goes, and writes on it. (What copies its words to the console keeps each
+#: line back until the next one.)
+_WATCHES = b"""#!/bin/sh
+tell() { echo "$*"; echo; }
+while :; do
+    until [ -b /dev/vdb ]; do sleep 0.2; done
+    size=$(cat /sys/block/vdb/size)
+    tell "disk $(cat /sys/block/vdb/serial) of $size sectors began with <$(head -c 5 /dev/vdb)>"
+    printf hello >/dev/vdb
+    sync
+    tell "disk written"
+    while [ -b /dev/vdb ]; do
+        now=$(cat /sys/block/vdb/size 2>/dev/null)
+        [ "${now:-$size}" = "$size" ] || tell "disk grew to $now sectors"
+        size=${now:-$size}
+        sleep 0.2
+    done
+    tell "disk gone"
+done
+"""
+
+
+def test_a_guest_sees_volumes_come_grow_and_go(rig: LibvirtRig) -> None:
+    spec = a_spec(has_config_drive=True, user_data=_WATCHES, image_properties={"hw_machine_type": "q35"})
+    rig.driver.spawn(spec, rig.image)
+    volume = rig.volume()
+    path = Path(str(volume.connection["device_path"]))
+    rig.driver.attach_volume(spec.uuid, volume)
+    rig.driver.detach_volume(spec.uuid, volume.volume_id, timeout_s=rig.patience_s)  # the guest has hardly begun
+    path.write_bytes(b"first" + path.read_bytes()[5:])
+    rig.driver.attach_volume(spec.uuid, volume)
+    seen_on_console(rig, spec.uuid, rf"disk {volume.volume_id[:20]} of 32768 sectors began with <first>")
+    seen_on_console(rig, spec.uuid, "disk written")
+    os.truncate(path, GIB)
+    rig.driver.extend_volume(spec.uuid, volume.volume_id, 1)
+    seen_on_console(rig, spec.uuid, f"disk grew to {GIB // 512} sectors")
+    rig.driver.detach_volume(spec.uuid, volume.volume_id, timeout_s=rig.patience_s)
+    seen_on_console(rig, spec.uuid, "disk gone")
+    assert path.read_bytes()[:5] == b"hello"
+    rig.driver.extend_volume(spec.uuid, volume.volume_id, 1)
+
+
+def test_a_guest_that_does_not_answer_keeps_its_volume(rig: LibvirtRig) -> None:
+    spec, volume = a_spec(), rig.volume()
+    rig.driver.spawn(spec, rig.image)
+    rig.driver.attach_volume(spec.uuid, volume)
+    rig.driver.pause(spec.uuid)
+    with pytest.raises(errors.Timeout, match="let go"):
+        rig.driver.detach_volume(spec.uuid, volume.volume_id, timeout_s=0.5)
+    assert rig.driver.volumes_of(spec.uuid) == [volume.volume_id]
+    definition = rig.driver._on_guest(spec.uuid, domains.definition, "reading")
+    assert volume.volume_id in definition
+    rig.driver.power_off(spec.uuid, timeout_s=0)
+    rig.driver.detach_volume(spec.uuid, volume.volume_id, timeout_s=0)
+    assert rig.driver.volumes_of(spec.uuid) == []
+
+
+def test_a_suspended_guest_gets_and_loses_no_volumes(rig: LibvirtRig) -> None:
+    """Its memory is the memory of one that has them."""
+    spec = a_spec(volumes=(rig.volume(),))
+    rig.driver.spawn(spec, rig.image)
+    rig.driver.suspend(spec.uuid)
+    with pytest.raises(errors.Conflict, match="suspended"):
+        rig.driver.attach_volume(spec.uuid, rig.volume("/dev/vdc"))
+    with pytest.raises(errors.Conflict, match="suspended"):
+        rig.driver.detach_volume(spec.uuid, spec.volumes[0].volume_id, timeout_s=0)
+    rig.driver.resume(spec.uuid)
+    assert rig.driver.volumes_of(spec.uuid) == [spec.volumes[0].volume_id]
 
 
 def test_stop_and_start_keep_the_disk_and_the_log(rig: LibvirtRig) -> None:

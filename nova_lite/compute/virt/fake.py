@@ -73,7 +73,7 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
         #: Guests that are being sent to other hosts.
         self._jobs: dict[str, Job] = {}
         self.passwords, self.interrupted = {}, []
-        self.reached = set()
+        self.reached, self.extended = set(), {}
 
     # -- the script ---------------------------------------------------------------------------------------------
 

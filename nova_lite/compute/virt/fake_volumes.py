@@ -20,6 +20,8 @@ class FakeVolumes:
     faults: FaultScript
     #: By their attachments, the volumes this host has been led to and was not told to forget.
     reached: set[str]
+    #: Volumes that grew while guests had them, and how large they are.
+    extended: dict[str, int]
     _hostname: str
     _host_ip: str
     _lock: threading.Lock
@@ -61,6 +63,13 @@ class FakeVolumes:
                 self._store(replace(known, volumes=kept))
             self.reached.difference_update(one.attachment_id for one in gone)
         self.faults.play("detach_volume", after=True)
+
+    def extend_volume(self, uuid: str, volume_id: str, size_gib: int) -> None:
+        """Remember how large a volume is."""
+        self.faults.play("extend_volume")
+        if any(one.volume_id == volume_id for one in self._known(uuid).volumes):
+            self.extended[volume_id] = size_gib
+        self.faults.play("extend_volume", after=True)
 
     def release_volume(self, connection: Mapping[str, object]) -> None:
         """Forget a connection."""

@@ -31,6 +31,10 @@ class Volumes(Protocol):
         """
         ...
 
+    def extend_volume(self, uuid: str, volume_id: str, size_gib: int) -> None:
+        """Have a guest see that a volume has grown to ``size_gib``; one that is off, or lacks it, is no error."""
+        ...
+
     def release_volume(self, connection: Mapping[str, object]) -> None:
         """Let this host forget a volume that no guest of it has any more; one it does not know is no error."""
         ...

@@ -9,6 +9,7 @@ from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import GuestSpec, PowerState
 from nova_lite.model.live_migration import Departure, Landing, Stage
 from tests.contract.virt.suite import Rig, a_spec, power_state, wait_until
+from tests.contract.virt.volume_suite import VolumeRig
 
 
 class LiveContract:
@@ -73,6 +74,21 @@ class LiveContract:
             there.finish_landing(spec.uuid, landing.epoch)
         assert there.guests() == []
         assert rig.driver.console_output(spec.uuid, lines=None).count(rig.banner) <= 1
+
+    def test_a_guest_takes_its_volume_along(self, rig: VolumeRig) -> None:
+        volume, there = rig.volume(), rig.neighbour()
+        spec = a_spec(volumes=(volume,))
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.depart(spec.uuid, self.prepared(rig, spec, there))
+        assert self.sent(rig, rig.driver, spec.uuid).stage is Stage.GONE
+        assert there.has_landed(spec.uuid, 2)
+        there.finish_landing(spec.uuid, 2)
+        assert there.volumes_of(spec.uuid) == [volume.volume_id]
+        there.power_off(spec.uuid, timeout_s=0)
+        there.detach_volume(spec.uuid, volume.volume_id, timeout_s=0)
+        assert there.volumes_of(spec.uuid) == []
+        there.power_on(spec.uuid)
+        there.destroy(spec.uuid)
 
     def test_only_guests_that_run_leave(self, rig: Rig) -> None:
         spec = a_spec()

@@ -2,8 +2,10 @@
 
 import os
 import subprocess
+import uuid as uuids
 from pathlib import Path
 
+from nova_lite.model.guest import VolumeDisk
 from tests.integration.stack.processes import Missing, StackError
 from tests.integration.stack.site import Site, run, tool
 from tests.integration.stack.venv import cache_folder
@@ -76,6 +78,15 @@ def require_programs() -> None:
     tool("qemu-system-x86_64", package="qemu-system-x86")
     if os.geteuid() != 0:
         raise Missing("libvirtd needs root")
+
+
+def raw_volume(directory: Path, device_name: str) -> VolumeDisk:
+    """Return a new volume of 16 MiB, a file in the directory."""
+    volume_id = str(uuids.uuid4())
+    path = directory / f"volume-{volume_id}"
+    with path.open("xb") as file:
+        file.truncate(16 << 20)
+    return VolumeDisk(volume_id, device_name, {"driver_volume_type": "local", "device_path": str(path)})
 
 
 def guest_image(site: Site) -> Path:

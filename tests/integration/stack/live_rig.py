@@ -8,9 +8,9 @@ from pathlib import Path
 from nova_lite.compute import image_format
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.compute.virt.libvirt.migration import Reach
-from nova_lite.model.guest import BaseImage, GuestSpec
+from nova_lite.model.guest import BaseImage, GuestSpec, VolumeDisk
 from nova_lite.model.live_migration import Patience
-from tests.integration.stack.libvirt import guest_image
+from tests.integration.stack.libvirt import guest_image, raw_volume
 from tests.integration.stack.libvirt_hosts import LibvirtHosts
 from tests.integration.stack.neighbours import Neighbours
 
@@ -60,6 +60,9 @@ class Rig:
 
     def leftovers(self, uuid: str) -> list[str]:
         return [uuid for host in (HERE,) if uuid in self.hosts.domains(host)]
+
+    def volume(self, device_name: str = "/dev/vdb") -> VolumeDisk:
+        return raw_volume(self.directory, device_name)
 
     def clean(self) -> None:
         for driver in (self.connected(HERE), self.connected(THERE)):

@@ -72,6 +72,13 @@ class Asides:
                 self.path(uuid).rename(self._home(uuid))
             return (self._home(uuid) / _DEFINITION).read_text(encoding="utf-8")
 
+    def definition(self, uuid: str) -> str | None:
+        """Return the definition of a guest that is set aside; None when it is not."""
+        try:
+            return (self.path(uuid) / _DEFINITION).read_text(encoding="utf-8")
+        except OSError:
+            return None
+
     def forget_definition(self, uuid: str) -> None:
         """Remove the definition that libvirt has again."""
         (self._home(uuid) / _DEFINITION).unlink(missing_ok=True)

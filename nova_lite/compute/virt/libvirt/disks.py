@@ -88,15 +88,18 @@ class Disks:
         """Note that the spawn is done."""
         (self._directory(uuid) / _UNFINISHED).unlink(missing_ok=True)
 
-    def make(self, spec: GuestSpec, image: BaseImage) -> list[Disk]:
-        """Make the guest's disks, root first, in a new directory; a failure leaves nothing."""
+    def make(self, spec: GuestSpec, image: BaseImage | None) -> list[Disk]:
+        """Make the guest's disks, root first, in a new directory; a failure leaves nothing.
+
+        Without an image there is no root: it is a volume.
+        """
         directory = self._directory(spec.uuid)
         with ExitStack() as undo:
             try:
                 directory.mkdir(mode=0o711)
                 undo.callback(self.remove, spec.uuid)
                 (directory / _UNFINISHED).touch()
-                disks = [self._make_root(directory, spec, image)]
+                disks = [self._make_root(directory, spec, image)] if image is not None else _no_root(directory)
                 if spec.ephemeral_gib:
                     disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
                 if spec.swap_mib:
@@ -109,14 +112,18 @@ class Disks:
             undo.pop_all()
         return disks
 
-    def found(self, spec: GuestSpec, image: BaseImage) -> list[Disk]:
+    def found(self, spec: GuestSpec, image: BaseImage | None) -> list[Disk]:
         """Return the disks that are there, made by another host over the same image or by a move, root first."""
         directory = self._directory(spec.uuid)
         root = directory / "disk"
-        if (directory / _UNFINISHED).exists() or not root.is_file():
+        is_whole = not (directory / _UNFINISHED).exists()
+        if image is None and is_whole and (directory / moved_disks.NO_ROOT).exists():
+            disks = []
+        elif image is None or not is_whole or not root.is_file():
             raise errors.HostFailed("The host sees the server's directory, and no whole disk in it.")
-        below = (image.path, image.disk_format) if moved_disks.image_below(root) is not None else None
-        disks = [Disk(str(root), "qcow2", backing=below)]
+        else:
+            below = (image.path, image.disk_format) if moved_disks.image_below(root) is not None else None
+            disks = [Disk(str(root), "qcow2", backing=below)]
         disks += [Disk(str(directory / name), "raw") for name in (_EPHEMERAL, _SWAP) if (directory / name).exists()]
         if (directory / _CONFIG_DRIVE).exists():
             disks.append(Disk(str(directory / _CONFIG_DRIVE), "raw", is_config_drive=True))
@@ -130,7 +137,10 @@ class Disks:
                 directory.mkdir(mode=0o711)
                 undo.callback(self.remove, spec.uuid)
                 (directory / _UNFINISHED).touch()
-                disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
+                if spec.boots_from_volume:
+                    disks = _no_root(directory)
+                else:
+                    disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
                 moved_disks.clear_parts(directory)
                 if spec.ephemeral_gib and source.has(_EPHEMERAL):
                     size = spec.ephemeral_gib * _GIB
@@ -222,6 +232,12 @@ class Disks:
     def _directory(self, uuid: str) -> Path:
         # The canonical form of a UUID has no slash and no dot: no uuid leads out of the instances' directory.
         return self._instances_path / str(uuids.UUID(uuid))
+
+
+def _no_root(directory: Path) -> list[Disk]:
+    """Note that the guest's root is a volume: a directory without a root disk is whole, too."""
+    (directory / moved_disks.NO_ROOT).touch()
+    return []
 
 
 def check_size(spec: GuestSpec, image: BaseImage) -> None:

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from nova_lite.compute.virt.libvirt.properties import Hardware
-from nova_lite.model.block_device import DEVICE_PREFIX
+from nova_lite.errors import GuestFailed
+from nova_lite.model.block_device import DEVICE_PREFIX, free_name
 from nova_lite.model.guest import GuestSpec
 
 #: The namespace of what we write into a domain's ``<metadata>``.
@@ -15,6 +16,9 @@ NAMESPACE = "urn:nova-lite:guest:1"
 
 #: Where a guest's agent listens.
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
+
+#: How many ports a guest has at least, where each device takes one: it is made with half as many.
+_PORTS = 16
 
 _OWN = f"{{{NAMESPACE}}}"
 
@@ -52,8 +56,14 @@ class Mark:
     epoch: int
 
 
-def domain(spec: GuestSpec, hardware: Hardware, disks: Sequence[Disk], setting: Setting) -> str:
-    """Return the definition of the guest, as text."""
+def domain(
+    spec: GuestSpec, hardware: Hardware, disks: Sequence[Disk], setting: Setting, volumes: Sequence[Element] = ()
+) -> str:
+    """Return the definition of the guest, as text.
+
+    ``volumes`` are disks of their own making, which have their names; the others get those that are left. The first
+    comes first when the guest boots from it.
+    """
     root = Element("domain", type=setting.virt_type)
     _text(root, "name", domain_name(spec.uuid))
     _text(root, "uuid", spec.uuid)
@@ -70,7 +80,11 @@ def domain(spec: GuestSpec, hardware: Hardware, disks: Sequence[Disk], setting: 
     _text(root, "on_reboot", "restart")
     _text(root, "on_crash", "destroy")
     devices = SubElement(root, "devices")
-    _add_disks(devices, hardware, disks, setting)
+    first, rest = (volumes[:1], volumes[1:]) if spec.boots_from_volume else ((), volumes)
+    devices.extend(first)
+    _add_disks(devices, hardware, disks, setting, {_target_of(each, "dev") for each in volumes})
+    devices.extend(rest)
+    _add_controllers(devices, hardware)
     _add_console(devices, setting)
     if hardware.has_agent:
         _add_agent_channel(devices)
@@ -166,17 +180,29 @@ def _add_cpu(root: Element, spec: GuestSpec, setting: Setting) -> None:
     SubElement(cpu, "topology", sockets=str(spec.vcpus), cores="1", threads="1")
 
 
-def _add_disks(devices: Element, hardware: Hardware, disks: Sequence[Disk], setting: Setting) -> None:
-    taken: dict[str, int] = {}
-    buses = set()
+def _add_disks(devices: Element, hardware: Hardware, disks: Sequence[Disk], setting: Setting, taken: set[str]) -> None:
     for disk in disks:
         bus = hardware.config_drive_bus if disk.is_config_drive else hardware.disk_bus
-        buses.add(bus)
-        prefix = DEVICE_PREFIX[bus]
-        number = taken[prefix] = taken.get(prefix, -1) + 1
-        devices.append(_disk_element(disk, bus, f"{prefix}{chr(ord('a') + number)}", setting.disk_cache))
-    if "scsi" in buses:
+        name = free_name([f"/dev/{each}" for each in taken], bus)
+        if name is None:
+            raise GuestFailed("The server has more disks than there are names.")
+        devices.append(_disk_element(disk, bus, name.removeprefix("/dev/"), setting.disk_cache))
+        taken = {*taken, name.removeprefix("/dev/")}
+
+
+def _add_controllers(devices: Element, hardware: Hardware) -> None:
+    if any(_target_of(disk, "bus") == "scsi" for disk in devices.findall("disk")):
         SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+    if hardware.machine == "q35":
+        # Whatever is plugged in while the guest runs needs a port that was there when it started.
+        SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
+        for _ in range(_PORTS):
+            SubElement(devices, "controller", type="pci", model="pcie-root-port")
+
+
+def _target_of(disk: Element, name: str) -> str:
+    target = disk.find("target")
+    return "" if target is None else target.get(name, "")
 
 
 def _disk_element(disk: Disk, bus: str, name: str, disk_cache: str) -> Element:

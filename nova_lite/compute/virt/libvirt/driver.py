@@ -6,14 +6,14 @@ Several hosts of one cloud may share a libvirtd: a driver sees only the domains 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import domain_xml, domains, host, inside, properties, snapshots
+from nova_lite.compute.virt.libvirt import domain_xml, domains, host, inside, properties, snapshots, volumes
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
@@ -22,7 +22,7 @@ from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
 from nova_lite.compute.virt.libvirt.moved_disks import Finder, Whereabouts
 from nova_lite.model.diagnostics import Diagnostics
-from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState, VolumeDisk
 from nova_lite.model.live_migration import Departure, Landing, Leaving
 from nova_lite.model.provider import Provider
 
@@ -66,6 +66,7 @@ class LibvirtDriver:
         self._reach = reach or Reach(host_ip)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
+        self._volumes = volumes.Volumes(hostname, host_ip, self._connection, self._disks)
         self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, self._reach)
 
     def connect(self) -> None:
@@ -122,13 +123,17 @@ class LibvirtDriver:
 
     def spawn(self, spec: GuestSpec, image: BaseImage | None, *, start: bool = True) -> None:
         """Make the guest's disks and define it."""
-        hardware = properties.hardware(spec.image_properties)
-        if image is None:
+        properties.hardware(spec.image_properties)
+        if spec.boots_from_volume:
+            image = None
+        elif image is None:
             raise errors.GuestFailed("There is no image to boot from")
-        check_size(spec, image)
+        else:
+            check_size(spec, image)
         domains.check_uuid(spec.uuid)
         if self._is_here_already(spec, start=start):
             return
+        plan = self._volumes.plan(spec.volumes)
         self._remove(spec.uuid)
         is_others = self._live.disks.is_others(spec.uuid)
         with ExitStack() as undo:
@@ -138,9 +143,7 @@ class LibvirtDriver:
                 disks = self._disks.make(spec, image)
                 undo.callback(self._disks.remove, spec.uuid)
                 self._live.disks.take_over(spec.uuid)
-            xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
-            undo.callback(self._undefine, spec.uuid)
-            self._define(spec.uuid, xml, start=start)
+            self._make(undo, spec, disks, plan, start=start)
             if not is_others:
                 self._disks.finish(spec.uuid)
             undo.pop_all()
@@ -196,7 +199,7 @@ class LibvirtDriver:
         if self.guest(uuid) is not None:
             self.power_off(uuid, timeout_s=timeout_s)
             self._asides.keep_definition(uuid, self._on_guest(uuid, domains.definition, "reading the definition of"))
-            self._undefine(uuid)
+            self._undefine(uuid, for_good=False)
         if self._asides.has_definition(uuid):
             self._asides.put(uuid)
         elif not self._asides.is_aside(uuid):
@@ -204,18 +207,17 @@ class LibvirtDriver:
 
     def receive(self, spec: GuestSpec, disks_at: str, *, start: bool) -> None:
         """Copy the disks, let them grow, and define the guest."""
-        hardware = properties.hardware(spec.image_properties)
+        properties.hardware(spec.image_properties)
         domains.check_uuid(spec.uuid)
         if self._has_received(spec, start=start):
             return
+        plan = self._volumes.plan(spec.volumes)
         self._remove(spec.uuid)
         with ExitStack() as undo:
             disks = self._disks.move_in(spec, self._moved.find(disks_at))
             undo.callback(self._disks.remove, spec.uuid)
             self._live.disks.take_over(spec.uuid)
-            xml = domain_xml.domain(spec, hardware, disks, self._setting(spec))
-            undo.callback(self._undefine, spec.uuid)
-            self._define(spec.uuid, xml, start=start)
+            self._make(undo, spec, disks, plan, start=start)
             self._disks.finish(spec.uuid)
             undo.pop_all()
 
@@ -245,7 +247,8 @@ class LibvirtDriver:
             self._remove(uuid)
 
     def drop_aside(self, uuid: str) -> None:
-        """Remove the directory."""
+        """Remove the directory, and the secrets of volumes that nobody here needs any more."""
+        self._volumes.forget_aside(uuid, self._asides.definition(uuid))
         self._asides.drop(uuid)
 
     def asides(self) -> list[str]:
@@ -264,7 +267,9 @@ class LibvirtDriver:
         """Make room for the disks, if they are copied; what an earlier attempt left goes."""
         if not self._live.has_landed(spec.uuid, spec.epoch):
             self._undefine(spec.uuid)
-        return self._live.prepare_landing(spec, leaving, copies_disks=copies_disks)
+        plan = self._volumes.plan(spec.volumes)
+        self._volumes.keep_secrets(plan)
+        return self._live.prepare_landing(spec, leaving, plan.told(), copies_disks=copies_disks)
 
     def has_landed(self, uuid: str, epoch: int) -> bool:
         """Return whether the guest is here for good."""
@@ -342,6 +347,30 @@ class LibvirtDriver:
         """Interrupt the guest."""
         self._on_guest(uuid, inside.inject_nmi, "interrupting")
 
+    def connector(self) -> Mapping[str, object]:
+        """Return who this host is."""
+        return self._volumes.connector()
+
+    def attach_volume(self, uuid: str, disk: VolumeDisk) -> None:
+        """Plug the volume in."""
+        self._volumes.attach(uuid, disk)
+
+    def detach_volume(self, uuid: str, volume_id: str, *, timeout_s: float) -> None:
+        """Ask the guest for the disk until it lets go."""
+        self._volumes.detach(uuid, volume_id, timeout_s=timeout_s)
+
+    def release_volume(self, connection: Mapping[str, object]) -> None:
+        """Have libvirt forget the volume's secret: QEMU itself has connections, which end with the guest."""
+        self._volumes.release(connection)
+
+    def volumes_of(self, uuid: str) -> list[str]:
+        """Look into the guest's definition."""
+        return self._volumes.of(uuid)
+
+    def extend_volume(self, uuid: str, volume_id: str, size_gib: int) -> None:
+        """Have QEMU look at the volume's size again."""
+        self._volumes.extend(uuid, volume_id, size_gib)
+
     def _has_received(self, spec: GuestSpec, *, start: bool) -> bool:
         """Return whether the guest is here whole with this epoch, and runs if it shall."""
         if self._is_elsewhere(spec.uuid):
@@ -358,6 +387,17 @@ class LibvirtDriver:
     def _setting(self, spec: GuestSpec) -> domain_xml.Setting:
         console_path = self._disks.console_path(spec.uuid)
         return domain_xml.Setting(self._hostname, self._virt_type, console_path, self._disk_cache)
+
+    def _make(
+        self, undo: ExitStack, spec: GuestSpec, disks: list[domain_xml.Disk], plan: volumes.Plan, *, start: bool
+    ) -> None:
+        """Define the guest with its disks and volumes."""
+        hardware = properties.hardware(spec.image_properties)
+        xml = domain_xml.domain(spec, hardware, disks, self._setting(spec), plan.disks)
+        undo.callback(self._volumes.forget_secrets, plan.named())
+        self._volumes.keep_secrets(plan)
+        undo.callback(self._undefine, spec.uuid)
+        self._define(spec.uuid, xml, start=start)
 
     def _define(self, uuid: str, xml: str, *, start: bool) -> None:
         def act(connection: Any) -> None:
@@ -398,13 +438,18 @@ class LibvirtDriver:
         if not self._live.disks.is_others(uuid):
             self._disks.remove(uuid)
 
-    def _undefine(self, uuid: str) -> None:
-        def act(connection: Any) -> None:
+    def _undefine(self, uuid: str, *, for_good: bool = True) -> None:
+        def act(connection: Any) -> list[str]:
             domain = domains.find(connection, uuid)
-            if domain is not None and self._is_ours(domain):
-                domains.remove(domain)
+            if domain is None or not self._is_ours(domain):
+                return []
+            secrets = volumes.secrets_of_domain(domain)
+            domains.remove(domain)
+            return secrets
 
-        self._on_libvirt(act, f"removing instance {uuid}")
+        secrets = self._on_libvirt(act, f"removing instance {uuid}")
+        if for_good:
+            self._volumes.forget_secrets(secrets)
 
     def _shut_down(self, uuid: str, timeout_s: float) -> bool:
         """Ask the guest to shut down; return whether it is off before ``timeout_s`` have gone."""

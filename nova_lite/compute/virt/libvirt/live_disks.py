@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nova_lite import errors
 from nova_lite.compute import config_drive, external_tools
+from nova_lite.compute.virt.libvirt import moved_disks
 from nova_lite.compute.virt.libvirt.migration_xml import LiveDisk
 from nova_lite.model.guest import GuestSpec
 
@@ -82,6 +83,8 @@ class LiveDisks:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(mode=0o711)
             self._note_owner(spec.uuid, self._hostname)
+            if spec.boots_from_volume:
+                (directory / moved_disks.NO_ROOT).touch()
             for disk, size in disks.items():
                 path = directory / Path(disk.path).name
                 found[disk.path] = str(path)

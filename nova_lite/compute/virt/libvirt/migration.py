@@ -97,8 +97,13 @@ class LiveMigrations:
         if found <= libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
             raise errors.HostFailed("Unacceptable CPU info: the host's processor lacks what the guest uses.")
 
-    def prepare_landing(self, spec: GuestSpec, leaving: Leaving, *, copies_disks: bool) -> Landing:
-        """Make room for the disks, if they are copied; note whose the directory is, if it is shared."""
+    def prepare_landing(
+        self, spec: GuestSpec, leaving: Leaving, volumes: dict[str, str], *, copies_disks: bool
+    ) -> Landing:
+        """Make room for the disks, if they are copied; note whose the directory is, if it is shared.
+
+        ``volumes`` are the disks that volumes are here, by their ids.
+        """
         directory = str(self.disks.directory(spec.uuid))
         files: dict[str, str] = {}
         disks = _told_disks(leaving)
@@ -116,6 +121,7 @@ class LiveMigrations:
             epoch=spec.epoch,
             disks=files,
             directory=directory,
+            volumes=volumes,
         )
 
     def has_landed(self, uuid: str, epoch: int) -> bool:
@@ -267,15 +273,9 @@ class LiveMigrations:
 
     def _migrate(self, connection: Any, uuid: str, landing: Landing) -> None:
         domain = connection.lookupByUUIDString(uuid)
-        moves_to = (str(self.disks.directory(uuid)), landing.directory)
+        directory = str(self.disks.directory(uuid))
         live, lasting = (
-            migration_xml.on_other_host(
-                domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE | flags),
-                landing.host,
-                landing.epoch,
-                files=landing.disks,
-                moves_to=moves_to,
-            )
+            migration_xml.on_other_host(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE | flags), landing, directory)
             for flags in (libvirt.VIR_DOMAIN_XML_MIGRATABLE, libvirt.VIR_DOMAIN_XML_INACTIVE)
         )
         parameters: dict[str, Any] = {
@@ -295,7 +295,7 @@ class LiveMigrations:
             parameters[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = [
                 disk.target for disk in disks if not disk.is_read_only and disk.path in landing.disks
             ]
-        else:
+        if landing.volumes or not landing.disks:
             # That the disks are the same on both hosts was looked up: libvirt knows it of network file systems only.
             flags |= libvirt.VIR_MIGRATE_UNSAFE
         patience = self._reach.patience

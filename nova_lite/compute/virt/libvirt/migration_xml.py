@@ -1,11 +1,12 @@
 """Definitions of guests that are migrated live: what they take along, and what they are on the other host. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from nova_lite.compute.virt.libvirt import volume_xml
 from nova_lite.compute.virt.libvirt.domain_xml import NAMESPACE
+from nova_lite.model.live_migration import Landing
 from nova_lite.model.plain import known
 
 _OWN = f"{{{NAMESPACE}}}"
@@ -24,9 +25,11 @@ class LiveDisk:
 
 
 def disks(xml: str) -> list[LiveDisk]:
-    """Return the file disks of a definition."""
+    """Return the file disks of a definition that are the host's: volumes are not."""
     found = []
     for element in _parsed(xml).iterfind("devices/disk"):
+        if element.findtext("serial"):
+            continue
         source, driver, target = element.find("source"), element.find("driver"), element.find("target")
         path = None if source is None else source.get("file")
         if path is None or driver is None or target is None:
@@ -52,14 +55,14 @@ def cpu(xml: str) -> str | None:
     return ElementTree.tostring(element, encoding="unicode")
 
 
-def on_other_host(xml: str, host: str, epoch: int, *, files: Mapping[str, str], moves_to: tuple[str, str]) -> str:
-    """Return a definition as it is on ``host``.
+def on_other_host(xml: str, landing: Landing, directory: str) -> str:
+    """Return a definition, of a guest whose directory here is ``directory``, as it is where it lands.
 
-    ``files`` are the disks that are copied, path → path there, with nothing below them there. ``moves_to`` is the
-    guest's directory here, and there.
+    The disks that are copied have nothing below them there, and volumes are reached as that host reaches them.
     """
     root = _parsed(xml)
-    for name, text in (("host", host), ("epoch", str(epoch))):
+    files = landing.disks
+    for name, text in (("host", landing.host), ("epoch", str(landing.epoch))):
         for element in root.iter(f"{_OWN}{name}"):
             element.text = text
     for disk in root.iterfind("devices/disk"):
@@ -68,9 +71,9 @@ def on_other_host(xml: str, host: str, epoch: int, *, files: Mapping[str, str], 
         if source is not None and path is not None and path in files:
             source.set("file", files[path])
             _put_nothing_below(disk)
-    here, there = moves_to
+    volume_xml.replace_sources(root, landing.volumes)
     for log in root.iterfind("devices/*/log"):
-        log.set("file", _elsewhere(log.get("file", ""), here, there))
+        log.set("file", _elsewhere(log.get("file", ""), directory, landing.directory))
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -29,6 +29,8 @@ _PROGRAM = Path(__file__).with_name("far_files.py")
 _NOT_THERE, _DAMAGED = 3, 4
 #: The name of a guest's root disk, and that of the link to the image below it.
 ROOT, BASE = "disk", "disk.base"
+#: There in the directory of a guest that has no root disk, for it boots from a volume.
+NO_ROOT = "disk.none"
 #: How the names of files end that are being sent.
 _PART = ".part"
 #: How a qcow2 file begins: magic, version, where the name of the file below is, and how long it is.
@@ -103,7 +105,7 @@ class FarDisks:
     def check_room(self, folder: Path) -> None:
         """Raise HostFailed when the files would not fit on this host, each there twice while it is copied."""
         listed = self._listed()
-        if ROOT not in listed:
+        if ROOT not in listed and NO_ROOT not in listed:
             raise errors.HostFailed("The other host has no disk of the server.")
         taken = 2 * sum(taken for _, taken in listed.values())
         if shutil.disk_usage(folder).free < taken + _RESERVE:
@@ -180,6 +182,8 @@ class Finder:
         home = aside.directory.with_name(aside.directory.name.partition(".")[0])
         far = FarDisks(Whereabouts(home, aside.uri), self._cache)
         try:
+            if (home / NO_ROOT).exists():
+                return
             if not (home / ROOT).is_file():
                 far.check_room(self._instances_path)
             elif self._lacks_image(home / ROOT) and (aside.uri is None or not far.has(BASE)):

@@ -9,8 +9,6 @@ from xml.etree import ElementTree
 from nova_lite import errors
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 
-#: The root disk's name in the guest.
-_ROOT = "vda"
 #: Seconds between two looks whether a copy is done.
 _POLL_S = 0.2
 
@@ -69,6 +67,9 @@ def _abort(domain: Any) -> None:
 
 
 def _root_of(domain: Any) -> str:
-    """Return the name of the first disk."""
-    disk = ElementTree.fromstring(domain.XMLDesc(0)).find("devices/disk[@device='disk']/target")  # noqa: S314 - from libvirt
-    return _ROOT if disk is None else disk.get("dev", _ROOT)
+    """Return the name of the first disk; that of a guest that boots from a volume is not ours to copy."""
+    disk = ElementTree.fromstring(domain.XMLDesc(0)).find("devices/disk[@device='disk']")  # noqa: S314 - from libvirt
+    target = None if disk is None else disk.find("target")
+    if disk is None or target is None or disk.findtext("serial"):
+        raise errors.Conflict("The server boots from a volume: it has no disk to copy.")
+    return target.get("dev", "")

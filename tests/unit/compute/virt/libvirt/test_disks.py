@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from nova_lite import errors
 from nova_lite.compute.virt import console
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
-from nova_lite.model.guest import BaseImage, GuestSpec
+from nova_lite.model.guest import BaseImage, GuestSpec, VolumeDisk
 
 UUID = "6f1ba2a1-83f3-4df4-bd4d-3f3f21ab3e52"
 GIB = 1024**3
@@ -134,3 +135,16 @@ def test_an_image_must_fit(root_gib: int, virtual_size: int, fits: bool) -> None
     else:
         with pytest.raises(errors.GuestFailed, match="disk has 1 GiB"):
             check_size(spec, image)
+
+
+def test_a_guest_that_boots_from_a_volume_has_no_root_and_is_whole(disks: Disks, image: BaseImage) -> None:
+    boots = VolumeDisk("root", "/dev/vda", {"driver_volume_type": "local"}, boot_index=0)
+    spec = replace(SPEC, swap_mib=16, volumes=(boots,))
+    made = disks.make(spec, None)
+    assert [Path(disk.path).name for disk in made] == ["disk.swap"]
+    with pytest.raises(errors.HostFailed, match="no whole disk"):
+        disks.found(spec, None)
+    disks.finish(UUID)
+    assert disks.found(spec, None) == made
+    with pytest.raises(errors.HostFailed, match="no whole disk"):
+        disks.found(SPEC, image)
