@@ -45,6 +45,27 @@ def is_configured(conf: cfg.ConfigOpts) -> bool:
     return bool(conf.cinder.auth_type or conf.cinder.auth_section)
 
 
+def chosen_of(newest: Version) -> Version:
+    """Return the microversion to ask a service at that speaks ``newest`` at most; raises Unsupported."""
+    chosen = next((version for version in VERSIONS if version <= newest), None)
+    if chosen is None:
+        raise errors.Unsupported(
+            f"The block storage service speaks {text_of(newest)} at most; {text_of(VERSIONS[-1])} is needed."
+        )
+    return chosen
+
+
+def lacks(chosen: Version) -> str:
+    """Return what a microversion does not have of what we use, as the end of a sentence."""
+    lacking = [gain for version, gain in _GAINS.items() if version > chosen]
+    return f", without: {', '.join(lacking)}" if lacking else ""
+
+
+def text_of(version: Version) -> str:
+    """Return a microversion as people write it."""
+    return f"{version[0]}.{version[1]}"
+
+
 class VolumeService:
     """One block storage service: where it is, what it speaks, and who we are there. Thread-safe, connects when used."""
 
@@ -77,19 +98,15 @@ class VolumeService:
         """
         if self._version is None:
             newest = self.newest_version()
-            chosen = next((version for version in VERSIONS if version <= newest), None)
-            if chosen is None:
-                raise errors.Unsupported(
-                    f"The block storage service speaks {_text(newest)} at most; {_text(VERSIONS[-1])} is needed."
-                )
+            chosen = chosen_of(newest)
             with self._lock:
                 if self._version is None:
                     self._version = chosen
                     LOG.info(
                         "Block storage is asked at %s (it speaks up to %s)%s",
-                        _text(chosen),
-                        _text(newest),
-                        _lacks(chosen),
+                        text_of(chosen),
+                        text_of(newest),
+                        lacks(chosen),
                     )
         return self._version
 
@@ -111,7 +128,7 @@ class VolumeService:
 
         return client.Client(
             session=self._session(auth),
-            api_version=APIVersion(_text(version)),
+            api_version=APIVersion(text_of(version)),
             endpoint_override=self._endpoint,
             connect_retries=0,
             status_code_retries=0,
@@ -216,15 +233,6 @@ def _of_answer(what: str, exc: Any) -> errors.NovaLiteError:
         403: errors.Forbidden,
     }
     return kind.get(status, errors.Invalid)(f"{_upper(what)}: {said}", **facts)
-
-
-def _lacks(chosen: Version) -> str:
-    lacking = [gain for version, gain in _GAINS.items() if version > chosen]
-    return f", without: {', '.join(lacking)}" if lacking else ""
-
-
-def _text(version: Version) -> str:
-    return f"{version[0]}.{version[1]}"
 
 
 def _upper(what: str) -> str:

@@ -12,6 +12,7 @@ from nova_lite import errors
 from nova_lite.cells import upgrade
 from nova_lite.cells.offline import CellDatabases
 from nova_lite.clients.placement import NEEDED_VERSION
+from nova_lite.clients.volume_calls import chosen_of, lacks, text_of
 from nova_lite.cmd import checks, program
 from nova_lite.cmd.arguments import Parser, add_command, add_format
 from nova_lite.cmd.installation import Installation
@@ -21,8 +22,6 @@ from nova_lite.db.online_migrations import API_STEPS, CELL_STEPS
 from nova_lite.model.checks import Check, Level
 
 PROG = "nova-lite-status"
-#: The block storage microversion that attachments of volumes need.
-CINDER_VERSION = (3, 44)
 _UNEXPECTED = 255
 
 
@@ -106,12 +105,12 @@ def _cinder(installation: Installation) -> Check:
         return Check(title, Level.SUCCESS, "not configured in [cinder], so not looked at")
     try:
         version = installation.cinder_version()
+        chosen = chosen_of(version)
     except errors.NovaLiteError as exc:
         return Check(title, Level.FAILURE, reason(exc))
-    if version < CINDER_VERSION:
-        details = f"It speaks {_text(version)}, this release needs {_text(CINDER_VERSION)}; upgrade it first"
-        return Check(title, Level.FAILURE, details)
-    return Check(title, Level.SUCCESS, f"speaks {_text(version)}")
+    lacking = lacks(chosen)
+    details = f"speaks {text_of(version)}, asked at {text_of(chosen)}{lacking}"
+    return Check(title, Level.WARNING if lacking else Level.SUCCESS, details)
 
 
 def _service_user(installation: Installation) -> Check:
@@ -126,10 +125,6 @@ def _service_user(installation: Installation) -> Check:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
-
-
-def _text(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))
 
 
 if __name__ == "__main__":

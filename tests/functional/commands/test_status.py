@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite.cells import upgrade
+from nova_lite.clients import volumes
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.cmd import status
 from nova_lite.db.cell_tables import ServiceRow
@@ -69,7 +70,7 @@ def test_a_running_cloud_passes(cloud: Cloud, check: Check, capsys: pytest.Captu
     assert {result for result, _ in found.values()} == {"success"}
     assert found["Placement"][1] == "speaks 1.39"
     assert found["hosts"][1] == "4 mapped"
-    assert found["block storage"][1] == "speaks 3.71"
+    assert found["block storage"][1] == "speaks 3.71, asked at 3.71"
     assert "| Check " in run(capsys, file).out
     assert run(capsys, file, "-f", "csv").out.startswith("Check,Result,Details\n")
 
@@ -197,6 +198,34 @@ def test_block_storage_that_is_configured_must_answer_and_needs_a_service_user(r
     assert found["block storage"][0] == found["service user"][0] == "failure"
     append(ready, f"[service_user]\nauth_type = password\npassword = {SECRET}\n")
     assert check(config(ready), code=2)["service user"][0] == "success"
+
+
+@pytest.mark.parametrize(
+    ("newest", "code", "result", "details"),
+    [
+        ((3, 80), 0, "success", "speaks 3.80, asked at 3.71"),
+        (
+            (3, 43),
+            1,
+            "warning",
+            "speaks 3.43, asked at 3.27, without: complete attachments, shared targets, reimage, "
+            "completion of extensions",
+        ),
+        ((3, 26), 2, "failure", "The block storage service speaks 3.26 at most; 3.27 is needed."),
+    ],
+)
+def test_the_version_of_block_storage_decides(
+    ready: Site,
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+    newest: tuple[int, int],
+    code: int,
+    result: str,
+    details: str,
+) -> None:
+    monkeypatch.setattr(volumes, "newest_version", lambda conf: newest)
+    append(ready, "[cinder]\nauth_type = none\n[service_user]\nauth_type = none\n")
+    assert check(config(ready), code=code)["block storage"] == (result, details)
 
 
 def test_a_policy_file_that_cannot_be_read_is_a_failure(ready: Site, check: Check) -> None:
