@@ -34,7 +34,7 @@ def begin_attach(
 
     ``wanted`` has no name where the server may choose it. A conductor takes the place back unless ``note_reserved``
     follows. Raises NotFound, Conflict when the server's state forbids it or the name is taken, Invalid when it has the
-    volume already or no name is left.
+    volume already, Forbidden when no name is left.
     """
     instance = instances.lock(session, uuid)
     operations.refuse_if_wrong_state(instance, ATTACH)
@@ -155,21 +155,25 @@ def is_in_phase(session: Session, host: str, uuid: str, epoch: int, device_uuid:
 
 def _name(instance: Instance, wanted: BlockDevice) -> str:
     bus = wanted.disk_bus or instance.image_properties.get("hw_disk_bus", "virtio")
+    volumes = [device.device_name for device in instance.volumes]
     local = block_device.local_names(
         bus,
         boots_from_volume=block_device.root_of(instance.volumes) is not None,
         ephemeral_gib=instance.flavor.ephemeral_gib,
         swap_mib=instance.flavor.swap_mib,
         has_config_drive=instance.has_config_drive,
+        beside=volumes,
     )
-    taken = [*local, *(device.device_name for device in instance.volumes)]
+    taken = [*local, *volumes]
     if wanted.device_name:
         if wanted.device_name in taken:
             raise errors.Conflict(f"The supplied device path ({wanted.device_name}) is in use.")
         return wanted.device_name
     name = block_device.free_name(taken, bus)
     if name is None:
-        raise errors.Invalid(f"Instance {instance.uuid} has as many disks as it can have.")
+        raise errors.Forbidden(
+            "The maximum allowed number of disk devices (26) to attach to a single instance has been exceeded."
+        )
     return name
 
 

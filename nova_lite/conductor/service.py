@@ -32,6 +32,7 @@ from nova_lite.conductor.spanning.cache_images import CACHE_IMAGES
 from nova_lite.conductor.spanning.delete import DELETE_ANYWHERE, RESTORE_ANYWHERE, SOFT_DELETE_ANYWHERE
 from nova_lite.conductor.spanning.failed_deletes import FailedDeletes
 from nova_lite.conductor.spanning.forget_host import FORGET_HOST
+from nova_lite.conductor.spanning.free_volumes import FREE_VOLUMES
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
 from nova_lite.conductor.spanning.reset_state import RESET_STATE
@@ -73,6 +74,7 @@ SUPER_WORKFLOWS = {
         MIRROR_AGGREGATES,
         FORGET_HOST,
         CACHE_IMAGES,
+        FREE_VOLUMES,
         moves_above.MOVE,
         moves_above.CONFIRM_RESIZE,
         moves_above.REVERT_RESIZE,

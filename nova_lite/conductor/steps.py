@@ -45,6 +45,7 @@ class Step(Generic[T]):
     """Something done outside the workflow's database; ``do`` may return facts. Both may run twice and must not mind.
 
     One that is ``kept`` is recorded by the ``Record`` behind it, a transaction less: who dies in between runs it again.
+    Behind it may be others that are kept, too.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Definition(Generic[T]):
 
     def __post_init__(self) -> None:
         for step, behind in zip(self.steps, (*self.steps[1:], None), strict=True):
-            if isinstance(step, Step) and step.kept and not isinstance(behind, Record):
+            if isinstance(step, Step) and step.kept and not (isinstance(behind, Record) or (behind and behind.kept)):
                 raise TypeError(f"What is kept of {step.name!r} needs a Record behind it.")
 
     @property

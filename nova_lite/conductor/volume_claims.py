@@ -1,42 +1,71 @@
 """What becomes of a server's volumes when the server is gone."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 
 from nova_lite import errors
 from nova_lite.clients.volumes import Volumes, VolumesAs
-from nova_lite.model.block_device import BlockDevice
+from nova_lite.model.block_device import BlockDevice, made_name
 from nova_lite.model.instance import Instance
 
 LOG = logging.getLogger(__name__)
+
+#: What a volume is that cannot be removed yet.
+_BEING_MADE = ("creating", "downloading")
 
 
 def free(volumes: Volumes, instance: Instance) -> None:
     """Have a server that is gone hold no volume any more, and remove those that go with it.
 
-    Safe to do twice. Raises Unavailable when the block storage service does not answer.
+    Safe to do twice. Raises Unavailable when the block storage service does not answer, NotYet while a volume that
+    is to go is still being made.
     """
+    if instance.volumes:
+        free_devices(volumes.as_service(), instance.uuid, instance.volumes)
+
+
+def everywhere(volumes: Volumes, instance: Instance) -> list[BlockDevice]:
+    """Return the volumes of a server that was moving as each host may have them, be that noted or not."""
     if not instance.volumes:
-        return
-    service = volumes.as_service()
-    known = {device.attachment_id for device in instance.volumes}
-    if None in known:
-        # Being reserved when the server was deleted: nobody could note by which attachment.
-        ours = {device.volume_id for device in instance.volumes}
-        for attachment in service.attachments_of(instance.uuid):
-            if attachment.id not in known and attachment.volume_id in ours:
-                service.detach(attachment.id)
-    for device in instance.volumes:
-        if device.attachment_id is not None:
-            service.detach(device.attachment_id)
+        return []
+    known = {device.volume_id: device for device in instance.volumes}
+    return [
+        replace(known[attachment.volume_id], attachment_id=attachment.id, old_attachment_id=None)
+        for attachment in volumes.as_service().attachments_of(instance.uuid)
+        if attachment.volume_id in known
+    ]
+
+
+def free_devices(service: VolumesAs, instance_uuid: str, devices: Sequence[BlockDevice]) -> None:
+    """Have a server hold none of ``devices`` any more, as ``free`` does."""
+    # Not those that are noted alone: what was being reserved, or moved, has some that nobody could note.
+    for attachment in service.attachments_of(instance_uuid):
+        service.detach(attachment.id)
+    for device in devices:
         if device.delete_on_termination:
-            _remove(service, instance, device)
+            for volume_id in _volumes_of(service, instance_uuid, device):
+                _remove(service, instance_uuid, volume_id)
 
 
-def _remove(service: VolumesAs, instance: Instance, device: BlockDevice) -> None:
+def _volumes_of(service: VolumesAs, instance_uuid: str, device: BlockDevice) -> list[str]:
+    """Return a device's volume; where nobody could note which was made for it, whatever is called so."""
+    if device.volume_id is not None:
+        return [device.volume_id]
+    if device.source_type == "volume":
+        return []
+    return [volume.id for volume in service.named(made_name(instance_uuid, device))]
+
+
+def _remove(service: VolumesAs, instance_uuid: str, volume_id: str) -> None:
     """Remove a volume that goes with its server, unless somebody else has it."""
-    if device.volume_id is None:
-        return
     try:
-        service.delete(device.volume_id)
+        service.delete(volume_id)
     except (errors.Invalid, errors.Conflict, errors.Forbidden) as exc:
-        LOG.warning("Volume %s stays though server %s is gone: %s", device.volume_id, instance.uuid, exc)
+        try:
+            is_being_made = service.show(volume_id).status in _BEING_MADE
+        except errors.NotFound:
+            return
+        if is_being_made:
+            raise errors.NotYet(f"Volume {volume_id} is still being made.") from exc
+        LOG.warning("Volume %s stays though server %s is gone: %s", volume_id, instance_uuid, exc)

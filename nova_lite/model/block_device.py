@@ -1,6 +1,6 @@
 """What a server has of volumes: values and what is asked of them, no I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -29,7 +29,8 @@ class BlockDevice:
     ``uuid`` is its own name (the ``bdm_uuid`` of the API), ``attachment_id`` the block storage service's for the claim
     on the volume. ``boot_index`` 0 is the disk the server boots from, None is not booted from. ``size_gib`` is in GiB.
     A device of a boot may come from ``source_type`` image, snapshot or blank: then ``volume_id`` is None until its
-    volume is made. ``work`` is the workflow that brings or takes it.
+    volume is made. ``work`` is the workflow that brings or takes it. ``old_attachment_id`` is the claim of the host
+    that the server left and may come back to.
     """
 
     uuid: str
@@ -48,6 +49,7 @@ class BlockDevice:
     volume_type: str | None = None
     source_type: str = "volume"
     source_id: str | None = None
+    old_attachment_id: str | None = None
 
 
 def of_volume(devices: Iterable[BlockDevice], volume_id: str) -> BlockDevice | None:
@@ -73,19 +75,84 @@ def without(devices: Iterable[BlockDevice], uuid: str) -> tuple[BlockDevice, ...
     return tuple(device for device in devices if device.uuid != uuid)
 
 
+def moved(devices: Iterable[BlockDevice], attachments: Mapping[str, str]) -> tuple[BlockDevice, ...]:
+    """Return the devices with ``attachments`` (by the devices' names) of the host that their server moves to."""
+    return tuple(
+        replace(device, attachment_id=attachments[device.uuid], old_attachment_id=device.attachment_id)
+        if device.uuid in attachments
+        else device
+        for device in devices
+    )
+
+
+def moved_back(devices: Iterable[BlockDevice], attachments: Mapping[str, str]) -> tuple[BlockDevice, ...]:
+    """Return the devices with those of the host that their server left; ``attachments`` are of what came since."""
+    return tuple(
+        replace(
+            device,
+            attachment_id=device.old_attachment_id or attachments.get(device.uuid) or device.attachment_id,
+            old_attachment_id=None,
+        )
+        for device in devices
+    )
+
+
+def settled(devices: Iterable[BlockDevice]) -> tuple[BlockDevice, ...]:
+    """Return the devices of a server that stays where it is."""
+    return tuple(replace(device, old_attachment_id=None) for device in devices)
+
+
+def at(devices: Iterable[BlockDevice], attachments: Mapping[str, str]) -> tuple[BlockDevice, ...]:
+    """Return the devices that a host has, or was to have, by ``attachments``, as it knows them."""
+    return tuple(
+        replace(device, attachment_id=attachments[device.uuid], old_attachment_id=None)
+        for device in devices
+        if device.uuid in attachments
+    )
+
+
+def as_left(devices: Iterable[BlockDevice]) -> tuple[BlockDevice, ...]:
+    """Return the devices that a server's old host has, as it knows them."""
+    return tuple(
+        replace(device, attachment_id=device.old_attachment_id, old_attachment_id=None)
+        for device in devices
+        if device.old_attachment_id is not None
+    )
+
+
+def claims(devices: Iterable[BlockDevice]) -> set[str]:
+    """Return the attachments of devices, those of an old host too."""
+    return {found for device in devices for found in (device.attachment_id, device.old_attachment_id) if found}
+
+
+def made_name(instance_uuid: str, device: BlockDevice) -> str:
+    """Return what the volume is called that is made for a device: so it is found when the answer is lost."""
+    return f"{instance_uuid}-{device.source_type}-{device.uuid}"
+
+
 def root_of(devices: Iterable[BlockDevice]) -> BlockDevice | None:
     """Return the device a server boots from, None when that is no volume."""
     return next((device for device in devices if device.boot_index == 0), None)
 
 
 def local_names(
-    bus: str, *, boots_from_volume: bool, ephemeral_gib: int, swap_mib: int, has_config_drive: bool
+    bus: str,
+    *,
+    boots_from_volume: bool,
+    ephemeral_gib: int,
+    swap_mib: int,
+    has_config_drive: bool,
+    beside: Collection[str] = (),
 ) -> list[str]:
-    """Return the names that a server's disks on ``bus`` have that are no volumes, or may have."""
+    """Return the names that a server's disks on ``bus`` have that are no volumes, or may have.
+
+    They have the first letters that its volumes, named ``beside``, leave free.
+    """
     count = (not boots_from_volume) + (ephemeral_gib > 0) + (swap_mib > 0)
     # It is no disk on virtio; where it is depends on the machine.
     count += has_config_drive and bus != "virtio"
-    return [f"/dev/{DEVICE_PREFIX[bus]}{letter}" for letter in _LETTERS[:count]]
+    names = (f"/dev/{DEVICE_PREFIX[bus]}{letter}" for letter in _LETTERS)
+    return [name for name in names if name not in beside][:count]
 
 
 def free_name(taken: Sequence[str], bus: str = "virtio") -> str | None:

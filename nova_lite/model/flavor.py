@@ -1,6 +1,6 @@
 """A flavor: what a server is given."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,8 @@ class Flavor:
     def disk_gib(self) -> int:
         """What Placement counts for the flavor: root, ephemeral and swap, rounded up."""
         return self.root_gib + self.ephemeral_gib + -(-self.swap_mib // 1024)
+
+
+def rootless(flavor: Flavor) -> Flavor:
+    """Return a flavor without its root disk."""
+    return replace(flavor, root_gib=0)

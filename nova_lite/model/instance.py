@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nova_lite.model.block_device import BlockDevice
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.block_device import BlockDevice, root_of
+from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.guest import PowerState
 from nova_lite.model.plain import known
 from nova_lite.model.states import TaskState, VmState
@@ -76,3 +76,12 @@ class Instance:
     @property
     def is_deleted(self) -> bool:
         return self.vm_state is VmState.DELETED
+
+    @property
+    def boots_from_volume(self) -> bool:
+        return root_of(self.volumes) is not None
+
+    @property
+    def claimed_flavor(self) -> Flavor:
+        """Return the flavor as far as a host must give it: a root disk that is a volume is somewhere else."""
+        return rootless(self.flavor) if self.boots_from_volume else self.flavor

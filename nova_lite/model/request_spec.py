@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.plain import known
 
 
@@ -14,7 +14,8 @@ class RequestSpec:
     ``wanted_host`` and ``wanted_node`` are the only ones that may be chosen. ``skips_filters`` (an administrator asked
     by ``availability_zone=zone:host:node``) takes them as they are, disabled or silent; the claim is never skipped.
     Of a server that moves, ``within_cell`` is the only cell it may stay in, and it is ``not_on`` these hosts.
-    ``hints`` are the scheduler hints as sent; ``group`` is the server group among them.
+    ``hints`` are the scheduler hints as sent; ``group`` is the server group among them. ``shares_volumes``: it has
+    volumes that other servers may have, too.
     """
 
     project_id: str
@@ -31,6 +32,13 @@ class RequestSpec:
     image_disk_format: str | None = None
     within_cell: str | None = None
     not_on: tuple[str, ...] = ()
+    boots_from_volume: bool = False
+    shares_volumes: bool = False
+
+    @property
+    def claimed_flavor(self) -> Flavor:
+        """Return the flavor as far as a host must give it: a root disk that is a volume is somewhere else."""
+        return rootless(self.flavor) if self.boots_from_volume else self.flavor
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ ABOVE: Mapping[str, Road] = {
     "mirror-aggregates": ("tell placement",),
     "forget-host": ("remove providers",),
     "cache-images": ("fetch images",),
+    "free-volumes": ("free volumes",),
     "move": ("begin in cell", "choose host", "hand to cell", InCell("move"), "account"),
     "live-migrate": ("begin in cell", "choose host", "hand to cell", InCell("live-migrate"), "account"),
     "confirm-resize": ("begin in cell", InCell("confirm-resize"), "account"),
@@ -39,7 +40,12 @@ ABOVE: Mapping[str, Road] = {
 }
 #: Work that the conductor of a cell does.
 IN_CELL: Mapping[str, Road] = {
-    "create": ("spawn guest", ("note failure", "clear host", "claim next host", "move to next host"), "mark active"),
+    "create": (
+        "await volumes",
+        "spawn guest",
+        ("note failure", "clear host", "claim next host", "move to next host"),
+        "mark active",
+    ),
     "delete": ("destroy guest", "free claim", "mark deleted"),
     "delete-softly": ("turn off", "mark soft-deleted"),
     "restore": ("turn on", "mark restored"),

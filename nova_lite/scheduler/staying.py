@@ -36,7 +36,7 @@ def refusal(
     host's root. ``filters`` and ``prefilters_on`` are those that run.
     """
     try:
-        needs = request.needs(spec.flavor, spec.image_properties)
+        needs = request.needs(spec.claimed_flavor, spec.image_properties)
         running = [name for name in prefilters_on if name not in _OF_PLACES]
         restrictions = prefilters.restrictions(Asked(spec, needs), running)
     except Invalid as exc:

@@ -111,7 +111,7 @@ class Surveyor:
         """Return what a request needs, of hosts and by the cloud's rules; raises Refused for what none can give."""
         needs = None
         try:
-            needs = request.needs(spec.flavor, spec.image_properties)
+            needs = request.needs(spec.claimed_flavor, spec.image_properties)
             asked = Asked(
                 spec,
                 needs,

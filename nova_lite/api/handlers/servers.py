@@ -13,6 +13,8 @@ from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
+from nova_lite.api.services import block_device_mappings
+from nova_lite.api.services.block_device_mappings import Asked
 from nova_lite.api.services.server_creation import NewServers, ServerCreationService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_lists import ListRequest, ServerListService, ServerPage
@@ -34,6 +36,8 @@ _OWN_DESCRIPTION = Version(2, 19)
 _KNOWN_STATUS_ONLY = Version(2, 38)
 #: Version from which a list also names servers whose cell does not answer.
 _BEARS_DOWN_CELLS = Version(2, 69)
+#: Version from which servers can be made with volumes that several of them may have.
+_SHARED_VOLUMES = Version(2, 60)
 
 
 class Servers:
@@ -186,7 +190,7 @@ def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version
     return NewServers(
         name=name,
         flavor_id=str(server["flavorRef"]).rpartition("/")[2],
-        image_id=_image_id(server),
+        image_id=server.get("imageRef") or "",
         description=server.get("description") if version >= _OWN_DESCRIPTION else name,
         hostname=server.get("hostname"),
         metadata=server.get("metadata", {}),
@@ -203,33 +207,24 @@ def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version
         disk_config=server.get("OS-DCF:diskConfig", "MANUAL"),
         tags=tuple(dict.fromkeys(server.get("tags", ()))),
         hints=hints,
+        devices=_devices(server),
+        knows_shared_volumes=version >= _SHARED_VOLUMES,
     )
 
 
-def _image_id(server: Mapping[str, Any]) -> str:
-    """Return the image to boot from; raises Invalid for every other way to boot."""
-    image_ref: str = server.get("imageRef") or ""
-    if server.get("block_device_mapping"):
-        raise errors.Invalid("block_device_mapping: servers boot from an image here, volumes are not supported")
-    devices = server.get("block_device_mapping_v2", [])
-    for device in devices:
-        named = device.get("uuid") or device.get("image_id")
-        is_image_boot = (
-            device.get("source_type", "image") == "image"
-            and device.get("destination_type", "local") == "local"
-            and str(device.get("boot_index", 0)) == "0"
-            and named is not None
-        )
-        if not is_image_boot or len(devices) > 1:
-            raise errors.Invalid(
-                "block_device_mapping_v2: only one device is supported, an image on a local disk with boot_index 0"
-            )
-        if image_ref and named != image_ref:
-            raise errors.Invalid("block_device_mapping_v2: names another image than imageRef")
-        image_ref = named
-    if not image_ref:
+def _devices(server: Mapping[str, Any]) -> tuple[Asked, ...] | None:
+    """Return what is asked for by block device mappings, None without any; raises Invalid."""
+    image_id: str = server.get("imageRef") or ""
+    old, new = server.get("block_device_mapping"), server.get("block_device_mapping_v2")
+    if old and new:
+        raise errors.Invalid("Using different block_device_mapping syntaxes is not allowed in the same request.")
+    if old:
+        return block_device_mappings.read_old(old, image_id, truth=read_boolean)
+    if new:
+        return block_device_mappings.read(new, image_id, truth=read_boolean)
+    if not image_id:
         raise errors.Invalid("imageRef: an image to boot from is required")
-    return image_ref
+    return None
 
 
 def _refuse_unsupported(server: Mapping[str, Any]) -> None:

@@ -42,25 +42,33 @@ HOST_LABEL = {"type": "string", "minLength": 2, "maxLength": 63, "pattern": "^[a
 _DOMAIN_NAME = HOST_NAME
 _COUNT = whole_number(1)
 
+#: What block device mappings say in both syntaxes.
+_ANY_DEVICE: dict[str, Any] = {
+    "volume_id": _UUID,
+    "snapshot_id": _UUID,
+    "volume_size": whole_number(1),
+    "delete_on_termination": BOOLEAN,
+    "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._/-]*$"},
+    "no_device": {},
+    "connection_info": TEXT,
+}
+_OLD_DEVICE: dict[str, Any] = {
+    "type": "object",
+    "properties": {**_ANY_DEVICE, "virtual_name": {"type": "string", "maxLength": 255}},
+    "additionalProperties": False,
+}
 _DEVICE: dict[str, Any] = {
     "type": "object",
     "properties": {
+        **_ANY_DEVICE,
         "source_type": {"enum": ["volume", "image", "snapshot", "blank"]},
         "destination_type": {"enum": ["local", "volume"]},
-        "uuid": {"type": "string", "minLength": 1, "maxLength": 255},
-        "image_id": TEXT,
-        "volume_id": TEXT,
-        "snapshot_id": TEXT,
-        "volume_size": {"type": ["integer", "string"]},
+        "uuid": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._-]*$"},
+        "image_id": _UUID,
         "boot_index": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]{1,10}$"},
-        "delete_on_termination": BOOLEAN,
-        "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._/-]*$"},
         "device_type": {"type": "string", "maxLength": 255},
         "disk_bus": {"type": "string", "maxLength": 255},
         "guest_format": {"type": "string", "maxLength": 255},
-        "no_device": {},
-        "virtual_name": {"type": "string", "maxLength": 255},
-        "connection_info": TEXT,
     },
     "additionalProperties": False,
 }
@@ -134,7 +142,7 @@ _CREATE = _server(
         "accessIPv6": IP_V6,
         "personality": {"type": "array", "items": {"type": "object"}},
         "availability_zone": NAME,
-        "block_device_mapping": {"type": "array", "items": _DEVICE},
+        "block_device_mapping": {"type": "array", "items": _OLD_DEVICE},
         "block_device_mapping_v2": {"type": "array", "items": _DEVICE},
         "config_drive": BOOLEAN,
         "key_name": NAME,

@@ -12,12 +12,16 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.block_device_mappings import Asked, refuse_misfits
+from nova_lite.api.services.boot_holdings import BootHoldings, Holding
+from nova_lite.api.services.boot_volumes import BootVolumes, Plan
 from nova_lite.api.services.extra_specs import refuse_aliases
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.rehearsals import Rehearsal
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
+from nova_lite.clients.volumes import Volumes
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import (
@@ -31,7 +35,7 @@ from nova_lite.db.repositories import (
     zones,
 )
 from nova_lite.model.caller import Caller
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
@@ -52,7 +56,11 @@ _NOT_IN_HOSTNAME = re.compile(r"[^a-z0-9-]+")
 
 @dataclass(frozen=True)
 class NewServers:
-    """What a client asked for: one server, or from ``min_count`` to ``max_count`` equal ones."""
+    """What a client asked for: one server, or from ``min_count`` to ``max_count`` equal ones.
+
+    ``devices`` are its block device mappings, None without any. ``knows_shared_volumes``: its version of the API has
+    volumes that several servers may have.
+    """
 
     name: str
     flavor_id: str
@@ -73,6 +81,8 @@ class NewServers:
     disk_config: str = "MANUAL"
     tags: tuple[str, ...] = ()
     hints: Mapping[str, object] = field(default_factory=dict)
+    devices: tuple[Asked, ...] | None = None
+    knows_shared_volumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,27 +106,40 @@ class _Destination:
 class ServerCreationService:
     """Accepts new servers."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, api_bus: Bus, images: Images) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        api_db: Database,
+        cells: Cells,
+        api_bus: Bus,
+        images: Images,
+        volumes: Volumes,
+    ) -> None:
         self._conf = conf
         self._quotas = Quotas(conf)
         self._api_db = api_db
         self._cells = cells
         self._api_bus = api_bus
         self._images = images
+        self._volumes = BootVolumes(conf, volumes)
+        self._holdings = BootHoldings(conf, api_db, api_bus, self._volumes)
 
     def create(self, caller: Caller, new: NewServers) -> Accepted:
         """Write down the servers asked for and have them built.
 
         Raises Invalid for what can never work, Forbidden, OverQuota, Unavailable; then nothing was written.
         """
-        template, spec = self._planned(caller, new)
-        accepted, workflow = self._record(caller, new, template, spec)
+        template, spec, plan = self._planned(caller, new)
+        if plan.devices:
+            accepted, workflow = self._record_with_volumes(caller, new, template, spec, plan)
+        else:
+            accepted, workflow = self._record(caller, new, template, spec)
         ConductorClient(self._api_bus).wake(workflow.uuid)
         return accepted
 
     def rehearse(self, caller: Caller, new: NewServers) -> Rehearsal:
         """Return what ``create`` would come to, and write nothing; raises as it does, but for OverQuota."""
-        template, spec = self._planned(caller, new)
+        template, spec, _ = self._planned(caller, new)
         over_quota, count = None, min(new.min_count, _REHEARSED_OVER_QUOTA)
         with self._api_db.reader() as session:
             try:
@@ -127,18 +150,18 @@ class ServerCreationService:
                 over_quota = exc.message
         return Rehearsal(over_quota, SchedulerClient(self._api_bus).rehearse(spec, count))
 
-    def _planned(self, caller: Caller, new: NewServers) -> tuple[Instance, RequestSpec]:
-        """Return what each of the new servers will be like, and what is asked of the scheduler."""
+    def _planned(self, caller: Caller, new: NewServers) -> tuple[Instance, RequestSpec, Plan]:
+        """Return what each of the new servers will be like, what is asked of the scheduler, and of volumes."""
         caller.require(rules.CREATE)
         if not caller.project_id:
             raise errors.Forbidden("The token is for no project, and a server must belong to one.")
         _refuse_bad_counts(new)
         refuse_bad_user_data(new.user_data)
         flavor, key_data, destination, group = self._look_up(caller, new)
-        image = self._image(caller, new.image_id)
-        refuse_unfit(image, flavor)
-        if flavor.root_gib == 0:
+        image, plan = self._disks(caller, new, flavor)
+        if plan.root is None and flavor.root_gib == 0:
             caller.require(rules.CREATE_ZERO_DISK)
+        destination = self._beside_volumes(destination, plan)
         template = self._template(caller, new, flavor, image, key_data, destination)
         spec = RequestSpec(
             project_id=caller.project_id,
@@ -152,9 +175,46 @@ class ServerCreationService:
             skips_filters=destination.is_forced,
             hints=dict(new.hints),
             group=group,
-            image_disk_format=image.disk_format,
+            image_disk_format=image.disk_format if plan.root is None else None,
+            boots_from_volume=plan.root is not None,
+            shares_volumes=plan.shares_volumes,
         )
-        return template, spec
+        return template, spec, plan
+
+    def _disks(self, caller: Caller, new: NewServers, flavor: Flavor) -> tuple[Image, Plan]:
+        """Return the image, or what stands for it where a volume is booted from, and what is planned of volumes."""
+        asked = new.devices
+        if asked is None:
+            image = self._image(caller, new.image_id)
+            refuse_unfit(image, flavor)
+            return image, Plan()
+        refuse_misfits(asked, flavor, count=new.max_count)
+        boots_from_volume = any(one.is_root and one.is_volume for one in asked)
+        booted = None if boots_from_volume else self._image(caller, new.image_id)
+        plan = self._volumes.plan(
+            caller.token,
+            asked,
+            flavor,
+            image=booted,
+            show_image=lambda image_id: self._image(caller, image_id),
+            has_config_drive=new.has_config_drive,
+            shares=new.knows_shared_volumes,
+        )
+        image = plan.root or booted or self._image(caller, new.image_id)
+        refuse_unfit(image, rootless(flavor) if plan.root is not None else flavor)
+        return image, plan
+
+    def _beside_volumes(self, destination: _Destination, plan: Plan) -> _Destination:
+        """Return the destination in the zone that volumes bind the servers to; raises Invalid for another one."""
+        if plan.zone is None:
+            return destination
+        zone = destination.zone or self._conf.default_availability_zone
+        if zone != plan.zone:
+            raise errors.Invalid(
+                f"The server and its volumes are not in the same availability zone: it is to be in {zone}, "
+                f"they are in {plan.zone}."
+            )
+        return replace(destination, zone=zone)
 
     def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination, str | None]:
         """Return the flavor, the public key, the place and the server group asked for; one read of the API database."""
@@ -252,15 +312,32 @@ class ServerCreationService:
             tags=new.tags,
         )
 
+    def _record_with_volumes(
+        self, caller: Caller, new: NewServers, template: Instance, spec: RequestSpec, plan: Plan
+    ) -> tuple[Accepted, Workflow]:
+        """Hold the servers' volumes and write the servers down; where that fails nothing is held."""
+        with self._api_db.reader() as session:
+            count = self._allowed(session, caller, new, template.flavor)
+            if spec.group is not None:
+                self._refuse_full_group(session, caller, spec.group, count)
+        servers = _copies(template, new, count)
+        with self._holdings.holding(caller, servers, plan, spec.availability_zone) as holding:
+            return self._record(caller, new, template, spec, holding)
+
     @retried
     def _record(
-        self, caller: Caller, new: NewServers, template: Instance, spec: RequestSpec
+        self,
+        caller: Caller,
+        new: NewServers,
+        template: Instance,
+        spec: RequestSpec,
+        holding: Holding | None = None,
     ) -> tuple[Accepted, Workflow]:
         """Count, insert and begin, all in one transaction under the project's lock."""
         with self._api_db.writer() as session:
             quotas.lock(session, caller.project_id)
             count = self._allowed(session, caller, new, template.flavor)
-            made = _copies(template, new, count)
+            made = _copies(template, new, count) if holding is None else holding.keep(session, count)
             mappings.add_instances(
                 session,
                 [instance.uuid for instance in made],

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.boot_holdings import freeing
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, refuse_if_locked, target
 from nova_lite.cells import operations
@@ -82,7 +83,7 @@ class ServerDeletionService:
         """Begin deleting the server; one that has no cell yet is gone at once."""
         uuid = located.instance.uuid
         if located.cell is None:
-            if self._drop_waiting(uuid):
+            if self._drop_waiting(caller, located.instance):
                 return
             located = self._lookup.find(caller, uuid)
             if located.cell is None:
@@ -115,13 +116,23 @@ class ServerDeletionService:
     def _wake(self, workflow: Workflow) -> None:
         ConductorClient(self._api_bus).wake(workflow.uuid)
 
-    @retried
-    def _drop_waiting(self, uuid: str) -> bool:
+    def _drop_waiting(self, caller: Caller, instance: Instance) -> bool:
         """Take back a server without a cell; whoever schedules it notices. False when it has a cell now."""
+        workflow = freeing(caller, [(instance.uuid, instance.volumes)]) if instance.volumes else None
+        if not self._dropped(instance.uuid, workflow):
+            return False
+        if workflow is not None:
+            self._wake(workflow)
+        return True
+
+    @retried
+    def _dropped(self, uuid: str, workflow: Workflow | None) -> bool:
         with self._api_db.writer() as session:
             if not build_requests.drop(session, uuid):
                 return False
             mappings.queue_for_delete(session, uuid)
+            if workflow is not None:
+                workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
             return True
 
     @retried

@@ -101,7 +101,8 @@ def create_in_cells(work: Work[SuperTools]) -> Facts:
                     if work.may_have_run:  # An earlier attempt may have added it as it was then.
                         instance = instances.get(connection, instance.uuid)
                     written[instance.uuid] = _editable(instance)
-    return {"written": written}
+    with_volumes = [uuid for uuid, instance in wanted.items() if instance.volumes]
+    return {"written": written, **({"with_volumes": with_volumes} if with_volumes else {})}
 
 
 def remove_from_cells(work: Work[SuperTools]) -> None:
@@ -255,11 +256,16 @@ def _begin_build(work: Work[SuperTools], connection: sa.Connection, placed: Plac
         project_id=workflow.project_id,
         user_id=workflow.user_id,
         request_id=workflow.request_id,
-        inputs={"selections": msgspec.to_builtins(allowed.selections)},
+        inputs={"selections": msgspec.to_builtins(allowed.selections), **_volume_inputs(work, uuid)},
         deadline=0.0,
     )
     workflows.add(connection, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)
     return True
+
+
+def _volume_inputs(work: Work[SuperTools], uuid: str) -> Facts:
+    """Return what the build of a server with volumes is told besides."""
+    return {"has_volumes": True} if uuid in work.facts.get("with_volumes", ()) else {}
 
 
 def _is_begun(connection: sa.Connection, uuid: str) -> bool:

@@ -18,9 +18,11 @@ from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.clients.placement import Holding
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
+from nova_lite.conductor.workflows import boot_volumes
 from nova_lite.conductor.workflows.tools import CellTools, agents_on, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_failures, builds, instances
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.request_spec import Selection
 from nova_lite.model.states import ACTIONS
@@ -50,6 +52,7 @@ def spawn_guest(work: Work[CellTools]) -> Facts:
         if is_mute or host_is_down(work.tools, instance.host):
             raise errors.HostFailed("The host that was to start the server does not answer.") from exc
         raise
+    boot_volumes.complete_attachments(work, instance)
     return {"power_state": int(power_state), "node": instance.node}
 
 
@@ -62,7 +65,7 @@ def destroy_guest(work: Work[CellTools]) -> None:
     host = _fence_off(work)
     if host is not None and host != work.facts.get("left_to"):
         try:
-            work.tools.agents.destroy(host, work.subject, timeout_s=_DESTROY_S)
+            work.tools.agents.destroy(host, work.subject, _volumes(work), timeout_s=_DESTROY_S)
         except errors.Timeout:
             if not host_is_down(work.tools, host):
                 raise
@@ -101,10 +104,19 @@ def note_failure(work: Work[CellTools], session: Session) -> Facts:
 
 
 def clear_host(work: Work[CellTools]) -> Facts | None:
-    """Remove what there is of the guest on the host that failed; one that cannot do it now does it by itself later."""
+    """Remove what there is of the guest on the host that failed; one that cannot do it now does it by itself later.
+
+    Volumes are reserved anew, so that this host reaches them no more.
+    """
     host = _failed(work)[-1]["host"]
+    facts = _cleared(work, host)
+    boot_volumes.renew_attachments(work)
+    return facts
+
+
+def _cleared(work: Work[CellTools], host: str) -> Facts | None:
     try:
-        work.tools.agents.destroy(host, work.subject, timeout_s=_DESTROY_S)
+        work.tools.agents.destroy(host, work.subject, _volumes(work), timeout_s=_DESTROY_S)
     except errors.Timeout:
         if work.workflow.attempt <= _PATIENT_TURNS and not host_is_down(work.tools, host):
             raise
@@ -198,6 +210,7 @@ def give_up(work: Work[CellTools], session: Session) -> None:
 BUILD = Definition(
     "create",
     (
+        Step("await volumes", boot_volumes.await_volumes, undo=boot_volumes.give_up_volumes, kept=True),
         Step(
             "spawn guest",
             spawn_guest,
@@ -217,6 +230,10 @@ BUILD = Definition(
     ),
     on_failure=Record("give up", give_up),
 )
+
+
+def _volumes(work: Work[CellTools]) -> tuple[BlockDevice, ...]:
+    return boot_volumes.read(work).volumes if boot_volumes.has_volumes(work) else ()
 
 
 def _failed(work: Work[CellTools]) -> list[dict[str, Any]]:
