@@ -22,6 +22,7 @@ from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, propertie
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
+from tests.contract.virt.connections import ISCSI, NBD, RBD
 from tests.contract.virt.suite import GIB, DriverContract, MoveContract, a_spec, power_state, wait_until
 from tests.contract.virt.volume_suite import VolumeContract
 from tests.integration.stack.libvirt import Libvirt, guest_image, raw_volume
@@ -208,6 +209,61 @@ def test_a_guest_sees_volumes_come_grow_and_go(rig: LibvirtRig) -> None:
     seen_on_console(rig, spec.uuid, "disk gone")
     assert path.read_bytes()[:5] == b"hello"
     rig.driver.extend_volume(spec.uuid, volume.volume_id, 1)
+
+
+def test_libvirt_takes_every_kind_of_connection(rig: LibvirtRig) -> None:
+    """None of them is reached: the guest is never started."""
+    attachment = str(uuids.uuid4())
+    limits = {"read_iops_sec": "100", "write_bytes_sec": 1 << 20}
+    connections: list[dict[str, object]] = [
+        {**rig.volume().connection, "access_mode": "ro"},
+        {**NBD, "qos_specs": limits},
+        {**ISCSI, "attachment_id": attachment},
+        RBD,
+    ]
+    volumes = [
+        VolumeDisk(str(uuids.uuid4()), f"/dev/sd{letter}", connection, bus="scsi", is_shareable=True)
+        for letter, connection in zip("abcd", connections, strict=True)
+    ]
+    spec = a_spec(volumes=tuple(volumes[:2]))
+    rig.driver.spawn(spec, rig.image, start=False)
+    for volume in volumes:
+        rig.driver.attach_volume(spec.uuid, volume)
+    assert rig.driver.volumes_of(spec.uuid) == [volume.volume_id for volume in volumes]
+    assert [attachment in usage for usage in secrets(rig)] == [True]
+    rig.driver.set_aside(spec.uuid, timeout_s=0)
+    assert len(secrets(rig)) == 1
+    rig.driver.bring_back(spec.uuid, 2, start=False)
+    rig.driver.detach_volume(spec.uuid, volumes[2].volume_id, timeout_s=0)
+    assert secrets(rig) == []
+    rig.driver.attach_volume(spec.uuid, volumes[2])
+    rig.driver.destroy(spec.uuid)
+    assert secrets(rig) == []
+
+
+def secrets(rig: LibvirtRig) -> list[str]:
+    """Return what libvirt's secrets are for."""
+    return rig.driver._on_libvirt(lambda conn: [one.usageID() for one in conn.listAllSecrets(0)], "listing")
+
+
+def test_a_guest_without_a_root_disk_moves_and_is_not_copied(rig: LibvirtRig) -> None:
+    spec = a_spec(root_gib=0, ephemeral_gib=1, volumes=(replace(rig.volume("/dev/vda"), boot_index=0),))
+    rig.driver.spawn(spec, None)
+    for is_on in (True, False):
+        with pytest.raises(errors.Conflict, match="boots from a volume"):
+            rig.driver.snapshot(spec.uuid, rig.directory / "copy", timeout_s=rig.patience_s)
+        if is_on:
+            with pytest.raises(errors.GuestFailed, match="run"):
+                rig.driver.attach_volume(spec.uuid, replace(rig.volume("/dev/sdb"), bus="sata"))
+            rig.driver.power_off(spec.uuid, timeout_s=0)
+    disks_at = rig.driver.disks_at(spec.uuid)
+    rig.neighbour().check_reach(disks_at)
+    rig.driver.set_aside(spec.uuid, timeout_s=0)
+    rig.driver.receive(replace(spec, epoch=2), disks_at, start=True)
+    assert rig.driver.volumes_of(spec.uuid) == [spec.volumes[0].volume_id]
+    rig.driver.destroy(spec.uuid)
+    rig.driver.drop_aside(spec.uuid)
+    assert rig.leftovers(spec.uuid) == []
 
 
 def test_a_guest_that_does_not_answer_keeps_its_volume(rig: LibvirtRig) -> None:

@@ -36,6 +36,8 @@ _TRAITS = frozenset(
         "COMPUTE_STORAGE_BUS_SATA",
         "COMPUTE_STORAGE_BUS_SCSI",
         "COMPUTE_STORAGE_BUS_VIRTIO",
+        "COMPUTE_VOLUME_EXTEND",
+        "COMPUTE_VOLUME_MULTI_ATTACH",
         "HW_ARCH_X86_64",
     }
 )

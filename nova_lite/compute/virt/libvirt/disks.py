@@ -13,7 +13,7 @@ from pathlib import Path
 from nova_lite import errors
 from nova_lite.compute import config_drive, external_tools
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import moved_disks
+from nova_lite.compute.virt.libvirt import moved_disks, snapshots
 from nova_lite.compute.virt.libvirt.domain_xml import Disk
 from nova_lite.model.guest import BaseImage, GuestSpec
 
@@ -191,6 +191,8 @@ class Disks:
 
     def copy_root(self, uuid: str, path: Path, *, timeout_s: float) -> None:
         """Write the root disk of a guest that is off into ``path``, as qcow2 that needs no other file."""
+        if (self._directory(uuid) / moved_disks.NO_ROOT).exists():
+            raise errors.Conflict(snapshots.NOTHING_TO_COPY)
         source = str(self._directory(uuid) / "disk")
         argv = [self._qemu_img, "convert", "-q", "-f", "qcow2", "-O", "qcow2", source, str(path)]
         external_tools.run(argv, external_tools.Limits(wall_s=timeout_s, cpu_s=int(timeout_s) + 1))

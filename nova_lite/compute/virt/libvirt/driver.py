@@ -449,7 +449,7 @@ class LibvirtDriver:
 
         secrets = self._on_libvirt(act, f"removing instance {uuid}")
         if for_good:
-            self._volumes.forget_secrets(secrets)
+            self._volumes.forget_secrets(secrets, but=self._asides.definition(uuid))
 
     def _shut_down(self, uuid: str, timeout_s: float) -> bool:
         """Ask the guest to shut down; return whether it is off before ``timeout_s`` have gone."""

@@ -24,6 +24,8 @@ _CAPABILITIES = frozenset(
         os_traits.COMPUTE_STORAGE_BUS_SATA,
         os_traits.COMPUTE_STORAGE_BUS_SCSI,
         os_traits.COMPUTE_STORAGE_BUS_VIRTIO,
+        os_traits.COMPUTE_VOLUME_EXTEND,
+        os_traits.COMPUTE_VOLUME_MULTI_ATTACH,
         os_traits.HW_ARCH_X86_64,
     }
 )

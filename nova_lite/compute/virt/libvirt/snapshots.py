@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 from nova_lite import errors
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 
+NOTHING_TO_COPY = "The server boots from a volume: it has no disk to copy."
+
 #: Seconds between two looks whether a copy is done.
 _POLL_S = 0.2
 
@@ -71,5 +73,5 @@ def _root_of(domain: Any) -> str:
     disk = ElementTree.fromstring(domain.XMLDesc(0)).find("devices/disk[@device='disk']")  # noqa: S314 - from libvirt
     target = None if disk is None else disk.find("target")
     if disk is None or target is None or disk.findtext("serial"):
-        raise errors.Conflict("The server boots from a volume: it has no disk to copy.")
+        raise errors.Conflict(NOTHING_TO_COPY)
     return target.get("dev", "")

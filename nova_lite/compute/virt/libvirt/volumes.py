@@ -31,6 +31,9 @@ _LOG = logging.getLogger(__name__)
 
 _INITIATOR = Path("/etc/iscsi/initiatorname.iscsi")
 
+#: Buses on which nothing comes or goes while a guest runs.
+_FIXED = ("ide", "sata")
+
 #: Seconds between two looks whether a guest has let a disk go, and after which it is asked again: one that boots does
 #: not hear the first time.
 _POLL_S, _ASK_AGAIN_S = 0.2, 4.0
@@ -94,9 +97,10 @@ class Volumes:
         if plan.secrets:
             self._connection.call(act, "keeping the secrets of volumes")
 
-    def forget_secrets(self, uuids: Iterable[str]) -> None:
-        """Have libvirt forget what it knew for disks; what an operator gave it stays."""
-        wanted = list(uuids)
+    def forget_secrets(self, uuids: Iterable[str], *, but: str | None = None) -> None:
+        """Have libvirt forget what it knew for disks, but what a definition needs; what an operator gave it stays."""
+        kept = [] if but is None else volume_xml.secrets_in(but)
+        wanted = [uuid for uuid in uuids if uuid not in kept]
         if wanted:
             self._connection.call(lambda connection: _forget(connection, wanted), "forgetting the secrets of volumes")
 
@@ -117,6 +121,8 @@ class Volumes:
         def act(domain: Any) -> None:
             self._require_steady(domain, uuid)
             lasting, live = _definitions(domain)
+            if live is not None and volume.bus in _FIXED and volume_xml.of_volume(live, volume.volume_id) is None:
+                raise errors.GuestFailed(f"Disks on {volume.bus} cannot be given to servers that run.")
             for xml in (lasting, live):
                 reason = None if xml is None else volume_xml.rival(xml, wanted)
                 if reason is not None:

@@ -13,31 +13,11 @@ from nova_lite.compute.virt.libvirt.volume_xml import Host, Local
 from nova_lite.errors import GuestFailed
 from nova_lite.model.guest import GuestSpec, VolumeDisk
 from nova_lite.model.live_migration import Landing
+from tests.contract.virt.connections import ISCSI, NBD, RBD
 
 FIRST, SECOND = "11111111-83f3-4df4-bd4d-3f3f21ab3e52", "22222222-83f3-4df4-bd4d-3f3f21ab3e52"
 HOST = Host("alpha", "iqn.2004-10.example:alpha")
 LOCAL = Local("/v/one")
-RBD: dict[str, object] = {
-    "driver_volume_type": "rbd",
-    "name": "volumes/volume-1",
-    "hosts": ["192.0.2.1", "[2001:db8::2]"],
-    "ports": ["6789", "6790"],
-    "auth_enabled": True,
-    "auth_username": "cinder",
-    "secret_uuid": "457eb676-33da-42ec-9a8c-9293d545c337",
-    "discard": True,
-}
-ISCSI: dict[str, object] = {
-    "driver_volume_type": "iscsi",
-    "target_iqn": "iqn.2010-10.org.openstack:volume-1",
-    "target_portal": "[2001:db8::1]:3260",
-    "target_lun": 1,
-    "auth_method": "CHAP",
-    "auth_username": "user",
-    "auth_password": "very secret",
-    "attachment_id": "a-1",
-}
-NBD: dict[str, object] = {"driver_volume_type": "nbd", "host": "192.0.2.7", "port": 10809, "export": "one"}
 
 
 def a_volume(connection: dict[str, object] | None = None, name: str = "/dev/vdb", **changes: object) -> VolumeDisk:
