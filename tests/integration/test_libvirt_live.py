@@ -3,16 +3,20 @@
 What holds up guests that leave, on purpose or not, is in ``busy_guests.py``, which takes minutes.
 """
 
+import operator
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.moved_disks import FarDisks, Finder, MovedDisks, Whereabouts
 from nova_lite.model.guest import PowerState
+from nova_lite.model.live_migration import Stage
 from tests.contract.virt.live_suite import LiveContract
-from tests.contract.virt.suite import GIB, a_spec, power_state
+from tests.contract.virt.suite import GIB, a_spec, power_state, wait_until
 from tests.integration.conftest import started
 from tests.integration.stack.libvirt_hosts import LibvirtHosts
 from tests.integration.stack.live_rig import HERE, THERE, Rig, hosts_of, rig_on
@@ -105,6 +109,35 @@ def test_disks_that_a_dead_host_left_in_a_directory_of_both_are_taken(rig: Rig, 
     whose.power_on(spec.uuid)
     whose.destroy(spec.uuid)
     assert not disk.parent.exists()
+
+
+def test_disks_are_copied_and_volumes_are_not(rig: Rig) -> None:
+    """The other host has the same volume elsewhere, and that is what the guest has there now and at its next start."""
+    there = rig.connected(THERE, "apart")
+    here, far = replace(rig.volume("/dev/vda"), boot_index=0), rig.directory / "volume there"
+    path = Path(str(here.connection["device_path"]))
+    far.hardlink_to(path)
+    spec = a_spec(ephemeral_gib=1, root_gib=0, volumes=(here,))
+    rig.driver.spawn(spec, None)
+    connection = {**here.connection, "device_path": str(far)}
+    leaving = rig.driver.leaving(spec.uuid)
+    assert there.check_landing(spec.uuid, leaving, copies_disks=None)
+    coming = replace(spec, epoch=2, volumes=(replace(here, connection=connection),))
+    landing = there.prepare_landing(coming, leaving, copies_disks=True)
+    assert [Path(disk).name for disk in landing.disks] == ["disk.eph0"]
+    rig.driver.depart(spec.uuid, landing)
+    wait_until(lambda: rig.driver.departure(spec.uuid).stage is not Stage.LEAVING, rig.patience_s, "the end")
+    assert rig.driver.departure(spec.uuid).stage is Stage.GONE
+    there.finish_landing(spec.uuid, 2)
+    for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE):
+        xml = there._on_guest(spec.uuid, operator.methodcaller("XMLDesc", flags), "reading")
+        assert str(far) in xml
+        assert str(path) not in xml
+    there.reboot(spec.uuid, hard=True, timeout_s=0)
+    assert there.volumes_of(spec.uuid) == [here.volume_id]
+    there.check_reach(there.disks_at(spec.uuid))
+    there.destroy(spec.uuid)
+    assert path.stat().st_nlink == 2
 
 
 def qemu(*words: object) -> None:

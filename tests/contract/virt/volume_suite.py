@@ -66,7 +66,7 @@ class VolumeContract:
     def test_a_guest_is_made_with_its_volumes_and_takes_them_with_it(self, rig: VolumeRig) -> None:
         volume = rig.volume()
         spec = a_spec(volumes=(volume,))
-        rig.driver.spawn(spec, rig.image)
+        rig.driver.spawn(spec, rig.image, start=False)
         assert rig.driver.volumes_of(spec.uuid) == [volume.volume_id]
         other = rig.volume("/dev/vdc")
         rig.driver.spawn(replace(spec, epoch=2, volumes=(other,)), rig.image, start=False)
