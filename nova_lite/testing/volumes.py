@@ -12,6 +12,7 @@ from nova_lite.db.cell_tables import InstanceRow
 from nova_lite.db.repositories import instances
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.volume_records import Records, StoredAttachment, StoredVolume
+from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.instance import Instance
 from nova_lite.testing.cloud import database, eventually
@@ -81,7 +82,7 @@ def disagreements(cloud: Cloud) -> list[str]:
 
 
 def _servers(cloud: Cloud) -> dict[str, Instance]:
-    found = {}
+    found: dict[str, Instance] = {}
     for name in ("cell0", *cloud.settings.cell_names):
         with contextlib.closing(database(cloud, name)) as db, db.reader() as session:
             uuids = list(session.scalars(sa.select(InstanceRow.uuid).filter_by(deleted=False)))
@@ -90,7 +91,7 @@ def _servers(cloud: Cloud) -> dict[str, Instance]:
 
 
 def _of_rows(servers: dict[str, Instance], attachments: dict[str, StoredAttachment]) -> Iterator[str]:
-    known = set()
+    known = {claim for instance in servers.values() for claim in block_device.claims(instance.volumes)}
     for uuid, instance in servers.items():
         for device in instance.volumes:
             attachment = attachments.get(device.attachment_id or "")
@@ -101,7 +102,6 @@ def _of_rows(servers: dict[str, Instance], attachments: dict[str, StoredAttachme
                 yield f"{its} has no attachment {device.attachment_id}"
             elif (attachment.instance_uuid, attachment.volume_id) != (uuid, device.volume_id):
                 yield f"{its} has the attachment {attachment.id} of another one"
-            known.add(device.attachment_id)
     for attachment in attachments.values():
         if attachment.instance_uuid is not None and attachment.id not in known:
             yield f"attachment {attachment.id} of volume {attachment.volume_id}: no server knows it"

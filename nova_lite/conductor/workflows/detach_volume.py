@@ -1,7 +1,7 @@
 """Take a volume from a server, inside its cell, beside whatever else is done to it.
 
 The guest lets go first, then the host, then the attachment is removed: the volume is free no sooner than nobody can
-write to it. A guest that does not let go keeps its volume, and all is as it was.
+write to it. A guest that does not let go keeps its volume, one that did gets it back, and all is as it was.
 """
 
 from sqlalchemy.orm import Session
@@ -12,8 +12,13 @@ from nova_lite.conductor.saga import Definition, Record, Step, Work
 from nova_lite.conductor.workflows.attach_volume import finish, found
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.repositories import instances
-from nova_lite.model.block_device import Phase
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice, Phase
+from nova_lite.model.instance import Instance
+from nova_lite.storage import retried
 
+#: Seconds a host gets to give a disk back to a guest.
+_PLUG_S = 60.0
 _IN_USE, _DETACHING = "in-use", "detaching"
 
 
@@ -61,11 +66,36 @@ def unplug(work: Work[CellTools]) -> None:
         raise
 
 
+def plug_back(work: Work[CellTools]) -> None:
+    """Have the guest have the disk: it may have lost it, or have kept it. A host that is down is left as it is."""
+    instance, device = _turned_back(work)
+    if device is None or device.attachment_id is None or instance.host is None:
+        return
+    try:
+        work.tools.agents.attach_volume(instance.host, instance.uuid, instance.epoch, device, timeout_s=_PLUG_S)
+    except errors.Timeout:
+        if not host_is_down(work.tools, instance.host):
+            raise
+        return
+    work.tools.volumes.as_service().complete(device.attachment_id)
+
+
+@retried
+def _turned_back(work: Work[CellTools]) -> tuple[Instance, BlockDevice | None]:
+    """Let no late message unplug the volume any more."""
+    with work.tools.db.writer() as session:
+        volumes.bring_to(session, work.subject, work.inputs["device"], Phase.ATTACHING, work=work.workflow.uuid)
+    return found(work)
+
+
 def remove_attachment(work: Work[CellTools]) -> None:
-    """Have the block storage service forget that the server has the volume."""
+    """Have the block storage service forget that the server has the volume, also on a host it may come back to."""
     _, device = found(work)
-    if device is not None and device.attachment_id is not None:
-        work.tools.volumes.as_service().detach(device.attachment_id)
+    if device is None:
+        return
+    service = work.tools.volumes.as_service()
+    for attachment_id in block_device.claims((device,)):
+        service.detach(attachment_id)
 
 
 def forget_volume(work: Work[CellTools], session: Session) -> None:
@@ -84,7 +114,7 @@ DETACH_VOLUME = Definition(
     volumes.DETACH,
     (
         Step("begin detaching", begin_detaching, undo=roll_detaching),
-        Step("unplug", unplug),
+        Step("unplug", unplug, undo=plug_back),
         Step("remove attachment", remove_attachment, no_way_back=True),
         Record("forget volume", forget_volume, no_way_back=True),
     ),

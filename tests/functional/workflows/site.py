@@ -31,6 +31,7 @@ from nova_lite.model.guest import HostResources
 from nova_lite.storage import Database
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.audit import Watch
+from nova_lite.testing.volumes import VolumeUser, disagreements
 from tests.functional.workflows.sabotage import Role, Saboteur
 
 #: Seconds a story may take to come to rest.
@@ -59,6 +60,7 @@ class Site:
     lost: list[str] = field(default_factory=list)
     disabled: dict[str, str] = field(default_factory=dict)
     forced_down: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._client = clouds.wsgi(self.cloud)
@@ -198,6 +200,28 @@ class Site:
         self._switch(hypervisor["service"]["id"], "disabled")
         self.disabled[hypervisor["service"]["id"]] = hypervisor["id"]
 
+    def attach_volume(self, server: str) -> None:
+        """Ask for a new volume to be attached to a server."""
+        with VolumeUser(self.cloud.volume_url) as storage:
+            self.volumes.append(storage.volume())
+        wanted = {"volumeAttachment": {"volumeId": self.volumes[-1]}}
+        code, body = self.ask("POST", f"/servers/{server}/os-volume_attachments", wanted)
+        assert code == 200, body
+
+    def detach_volume(self, server: str) -> None:
+        """Ask for the volume that a server has to be detached."""
+        _, body = self.ask("GET", f"/servers/{server}/os-volume_attachments")
+        (held,) = body["volumeAttachments"]
+        code, body = self.ask("DELETE", f"/servers/{server}/os-volume_attachments/{held['volumeId']}")
+        assert code == 202, body
+
+    def _remove_volumes(self) -> None:
+        """Remove the story's volumes, which nobody has any more."""
+        with VolumeUser(self.cloud.volume_url) as storage:
+            while self.volumes:
+                storage.ask("DELETE", f"/volumes/{self.volumes[-1]}")
+                storage.wait(self.volumes.pop(), "GONE")
+
     def _switch(self, service: str, status: str) -> None:
         code, body = self.ask("PUT", f"/os-services/{service}", {"status": status})
         assert code == 200, body
@@ -275,6 +299,7 @@ class Site:
         while findings := self.watch.audit():
             assert time.monotonic() < end, findings
             time.sleep(0.05)
+        assert not self.volumes or disagreements(self.cloud) == []
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=480).status_code == 404
         self.lost.clear()
@@ -290,6 +315,12 @@ class Site:
         """Return a server's status, ``GONE`` when there is none."""
         code, body = self.ask("GET", f"/servers/{server}")
         return "GONE" if code == 404 else str(body["server"]["status"])
+
+    def outcome(self, server: str) -> str:
+        """Return a server's status, with how many volumes it has where it has any."""
+        code, body = self.ask("GET", f"/servers/{server}")
+        volumes = [] if code == 404 else body["server"]["os-extended-volumes:volumes_attached"]
+        return self.status(server) + (f" with {len(volumes)}" if volumes else "")
 
     def reason(self, server: str) -> str:
         """Return why a server is in ERROR, as its user reads it."""
@@ -321,6 +352,7 @@ class Site:
                 if not name.endswith("-shelved"):  # that goes with its server
                     requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=480).raise_for_status()
         self.rest(is_end=not self.disabled)
+        self._remove_volumes()
         assert not any(self._images(instance_uuid=server) for server in self.used)
         self.raise_hosts()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
@@ -369,7 +401,7 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
 class Story:
     """How a workflow comes about: a server in the state it starts from, then the request that begins it.
 
-    ``ends`` is the status when all goes well, ``fails`` are those when the workflow fails for good.
+    ``ends`` is the ``outcome`` when all goes well, ``fails`` are those when the workflow fails for good.
     """
 
     begin: Callable[[Site, str], object]
@@ -490,6 +522,13 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         "ACTIVE",
         ("SHELVED",),
         before=lambda site, server: site.shelve(server, stays_on_host=True),
+    ),
+    ("cell", "attach-volume"): Story(lambda site, server: site.attach_volume(server), "ACTIVE with 1", ("ACTIVE",)),
+    ("cell", "detach-volume"): Story(
+        lambda site, server: site.detach_volume(server),
+        "ACTIVE",
+        ("ACTIVE with 1",),
+        before=lambda site, server: site.attach_volume(server),
     ),
     ("cell", "snapshot"): Story(
         lambda site, server: site.act(server, "createImage", {"name": "snap"}), "ACTIVE", ("ACTIVE",)

@@ -38,7 +38,7 @@ def test_conductors_were_away_until_after_the_deadline(site: Site, place: Place)
     (server,) = tell(site, place.role, place.kind, away)
     assert site.saboteur.happened == [place]
     story = STORIES[place.role, place.kind]
-    assert site.status(server) in (story.fails if may_fail_at(place) else (story.ends,))
+    assert site.outcome(server) in (story.fails if may_fail_at(place) else (story.ends,))
     status, body = site.ask("GET", f"/servers/{server}")
     if status == 200:
         assert body["server"]["OS-EXT-STS:task_state"] is None

@@ -40,14 +40,14 @@ def test_every_workflow_is_told() -> None:
 def test_a_conductor_dies(site: Site, place: Place) -> None:
     (server,) = tell(site, place.role, place.kind, planned(site, place, Killed()))
     assert site.saboteur.happened == [place]
-    assert site.status(server) == STORIES[place.role, place.kind].ends
+    assert site.outcome(server) == STORIES[place.role, place.kind].ends
 
 
 @every(*choice.passing_errors())
 def test_an_error_passes(site: Site, place: Place) -> None:
     (server,) = tell(site, place.role, place.kind, planned(site, place, errors.Unavailable("A moment.")))
     assert site.saboteur.happened == [place]
-    assert site.status(server) == STORIES[place.role, place.kind].ends
+    assert site.outcome(server) == STORIES[place.role, place.kind].ends
 
 
 @every(*choice.final_errors())
@@ -81,7 +81,7 @@ def test_a_step_runs_twice(site: Site, place: Place) -> None:
         site, place.role, place.kind, lambda server: site.saboteur.twice.add((place.role, place.kind, place.step))
     )
     assert site.saboteur.happened == [place]
-    assert site.status(server) == STORIES[place.role, place.kind].ends
+    assert site.outcome(server) == STORIES[place.role, place.kind].ends
 
 
 @pytest.mark.parametrize(("error", "undo"), choice.repeated_undos(), ids=str)
@@ -111,9 +111,9 @@ def _ends_badly(site: Site, server: str, place: Place, reason: str) -> None:
     """Check that a final error at ``place`` ended as the table says, with its reason; or well, past no return."""
     story = STORIES[place.role, place.kind]
     if not may_fail_at(place):
-        assert site.status(server) == story.ends
+        assert site.outcome(server) == story.ends
         return
-    status = site.status(server)
+    status = site.outcome(server)
     assert status in story.fails
     if status == "ERROR":
         assert site.reason(server) == reason
