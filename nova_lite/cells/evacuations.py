@@ -85,6 +85,7 @@ def hand_over(
         "selections": msgspec.to_builtins(selections),
         "explanation": explanation,
         "stops": workflow.inputs["stops"],
+        "has_volumes": bool(instance.volumes),
     }
     migrations.bring_to(session, workflow.uuid, "pre-migrating", dest=moves.place(selections[0]))
     moves.add(session, workflow, moves.EVACUATE, workflow.uuid, inputs, timeout_s=timeout_s)

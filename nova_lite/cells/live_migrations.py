@@ -79,6 +79,7 @@ def hand_over(
         "selections": msgspec.to_builtins(selections),
         "explanation": explanation,
         "copies_disks": workflow.inputs["copies_disks"],
+        "has_volumes": bool(instance.volumes),
     }
     migrations.bring_to(session, workflow.uuid, "accepted", dest=moves.place(selections[0]))
     moves.add(session, workflow, moves.LIVE, workflow.uuid, inputs, timeout_s=timeout_s)

@@ -149,6 +149,7 @@ def hand_over(
         "flavor": workflow.inputs["flavor"],
         "selections": msgspec.to_builtins(selections),
         "explanation": explanation,
+        "has_volumes": bool(instance.volumes),
     }
     migrations.bring_to(session, workflow.uuid, "pre-migrating", dest=place(selections[0]))
     add(session, workflow, MOVE, workflow.uuid, inputs, timeout_s=timeout_s)
@@ -182,7 +183,11 @@ def begin_end(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
     migrations.bring_to(session, migration.uuid, CONFIRMING if kind == CONFIRM else "reverting")
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
     begin_action(session, uuid, shown, operations.EVENTS[kind], requester)
-    inputs = {"move": migration.uuid, "before": moved.inputs["before"]}
+    inputs = {
+        "move": migration.uuid,
+        "before": moved.inputs["before"],
+        "has_volumes": bool(instance.volumes),
+    }
     add(session, workflow, kind, workflow.uuid, inputs, timeout_s=timeout_s)
     return workflow_uuid(workflow.uuid, kind)
 

@@ -3,6 +3,7 @@
 One instance has one caller at a time; everything may be said twice.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -57,7 +58,7 @@ class ComputeEndpoint:
     def rebuild(self, instance: dict[str, Any], start: bool) -> int:
         wanted = msgspec.convert(instance, Instance)
         with self._locks.hold(wanted.uuid):
-            return int(self._spawner.build(wanted, start=start))
+            return int(self._spawner.build(wanted, start=start, is_new=False))
 
     def put_in_order(self, instance_uuid: str) -> None:
         with self._locks.hold(instance_uuid):
@@ -65,7 +66,7 @@ class ComputeEndpoint:
 
     def destroy(self, instance_uuid: str, volumes: list[dict[str, Any]]) -> None:
         with self._locks.hold(instance_uuid):
-            self._spawner.destroy(instance_uuid, msgspec.convert(volumes, list[BlockDevice]))
+            self._spawner.destroy(instance_uuid, _devices(volumes))
 
     def power_on(self, instance_uuid: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):
@@ -111,21 +112,21 @@ class ComputeEndpoint:
         with self._locks.hold(wanted.uuid):
             return int(self._moves.receive(wanted, disks_at, start=start))
 
-    def bring_back(self, instance_uuid: str, epoch: int, start: bool) -> int:
+    def bring_back(self, instance_uuid: str, epoch: int, start: bool, volumes: Sequence[dict[str, Any]] = ()) -> int:
         with self._locks.hold(instance_uuid):
-            return int(self._moves.bring_back(instance_uuid, epoch, start=start))
+            return int(self._moves.bring_back(instance_uuid, epoch, _devices(volumes), start=start))
 
-    def discard(self, instance_uuid: str, epoch: int) -> None:
+    def discard(self, instance_uuid: str, epoch: int, volumes: Sequence[dict[str, Any]] = ()) -> None:
         with self._locks.hold(instance_uuid):
-            self._moves.discard(instance_uuid, epoch)
+            self._moves.discard(instance_uuid, epoch, _devices(volumes))
 
     def keep_disks(self, instance_uuid: str, epoch: int) -> None:
         with self._locks.hold(instance_uuid):
             self._moves.keep_disks(instance_uuid, epoch)
 
-    def drop_aside(self, instance_uuid: str) -> None:
+    def drop_aside(self, instance_uuid: str, volumes: Sequence[dict[str, Any]] = ()) -> None:
         with self._locks.hold(instance_uuid):
-            self._moves.drop_aside(instance_uuid)
+            self._moves.drop_aside(instance_uuid, _devices(volumes))
 
     def leaving(self, instance_uuid: str) -> dict[str, Any]:
         with self._locks.hold(instance_uuid):
@@ -158,17 +159,19 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._live.hurry(instance_uuid, migration)
 
-    def abandon_landing(self, instance_uuid: str, migration: str, epoch: int) -> bool:
+    def abandon_landing(
+        self, instance_uuid: str, migration: str, epoch: int, volumes: Sequence[dict[str, Any]] = ()
+    ) -> bool:
         with self._locks.hold(instance_uuid):
-            return self._live.abandon_landing(instance_uuid, migration, epoch)
+            return self._live.abandon_landing(instance_uuid, migration, epoch, _devices(volumes))
 
     def finish_landing(self, instance_uuid: str, migration: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):
             return int(self._live.finish_landing(instance_uuid, migration, epoch))
 
-    def clear_departed(self, instance_uuid: str, migration: str) -> None:
+    def clear_departed(self, instance_uuid: str, migration: str, volumes: Sequence[dict[str, Any]] = ()) -> None:
         with self._locks.hold(instance_uuid):
-            self._live.clear_departed(instance_uuid, migration)
+            self._live.clear_departed(instance_uuid, migration, _devices(volumes))
 
     def rescue(self, instance: dict[str, Any], image_id: str) -> int:
         wanted = msgspec.convert(instance, Instance)
@@ -228,6 +231,10 @@ class ComputeEndpoint:
 
     def uptime(self) -> str:
         return uptime.text()
+
+
+def _devices(volumes: Sequence[dict[str, Any]]) -> list[BlockDevice]:
+    return msgspec.convert(volumes, list[BlockDevice])
 
 
 def _plain(value: object) -> dict[str, Any]:

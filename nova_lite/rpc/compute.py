@@ -118,8 +118,17 @@ class ComputeClient:
         )
         return PowerState(answer)
 
-    def bring_back(self, host: str, instance_uuid: str, epoch: int, *, start: bool, timeout_s: float) -> PowerState:
-        """Make what was set aside the guest again."""
+    def bring_back(
+        self,
+        host: str,
+        instance_uuid: str,
+        epoch: int,
+        volumes: Sequence[BlockDevice] = (),
+        *,
+        start: bool,
+        timeout_s: float,
+    ) -> PowerState:
+        """Make what was set aside the guest again, with ``volumes``."""
         answer = self._bus.call(
             TOPIC,
             "bring_back",
@@ -128,20 +137,43 @@ class ComputeClient:
             instance_uuid=instance_uuid,
             epoch=epoch,
             start=start,
+            volumes=msgspec.to_builtins(volumes),
         )
         return PowerState(answer)
 
-    def discard(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> None:
-        """Remove the guest unless it is newer than ``epoch``; what was set aside of it stays."""
-        self._bus.call(TOPIC, "discard", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
+    def discard(
+        self, host: str, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = (), *, timeout_s: float
+    ) -> None:
+        """Remove the guest unless it is newer than ``epoch``; what was set aside of it stays.
+
+        The host forgets its ``volumes``.
+        """
+        self._bus.call(
+            TOPIC,
+            "discard",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            volumes=msgspec.to_builtins(volumes),
+        )
 
     def keep_disks(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> None:
         """Make the disks of a guest its host's, should another host that sees them have made them."""
         self._bus.call(TOPIC, "keep_disks", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
 
-    def drop_aside(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
-        """Remove what was set aside of the guest, unless that may yet come back."""
-        self._bus.call(TOPIC, "drop_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+    def drop_aside(
+        self, host: str, instance_uuid: str, volumes: Sequence[BlockDevice] = (), *, timeout_s: float
+    ) -> None:
+        """Remove what was set aside of the guest, unless that may yet come back; the host forgets its ``volumes``."""
+        self._bus.call(
+            TOPIC,
+            "drop_aside",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            volumes=msgspec.to_builtins(volumes),
+        )
 
     def leaving(self, host: str, instance_uuid: str, *, timeout_s: float) -> Leaving:
         """Return what another host must be able to do to take the running guest."""
@@ -206,8 +238,20 @@ class ComputeClient:
         """Have the guest arrive soon."""
         self._bus.call(TOPIC, "hurry", server=host, instance_uuid=instance_uuid, migration=migration)
 
-    def abandon_landing(self, host: str, instance_uuid: str, migration: str, epoch: int, *, timeout_s: float) -> bool:
-        """Have removed what is there of a guest that does not come; True, and nothing is, when it has come whole."""
+    def abandon_landing(
+        self,
+        host: str,
+        instance_uuid: str,
+        migration: str,
+        epoch: int,
+        volumes: Sequence[BlockDevice] = (),
+        *,
+        timeout_s: float,
+    ) -> bool:
+        """Have removed what is there of a guest that does not come; True, and nothing is, when it has come whole.
+
+        In the first case the host forgets its ``volumes``.
+        """
         answer = self._bus.call(
             TOPIC,
             "abandon_landing",
@@ -216,6 +260,7 @@ class ComputeClient:
             instance_uuid=instance_uuid,
             migration=migration,
             epoch=epoch,
+            volumes=msgspec.to_builtins(volumes),
         )
         return bool(answer)
 
@@ -234,8 +279,16 @@ class ComputeClient:
         )
         return PowerState(answer)
 
-    def clear_departed(self, host: str, instance_uuid: str, migration: str, *, timeout_s: float) -> None:
-        """Remove what a guest left that has gone."""
+    def clear_departed(
+        self,
+        host: str,
+        instance_uuid: str,
+        migration: str,
+        volumes: Sequence[BlockDevice] = (),
+        *,
+        timeout_s: float,
+    ) -> None:
+        """Remove what a guest left that has gone; the host forgets its ``volumes``."""
         self._bus.call(
             TOPIC,
             "clear_departed",
@@ -243,6 +296,7 @@ class ComputeClient:
             long_s=timeout_s,
             instance_uuid=instance_uuid,
             migration=migration,
+            volumes=msgspec.to_builtins(volumes),
         )
 
     def rescue(self, instance: Instance, image_id: str, *, timeout_s: float) -> PowerState:

@@ -1,6 +1,7 @@
 """Send a running guest to another host, and take one in. See ``docs/decisions/0014-live-migration.rst``."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from nova_lite import errors
 from nova_lite.compute.actions.spawn import guest_spec, host_failures
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.live_migration import Departure, Landing, Leaving, Patience, Stage
@@ -85,12 +87,13 @@ class LiveMigrator:
         self._require(migration, "running")
         self._driver.hurry(instance_uuid)
 
-    def clear_departed(self, instance_uuid: str, migration: str) -> None:
-        """Remove what the guest left here."""
+    def clear_departed(self, instance_uuid: str, migration: str, volumes: Sequence[BlockDevice] = ()) -> None:
+        """Remove what the guest left here; the ``volumes`` it had are forgotten."""
         self._require(migration, "post-migrating")
         if self._driver.departure(instance_uuid).stage not in (Stage.GONE, Stage.UNSETTLED):
             raise errors.Conflict(f"Instance {instance_uuid} has not left this host.")
         self._driver.destroy(instance_uuid)
+        self._volumes.release(instance_uuid, volumes)
 
     # -- where it goes ------------------------------------------------------------------------------------------
 
@@ -105,13 +108,19 @@ class LiveMigrator:
         with host_failures():
             return self._driver.prepare_landing(spec, leaving, copies_disks=copies_disks)
 
-    def abandon_landing(self, instance_uuid: str, migration: str, epoch: int) -> bool:
-        """Remove what is here of a guest that does not come after all; leave it and return True when it has come."""
+    def abandon_landing(
+        self, instance_uuid: str, migration: str, epoch: int, volumes: Sequence[BlockDevice] = ()
+    ) -> bool:
+        """Remove what is here of a guest that does not come after all; leave it and return True when it has come.
+
+        ``volumes`` are those it was to have here.
+        """
         if self._fence.live_status(self._host, migration) is None:
             raise errors.Conflict(f"Migration {migration} is over.")
         if self._driver.has_landed(instance_uuid, epoch):
             return True
         self._driver.destroy(instance_uuid)
+        self._volumes.release(instance_uuid, volumes)
         return False
 
     def finish_landing(self, instance_uuid: str, migration: str, epoch: int) -> PowerState:

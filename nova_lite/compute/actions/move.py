@@ -3,12 +3,14 @@
 A guest that leaves is set aside: it cannot be started, nor seen, until it is brought back or dropped.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, guest_spec
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.instance import Instance
 
@@ -68,20 +70,29 @@ class Mover:
             self._driver.power_on(instance.uuid)
         return self._state(instance.uuid)
 
-    def bring_back(self, instance_uuid: str, epoch: int, *, start: bool) -> PowerState:
-        """Make a guest again of what was set aside, and start it if it shall run; return its power state."""
+    def bring_back(
+        self, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = (), *, start: bool
+    ) -> PowerState:
+        """Make a guest again of what was set aside, and start it if it shall run; return its power state.
+
+        ``volumes`` are those it is to have.
+        """
         if not self._fence.may_run(self._host, instance_uuid, epoch):
             raise errors.Conflict(f"Instance {instance_uuid} is not being moved back to this host.")
-        self._driver.bring_back(instance_uuid, epoch, start=start)
+        self._driver.bring_back(instance_uuid, epoch, start=False)
+        self._volumes.match(instance_uuid, volumes)
+        if start:
+            self._driver.power_on(instance_uuid)
         return self._state(instance_uuid)
 
-    def discard(self, instance_uuid: str, epoch: int) -> None:
-        """Remove the guest, but not one newer than ``epoch``, nor what was set aside."""
+    def discard(self, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = ()) -> None:
+        """Remove the guest, but not one newer than ``epoch``, nor what was set aside; its ``volumes`` are forgotten."""
         guest = self._driver.guest(instance_uuid)
         if guest is None:
             self._driver.clear_attempt(instance_uuid)
         elif guest.epoch <= epoch:
             self._driver.destroy(instance_uuid)
+        self._volumes.release(instance_uuid, volumes)
 
     def keep_disks(self, instance_uuid: str, epoch: int) -> None:
         """Make the guest's disks this host's, should another have made them that sees them, too."""
@@ -89,11 +100,12 @@ class Mover:
             raise errors.Conflict(f"Instance {instance_uuid} is not being moved to this host.")
         self._driver.keep_disks(instance_uuid)
 
-    def drop_aside(self, instance_uuid: str) -> None:
-        """Remove what was set aside of the guest."""
+    def drop_aside(self, instance_uuid: str, volumes: Sequence[BlockDevice] = ()) -> None:
+        """Remove what was set aside of the guest; the ``volumes`` it had here are forgotten."""
         if instance_uuid in self._fence.moved_away(self._host):
             raise errors.Conflict(f"Instance {instance_uuid} may yet come back to this host.")
         self._driver.drop_aside(instance_uuid)
+        self._volumes.release(instance_uuid, volumes)
 
     def _check_may_come(self, instance: Instance) -> None:
         if not self._fence.may_run(self._host, instance.uuid, instance.epoch):

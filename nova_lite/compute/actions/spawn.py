@@ -4,7 +4,7 @@ import base64
 import binascii
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from nova_lite import errors
@@ -51,15 +51,15 @@ class Spawner:
         self._fence = fence
         self._volumes = volumes
 
-    def build(self, instance: Instance, *, start: bool = True) -> PowerState:
+    def build(self, instance: Instance, *, start: bool = True, is_new: bool = True) -> PowerState:
         """Make the guest, unless it is here already, and start it if it shall run; return its power state.
 
-        A guest of an older epoch is replaced with its disks.
+        A guest of an older epoch is replaced with its disks. One that ``is_new`` may have been tried on another host.
 
         Raises Conflict when the instance is not being built here (any more), GuestFailed for what the user must change,
         HostFailed for what another host might do, Unavailable when the conductor cannot be asked.
         """
-        spec = guest_spec(instance, self._volumes.disks(instance))
+        spec = guest_spec(instance, self._volumes.disks(instance, anew=is_new))
         with host_failures():
             needs_image = self._driver.needs_image and not spec.boots_from_volume
             image = self._images.fetch(instance.image_id) if needs_image else None
@@ -78,10 +78,10 @@ class Spawner:
         if self._driver.needs_image:
             self._images.fetch(image_id)
 
-    def destroy(self, instance_uuid: str, volumes: Iterable[BlockDevice] = ()) -> None:
+    def destroy(self, instance_uuid: str, volumes: Sequence[BlockDevice] = ()) -> None:
         """Remove the guest and all it left here; this host forgets its ``volumes``."""
         self._driver.destroy(instance_uuid)
-        self._volumes.release(volumes)
+        self._volumes.release(instance_uuid, volumes)
 
 
 @contextlib.contextmanager

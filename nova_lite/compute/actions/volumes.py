@@ -4,7 +4,7 @@ How a host reaches a volume holds secrets: it is asked of the block storage serv
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from nova_lite import errors
@@ -43,19 +43,25 @@ class VolumePlugger:
         """Return what the block storage service must know of this host."""
         return dict(self._driver.connector())
 
-    def disks(self, instance: Instance) -> tuple[VolumeDisk, ...]:
-        """Return an instance's volumes as disks for this host, each connected to it anew.
+    def disks(self, instance: Instance, *, anew: bool = False) -> tuple[VolumeDisk, ...]:
+        """Return an instance's volumes as disks for this host.
 
-        Raises GuestFailed for a volume that is gone, Unavailable when the block storage service does not answer.
+        An attachment that is connected is this host's, for a move makes another one; ``anew``: it may be that of a host
+        where the instance could not be built. Raises GuestFailed for a volume that is gone, Unavailable when the block
+        storage service does not answer.
         """
-        return tuple(self.disk(device) for device in instance.volumes if device.phase is Phase.ATTACHED)
+        return tuple(self.disk(device, anew=anew) for device in instance.volumes if device.phase is Phase.ATTACHED)
 
-    def disk(self, device: BlockDevice) -> VolumeDisk:
-        """Return a volume as a disk for this host, connected to it."""
+    def disk(self, device: BlockDevice, *, anew: bool = False) -> VolumeDisk:
+        """Return a volume as a disk for this host, connected to it; ``anew`` if it was already."""
         if device.attachment_id is None or device.volume_id is None:
             raise errors.GuestFailed(f"The volume for {device.device_name} is not there.")
+        service = self._volumes.as_service()
         try:
-            attachment = self._volumes.as_service().connect(device.attachment_id, self.connector())
+            # Connecting puts an attachment back to one that is on its way, and is refused where there are two.
+            attachment = None if anew else service.attachment(device.attachment_id)
+            if attachment is None or not attachment.connection_info:
+                attachment = service.connect(device.attachment_id, self.connector())
         except (errors.NotFound, errors.Invalid, errors.Conflict) as exc:
             raise errors.GuestFailed(f"Volume {device.volume_id} cannot be attached: {exc.message}") from exc
         if attachment.volume_id != device.volume_id:
@@ -77,11 +83,11 @@ class VolumePlugger:
         """
         if not self._fence.may_plug(self._host, instance_uuid, epoch, device.uuid):
             raise errors.Conflict(f"Volume {device.volume_id} is not being attached to instance {instance_uuid}.")
-        disk = self.disk(device)
+        disk = self.disk(device, anew=True)
         try:
             self._driver.attach_volume(instance_uuid, disk)
         except errors.NovaLiteError:
-            self._release(disk)
+            self._release(instance_uuid, disk)
             raise
 
     def detach(self, instance_uuid: str, epoch: int, device: BlockDevice) -> None:
@@ -93,12 +99,24 @@ class VolumePlugger:
                 self._driver.detach_volume(instance_uuid, device.volume_id, timeout_s=self._patience_s)
             except errors.Timeout as exc:
                 raise errors.GuestFailed(f"The guest does not let go of volume {device.volume_id}.") from exc
-        self.release((device,))
+        self.release(instance_uuid, (device,))
 
-    def release(self, devices: Iterable[BlockDevice]) -> None:
-        """Let this host forget volumes that no guest of it has any more; one whose attachment is gone is forgotten."""
+    def match(self, instance_uuid: str, devices: Iterable[BlockDevice]) -> None:
+        """Have a guest that came back have these volumes: some may have come or gone while it was away."""
+        wanted = {str(device.volume_id): device for device in devices if device.phase is Phase.ATTACHED}
+        has = self._driver.volumes_of(instance_uuid)
+        for gone in set(has) - set(wanted):
+            self._driver.detach_volume(instance_uuid, gone, timeout_s=self._patience_s)
+        for come in set(wanted) - set(has):
+            self._driver.attach_volume(instance_uuid, self.disk(wanted[come]))
+
+    def release(self, instance_uuid: str, devices: Sequence[BlockDevice]) -> None:
+        """Let this host forget volumes that a guest has no more; those it has, or whose attachment is gone, stay."""
+        if not devices:
+            return
+        has = self._volumes_of(instance_uuid)
         for device in devices:
-            if device.attachment_id is None or device.volume_id is None:
+            if device.attachment_id is None or device.volume_id is None or device.volume_id in has:
                 continue
             try:
                 attachment = self._volumes.as_service().attachment(device.attachment_id)
@@ -107,8 +125,16 @@ class VolumePlugger:
             if attachment.connection_info:
                 self._driver.release_volume(attachment.connection_info)
 
-    def _release(self, disk: VolumeDisk) -> None:
+    def _volumes_of(self, instance_uuid: str) -> list[str]:
         try:
-            self._driver.release_volume(disk.connection)
+            return self._driver.volumes_of(instance_uuid)
+        except errors.NotFound:
+            return []
+
+    def _release(self, instance_uuid: str, disk: VolumeDisk) -> None:
+        """Forget a volume that could not be plugged in, unless the guest had it before."""
+        try:
+            if disk.volume_id not in self._volumes_of(instance_uuid):
+                self._driver.release_volume(disk.connection)
         except errors.NovaLiteError as exc:
             LOG.warning("Volume %s is still connected to this host: %s", disk.volume_id, exc)

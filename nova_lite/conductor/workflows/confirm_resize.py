@@ -5,11 +5,14 @@ import logging
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import moves
+from nova_lite.cells import moves, volumes
+from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Record, Step, Work
 from nova_lite.conductor.workflows.move import before
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.repositories import actions, instances, migrations
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.states import ACTIONS, VmState
 
@@ -24,8 +27,12 @@ _PATIENT_TURNS = 2
 def drop_leftovers(work: Work[CellTools]) -> None:
     """Have the old host remove what the guest left there; one that cannot now does it by itself later."""
     host = before(work).host
+    left: tuple[BlockDevice, ...] = ()
+    if move_volumes.has_any(work):
+        with work.tools.db.reader() as session:
+            left = block_device.as_left(instances.get(session, work.subject).volumes)
     try:
-        work.tools.agents.drop_aside(host, work.subject, timeout_s=_DROP_S)
+        work.tools.agents.drop_aside(host, work.subject, left, timeout_s=_DROP_S)
     except errors.NovaLiteError as exc:
         if work.workflow.attempt <= _PATIENT_TURNS and not host_is_down(work.tools, host):
             raise
@@ -34,6 +41,8 @@ def drop_leftovers(work: Work[CellTools]) -> None:
 
 def free_old_claim(work: Work[CellTools]) -> None:
     """Give back what the server had before it moved."""
+    if move_volumes.has_any(work):
+        move_volumes.remove_old(work.tools, work.subject)
     work.tools.placement.release(work.inputs["move"])
 
 
@@ -47,6 +56,7 @@ def confirm(work: Work[CellTools], session: Session) -> None:
         expect_task=ACTIONS[moves.CONFIRM].while_busy,
         vm_state=VmState.STOPPED if is_off else ACTIONS[moves.CONFIRM].ends_in,
         task_state=None,
+        **instances.with_volumes(block_device.settled(instance.volumes)),
     )
     migrations.bring_to(session, work.inputs["move"], "confirmed")
     actions.finish(
@@ -65,4 +75,5 @@ CONFIRM_RESIZE = Definition(
         Step("free old claim", free_old_claim, no_way_back=True),
         Record("confirm", confirm, no_way_back=True),
     ),
+    behind=volumes.KINDS,
 )

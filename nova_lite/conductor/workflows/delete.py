@@ -1,18 +1,19 @@
 """Delete a server in its cell, for good or so that it can be restored. Deleting wins over all else."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
+from nova_lite.cells import volumes
 from nova_lite.conductor import volume_claims
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, evacuations, instances, migrations
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
-from nova_lite.model.instance import Instance
 from nova_lite.model.migration import FINISHED
 
 #: Turns of several tries each, after which the image of a shelved server that cannot be removed is left where it is.
@@ -29,8 +30,9 @@ def destroy_guest(work: Work[CellTools]) -> Facts | None:
         moves = migrations.open_of(session, work.subject)
     host = instance.host
     ends = {place.host for move in moves for place in (move.source, move.dest) if place is not None}
+    devices = volume_claims.everywhere(work.tools.volumes, instance) if moves else instance.volumes
     left = [
-        each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends, instance)
+        each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends, devices)
     ]
     for image_id in work.inputs.get("shelved_images", ()):
         is_last_try = work.workflow.attempt > _PATIENT_TURNS
@@ -38,11 +40,11 @@ def destroy_guest(work: Work[CellTools]) -> Facts | None:
     return {"left_to_host": ", ".join(left)} if left else None
 
 
-def _cleared(work: Work[CellTools], host: str, ends: Collection[str], instance: Instance) -> bool:
+def _cleared(work: Work[CellTools], host: str, ends: Collection[str], devices: Sequence[BlockDevice]) -> bool:
     """Have a host remove what it has of the server; False when it is down. ``ends`` are where a move began or ends."""
     timeout_s = max(1.0, work.seconds_left)
     try:
-        work.tools.agents.destroy(host, work.subject, instance.volumes, timeout_s=timeout_s)
+        work.tools.agents.destroy(host, work.subject, devices, timeout_s=timeout_s)
         if host in ends:
             work.tools.agents.drop_aside(host, work.subject, timeout_s=timeout_s)
         for image_id in work.inputs.get("unfilled_images", ()):
@@ -139,6 +141,7 @@ SOFT_DELETE = Definition(
         Record("mark soft-deleted", mark_soft_deleted, no_way_back=True),
     ),
     on_failure=Record("end in error", end_in_error),
+    behind=volumes.KINDS,
 )
 
 RESTORE = Definition(
@@ -148,4 +151,5 @@ RESTORE = Definition(
         Record("mark restored", mark_restored, no_way_back=True),
     ),
     on_failure=Record("end", end_in_error),
+    behind=volumes.KINDS,
 )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import evacuations as records
-from nova_lite.cells import moves
+from nova_lite.cells import moves, volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.move import (
     before,
@@ -165,6 +165,7 @@ EVACUATE = Definition(
         Record("settle", settle, no_way_back=True),
     ),
     on_failure=Record("end", end_unmoved),
+    behind=volumes.KINDS,
 )
 
 

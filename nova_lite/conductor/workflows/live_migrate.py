@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import live_migrations, moves
+from nova_lite.cells import live_migrations, moves, volumes
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.move import (
     before,
@@ -294,6 +294,7 @@ LIVE_MIGRATE = Definition(
         Record("end", end, no_way_back=True),
     ),
     on_failure=Record("end undone", end_undone),
+    behind=volumes.KINDS,
     afterwards=call_next,
 )
 

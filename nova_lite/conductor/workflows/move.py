@@ -10,19 +10,22 @@ where it was.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import moves
+from nova_lite.cells import moves, volumes
 from nova_lite.cells.moves import Before
-from nova_lite.conductor import move_claims
+from nova_lite.conductor import move_claims, move_volumes
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, agents_on, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
@@ -72,7 +75,15 @@ def ask_hosts(work: Work[CellTools]) -> Facts:
         if host_is_down(work.tools, chosen.host):
             raise errors.HostFailed("The host the server was to move to does not answer.") from exc
         raise
-    return {"disks_at": disks_at}
+    if not move_volumes.has_any(work):
+        return {"disks_at": disks_at}
+    return {"disks_at": disks_at, "attachments": move_volumes.attach_at(work, chosen.host)}
+
+
+def remove_attachments(work: Work[CellTools]) -> None:
+    """Have the server's volumes be those of its host alone."""
+    if move_volumes.has_any(work):
+        move_volumes.remove_others(work.tools, work.subject)
 
 
 def note_refusal(work: Work[CellTools], session: Session) -> Facts:
@@ -136,14 +147,14 @@ def set_guest_aside(work: Work[CellTools]) -> None:
 
 def bring_guest_back(work: Work[CellTools]) -> None:
     """Have the guest on its host again, as it was."""
-    epoch = _turn_back(work).epoch
-    take_back(work, epoch)
+    instance = _turn_back(work)
+    take_back(work, instance.epoch, move_volumes.attached(instance.volumes))
 
 
-def take_back(work: Work[CellTools], epoch: int) -> None:
+def take_back(work: Work[CellTools], epoch: int, volumes: Sequence[BlockDevice]) -> None:
     """Have the server's old host make the guest again of what it set aside, and note how that is."""
     power_state = work.tools.agents.bring_back(
-        before(work).host, work.subject, epoch, start=was_running(work), timeout_s=_QUICK_S
+        before(work).host, work.subject, epoch, volumes, start=was_running(work), timeout_s=_QUICK_S
     )
     _note_power(work, power_state)
 
@@ -157,6 +168,8 @@ def _note_power(work: Work[CellTools], power_state: PowerState) -> None:
 def hand_over(work: Work[CellTools], session: Session) -> None:
     """Make the server one of the new host: from here on its old host may not start it."""
     chosen, was = new_place(work), before(work)
+    attachments = work.facts.get("attachments")
+    volumes = block_device.moved(instances.lock(session, work.subject).volumes, attachments) if attachments else None
     instances.change(
         session,
         work.subject,
@@ -167,6 +180,7 @@ def hand_over(work: Work[CellTools], session: Session) -> None:
         power_state=PowerState.SHUTDOWN,
         **instances.on(chosen.host, chosen.node, chosen.node_name),
         **instances.sized(_flavor(work)),
+        **({} if volumes is None else instances.with_volumes(volumes)),
     )
     migrations.bring_to(session, work.inputs["move"], "post-migrating")
     _next_event(work, session, "compute_finish_resize", host=was.host)
@@ -189,19 +203,27 @@ def start_guest(work: Work[CellTools]) -> Facts:
     power_state = work.tools.agents.receive(
         instance, work.facts["disks_at"], start=was_running(work), timeout_s=max(1.0, work.seconds_left)
     )
+    move_volumes.complete(work.tools.volumes, attachments_made(work).values())
     return {"power_state": int(power_state)}
 
 
 def remove_guest(work: Work[CellTools]) -> None:
     """Have no guest on the new host; one that is down removes it itself when it comes back."""
-    _turn_back(work)
-    discard(work, new_place(work).host, before(work).epoch + 1)
+    instance = _turn_back(work)
+    host = new_place(work).host
+    left = block_device.at(instance.volumes, {} if host == before(work).host else attachments_made(work))
+    discard(work, host, before(work).epoch + 1, left)
 
 
-def discard(work: Work[CellTools], host: str, epoch: int) -> None:
-    """Have the guest of ``epoch`` removed from a host, unless that is down."""
+def attachments_made(work: Work[CellTools]) -> dict[str, str]:
+    """Return the attachments for the new host by the devices' names."""
+    return dict(work.facts.get("attachments", {}))
+
+
+def discard(work: Work[CellTools], host: str, epoch: int, volumes: Sequence[BlockDevice] = ()) -> None:
+    """Have the guest of ``epoch`` removed from a host, and its volumes forgotten there, unless that is down."""
     try:
-        work.tools.agents.discard(host, work.subject, epoch, timeout_s=_QUICK_S)
+        work.tools.agents.discard(host, work.subject, epoch, volumes, timeout_s=_QUICK_S)
     except errors.Timeout:
         if not host_is_down(work.tools, host):
             raise
@@ -254,6 +276,7 @@ MOVE = Definition(
         Step(
             "ask hosts",
             ask_hosts,
+            undo=remove_attachments,
             detour=Detour(
                 errors.HostFailed,
                 (
@@ -271,6 +294,7 @@ MOVE = Definition(
         Record("await confirmation", await_confirmation, no_way_back=True),
     ),
     on_failure=Record("end move", end_move),
+    behind=volumes.KINDS,
 )
 
 
@@ -294,6 +318,7 @@ def _turn_back(work: Work[CellTools]) -> Instance:
                 availability_zone=was.availability_zone,
                 **instances.on(was.host, was.node, was.node_name),
                 **instances.sized(was.flavor),
+                **instances.with_volumes(block_device.moved_back(instance.volumes, {})),
             )
         else:
             instances.change(session, work.subject, task_state=TaskState.RESIZE_REVERTING)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from nova_lite import errors
+from nova_lite.cells import volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
 from nova_lite.db.repositories import instances
@@ -62,6 +63,7 @@ def _power(kind: str, name: str, deed: Deed) -> Definition[CellTools]:
             Record("mark done", end_well, no_way_back=True),
         ),
         on_failure=Record("end", end_in_error),
+        behind=volumes.KINDS,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
+from nova_lite.cells import volumes
 from nova_lite.cells.rebuilds import REBUILD, Rebuild
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools
@@ -99,6 +100,7 @@ IN_CELL = Definition(
         Record("mark rebuilt", mark_rebuilt, no_way_back=True),
     ),
     on_failure=Record("end", end_unmade),
+    behind=volumes.KINDS,
 )
 
 

@@ -1,6 +1,7 @@
 """Boot a server from another image's disk, to repair its own, and back; inside its cell."""
 
 from nova_lite import errors
+from nova_lite.cells import volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
 from nova_lite.db.repositories import instances
@@ -56,6 +57,7 @@ RESCUE = Definition(
         Record("mark rescued", end_well, no_way_back=True),
     ),
     on_failure=Record("end", end_in_error),
+    behind=volumes.KINDS,
 )
 
 UNRESCUE = Definition(
@@ -65,4 +67,5 @@ UNRESCUE = Definition(
         Record("mark done", end_well, no_way_back=True),
     ),
     on_failure=Record("end", end_in_error),
+    behind=volumes.KINDS,
 )

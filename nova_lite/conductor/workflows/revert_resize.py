@@ -7,12 +7,23 @@ down before, the server stays where it is; when it goes down after, the server i
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import moves
+from nova_lite.cells import moves, volumes
+from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.move import before, discard, give_claim_back, take_back, was_running
+from nova_lite.conductor.workflows.move import (
+    attachments_made,
+    before,
+    discard,
+    give_claim_back,
+    remove_attachments,
+    take_back,
+    was_running,
+)
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.migration import FINISHED
@@ -22,10 +33,17 @@ _BUSY = ACTIONS[moves.REVERT].while_busy
 _TURN_BACK = "turn back"
 
 
-def ask_old_host(work: Work[CellTools]) -> None:
-    """See that the host is there that the guest is to come back to."""
-    if host_is_down(work.tools, before(work).host):
+def ask_old_host(work: Work[CellTools]) -> Facts | None:
+    """See that the host is there that the guest is to come back to, and that it can have what volumes came since."""
+    host = before(work).host
+    if host_is_down(work.tools, host):
         raise errors.Conflict("The host that the server moved away from is down.")
+    if not move_volumes.has_any(work):
+        return None
+    with work.tools.db.reader() as session:
+        devices = move_volumes.attached(instances.get(session, work.subject).volumes)
+    came = [device for device in devices if device.old_attachment_id is None]
+    return {"attachments": move_volumes.attach_at(work, host, came) if came else {}}
 
 
 def turn_back(work: Work[CellTools], session: Session) -> Facts:
@@ -39,6 +57,7 @@ def turn_back(work: Work[CellTools], session: Session) -> Facts:
         availability_zone=was.availability_zone,
         **instances.on(was.host, was.node, was.node_name),
         **instances.sized(was.flavor),
+        **instances.with_volumes(block_device.moved_back(instance.volumes, attachments_made(work))),
     )
     actions.next_event(
         session,
@@ -47,7 +66,8 @@ def turn_back(work: Work[CellTools], session: Session) -> Facts:
         event="compute_finish_revert_resize",
         host=instance.host,
     )
-    return {"left": instance.host, "epoch": instance.epoch + 1}
+    left = {} if instance.host == was.host else {device.uuid: device.attachment_id for device in instance.volumes}
+    return {"left": instance.host, "epoch": instance.epoch + 1, "left_attachments": left}
 
 
 def go_back_all_the_same(work: Work[CellTools]) -> None:
@@ -56,12 +76,14 @@ def go_back_all_the_same(work: Work[CellTools]) -> None:
         return
     give_claim_back(work)
     remove_guest(work)
-    take_back(work, work.facts["epoch"])
+    take_back(work, work.facts["epoch"], _volumes(work))
+    move_volumes.complete(work.tools.volumes, attachments_made(work).values())
 
 
 def remove_guest(work: Work[CellTools]) -> None:
     """Have no guest on the host that is left; one that is down removes it itself when it comes back."""
-    discard(work, work.facts["left"], work.facts["epoch"] - 1)
+    left = block_device.at(_volumes(work), work.facts["left_attachments"])
+    discard(work, work.facts["left"], work.facts["epoch"] - 1, left)
 
 
 def bring_guest_back(work: Work[CellTools]) -> Facts:
@@ -70,10 +92,18 @@ def bring_guest_back(work: Work[CellTools]) -> Facts:
         before(work).host,
         work.subject,
         work.facts["epoch"],
+        _volumes(work),
         start=was_running(work),
         timeout_s=max(1.0, work.seconds_left),
     )
+    move_volumes.complete(work.tools.volumes, attachments_made(work).values())
     return {"power_state": int(power_state)}
+
+
+def free_what_was_left(work: Work[CellTools]) -> None:
+    """Give the server what it had, and back what it had on the host that it left."""
+    remove_attachments(work)
+    give_claim_back(work)
 
 
 def revert(work: Work[CellTools], session: Session) -> None:
@@ -114,12 +144,20 @@ def end_revert(work: Work[CellTools], session: Session) -> None:
 REVERT_RESIZE = Definition(
     moves.REVERT,
     (
-        Step("ask old host", ask_old_host),
+        Step("ask old host", ask_old_host, undo=remove_attachments),
         Record(_TURN_BACK, turn_back, undo=go_back_all_the_same),
         Step("remove guest", remove_guest),
         Step("bring guest back", bring_guest_back),
-        Step("give claim back", give_claim_back, no_way_back=True),
+        Step("give claim back", free_what_was_left, no_way_back=True),
         Record("revert", revert, no_way_back=True),
     ),
     on_failure=Record("end revert", end_revert),
+    behind=volumes.KINDS,
 )
+
+
+def _volumes(work: Work[CellTools]) -> list[BlockDevice]:
+    if not move_volumes.has_any(work):
+        return []
+    with work.tools.db.reader() as session:
+        return move_volumes.attached(instances.get(session, work.subject).volumes)

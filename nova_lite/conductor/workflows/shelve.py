@@ -10,7 +10,7 @@ import logging
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import shelving
+from nova_lite.cells import shelving, volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
@@ -184,8 +184,9 @@ SHELVE = Definition(
         *_OFFLOADING,
     ),
     on_failure=Record("end", end_unshelved),
+    behind=volumes.KINDS,
 )
-OFFLOAD = Definition(shelving.OFFLOAD, _OFFLOADING)
+OFFLOAD = Definition(shelving.OFFLOAD, _OFFLOADING, behind=volumes.KINDS)
 ALL = (SHELVE, OFFLOAD)
 
 

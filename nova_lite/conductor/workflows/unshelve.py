@@ -7,7 +7,7 @@ is. Should all fail it is on no host again, with nothing claimed and its image w
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.cells import operations, shelving
+from nova_lite.cells import operations, shelving, volumes
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import build, shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
@@ -110,9 +110,13 @@ UNSHELVE = Definition(
         *_DONE,
     ),
     on_failure=Record("give up", give_up),
+    behind=volumes.KINDS,
 )
 UNSHELVE_HERE = Definition(
-    shelving.UNSHELVE_HERE, (Step("power on", power_on), *_DONE), on_failure=Record("give up", give_up)
+    shelving.UNSHELVE_HERE,
+    (Step("power on", power_on), *_DONE),
+    on_failure=Record("give up", give_up),
+    behind=volumes.KINDS,
 )
 ALL = (UNSHELVE, UNSHELVE_HERE)
 

@@ -1,0 +1,116 @@
+"""What becomes of a server's volumes while it goes from host to host: a volume is never free in between.
+
+Each host has an attachment of its own. The one for the new host is made first, with that host's connector, and the old
+one is removed when nobody can come back to it. What is made before the server's row can tell of it is known to the
+workflow alone; should that die or be undone, every attachment that the row does not know is taken for such a one.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from nova_lite import errors
+from nova_lite.clients.volumes import Volumes
+from nova_lite.conductor.saga import Work
+from nova_lite.conductor.workflows.tools import CellTools, host_is_down
+from nova_lite.db.repositories import instances
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice, Phase
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState
+
+LOG = logging.getLogger(__name__)
+
+#: What another attachment is made by: the volume's id and the server's → the attachment's.
+_Maker = Callable[[str, str], str]
+
+
+def has_any(work: Work[CellTools]) -> bool:
+    """Return whether the server had volumes, or was getting some, when its move was begun: later none come."""
+    return bool(work.inputs.get("has_volumes"))
+
+
+def attach_at(work: Work[CellTools], host: str, devices: Collection[BlockDevice] | None = None) -> dict[str, str]:
+    """Make another attachment, for ``host``, of each of a server's volumes, or of some; return device → attachment.
+
+    Raises HostFailed when the host does not answer, GuestFailed when the block storage service refuses.
+    """
+    try:
+        connector = work.tools.agents.connector(host)
+    except errors.Timeout as exc:
+        if host_is_down(work.tools, host):
+            raise errors.HostFailed("The host the server was to move to does not answer.") from exc
+        raise
+    service = work.tools.volumes.as_service()
+    return _made(work, devices, lambda volume_id, uuid: service.attach(volume_id, uuid, connector).id)
+
+
+def reserve(work: Work[CellTools]) -> dict[str, str]:
+    """Make another attachment, for no host, of each of a server's volumes; return device → attachment."""
+    service = work.tools.volumes.as_service()
+    return _made(work, None, lambda volume_id, uuid: service.reserve(volume_id, uuid).id)
+
+
+def attached(devices: Iterable[BlockDevice]) -> list[BlockDevice]:
+    """Return the devices that a server has."""
+    return [device for device in devices if device.phase is Phase.ATTACHED]
+
+
+def complete(volumes: Volumes, attachments: Iterable[str]) -> None:
+    """Say that the server has its volumes by these attachments."""
+    service = volumes.as_service()
+    for attachment_id in attachments:
+        service.complete(attachment_id)
+
+
+def remove_others(tools: CellTools, uuid: str, *, keep: Collection[str] = ()) -> None:
+    """Remove the attachments of a server's volumes that its row does not know, but for those to ``keep``."""
+    instance = _server(tools, uuid)
+    _remove(tools.volumes, instance, {*block_device.claims(instance.volumes), *keep})
+
+
+def remove_old(tools: CellTools, uuid: str, attachments: Mapping[str, str] | None = None) -> None:
+    """Remove the attachments by which a server's old host had its volumes; the new ones are in its row.
+
+    Those in ``attachments`` (device → attachment) take the place of the row's.
+    """
+    instance = _server(tools, uuid)
+    keep = {(attachments or {}).get(device.uuid, device.attachment_id) for device in instance.volumes}
+    _remove(tools.volumes, instance, {each for each in keep if each is not None})
+
+
+def _made(work: Work[CellTools], devices: Collection[BlockDevice] | None, make: _Maker) -> dict[str, str]:
+    instance = _server(work.tools, work.subject)
+    if work.may_have_run:
+        # What was made then may be for no host: the answer was lost, or the host was not told of.
+        remove_others(work.tools, work.subject)
+    made = {}
+    try:
+        for device in attached(instance.volumes) if devices is None else devices:
+            made[device.uuid] = make(device.volume_id or "", work.subject)
+    except (errors.NotFound, errors.Invalid, errors.Conflict, errors.Forbidden) as exc:
+        raise errors.GuestFailed(f"A volume of the server cannot be attached to another host: {exc.message}") from exc
+    finally:
+        _leave_nothing_to_deleted(work)
+    return made
+
+
+def _leave_nothing_to_deleted(work: Work[CellTools]) -> None:
+    """Take back what was made if the server is being deleted: who deletes it may have looked before it was."""
+    with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject, with_deleted=True)
+    if instance.is_deleted or instance.task_state is TaskState.DELETING:
+        _remove(work.tools.volumes, instance, block_device.claims(instance.volumes))
+
+
+def _remove(volumes: Volumes, instance: Instance, keep: Collection[str]) -> None:
+    service = volumes.as_service()
+    ours = {device.volume_id for device in instance.volumes}
+    for attachment in service.attachments_of(instance.uuid):
+        if attachment.id not in keep and attachment.volume_id in ours:
+            LOG.info("Attachment %s of server %s is removed", attachment.id, instance.uuid)
+            service.detach(attachment.id)
+
+
+def _server(tools: CellTools, uuid: str) -> Instance:
+    with tools.db.reader() as session:
+        return instances.get(session, uuid, with_deleted=True)
