@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.functional.clients.conftest import OpenStack
+from tests.functional.clients.conftest import _VERSION, OpenStack
 
 _JSON = ("-f", "json")
 #: Nothing here takes a second; a busy machine may.
@@ -69,3 +69,36 @@ def test_types_say_what_may_be_shared(openstack: OpenStack, demo: OpenStack) -> 
     demo("volume", "delete", "boot")
     _until(lambda: demo("volume", "list", *_JSON), lambda found: found == [])
     openstack("volume", "type", "delete", "shared")
+
+
+def test_servers_get_and_lose_volumes(demo: OpenStack) -> None:
+    demo("server", "create", "--flavor", "m1.tiny", "--image", "tiny", "--wait", "holder", *_JSON)
+    made = demo("volume", "create", "--size", "1", "plugged", *_JSON)
+    _volume(demo, "plugged", "available")
+    latest = (_VERSION, "2.100")
+    added = demo(*latest, "server", "add", "volume", "--tag", "data", "holder", "plugged", *_JSON)
+    assert (added["Volume ID"], added["Device"], added["Tag"]) == (made["id"], "/dev/vdb", "data")
+    shown = _volume(demo, "plugged", "in-use")
+    server = demo("server", "show", "holder", *_JSON)
+    assert [found["server_id"] for found in shown["attachments"]] == [server["id"]]
+    assert [found["id"] for found in server["volumes_attached"]] == [made["id"]]
+    [listed] = demo(*latest, "server", "volume", "list", "holder", *_JSON)
+    assert (listed["Volume ID"], listed["Device"], listed["Tag"]) == (made["id"], "/dev/vdb", "data")
+    assert (listed["Delete On Termination?"], listed["Attachment ID"]) == (
+        False,
+        shown["attachments"][0]["attachment_id"],
+    )
+    assert "already attached" in demo("server", "add", "volume", "holder", "plugged", fails=True)
+
+    demo(*latest, "server", "volume", "set", "--delete-on-termination", "holder", "plugged")
+    [listed] = demo(*latest, "server", "volume", "list", "holder", *_JSON)
+    assert listed["Delete On Termination?"]
+    demo(*latest, "server", "remove", "volume", "holder", "plugged")
+    _volume(demo, "plugged", "available")
+    assert demo(*latest, "server", "volume", "list", "holder", *_JSON) == []
+    assert "not attached" in demo("server", "remove", "volume", "holder", "plugged", fails=True)
+
+    demo(*latest, "server", "add", "volume", "--enable-delete-on-termination", "holder", "plugged")
+    _volume(demo, "plugged", "in-use")
+    demo("server", "delete", "--wait", "holder")
+    _until(lambda: demo("volume", "list", *_JSON), lambda found: found == [])
