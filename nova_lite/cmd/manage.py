@@ -1,8 +1,8 @@
 """``nova-lite-manage``: what operators do to an installation by hand.
 
-One module a command group: ``manage_databases``, ``manage_cells``, ``manage_placement``, ``manage_scheduler``. Exit
-codes are an interface that automation depends on: 0 done, 1 failed; what else a command returns is in its help. 255 is
-a bug.
+One module a command group: ``manage_databases``, ``manage_cells``, ``manage_placement``, ``manage_scheduler``,
+``manage_volumes``. Exit codes are an interface that automation depends on: 0 done, 1 failed; what else a command
+returns is in its help. 255 is a bug.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from nova_lite.cmd import (
     manage_databases,
     manage_placement,
     manage_scheduler,
+    manage_volumes,
     program,
 )
 from nova_lite.cmd.arguments import Parser
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     manage_cells.add_commands(categories)
     manage_placement.add_commands(categories)
     manage_scheduler.add_commands(categories)
+    manage_volumes.add_commands(categories)
     manage_cloud_audit.add_commands(categories)
     return top
 
