@@ -76,7 +76,7 @@ def test_command_exists(line: str) -> None:
 
 def test_every_import_is_declared() -> None:
     declared = {_project(line) for line in _lines("options", "install_requires")}
-    for extra in ("libvirt", "mysql", "volumes"):
+    for extra in ("libvirt", "mysql"):
         declared |= {_project(line) for line in _lines("options.extras_require", extra)}
     owners = importlib.metadata.packages_distributions()
     undeclared = {
