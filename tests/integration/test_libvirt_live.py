@@ -109,4 +109,4 @@ def test_disks_that_a_dead_host_left_in_a_directory_of_both_are_taken(rig: Rig, 
 
 def qemu(*words: object) -> None:
     """Run a tool of QEMU; a difference it finds is a failure."""
-    subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=240)
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=480)
