@@ -31,7 +31,7 @@ from tests.integration.stack.processes import StackError, wait_until
 from tests.integration.stack.site import Site
 
 #: Seconds in which all work must have ended once nothing is killed any more.
-SETTLED_S = 240.0
+SETTLED_S = 600.0
 #: Seconds between two kills, at least and at most, and those that a process stays dead.
 _BETWEEN_S, _DEAD_S = (1.0, 5.0), (0.1, 3.0)
 #: The same of hosts that are cut off; how many of them are dead, not only said to be.

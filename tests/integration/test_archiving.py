@@ -122,7 +122,7 @@ def test_several_at_once_archive_everything_once(installation: Installation, mon
 
     def run(_: int) -> Counter[str]:
         with CellDatabases(installation.api_db) as others:
-            start.wait(timeout=120)
+            start.wait(timeout=480)
             moved: Counter[str] = Counter()
             for cell, cell_db in zip(installation.cells, installation.cell_dbs, strict=True):
                 moved += Archiver(installation.api_db, cell_db, cell, others).run(None).moved
@@ -143,9 +143,9 @@ def test_kills_lose_nothing(installation: Installation) -> None:
             wait_until(lambda: installation.archived()["instances"] >= enough, "archiving", timeout_s=200)  # noqa: B023
         finally:
             process.kill()
-            process.wait(timeout=120)
+            process.wait(timeout=480)
         check_all_is_there(installation)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480, check=False)
     assert done.returncode in (0, 1), done.stderr
     check_all_is_archived(installation)
 
@@ -177,7 +177,7 @@ def test_a_server_that_dies_while_it_is_mapped_does_not_stay_mapped(
     monkeypatch.setattr(unmapped, "page", die_just_then)
     with pool, CellDatabases(installation.api_db) as others:
         assert map_instances(installation.api_db, cell_db, cell).mapped == LIVE
-        assert archiving_them[0].result(timeout=120).moved == times(DEAD + LIVE, ROWS_IN_CELL)
+        assert archiving_them[0].result(timeout=480).moved == times(DEAD + LIVE, ROWS_IN_CELL)
     with installation.api_db.reader() as session:
         left = session.scalars(sa.select(InstanceMappingRow.instance_uuid).filter_by(cell_uuid=cell.uuid))
         assert left.all() == []
@@ -222,7 +222,7 @@ def test_lists_and_shows_beside_it_see_what_they_saw(installation: Installation)
                         break
     finally:
         done.set()
-        looker.join(timeout=120)
+        looker.join(timeout=480)
         cells.close()
         bus.close()
     assert not looker.is_alive()

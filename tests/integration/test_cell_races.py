@@ -63,7 +63,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
     start = Barrier(len(works))
 
     def run(work: Callable[[], object]) -> object:
-        start.wait(timeout=120)
+        start.wait(timeout=480)
         try:
             return work()
         except (errors.Conflict, errors.NotFound) as exc:

@@ -111,7 +111,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
     results: list[object] = [None] * count
 
     def run(number: int) -> None:
-        gate.wait(timeout=120)
+        gate.wait(timeout=480)
         try:
             results[number] = work(number)
         except Exception as exc:  # noqa: BLE001 - what each worker raised is the result that tests look at
@@ -121,7 +121,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=120)
+        thread.join(timeout=480)
     assert not any(thread.is_alive() for thread in threads), "a worker hangs"
     return results
 
@@ -194,7 +194,7 @@ def test_a_lock_cycle_is_resolved_without_an_error(api_db: Database) -> None:
         with api_db.writer() as session:
             quotas.lock(session, first)
             if tried[number] == 1 and not api_db.is_sqlite:
-                both_hold_one.wait(timeout=120)
+                both_hold_one.wait(timeout=480)
             quotas.lock(session, second)
         return "done"
 
@@ -336,7 +336,7 @@ def test_one_conductor_gets_a_workflow_and_another_takes_it_over(cell_db: Databa
     with cell_db.writer() as session:
         workflows.renew(session, CellWorkflowRow, winner, [workflow.uuid], lease_s=0.1)
 
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while not claim(99, 60):
         assert time.monotonic() < deadline, "the lease never ran out"
         time.sleep(0.02)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(1800)
 #: Where all servers begin; its neighbour in the cell takes those that move.
 HOST = "cell2-fake1"
 #: Seconds in which a process must have come to the step it dies at.
-DEATH_S = 120.0
+DEATH_S = 600.0
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tests.integration.stack.processes import wait_until
 pytestmark = pytest.mark.timeout(900)
 
 #: Seconds after which everything must have ended, however it was disturbed.
-SETTLED_S = 180
+SETTLED_S = 600
 #: Which process dies, and after how many accepted boots.
 VICTIMS = {
     "api": 3,

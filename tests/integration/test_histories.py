@@ -49,7 +49,7 @@ def at_once(work: Callable[[int], object]) -> list[object]:
     start = Barrier(AT_ONCE)
 
     def run(number: int) -> object:
-        start.wait(timeout=120)
+        start.wait(timeout=480)
         try:
             return work(number)
         except errors.Conflict as exc:

@@ -322,7 +322,7 @@ def test_a_raw_image_boots(rig: LibvirtRig) -> None:
     assert rig.image is not None
     raw = rig.directory / "base.raw"
     subprocess.run(
-        ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", rig.image.path, str(raw)], check=True, timeout=240
+        ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", rig.image.path, str(raw)], check=True, timeout=480
     )
     inspected = image_format.inspect(raw)
     assert inspected.disk_format == "raw"
@@ -401,7 +401,7 @@ def test_an_agent_killed_while_it_spawns(rig: LibvirtRig, death: Callable[..., o
         agent.connect()
         agent.spawn({spec!r}, {rig.image!r})
     """
-    done = subprocess.run([sys.executable, "-c", program], timeout=240, check=False)
+    done = subprocess.run([sys.executable, "-c", program], timeout=480, check=False)
     assert done.returncode == 9
     if then == "spawn":
         rig.driver.spawn(spec, rig.image)
@@ -500,7 +500,7 @@ def test_libvirtd_may_restart_under_a_running_guest(rig: LibvirtRig, libvirt: Li
     rig.driver.spawn(spec, rig.image)
     subprocess.run(
         [str(Path("tools/libvirtd").resolve()), "stop", "--keep-guests", "--state-dir", str(libvirt._state)],
-        check=True, timeout=240, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        check=True, timeout=480, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         with pytest.raises(errors.Unavailable, match="hypervisor does not answer"):

@@ -142,4 +142,4 @@ def test_disks_are_copied_and_volumes_are_not(rig: Rig) -> None:
 
 def qemu(*words: object) -> None:
     """Run a tool of QEMU; a difference it finds is a failure."""
-    subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=240)
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=480)

@@ -115,7 +115,7 @@ def ask(port: int, path: str, version: str, user: str) -> tuple[int, list[str], 
     headers = {"X-Auth-Token": f"{user}:{PROJECT}", "OpenStack-API-Version": f"compute {version}"}
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(f"http://127.0.0.1:{port}/v2.1/{path}", headers=headers, timeout=120)
+        answer = session.get(f"http://127.0.0.1:{port}/v2.1/{path}", headers=headers, timeout=480)
     if answer.status_code != 200:
         return answer.status_code, [], False
     document = answer.json()

@@ -34,7 +34,7 @@ def test_a_stopped_process_leaves_nothing_of_its_session(tmp_path: Path) -> None
         "time.sleep(600)\n"
     )
     pid = processes.start(_sleeper("stubborn", stubborn))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while "ready" not in processes.log("stubborn").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -112,7 +112,7 @@ def test_durable_messages_survive_a_restart_of_the_broker(rabbitmq: RabbitMQ) ->
     rabbitmq.restart()
 
     with connection() as after, after.SimpleQueue("kept") as queue:
-        message = queue.get(timeout=120)
+        message = queue.get(timeout=480)
         message.ack()
     assert message.payload == {"number": 7}
 

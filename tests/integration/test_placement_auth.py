@@ -152,7 +152,7 @@ def test_forged_identity_headers_count_for_nothing(door: Door) -> None:
     for name, value in forged.items():
         request.add_header(name, value)
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=120)
+        urllib.request.urlopen(request, timeout=480)
     with refused.value as answer:
         assert answer.code == 401
 

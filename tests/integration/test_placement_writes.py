@@ -229,7 +229,7 @@ def test_a_number_given_out_again_proves_no_commit(database: Database, cut_off: 
         taken.set()
 
     writer.run(work)
-    assert taken.wait(120)
+    assert taken.wait(480)
     assert len(noted) == 2
     assert used(database, host) == {"VCPU": 1}
 
@@ -283,7 +283,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
     gate, results = threading.Barrier(len(works)), [None] * len(works)
 
     def run(number: int, work: Callable[[], object]) -> None:
-        gate.wait(timeout=120)
+        gate.wait(timeout=480)
         try:
             results[number] = work()  # type: ignore[call-overload]
         except Exception as exc:  # noqa: BLE001 - what each raised is the result that tests look at
@@ -293,7 +293,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=120)
+        thread.join(timeout=480)
     assert not any(thread.is_alive() for thread in threads), "a worker hangs"
     return list(results)
 
@@ -398,7 +398,7 @@ def test_standard_names_are_put_in_once_by_many_processes(server: Server) -> Non
     try:
         migrate.sync(database, "placement")
         processes = [subprocess.Popen([sys.executable, "-c", _SYNC, server.url(name)]) for _ in range(4)]
-        assert [process.wait(timeout=120) for process in processes] == [0] * 4
+        assert [process.wait(timeout=480) for process in processes] == [0] * 4
         with database.reading() as connection:
             assert list(names.load(connection, ResourceClassRow)) == list(os_resource_classes.STANDARDS)
             assert set(names.load(connection, TraitRow)) == set(os_traits.get_traits())

@@ -76,7 +76,7 @@ def _send(api_url: str, requests: list[Request]) -> list[int]:
         return answer.status_code
 
     try:
-        _together.wait(timeout=120)
+        _together.wait(timeout=480)
         with ThreadPoolExecutor(THREADS) as threads:
             return list(threads.map(send, requests))
     finally:
@@ -135,7 +135,7 @@ def send(api_db: Database, processes: ProcessPoolExecutor) -> Callable[[list[Req
     def through_both(requests: list[Request]) -> list[int]:
         shares = [requests[number::PROCESSES] for number in range(PROCESSES)]
         sent = [processes.submit(_send, api_url, share) for share in shares]
-        answers = [future.result(timeout=400) for future in sent]
+        answers = [future.result(timeout=480) for future in sent]
         by_turns = itertools.zip_longest(*answers)
         return [status for turn in by_turns for status in turn if status is not None]
 

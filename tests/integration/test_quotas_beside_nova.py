@@ -92,7 +92,7 @@ def real_ask(port: int) -> Ask:
         url = f"http://{ADDRESS}:{port}/v2.1{path}"
         sent = urllib.request.Request(url, data, _headers(request), method=request.method)
         try:
-            with urllib.request.urlopen(sent, timeout=240) as answer:
+            with urllib.request.urlopen(sent, timeout=480) as answer:
                 return answer.status, _parsed(answer.read())
         except urllib.error.HTTPError as exc:
             with exc:

@@ -15,7 +15,7 @@ from tests.integration.differential.names import Names
 from tests.integration.differential.requests import ConsumerGeneration, ProviderGeneration, Request
 from tests.integration.differential.stories import Story
 
-_TIMEOUT_S = 240
+_TIMEOUT_S = 600
 _UUID_LENGTH = 36
 #: What stands for the many requests by which a state is read.
 _READ, _ANSWERED = Request("GET", "/"), Answer(200, {}, b"")

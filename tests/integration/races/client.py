@@ -17,9 +17,9 @@ T = TypeVar("T")
 #: The status of a request that nobody answered.
 NO_ANSWER = 0
 #: Seconds a request gets; the servers' own patience with the database is shorter.
-_PATIENCE_S = 200.0
+_PATIENCE_S = 600.0
 #: Seconds that all threads of a story get together.
-_STORY_S = 240.0
+_STORY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
     raised: list[BaseException] = []
 
     def run(number: int, work: Callable[[], T]) -> None:
-        gate.wait(timeout=120)
+        gate.wait(timeout=480)
         try:
             results[number] = work()
         except BaseException as exc:  # noqa: BLE001 - raised again below, in the test's own thread

@@ -30,7 +30,7 @@ from tests.integration.stack.site import Site
 _WORKERS = 3
 _DATABASE = "placement_faults"
 #: Seconds in which the service must be itself again after a fault.
-_RECOVERY_S = 200.0
+_RECOVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)

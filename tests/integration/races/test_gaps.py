@@ -167,7 +167,7 @@ def test_a_number_that_never_comes_is_given_up_and_one_that_comes_late_is_waited
             interval_s=_TRX_PAUSE_S,
         )
         change.commit()
-        waiter.join(timeout=120)
+        waiter.join(timeout=480)
     assert seen == [2]
     assert _total(reader, uuid) == 2
     assert _total(reader, other) == 1

@@ -70,7 +70,7 @@ def call(
         request.add_header("Content-Type", "application/json")
         data = json.dumps(body).encode()
     try:
-        with urllib.request.urlopen(request, data, timeout=240) as answer:
+        with urllib.request.urlopen(request, data, timeout=480) as answer:
             return _answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as exc:
         with exc:

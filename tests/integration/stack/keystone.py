@@ -123,7 +123,7 @@ class Keystone:
         request = urllib.request.Request(f"{self.url}/auth/tokens", method="DELETE")
         request.add_header("X-Auth-Token", self.token(ADMIN))
         request.add_header("X-Subject-Token", token)
-        with urllib.request.urlopen(request, timeout=240):
+        with urllib.request.urlopen(request, timeout=480):
             pass
 
     def add_endpoint(self, kind: str, name: str, url: str) -> None:
@@ -200,7 +200,7 @@ driver = noop
             request.add_header("X-Auth-Token", token)
         data = None if body is None else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(request, data, timeout=240) as answer:
+            with urllib.request.urlopen(request, data, timeout=480) as answer:
                 text = answer.read()
                 return (json.loads(text) if text else None), answer.headers.get("X-Subject-Token", "")
         except urllib.error.HTTPError as exc:

@@ -47,7 +47,7 @@ class Libvirt:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=480,
             check=True,
         )
         return set(listed.stdout.split())
@@ -66,7 +66,7 @@ class Libvirt:
             [*self._site.within, str(_TOOLS / "libvirtd"), action, "--state-dir", str(self._state)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=120,
+            timeout=480,
             check=False,
         )
 

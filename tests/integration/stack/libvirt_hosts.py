@@ -100,7 +100,7 @@ class LibvirtHosts:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=480,
             check=False,
         )
         if done.returncode:
@@ -119,7 +119,7 @@ class LibvirtHosts:
             [str(_TOOL), action, "--state-dir", str(self._state(name)), *options],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=240,
+            timeout=480,
             check=False,
         )
         if done.returncode:

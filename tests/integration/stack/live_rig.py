@@ -16,7 +16,7 @@ from tests.integration.stack.neighbours import Neighbours
 
 HERE, THERE = "live-a", "live-b"
 #: How long a guest may take for anything on a slow machine.
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 
 
 class Rig:

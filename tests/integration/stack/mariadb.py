@@ -103,7 +103,7 @@ class MariaDB:
             [client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-e", statements],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=240,
+            timeout=480,
             check=False,
         )
 

@@ -101,7 +101,7 @@ class PostgreSQL:
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=240,
+            timeout=480,
             check=False,
         )
 

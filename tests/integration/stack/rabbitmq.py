@@ -73,7 +73,7 @@ class RabbitMQ:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=480,
             check=True,
         )
         rows = (line.split("\t") for line in listing.stdout.splitlines() if line.strip())

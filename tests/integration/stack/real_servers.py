@@ -21,7 +21,7 @@ from tests.integration.stack.processes import wait_until
 _ZONE = "real"
 SMALL, LARGE, LARGER = "moves.small", "moves.large", "moves.larger"
 #: A slow machine is given several times that.
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 _KIB_OF_GIB = 1024**2
 
 #: What the command must be told to name hosts; from 2.95 on evacuated servers are left off.

@@ -154,7 +154,7 @@ class Services:
                 stderr=log,
                 env=_environment(),
                 cwd=REPOSITORY,
-                timeout=300,
+                timeout=480,
                 check=False,
                 text=True,
             )
