@@ -189,6 +189,12 @@ def has_viommu(asked: Asked) -> Restriction | None:
     return _having({f"COMPUTE_VIOMMU_MODEL_{_word(model)}"}, "with such a virtual IOMMU") if model else None
 
 
+def shares_volumes(asked: Asked) -> Restriction | None:
+    """Ask for hosts whose guests can share volumes, for servers with volumes that others may have, too."""
+    wanted = asked.spec.shares_volumes
+    return _having({os_traits.COMPUTE_VOLUME_MULTI_ATTACH}, "sharing volumes") if wanted else None
+
+
 def is_bound_nowhere(asked: Asked) -> None:
     """Refuse what no host does yet, rather than boot a guest without it: binding it to cells or pages of memory."""
     said = {**asked.spec.image_properties, **asked.spec.flavor.extra_specs}
@@ -218,6 +224,7 @@ PREFILTERS: Mapping[str, Rule] = {
     "TpmSecrets": Rule(keeps_tpm_secrets),
     "SecureBoot": Rule(boots_securely),
     "Viommu": Rule(has_viommu),
+    "SharedVolumes": Rule(shares_volumes),
     "MemoryBinding": Rule(is_bound_nowhere),
 }
 

@@ -21,6 +21,7 @@ SHOW_EXTENDED = "os_compute_api:os-extended-server-attributes"
 CREATE = "os_compute_api:servers:create"
 CREATE_ON_HOST = "os_compute_api:servers:create:forced_host"
 CREATE_ZERO_DISK = "os_compute_api:servers:create:zero_disk_flavor"
+CREATE_WITH_VOLUMES = "os_compute_api:servers:create:attach_volume"
 CREATE_FOR_HOST = "compute:servers:create:requested_destination"
 UPDATE = "os_compute_api:servers:update"
 DELETE = "os_compute_api:servers:delete"
@@ -80,6 +81,7 @@ RULES = (
     rule(CREATE, PROJECT_MEMBER_OR_ADMIN, "Create a server."),
     rule(CREATE_ON_HOST, ADMIN, "Create a server on a host named in its availability zone."),
     rule(CREATE_ZERO_DISK, ADMIN, "Create a server from an image with a flavor that has no root disk."),
+    rule(CREATE_WITH_VOLUMES, PROJECT_MEMBER_OR_ADMIN, "Create a server with block device mappings."),
     rule(CREATE_FOR_HOST, ADMIN, "Create a server with a host or a hypervisor asked for."),
     rule(UPDATE, PROJECT_MEMBER_OR_ADMIN, "Rename or describe a server."),
     rule(DELETE, PROJECT_MEMBER_OR_ADMIN, "Delete a server."),

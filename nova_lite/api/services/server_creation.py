@@ -188,6 +188,7 @@ class ServerCreationService:
             image = self._image(caller, new.image_id)
             refuse_unfit(image, flavor)
             return image, Plan()
+        caller.require(rules.CREATE_WITH_VOLUMES)
         refuse_misfits(asked, flavor, count=new.max_count)
         boots_from_volume = any(one.is_root and one.is_volume for one in asked)
         booted = None if boots_from_volume else self._image(caller, new.image_id)

@@ -152,6 +152,13 @@ def added(name: str, wanted: Asked) -> Query:
             {"root_required": "COMPUTE_VIOMMU_MODEL_VIRTIO"},
             id="a virtual IOMMU",
         ),
+        pytest.param("SharedVolumes", asked(), {}, id="volumes of one server alone"),
+        pytest.param(
+            "SharedVolumes",
+            asked(shares_volumes=True),
+            {"root_required": "COMPUTE_VOLUME_MULTI_ATTACH"},
+            id="volumes of several servers",
+        ),
         pytest.param("MemoryBinding", asked({"hw:cpu_realtime": "no"}), {}, id="no real time"),
     ],
 )
