@@ -50,16 +50,24 @@ def reserve(work: Work[CellTools]) -> dict[str, str]:
     return _made(work, None, lambda volume_id, uuid: service.reserve(volume_id, uuid).id)
 
 
+def left_behind(work: Work[CellTools]) -> tuple[BlockDevice, ...]:
+    """Return the volumes that a server has left on its old host, as that knows them."""
+    return block_device.as_left(_server(work.tools, work.subject).volumes) if has_any(work) else ()
+
+
 def attached(devices: Iterable[BlockDevice]) -> list[BlockDevice]:
     """Return the devices that a server has."""
     return [device for device in devices if device.phase is Phase.ATTACHED]
 
 
 def complete(volumes: Volumes, attachments: Iterable[str]) -> None:
-    """Say that the server has its volumes by these attachments."""
+    """Say that the server has its volumes by these attachments; one that somebody took away is passed over."""
     service = volumes.as_service()
     for attachment_id in attachments:
-        service.complete(attachment_id)
+        try:
+            service.complete(attachment_id)
+        except (errors.NotFound, errors.Invalid, errors.Conflict) as exc:
+            LOG.warning("Attachment %s is not completed: %s", attachment_id, exc)
 
 
 def remove_others(tools: CellTools, uuid: str, *, keep: Collection[str] = ()) -> None:
@@ -107,8 +115,10 @@ def _remove(volumes: Volumes, instance: Instance, keep: Collection[str]) -> None
     ours = {device.volume_id for device in instance.volumes}
     for attachment in service.attachments_of(instance.uuid):
         if attachment.id not in keep and attachment.volume_id in ours:
-            LOG.info("Attachment %s of server %s is removed", attachment.id, instance.uuid)
-            service.detach(attachment.id)
+            try:
+                service.detach(attachment.id)
+            except (errors.Invalid, errors.Conflict, errors.Forbidden) as exc:
+                LOG.warning("Attachment %s of server %s stays: %s", attachment.id, instance.uuid, exc)
 
 
 def _server(tools: CellTools, uuid: str) -> Instance:

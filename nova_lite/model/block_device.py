@@ -102,6 +102,11 @@ def settled(devices: Iterable[BlockDevice]) -> tuple[BlockDevice, ...]:
     return tuple(replace(device, old_attachment_id=None) for device in devices)
 
 
+def at_none(devices: Iterable[BlockDevice], attachments: Mapping[str, str]) -> tuple[BlockDevice, ...]:
+    """Return the devices of a server that leaves its host for good, with ``attachments`` that no host has."""
+    return settled(moved(devices, attachments))
+
+
 def at(devices: Iterable[BlockDevice], attachments: Mapping[str, str]) -> tuple[BlockDevice, ...]:
     """Return the devices that a host has, or was to have, by ``attachments``, as it knows them."""
     return tuple(

@@ -21,7 +21,7 @@ from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow, MigrationRow
 from nova_lite.db.repositories import mappings
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.volume_records import Records, StoredAttachment, StoredVolume
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.model.migration import OVER
 from nova_lite.model.states import VmState
@@ -260,7 +260,7 @@ def _of_server(truths: _Truths, uuid: str) -> Iterator[str]:
 
 def _of_shelf(row: InstanceRow, *, is_counted: bool) -> Iterator[str]:
     """Tell whether a server that is shelved is so wholly."""
-    if row.vm_state in _ON_SHELF and row.shelved_image is None:
+    if row.vm_state in _ON_SHELF and row.shelved_image is None and not _boots_from_volume(row):
         yield f"is {row.vm_state}, but no image has its disk"
     if row.vm_state == VmState.SHELVED_OFFLOADED and not (is_counted and row.host is None):
         yield f"is offloaded, but is on host {row.host}, or does not count for its project's quota"
@@ -276,7 +276,8 @@ def _of_place(row: InstanceRow, guests: list[tuple[str, Guest]], held: dict[str,
         if held:
             yield f"is on no host, but holds {held}"
         return
-    wanted = {"VCPU": row.vcpus, "MEMORY_MB": row.memory_mb, "DISK_GB": row.root_gb + row.ephemeral_gb}
+    disk_gib = row.ephemeral_gb + (0 if _boots_from_volume(row) else row.root_gb)
+    wanted = {"VCPU": row.vcpus, "MEMORY_MB": row.memory_mb} | ({"DISK_GB": disk_gib} if disk_gib else {})
     if held != {row.node: wanted}:
         yield f"is on {row.node} and needs {wanted}, but holds {held}"
     for host, guest in guests:
@@ -294,7 +295,10 @@ def _of_move(truths: _Truths, move: MigrationRow) -> Iterator[str]:
     """Tell whether an open move has what the server had, and its server waits for its end; takes its claim away."""
     held = truths.allocations.pop(move.uuid, {})
     flavor = Flavor(**move.old_flavor)
-    wanted = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib, "DISK_GB": flavor.disk_gib}
+    if any(_boots_from_volume(row) for _, row in truths.rows.get(move.instance_uuid, [])):
+        flavor = rootless(flavor)
+    wanted = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram_mib}
+    wanted |= {"DISK_GB": flavor.disk_gib} if flavor.disk_gib else {}
     if held != {move.source_node: wanted}:
         yield f"of server {move.instance_uuid} should hold {wanted} of {move.source_node}, but holds {held}"
     states = [row.vm_state for _, row in truths.rows.get(move.instance_uuid, [])]
@@ -302,6 +306,10 @@ def _of_move(truths: _Truths, move: MigrationRow) -> Iterator[str]:
         yield f"is {move.status}, but server {move.instance_uuid} is {states}"
     if truths.asides.pop(move.instance_uuid, []) != [move.source_host]:
         yield f"of server {move.instance_uuid} left nothing on its host"
+
+
+def _boots_from_volume(row: InstanceRow) -> bool:
+    return any(device.get("boot_index") == 0 for device in row.volumes or ())
 
 
 def _of_nothing(truths: _Truths, uuid: str) -> Iterator[str]:

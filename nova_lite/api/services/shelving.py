@@ -16,6 +16,7 @@ from nova_lite.api.services.server_snapshots import image_of_disk
 from nova_lite.cells import operations, shelving
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import build_requests, zones
+from nova_lite.model import block_device
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
 from nova_lite.model.workflow import Workflow
@@ -54,9 +55,16 @@ class ShelvingService:
         self._rehearsals = Rehearsals(api_db, bus)
 
     def shelve(self, caller: Caller, uuid: str) -> None:
-        """Begin to shelve the server; raises Forbidden with the image service's words."""
+        """Begin to shelve the server; raises Forbidden with the image service's words.
+
+        One that boots from a volume has its disk there: it needs no image.
+        """
         located = self._checked(caller, uuid, rules.SHELVE, shelving.SHELVE)
         instance, cell = located.instance, hosting_cell(located)
+        if block_device.root_of(instance.volumes) is not None:
+            timeout_s = self._conf.operation_timeout
+            self._begin(caller, uuid, shelving.SHELVE, cell, {"image": None}, timeout_s=timeout_s)
+            return
         name = f"{instance.display_name}-shelved"
         image = self._images.create(image_of_disk(instance, name, {}), caller.token)
         try:

@@ -9,6 +9,7 @@ from typing import Protocol
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, Spawner
 from nova_lite.compute.virt.driver import Driver
+from nova_lite.model import block_device
 from nova_lite.model.guest import PowerState
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
@@ -121,7 +122,12 @@ class Unshelver:
         self._images = images
 
     def build(self, instance: Instance) -> PowerState:
-        """Make and start the guest from its image; raises as ``Spawner.build``, GuestFailed when the image is gone."""
+        """Make and start the guest from its image, or the volume it boots from; raises as ``Spawner.build``.
+
+        GuestFailed when the image is gone.
+        """
+        if block_device.root_of(instance.volumes) is not None:
+            return self._spawner.build(instance)
         image_id = instance.shelved_image
         if image_id is None:
             raise errors.GuestFailed(f"Instance {instance.uuid} has no image of its disk.")

@@ -8,11 +8,9 @@ from nova_lite import errors
 from nova_lite.cells import moves, volumes
 from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Record, Step, Work
-from nova_lite.conductor.workflows.move import before
+from nova_lite.conductor.workflows.move import before, settled_volumes
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.repositories import actions, instances, migrations
-from nova_lite.model import block_device
-from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.states import ACTIONS, VmState
 
@@ -26,11 +24,7 @@ _PATIENT_TURNS = 2
 
 def drop_leftovers(work: Work[CellTools]) -> None:
     """Have the old host remove what the guest left there; one that cannot now does it by itself later."""
-    host = before(work).host
-    left: tuple[BlockDevice, ...] = ()
-    if move_volumes.has_any(work):
-        with work.tools.db.reader() as session:
-            left = block_device.as_left(instances.get(session, work.subject).volumes)
+    host, left = before(work).host, move_volumes.left_behind(work)
     try:
         work.tools.agents.drop_aside(host, work.subject, left, timeout_s=_DROP_S)
     except errors.NovaLiteError as exc:
@@ -56,7 +50,7 @@ def confirm(work: Work[CellTools], session: Session) -> None:
         expect_task=ACTIONS[moves.CONFIRM].while_busy,
         vm_state=VmState.STOPPED if is_off else ACTIONS[moves.CONFIRM].ends_in,
         task_state=None,
-        **instances.with_volumes(block_device.settled(instance.volumes)),
+        **settled_volumes(work, session),
     )
     migrations.bring_to(session, work.inputs["move"], "confirmed")
     actions.finish(

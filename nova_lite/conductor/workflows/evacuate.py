@@ -8,23 +8,31 @@ it may still have there. See ``docs/decisions/0015-evacuation.rst``.
 """
 
 import logging
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import evacuations as records
 from nova_lite.cells import moves, volumes
+from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.move import (
+    attachments_made,
     before,
     discard,
     give_claim_back,
     hold_claim,
+    moved_volumes,
     new_place,
+    remove_attachments,
+    settled_volumes,
 )
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, evacuations, instances, migrations
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.migration import DONE
 from nova_lite.model.states import TaskState, VmState
@@ -37,17 +45,19 @@ _QUICK_S = 10.0
 _BUSY = (TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)
 
 
-def fetch_image(work: Work[CellTools]) -> None:
-    """Have the image on the host the server goes to."""
+def fetch_image(work: Work[CellTools]) -> Facts | None:
+    """Have on the host the server goes to the image, unless it boots from a volume, and a way to its volumes."""
     with work.tools.db.reader() as session:
-        image_id = instances.get(session, work.subject).image_id
+        instance = instances.get(session, work.subject)
     host = new_place(work).host
     try:
-        work.tools.agents.cache_image(host, image_id, timeout_s=max(1.0, work.seconds_left))
+        if block_device.root_of(instance.volumes) is None:
+            work.tools.agents.cache_image(host, instance.image_id, timeout_s=max(1.0, work.seconds_left))
     except errors.Timeout as exc:
         if host_is_down(work.tools, host):
             raise errors.HostFailed("The host the server was to go to does not answer.") from exc
         raise
+    return {"attachments": move_volumes.attach_at(work, host)} if move_volumes.has_any(work) else None
 
 
 def leave_host(work: Work[CellTools], session: Session) -> None:
@@ -62,6 +72,7 @@ def leave_host(work: Work[CellTools], session: Session) -> None:
         availability_zone=chosen.availability_zone,
         power_state=PowerState.NOSTATE,
         **instances.on(chosen.host, chosen.node, chosen.node_name),
+        **moved_volumes(work, session),
     )
     actions.next_event(
         session,
@@ -78,12 +89,13 @@ def go_back(work: Work[CellTools]) -> None:
 
 
 @retried
-def _go_back(work: Work[CellTools]) -> None:
+def _go_back(work: Work[CellTools]) -> Sequence[BlockDevice]:
     was = before(work)
     with work.tools.db.writer() as session:
         instance = instances.lock(session, work.subject)
         if instance.task_state not in _BUSY:
             raise errors.Conflict(f"Instance {work.subject} is busy with something else.")
+        devices = instance.volumes
         if instance.epoch == work.inputs["epoch"]:
             instances.change(
                 session,
@@ -92,7 +104,9 @@ def _go_back(work: Work[CellTools]) -> None:
                 epoch=was.epoch,
                 availability_zone=was.availability_zone,
                 **instances.on(was.host, was.node, was.node_name),
+                **instances.with_volumes(block_device.moved_back(instance.volumes, {})),
             )
+    return devices
 
 
 def silence_old_host(work: Work[CellTools]) -> None:
@@ -114,19 +128,22 @@ def start_guest(work: Work[CellTools]) -> Facts:
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject)
     power_state = work.tools.agents.rebuild(instance, start=_runs(work), timeout_s=max(1.0, work.seconds_left))
+    move_volumes.complete(work.tools.volumes, attachments_made(work).values())
     return {"power_state": int(power_state)}
 
 
 def keep_disks(work: Work[CellTools]) -> None:
-    """Have the old host leave the disks alone when it comes back, in case both hosts see them."""
+    """Have the old host leave the disks alone when it comes back, in case both see them, and have no volumes then."""
     host = new_place(work).host
     work.tools.agents.keep_disks(host, work.subject, work.inputs["epoch"], timeout_s=_QUICK_S)
+    if move_volumes.has_any(work):
+        move_volumes.remove_old(work.tools, work.subject)
 
 
 def remove_guest(work: Work[CellTools]) -> None:
     """Have no guest on the new host; one that is down removes it itself when it comes back."""
-    _go_back(work)
-    discard(work, new_place(work).host, work.inputs["epoch"])
+    left = block_device.at(_go_back(work), attachments_made(work))
+    discard(work, new_place(work).host, work.inputs["epoch"], left)
 
 
 def settle(work: Work[CellTools], session: Session) -> None:
@@ -141,6 +158,7 @@ def settle(work: Work[CellTools], session: Session) -> None:
         launched_at=utcnow(),
         scheduling=work.inputs["explanation"],
         fault=None,
+        **settled_volumes(work, session),
     )
     migrations.bring_to(session, work.inputs["move"], DONE)
     _finish(work, session, None, new_place(work).host)
@@ -157,7 +175,7 @@ EVACUATE = Definition(
     moves.EVACUATE,
     (
         Step("hold claim", hold_claim, undo=give_claim_back),
-        Step("fetch image", fetch_image),
+        Step("fetch image", fetch_image, undo=remove_attachments),
         Record("leave host", leave_host, undo=go_back),
         Step("silence old host", silence_old_host),
         Step("start guest", start_guest, undo=remove_guest),

@@ -6,6 +6,7 @@ where it runs: the conductor looks until that is settled, and only then writes d
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,19 +15,26 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import live_migrations, moves, volumes
+from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.move import (
+    attachments_made,
     before,
     claim_next_host,
     give_claim_back,
     hold_claim,
+    moved_volumes,
     new_place,
+    remove_attachments,
+    settled_volumes,
     tried,
 )
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations, workflows
+from nova_lite.model import block_device
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.live_migration import Landing, Leaving, Stage
@@ -108,7 +116,15 @@ def prepare_destination(work: Work[CellTools]) -> Facts:
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject)
     chosen, was = new_place(work), before(work)
-    there = replace(instance, host=chosen.host, node=chosen.node, node_name=chosen.node_name, epoch=was.epoch + 1)
+    attachments = move_volumes.attach_at(work, chosen.host) if move_volumes.has_any(work) else {}
+    there = replace(
+        instance,
+        host=chosen.host,
+        node=chosen.node,
+        node_name=chosen.node_name,
+        epoch=was.epoch + 1,
+        volumes=block_device.moved(instance.volumes, attachments),
+    )
     landing = work.tools.agents.prepare_landing(
         there,
         work.inputs["move"],
@@ -116,7 +132,7 @@ def prepare_destination(work: Work[CellTools]) -> Facts:
         copies_disks=work.facts["copies_disks"],
         timeout_s=_PREPARE_S,
     )
-    return {"landing": msgspec.to_builtins(landing)}
+    return {"landing": msgspec.to_builtins(landing), **({"attachments": attachments} if attachments else {})}
 
 
 def clear_destination(work: Work[CellTools]) -> None:
@@ -127,6 +143,7 @@ def clear_destination(work: Work[CellTools]) -> None:
     except errors.Timeout:
         if not host_is_down(work.tools, host):
             raise
+    remove_attachments(work)
 
 
 def begin_running(work: Work[CellTools], session: Session) -> None:
@@ -187,6 +204,7 @@ def settle(work: Work[CellTools], session: Session) -> None:
         epoch=was.epoch + 1,
         availability_zone=chosen.availability_zone,
         **instances.on(chosen.host, chosen.node, chosen.node_name),
+        **moved_volumes(work, session),
     )
     migrations.bring_to(session, work.inputs["move"], "post-migrating")
     _next_event(work, session, "compute_post_live_migration_at_destination")
@@ -209,6 +227,7 @@ def finish_at_destination(work: Work[CellTools]) -> Facts | None:
             raise
         LOG.warning("Server %s came to host %s, which does not answer: %s", work.subject, host, exc)
         return None
+    move_volumes.complete(work.tools.volumes, attachments_made(work).values())
     return {"power_state": int(power_state)}
 
 
@@ -216,9 +235,9 @@ def clear_source(work: Work[CellTools]) -> None:
     """Have nothing left on the old host of a guest that has gone; one that is down is left to itself."""
     if not _has_arrived(work):
         return
-    host = before(work).host
+    host, left = before(work).host, move_volumes.left_behind(work)
     try:
-        work.tools.agents.clear_departed(host, work.subject, work.inputs["move"], timeout_s=_QUICK_S)
+        work.tools.agents.clear_departed(host, work.subject, work.inputs["move"], left, timeout_s=_QUICK_S)
     except errors.NovaLiteError as exc:
         if work.workflow.attempt <= _PATIENT_TURNS and not host_is_down(work.tools, host):
             raise
@@ -228,6 +247,8 @@ def clear_source(work: Work[CellTools]) -> None:
 def settle_claim(work: Work[CellTools]) -> None:
     """Free what the server had; or give it back to one that stays."""
     if _has_arrived(work):
+        if move_volumes.has_any(work):
+            move_volumes.remove_old(work.tools, work.subject)
         work.tools.placement.release(work.inputs["move"])
     else:
         give_claim_back(work)
@@ -238,9 +259,9 @@ def end(work: Work[CellTools], session: Session) -> None:
     outcome = work.facts["outcome"]
     if outcome == "lost" or work.facts.get("vanished"):
         reason = str(work.facts.get("why", "The guest was not found on the host it was sent to."))
-        _end(work, session, "error", reason, in_error=True)
+        _end(work, session, "error", reason, in_error=True, **settled_volumes(work, session))
     elif outcome == "arrived":
-        values: dict[str, Any] = {"scheduling": work.inputs["explanation"]}
+        values: dict[str, Any] = {"scheduling": work.inputs["explanation"], **settled_volumes(work, session)}
         if "power_state" in work.facts:
             values["power_state"] = PowerState(work.facts["power_state"])
         _end(work, session, "completed", None, **values)
@@ -323,8 +344,12 @@ def _by_the_new_hosts_word(work: Work[CellTools]) -> Facts:
 
 
 def _abandon(work: Work[CellTools]) -> bool:
+    devices: Sequence[BlockDevice] = ()
+    if attachments_made(work):
+        with work.tools.db.reader() as session:
+            devices = block_device.at(instances.get(session, work.subject).volumes, attachments_made(work))
     return work.tools.agents.abandon_landing(
-        new_place(work).host, work.subject, work.inputs["move"], before(work).epoch + 1, timeout_s=_QUICK_S
+        new_place(work).host, work.subject, work.inputs["move"], before(work).epoch + 1, devices, timeout_s=_QUICK_S
     )
 
 

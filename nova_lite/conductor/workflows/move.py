@@ -168,8 +168,6 @@ def _note_power(work: Work[CellTools], power_state: PowerState) -> None:
 def hand_over(work: Work[CellTools], session: Session) -> None:
     """Make the server one of the new host: from here on its old host may not start it."""
     chosen, was = new_place(work), before(work)
-    attachments = work.facts.get("attachments")
-    volumes = block_device.moved(instances.lock(session, work.subject).volumes, attachments) if attachments else None
     instances.change(
         session,
         work.subject,
@@ -180,7 +178,7 @@ def hand_over(work: Work[CellTools], session: Session) -> None:
         power_state=PowerState.SHUTDOWN,
         **instances.on(chosen.host, chosen.node, chosen.node_name),
         **instances.sized(_flavor(work)),
-        **({} if volumes is None else instances.with_volumes(volumes)),
+        **moved_volumes(work, session),
     )
     migrations.bring_to(session, work.inputs["move"], "post-migrating")
     _next_event(work, session, "compute_finish_resize", host=was.host)
@@ -218,6 +216,21 @@ def remove_guest(work: Work[CellTools]) -> None:
 def attachments_made(work: Work[CellTools]) -> dict[str, str]:
     """Return the attachments for the new host by the devices' names."""
     return dict(work.facts.get("attachments", {}))
+
+
+def moved_volumes(work: Work[CellTools], session: Session) -> dict[str, Any]:
+    """Return the column that has the server's volumes be those of its new host; nothing of a server without."""
+    if not attachments_made(work):
+        return {}
+    devices = instances.lock(session, work.subject).volumes
+    return instances.with_volumes(block_device.moved(devices, attachments_made(work)))
+
+
+def settled_volumes(work: Work[CellTools], session: Session) -> dict[str, Any]:
+    """Return the column that has the server's volumes be its host's alone; nothing of a server without."""
+    if not move_volumes.has_any(work):
+        return {}
+    return instances.with_volumes(block_device.settled(instances.lock(session, work.subject).volumes))
 
 
 def discard(work: Work[CellTools], host: str, epoch: int, volumes: Sequence[BlockDevice] = ()) -> None:

@@ -15,20 +15,22 @@ from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances
+from nova_lite.model import block_device
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.states import TaskState, VmState
 
 
 def fetch_image(work: Work[CellTools]) -> None:
-    """Have the image on the server's host."""
+    """Have the image on the server's host, unless it boots from a volume."""
     if _wanted(work).preserves_ephemeral:
         raise errors.GuestFailed("The current driver does not support preserving ephemeral partitions.")
     with work.tools.db.reader() as session:
-        host = instances.get(session, work.subject).host
-    if host is None:
+        instance = instances.get(session, work.subject)
+    if instance.host is None:
         raise errors.Conflict(f"Instance {work.subject} is on no host.")
-    work.tools.agents.cache_image(host, _wanted(work).image_id, timeout_s=max(1.0, work.seconds_left))
+    if block_device.root_of(instance.volumes) is None:
+        work.tools.agents.cache_image(instance.host, _wanted(work).image_id, timeout_s=max(1.0, work.seconds_left))
 
 
 def change_server(work: Work[CellTools], session: Session) -> Facts:

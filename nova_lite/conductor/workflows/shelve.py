@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import shelving, volumes
+from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances
+from nova_lite.model import block_device
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import COPY_TO_SHELVE, COPYING_TO_SHELVE, TaskState, VmState
@@ -66,12 +68,16 @@ def _let_start(work: Work[CellTools]) -> Instance:
 
 
 def begin_copying(work: Work[CellTools], session: Session) -> None:
-    """Let the disk be copied."""
+    """Let the disk be copied, unless it is a volume."""
+    if work.inputs["image"] is None:
+        return
     instances.change(session, work.subject, expect_task=TaskState.SHELVING, task_state=COPYING_TO_SHELVE[0])
 
 
 def take_snapshot(work: Work[CellTools]) -> None:
-    """Have the host fill the image."""
+    """Have the host fill the image, if there is to be one."""
+    if work.inputs["image"] is None:
+        return
     instance, host = _hosted(work)
     work.tools.agents.snapshot(
         host,
@@ -86,22 +92,26 @@ def take_snapshot(work: Work[CellTools]) -> None:
 def remove_image(work: Work[CellTools]) -> None:
     """Have the image removed, filled or not; nobody else may fill it from here on."""
     instance = _let_start(work)
-    shelved_images.remove(work.tools, work.inputs["image"], at=instance.host)
+    if work.inputs["image"] is not None:
+        shelved_images.remove(work.tools, work.inputs["image"], at=instance.host)
 
 
 def mark_shelved(work: Work[CellTools], session: Session) -> Facts:
-    """Turn the server into a shelved one, and on towards being offloaded if operators want that at once."""
-    instance = instances.lock(session, work.subject)
-    if instance.task_state not in COPYING_TO_SHELVE:
+    """Turn the server into a shelved one, and on towards being offloaded if operators want that at once.
+
+    One whose disk is a volume is always offloaded at once: there is nothing to keep on its host.
+    """
+    instance, image = instances.lock(session, work.subject), work.inputs["image"]
+    if instance.task_state not in (COPYING_TO_SHELVE if image is not None else (TaskState.SHELVING,)):
         raise errors.Conflict(f"Instance {work.subject} is busy with something else.")
-    is_going_on = work.tools.conf.shelved_offload_time == 0
+    is_going_on = image is None or work.tools.conf.shelved_offload_time == 0
     instances.change(
         session,
         work.subject,
         vm_state=VmState.SHELVED,
         task_state=TaskState.SHELVING_OFFLOADING if is_going_on else None,
         power_state=PowerState.SHUTDOWN,
-        shelved_image=work.inputs["image"],
+        shelved_image=image,
         shelved_at=utcnow(),
     )
     if not is_going_on:
@@ -118,23 +128,41 @@ def remove_stale_image(work: Work[CellTools]) -> None:
         shelved_images.remove_if_possible(work.tools, stale, at=None, is_last_try=is_last_try)
 
 
-def destroy_guest(work: Work[CellTools]) -> None:
-    """Have the guest removed; a host that cannot now does it by itself later, for it expects none any more."""
+def destroy_guest(work: Work[CellTools]) -> Facts | None:
+    """Have the guest removed; a host that cannot now does it by itself later, for it expects none any more.
+
+    Its volumes are reserved anew before, so that they are never free.
+    """
     if not _is_offloading(work):
-        return
+        return None
     instance, host = _hosted(work)
+    facts = {"attachments": _reserved(work)} if instance.volumes else None
     try:
-        work.tools.agents.discard(host, instance.uuid, instance.epoch, timeout_s=_QUICK_S)
+        work.tools.agents.discard(host, instance.uuid, instance.epoch, instance.volumes, timeout_s=_QUICK_S)
     except errors.NovaLiteError as exc:
         if work.workflow.attempt <= _PATIENT_TURNS and not host_is_down(work.tools, host):
             raise
         LOG.warning("Guest %s is left to its host %s: %s %s", instance.uuid, host, exc, exc.facts)
+    return facts
+
+
+def _reserved(work: Work[CellTools]) -> dict[str, str]:
+    """Return new attachments that no host has; none where they are refused: then the old ones stay."""
+    try:
+        return move_volumes.reserve(work)
+    except errors.GuestFailed as exc:
+        LOG.warning("Volumes of server %s keep their attachments: %s", work.subject, exc)
+        move_volumes.remove_others(work.tools, work.subject)
+        return {}
 
 
 def free_claim(work: Work[CellTools]) -> None:
-    """Give back what the server has in Placement."""
-    if _is_offloading(work):
-        work.tools.placement.release(work.subject)
+    """Give back what the server has in Placement, and by what its host had its volumes."""
+    if not _is_offloading(work):
+        return
+    if work.facts.get("attachments"):
+        move_volumes.remove_old(work.tools, work.subject, work.facts["attachments"])
+    work.tools.placement.release(work.subject)
 
 
 def mark_offloaded(work: Work[CellTools], session: Session) -> None:
@@ -153,6 +181,7 @@ def mark_offloaded(work: Work[CellTools], session: Session) -> None:
         host=None,
         node=None,
         node_name=None,
+        **instances.with_volumes(block_device.at_none(instance.volumes, work.facts.get("attachments", {}))),
     )
     _finish(work, session, host=instance.host)
 

@@ -14,7 +14,11 @@ from tests.functional.workflows.site import Site
 
 @dataclass(frozen=True)
 class Journey:
-    """Something that happens to a server with volumes: what comes before, how it begins, and where it may go wrong."""
+    """Something that happens to a server with volumes.
+
+    What comes before, how it begins, and at which of its cell's steps it is worth while to die, fail or be deleted:
+    those that do something to attachments.
+    """
 
     kind: str
     begin: Callable[[Site, str], object]
@@ -22,23 +26,41 @@ class Journey:
     before: Callable[[Site, str], object] = lambda site, server: None
 
 
+def _act(action: str, details: object = None) -> Callable[[Site, str], object]:
+    return lambda site, server: site.act(server, action, details)
+
+
 JOURNEYS = {
     journey.kind: journey
     for journey in (
-        Journey("move", Site.resize, ("ask hosts", "hand over", "start guest", "await confirmation")),
-        Journey(
-            "confirm-resize",
-            lambda site, server: site.act(server, "confirmResize"),
-            ("drop leftovers", "free old claim", "confirm"),
-            Site.resize,
-        ),
+        Journey("move", Site.resize, ("ask hosts", "start guest")),
+        Journey("confirm-resize", _act("confirmResize"), ("drop leftovers", "free old claim"), Site.resize),
         Journey(
             "revert-resize",
-            lambda site, server: site.act(server, "revertResize"),
-            ("ask old host", "turn back", "remove guest", "bring guest back", "give claim back"),
+            _act("revertResize"),
+            ("ask old host", "remove guest", "bring guest back", "give claim back"),
             Site.resize,
         ),
+        Journey(
+            "live-migrate",
+            Site.migrate_live,
+            ("prepare destination", "finish at destination", "clear source", "settle claim"),
+        ),
+        Journey("evacuate", Site.evacuate, ("fetch image", "start guest", "keep disks")),
+        Journey("shelve", Site.shelve, ("destroy guest", "free claim")),
+        Journey("unshelve", _act("unshelve"), ("spawn guest",), Site.shelve),
+        Journey("rebuild", Site.rebuild, ("remake guest",)),
     )
+}
+#: What leaves a guest on its host, and its volumes alone.
+STAYS = {
+    "reboot": [_act("reboot", {"type": "HARD"})],
+    "stop and start": [_act("os-stop"), _act("os-start")],
+    "rescue": [Site.rescue, _act("unrescue")],
+    "pause": [_act("pause"), _act("unpause")],
+    "suspend": [_act("suspend"), _act("resume")],
+    "soft delete": [Site.soft_delete, _act("restore")],
+    "shelve and start": [lambda site, server: site.shelve(server, stays_on_host=True), _act("unshelve")],
 }
 PLACES = [Place("cell", journey.kind, step, "middle") for journey in JOURNEYS.values() for step in journey.steps]
 #: Where what fails is undone, and where others write meanwhile: a record holds the database.
@@ -48,7 +70,8 @@ OUTSIDE = [place for place in PLACES if place in places("middle", records=False)
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Blocks]:
-    with opened_with_volumes(tmp_path_factory.mktemp("site"), cells=1, hosts_per_cell=2) as blocks:
+    directory = tmp_path_factory.mktemp("site")
+    with opened_with_volumes(directory, cells=1, hosts_per_cell=2, allow_resize_to_same_host="false") as blocks:
         yield blocks
 
 
@@ -65,6 +88,8 @@ def departing(blocks: Blocks, journey: Journey) -> tuple[str, list[str]]:
     server, volumes = blocks.server()
     journey.before(blocks.site, server)
     blocks.site.rest(is_end=False)
+    if journey.kind == "evacuate":
+        blocks.leave(server)  # its host turns the guest off without being asked
     return server, volumes
 
 
@@ -74,6 +99,17 @@ def test_volumes_go_with_their_server(blocks: Blocks, kind: str) -> None:
     JOURNEYS[kind].begin(blocks.site, server)
     blocks.site.rest()
     blocks.assert_whole(server, volumes)
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_volumes_stay_with_their_server(blocks: Blocks, name: str) -> None:
+    server, volumes = blocks.server()
+    held = set(blocks.attachments(server))
+    for deed in STAYS[name]:
+        deed(blocks.site, server)
+        blocks.site.rest()
+        blocks.assert_whole(server, volumes)
+    assert (blocks.site.status(server), set(blocks.attachments(server))) == ("ACTIVE", held)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
@@ -122,6 +158,7 @@ def test_volumes_come_and_go_before_a_move_is_confirmed_or_reverted(blocks: Bloc
         server, (stays, goes) = blocks.server()
         blocks.site.resize(server)
         blocks.site.rest()
+        blocks.leave(server)  # where it came from does not hear of the one that goes now
         blocks.detach(server, goes)
         assert blocks.status(goes) == "available"
         comes = blocks.volume()
