@@ -32,6 +32,8 @@ def again(
         group=group,
         within_cell=cell_uuid,
         not_on=not_on,
+        boots_from_volume=instance.boots_from_volume,
+        shares_volumes=instance.shares_volumes,
     )
 
 

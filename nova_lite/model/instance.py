@@ -82,6 +82,10 @@ class Instance:
         return root_of(self.volumes) is not None
 
     @property
+    def shares_volumes(self) -> bool:
+        return any(device.is_multiattach for device in self.volumes)
+
+    @property
     def claimed_flavor(self) -> Flavor:
         """Return the flavor as far as a host must give it: a root disk that is a volume is somewhere else."""
         return rootless(self.flavor) if self.boots_from_volume else self.flavor

@@ -112,6 +112,8 @@ def _spec(work: Work[SuperTools], instance: Instance) -> RequestSpec:
         image_disk_format=wanted.image_disk_format,
         wanted_host=instance.host,
         wanted_node=instance.node,
+        boots_from_volume=instance.boots_from_volume,
+        shares_volumes=instance.shares_volumes,
     )
 
 

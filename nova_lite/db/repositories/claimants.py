@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.api_tables import ApiWorkflowRow, InstanceMappingRow
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow, MigrationRow
 from nova_lite.db.repositories import evacuations
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.migration import OVER
 from nova_lite.model.workflow import OPEN
 
@@ -41,7 +42,8 @@ def living(session: Session, uuids: Sequence[str]) -> set[str]:
 class Claimant:
     """What decides on the claim of a live instance that is on a host; ``row_id`` is where the next page begins.
 
-    ``busy_with`` is what is being done to it; ``has_node`` says whether the cell knows its compute node.
+    ``flavor`` is its flavor as far as a host must give it. ``busy_with`` is what is being done to it; ``has_node`` says
+    whether the cell knows its compute node.
     """
 
     row_id: int
@@ -81,6 +83,7 @@ def _claimants(session: Session, condition: sa.ColumnElement[bool], *, limit: in
             InstanceRow.node,
             InstanceRow.flavor,
             InstanceRow.image_properties,
+            InstanceRow.volumes,
             sa.func.coalesce(InstanceRow.task_state, work),
             ComputeNodeRow.id,
         )
@@ -90,6 +93,14 @@ def _claimants(session: Session, condition: sa.ColumnElement[bool], *, limit: in
         .limit(limit)
     )
     return [
-        Claimant(row_id, uuid, project, user, node or "", Flavor(**flavor), properties, busy_with, number is not None)
-        for row_id, uuid, project, user, node, flavor, properties, busy_with, number in rows
+        Claimant(
+            row_id, uuid, project, user, node or "", claimed(flavor, volumes), properties, busy_with, number is not None
+        )
+        for row_id, uuid, project, user, node, flavor, properties, volumes, busy_with, number in rows
     ]
+
+
+def claimed(flavor: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]] | None) -> Flavor:
+    """Return a stored flavor as far as a host must give it to an instance with these stored ``volumes``."""
+    found = Flavor(**flavor)
+    return rootless(found) if any(device.get("boot_index") == 0 for device in volumes or ()) else found

@@ -18,6 +18,7 @@ from nova_lite.db.api_tables import (
 )
 from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow, InstanceRow, MigrationRow, ServiceRow
 from nova_lite.db.repositories import evacuations
+from nova_lite.db.repositories.claimants import claimed
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import OVER
@@ -163,7 +164,7 @@ def _server(row: Sequence[Any], cell: str) -> SeenServer:
         host=host,
         node=node,
         epoch=epoch,
-        flavor=Flavor(**flavor),
+        flavor=claimed(flavor, rest[1]),
         image_properties=properties,
         has_launched=launched_at is not None,
         updated_at=rest[0],

@@ -14,6 +14,7 @@ from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.volume_records import Records, StoredVolume
 from nova_lite.embedded.volume_store import VolumeStore
 from nova_lite.testing import cloud as clouds
+from nova_lite.testing.audit import Watch
 from nova_lite.testing.block_storage import Fault, FaultyVolumes
 from nova_lite.testing.cloud import Answer, ComputeUser, eventually
 
@@ -130,6 +131,9 @@ def storage(cloud: Cloud) -> Iterator[Storage]:
     yield someone
     eventually(lambda: not someone.attachments(), "attachments gone")
     assert reached(cloud) == set()
+    with Watch(cloud) as watch:
+        eventually(lambda: not watch.open_work(), "all work done")
+        assert watch.audit() == []
     someone.clear()
     someone.close()
 
@@ -227,6 +231,27 @@ def test_a_server_of_an_image_has_data_volumes(cloud: Cloud, user: ComputeUser, 
     shown = user.wait(server, "ACTIVE")
     assert (shown["image"]["id"], plugged(cloud, shown)) == (image, {data: "/dev/vdb"})
     assert claimed(cloud, server) == {"VCPU": 1, "MEMORY_MB": 96, "DISK_GB": 1}
+    delete(user, server)
+
+
+def test_a_root_disk_that_is_a_volume_takes_no_room_of_a_host(
+    cloud: Cloud, user: ComputeUser, storage: Storage, image: str
+) -> None:
+    flavor = {"name": "mixed", "vcpus": 1, "ram": 64, "disk": 7, "OS-FLV-EXT-DATA:ephemeral": 2}
+    mixed = user.ask("POST", "/flavors", {"flavor": flavor}).json["flavor"]["id"]
+    made = root("image", image, volume_size=1, delete_on_termination=True)
+    local = {"source_type": "blank", "destination_type": "local", "volume_size": 1}
+    server = boot(user, made, local, flavor=mixed)
+    assert user.wait(server, "ACTIVE")["flavor"]["disk"] == 7
+    assert claimed(cloud, server) == {"VCPU": 1, "MEMORY_MB": 64, "DISK_GB": 2}
+    assert user.act(server, "migrate").status == 202
+    user.wait(server, "VERIFY_RESIZE")
+    assert claimed(cloud, server) == {"VCPU": 1, "MEMORY_MB": 64, "DISK_GB": 2}
+    with Watch(cloud) as watch:
+        eventually(lambda: not watch.open_work(), "all work done")
+        assert watch.audit() == []
+    assert user.act(server, "confirmResize").status == 204
+    user.wait(server, "ACTIVE")
     delete(user, server)
 
 

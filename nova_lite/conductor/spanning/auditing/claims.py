@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from nova_lite.conductor.spanning.auditing.findings import Finding, Kind
 from nova_lite.model.claims import Amounts, fits, shown, shown_all
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.block_device import root_of
+from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.migration import FINISHED, MigrationKind
 from nova_lite.model.sightings import Seen
 from nova_lite.model.states import VmState
@@ -56,6 +57,7 @@ def dues(seen: Seen, amounts_of: AmountsOf) -> Iterator[Due]:
         if server is None or server.vm_state != VmState.RESIZED or move.status != FINISHED:
             continue
         if move.kind in (MigrationKind.COLD, MigrationKind.RESIZE):
+            old = move.old_flavor if root_of(server.volumes) is None else rootless(move.old_flavor)
             yield Due(
                 consumer=move.uuid,
                 instance=move.instance_uuid,
@@ -63,8 +65,8 @@ def dues(seen: Seen, amounts_of: AmountsOf) -> Iterator[Due]:
                 project_id=move.project_id,
                 user_id=move.user_id,
                 node=move.source_node,
-                amounts=amounts_of(move.old_flavor, server.image_properties),
-                flavor=move.old_flavor,
+                amounts=amounts_of(old, server.image_properties),
+                flavor=old,
                 image_properties=server.image_properties,
                 evidence=(move.status, move.updated_at),
             )
