@@ -19,10 +19,18 @@ from benchmarks.placement.report import Report
 from benchmarks.results import Results
 from benchmarks.scheduling import comparison as scheduling
 from benchmarks.scheduling.parts import PARTS as SCHEDULING_PARTS
+from benchmarks.volumes import comparison as volumes
+from benchmarks.volumes.parts import PARTS as VOLUMES_PARTS
 
-_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "moves", "all")
+_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "moves", "volumes", "all")
 #: Benchmark → its parts.
-_PARTS = {"placement": PLACEMENT_PARTS, "listing": LISTING_PARTS, "scheduling": SCHEDULING_PARTS, "moves": MOVES_PARTS}
+_PARTS = {
+    "placement": PLACEMENT_PARTS,
+    "listing": LISTING_PARTS,
+    "scheduling": SCHEDULING_PARTS,
+    "moves": MOVES_PARTS,
+    "volumes": VOLUMES_PARTS,
+}
 
 
 class Found(Protocol):
@@ -55,6 +63,7 @@ def main() -> int:
         "listing": partial(listing.run, quick=arguments.quick, parts=arguments.part),
         "scheduling": partial(scheduling.run, quick=arguments.quick, parts=arguments.part),
         "moves": partial(moves.run, quick=arguments.quick, parts=arguments.part),
+        "volumes": partial(volumes.run, quick=arguments.quick, parts=arguments.part),
     }
     found = {}
     for name in benchmarks if arguments.name == "all" else (arguments.name,):

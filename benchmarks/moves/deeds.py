@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -23,6 +24,13 @@ _IDS: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
 _ROWS = "SELECT uuid, vm_state, task_state, host, deleted FROM {database}.instances WHERE uuid IN :ids"
 
 
+class Sight(Protocol):
+    """What a look at a server shows."""
+
+    @property
+    def has_failed(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A server as its row says."""
@@ -36,10 +44,31 @@ class Seen:
     def rests(self) -> bool:
         return self.task_state is None and not self.is_deleted
 
+    @property
+    def has_failed(self) -> bool:
+        return self.rests and self.vm_state == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How servers are looked at: a query of ``ids`` in a database, and what one server's rows mean."""
+
+    query: str
+    read: Callable[[Sequence[Any]], Any]
+
+
+def _read(rows: Sequence[Any]) -> Seen:
+    (_, vm_state, task_state, host, deleted) = rows[0]
+    return Seen(vm_state, task_state, host, bool(deleted))
+
+
+#: What most wait for: states.
+STATES = Look(_ROWS, _read)
+
 
 @dataclass(slots=True)
 class _Wait:
-    until: Callable[[Seen], bool]
+    until: Callable[[Any], bool]
     ended: threading.Event = field(default_factory=threading.Event)
     outcome: str = "late"
     at: float = 0.0
@@ -48,15 +77,16 @@ class _Wait:
 class Watcher(threading.Thread):
     """Notices when servers are as somebody waits for, or have failed."""
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: Where, look: Look = STATES) -> None:
         super().__init__(name="watcher", daemon=True)
+        self._how = look
         self._where = where
         self._lock = threading.Lock()
         self._waiting: dict[str, _Wait] = {}
         self._ended = threading.Event()
         self.failure: Exception | None = None
 
-    def expect(self, server_id: str, until: Callable[[Seen], bool]) -> _Wait:
+    def expect(self, server_id: str, until: Callable[[Any], bool]) -> _Wait:
         """Return what will say when the server is as wanted."""
         wait = _Wait(until)
         with self._lock:
@@ -81,14 +111,16 @@ class Watcher(threading.Thread):
             waiting = dict(self._waiting)
         if not waiting:
             return
-        statement = sa.text(_ROWS.format(database=self._where.cell)).bindparams(_IDS)
-        found = connection.execute(statement, {"ids": list(waiting)}).all()
+        statement = sa.text(self._how.query.format(database=self._where.cell)).bindparams(_IDS)
+        rows: dict[str, list[Any]] = {}
+        for row in connection.execute(statement, {"ids": list(waiting)}):
+            rows.setdefault(row[0], []).append(row)
         now = time.perf_counter()
-        for server_id, vm_state, task_state, host, deleted in found:
-            seen, wait = Seen(vm_state, task_state, host, bool(deleted)), waiting[server_id]
-            failed = seen.rests and vm_state == "error"
-            if failed or wait.until(seen):
-                wait.outcome, wait.at = "error" if failed else "active", now
+        for server_id, found in rows.items():
+            seen: Sight = self._how.read(found)
+            wait = waiting[server_id]
+            if seen.has_failed or wait.until(seen):
+                wait.outcome, wait.at = "error" if seen.has_failed else "active", now
                 with self._lock:
                     del self._waiting[server_id]
                 wait.ended.set()
@@ -103,11 +135,11 @@ class Doing:
         self._limit_s = limit_s
         self.posts_s = 0.0
 
-    def ask(self, data: bytes, server_id: str, until: Callable[[Seen], bool]) -> str:
+    def ask(self, data: bytes, server_id: str, until: Callable[[Any], bool]) -> str:
         """Ask for something and wait until it is done; return how that ended."""
         answer = self._client.send(data)
         self.posts_s += answer.wait_s
-        if answer.status not in (202, 204):
+        if answer.status not in (200, 202, 204):
             raise BadAnswer(f"{answer.status} {answer.body[:500]!r}")
         wait = self._watcher.expect(server_id, until)
         deadline = time.perf_counter() + self._limit_s
@@ -169,9 +201,11 @@ def servers_of(cloud: Cloud) -> list[str]:
         return [str(row.uuid) for row in connection.execute(statement)]
 
 
-def drive(cloud: Cloud, servers: Sequence[str], deed: Deed, *, clients: int, limit_s: float) -> Run:
+def drive(
+    cloud: Cloud, servers: Sequence[str], deed: Deed, *, clients: int, limit_s: float, look: Look = STATES
+) -> Run:
     """Have ``clients`` do something to every server once, each to its next one when the last is done."""
-    watcher = Watcher(cloud.where)
+    watcher = Watcher(cloud.where, look)
     watcher.start()
     left, lock = list(servers), threading.Lock()
     done: list[Boot] = []

@@ -1,19 +1,14 @@
 """The parts of the benchmark: what is done to servers in both clouds, and a real guest that moves in ours."""
 
-import contextlib
-import itertools
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.moves import deeds, guest
 from benchmarks.moves.clouds import FLEET, MovingRealCloud, start_networks
 from benchmarks.moves.deeds import Deed
-from benchmarks.moves.report import Report, Row
-from benchmarks.placement.peers import cpu_s
-from benchmarks.scheduling import boots, figures, idle
+from benchmarks.moves.report import Report
+from benchmarks.moves.timing import Timing
 from benchmarks.scheduling.cloud import Cloud, Surroundings
-from benchmarks.scheduling.figures import Cpu
 from benchmarks.scheduling.ours import OurCloud
 from benchmarks.scheduling.place import Place
 
@@ -50,6 +45,7 @@ class Parts:
         self._surroundings = surroundings
         self._report = report
         self._effort = effort
+        self._timing = Timing(place, surroundings, report)
 
     def all(self) -> Mapping[str, Callable[[], None]]:
         """Return name → part, in the order they are run."""
@@ -61,7 +57,7 @@ class Parts:
         real = MovingRealCloud(self._place, self._surroundings, FLEET, "real-moves")
         ours = OurCloud(self._place, self._surroundings, FLEET, "ours-moves")
         for cloud, servers in ((real, self._effort.real), (ours, self._effort.ours)):
-            with self._running(cloud):
+            with self._timing.running(cloud):
                 self._life(cloud, servers)
         for case in CASES:
             found = {row.kind: row.summary for row in self._report.rows if row.case == case}
@@ -75,42 +71,9 @@ class Parts:
             print(found.told(), flush=True)
 
     def _life(self, cloud: Cloud, servers: int) -> None:
-        boots.add_flavor(cloud)
+        self._timing.boot(cloud, servers, clients=CLIENTS, limit_s=_LIMIT_S)
         deeds.add_larger_flavor(cloud)
-        image = self._surroundings.image_id
-        booted = boots.drive(cloud, image, servers=servers, clients=CLIENTS, limit_s=_LIMIT_S)
-        if booted.outcomes != {"active": servers}:
-            self._tell(f"{cloud.kind}: {figures.told(booted.outcomes)} of the servers to begin with")
         for case, deed in CASES.items():
-            self._time(cloud, case, deed)
-
-    def _time(self, cloud: Cloud, case: str, deed: Deed) -> None:
-        before = self._cpu(cloud)
-        run = deeds.drive(cloud, deeds.servers_of(cloud), deed, clients=CLIENTS, limit_s=_LIMIT_S)
-        row = Row(case, cloud.kind, figures.summary(run, self._cpu(cloud).since(before)))
-        self._report.rows.append(row)
-        print(row.told(), flush=True)
-        if row.summary.failed:
-            self._tell(f"{case}, {cloud.kind}: {figures.told(run.outcomes)}; {boots.fault(cloud)}")
-
-    def _cpu(self, cloud: Cloud) -> Cpu:
-        def used(names: Sequence[str]) -> float:
-            return cpu_s(itertools.chain.from_iterable(idle.pids_of(self._place, name) for name in names))
-
-        services = [name for name in cloud.programs if name not in cloud.agents]
-        return Cpu(used(services), used(cloud.agents), used(["rabbitmq"]), used(["mariadb"]))
-
-    @contextlib.contextmanager
-    def _running(self, cloud: Cloud) -> Iterator[None]:
-        began = time.perf_counter()
-        print(f"starting {cloud.name}: {cloud.fleet.hosts} hosts", flush=True)
-        try:
-            cloud.start()
-            self._tell(f"{cloud.name} took {time.perf_counter() - began:.0f} s to start")
-            yield
-        finally:
-            cloud.stop()
-
-    def _tell(self, text: str) -> None:
-        self._report.checks.append(text)
-        print(text, flush=True)
+            before = self._timing.cpu(cloud)
+            run = deeds.drive(cloud, deeds.servers_of(cloud), deed, clients=CLIENTS, limit_s=_LIMIT_S)
+            self._timing.add(cloud, case, run, self._timing.cpu(cloud).since(before))
