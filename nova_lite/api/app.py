@@ -23,6 +23,7 @@ from nova_lite.api.handlers import (
     quota_sets,
     server_actions,
     server_diagnostics,
+    server_external_events,
     server_groups,
     server_metadata,
     server_migrations,
@@ -60,6 +61,7 @@ from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_diagnostics import ServerDiagnosticsService
+from nova_lite.api.services.server_external_events import ServerExternalEventService
 from nova_lite.api.services.server_groups import ServerGroupService
 from nova_lite.api.services.server_history import ServerHistory
 from nova_lite.api.services.server_lists import ServerListService
@@ -162,6 +164,10 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(moves)),
         ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(moves, live)),
         ("/servers/{server_id}/migrations/{migration_id}/action", server_migrations.ServerMigrationAction(live)),
+        (
+            "/os-server-external-events",
+            server_external_events.ServerExternalEvents(ServerExternalEventService(conf, lookup)),
+        ),
     ]
 
 

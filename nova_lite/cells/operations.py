@@ -46,6 +46,7 @@ EVENTS: Mapping[str, str] = {
     "unshelve": "compute_unshelve_instance",
     "attach-volume": "compute_attach_volume",
     "detach-volume": "compute_detach_volume",
+    "extend-volume": "compute_extend_volume",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
 _SHOWN: Mapping[str, str] = {
@@ -59,6 +60,7 @@ _SHOWN: Mapping[str, str] = {
     "shelve-offload": "shelveOffload",
     "attach-volume": "attach_volume",
     "detach-volume": "detach_volume",
+    "extend-volume": "extend_volume",
 }
 
 #: What an instance is busy with until it is on the shelf; the last when that is undone.

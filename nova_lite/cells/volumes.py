@@ -20,7 +20,7 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState
 from nova_lite.model.workflow import Workflow
 
-ATTACH, DETACH = "attach-volume", "detach-volume"
+ATTACH, DETACH, EXTEND = "attach-volume", "detach-volume", "extend-volume"
 #: Work on a server's volumes, which goes on beside others; what moves or remakes its guest waits for it.
 KINDS = (ATTACH, DETACH)
 #: Seconds that a request has to reserve a volume, before a conductor takes up what it left.
@@ -115,6 +115,38 @@ def begin_detach(session: Session, uuid: str, volume_id: str, requester: Request
     _begin_action(session, uuid, DETACH, requester)
     workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
     return workflow
+
+
+def begin_extend(session: Session, uuid: str, volume_id: str, requester: Requester, *, timeout_s: float) -> Workflow:
+    """Begin to have a guest see that a volume of it has grown, and return the recorded workflow.
+
+    Raises NotFound when the server is gone or has no such volume.
+    """
+    instance = instances.lock(session, uuid)
+    device = block_device.of_volume(instance.volumes, volume_id)
+    if device is None:
+        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
+    workflow = Workflow(
+        uuid=str(uuids.uuid4()),
+        kind=EXTEND,
+        subject=uuid,
+        project_id=requester.project_id,
+        user_id=requester.user_id,
+        request_id=requester.request_id,
+        inputs={"device": device.uuid},
+        deadline=0.0,
+    )
+    _begin_action(session, uuid, EXTEND, requester)
+    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
+    return workflow
+
+
+def note_size(session: Session, uuid: str, device_uuid: str, size_gib: int) -> None:
+    """Note how large a server's volume is."""
+    instance = instances.lock(session, uuid)
+    device = block_device.find(instance.volumes, device_uuid)
+    if device is not None:
+        _write(session, instance, device, size_gib=size_gib)
 
 
 def set_delete_on_termination(session: Session, uuid: str, volume_id: str, *, delete: bool) -> None:

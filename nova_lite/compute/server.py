@@ -190,6 +190,10 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._volumes.detach(instance_uuid, epoch, msgspec.convert(device, BlockDevice))
 
+    def extend_volume(self, instance_uuid: str, volume_id: str, size_gib: int) -> None:
+        with self._locks.hold(instance_uuid):
+            self._volumes.extend(instance_uuid, volume_id, size_gib)
+
     def connector(self) -> dict[str, object]:
         return self._volumes.connector()
 

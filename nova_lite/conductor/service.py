@@ -45,6 +45,7 @@ from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
 from nova_lite.conductor.workflows.delete import DELETE, RESTORE, SOFT_DELETE
 from nova_lite.conductor.workflows.detach_volume import DETACH_VOLUME
+from nova_lite.conductor.workflows.extend_volume import EXTEND_VOLUME
 from nova_lite.conductor.workflows.live_migrate import LIVE_MIGRATE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.move import MOVE
@@ -94,7 +95,7 @@ CELL_WORKFLOWS = {
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         LIVE_MIGRATE,
         *(RESCUE, UNRESCUE, rebuild.IN_CELL),
-        *(ATTACH_VOLUME, DETACH_VOLUME),
+        *(ATTACH_VOLUME, DETACH_VOLUME, EXTEND_VOLUME),
         *evacuate.ALL,
         *shelve.ALL,
         *unshelve.ALL,

@@ -118,6 +118,7 @@ IN_CELL: Mapping[str, Road] = {
     ),
     "attach-volume": ("hold attachment", "plug in", "complete attachment", "mark attached"),
     "detach-volume": ("begin detaching", "unplug", "remove attachment", "forget volume"),
+    "extend-volume": ("extend disk", "note size"),
     "unshelve-here": ("power on", "remove image", "mark active"),
 }
 

@@ -351,6 +351,18 @@ class ComputeClient:
             device=msgspec.to_builtins(device),
         )
 
+    def extend_volume(self, host: str, instance_uuid: str, volume_id: str, size_gib: int, *, timeout_s: float) -> None:
+        """Have the guest see that a volume has grown; raises NotFound without the guest."""
+        self._bus.call(
+            TOPIC,
+            "extend_volume",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            volume_id=volume_id,
+            size_gib=size_gib,
+        )
+
     def connector(self, host: str) -> dict[str, Any]:
         """Return what the block storage service must know of a host to give it volumes."""
         return dict(self._bus.call(TOPIC, "connector", server=host))

@@ -56,6 +56,11 @@ class VolumeUser:
         answer = self._session.get(f"{self._url}/volumes/{volume_id}", timeout=480)
         return "GONE" if answer.status_code == 404 else str(answer.json()["volume"]["status"])
 
+    def size_gib(self, volume_id: str) -> int:
+        """Return a volume's size once it has one that lasts."""
+        found = self.ask("GET", f"/volumes/{volume_id}")["volume"]
+        return int(found["size"]) if found["status"] in {"available", "in-use"} else 0
+
     def wait(self, volume_id: str, status: str) -> None:
         """Return once a volume is in ``status``."""
         eventually(lambda: self.status(volume_id) == status, f"volume {volume_id} in {status}")

@@ -16,6 +16,7 @@ from nova_lite.api.policies import (
     quota_class_sets,
     quota_sets,
     server_diagnostics,
+    server_external_events,
     server_groups,
     server_migrations,
     server_operations,
@@ -49,6 +50,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *quota_sets.RULES,
         *usages.RULES,
         *server_groups.RULES,
+        *server_external_events.RULES,
         *server_migrations.RULES,
         *volume_attachments.RULES,
     ]

@@ -40,6 +40,13 @@ class ServerLookup:
 
     def find(self, caller: Caller, uuid: str) -> Located:
         """Return the server; raises NotFound, Unavailable when its cell does not answer."""
+        return self._find(caller, uuid)
+
+    def find_for_services(self, uuid: str) -> Located:
+        """Return a server of whichever project, for callers that policy lets act on all; raises as ``find``."""
+        return self._find(None, uuid)
+
+    def _find(self, caller: Caller | None, uuid: str) -> Located:
         if _UUID.fullmatch(uuid) is None:
             raise not_found(uuid)
         for _ in range(_LOOKS):
@@ -48,11 +55,11 @@ class ServerLookup:
                 return found
         raise not_found(uuid)
 
-    def _look(self, caller: Caller, uuid: str) -> Located | None:
+    def _look(self, caller: Caller | None, uuid: str) -> Located | None:
         """Return the server, None when it was just moving into a cell."""
         with self._api_db.reading() as connection:
             mapping = mappings.instance(connection, uuid)
-        if mapping.project_id != caller.project_id and not caller.is_admin:
+        if caller is not None and mapping.project_id != caller.project_id and not caller.is_admin:
             raise not_found(uuid)
         if mapping.cell_uuid is None:
             if mapping.is_queued_for_delete:

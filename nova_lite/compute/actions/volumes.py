@@ -101,6 +101,10 @@ class VolumePlugger:
                 raise errors.GuestFailed(f"The guest does not let go of volume {device.volume_id}.") from exc
         self.release(instance_uuid, (device,))
 
+    def extend(self, instance_uuid: str, volume_id: str, size_gib: int) -> None:
+        """Have a guest see that a volume has grown to ``size_gib``."""
+        self._driver.extend_volume(instance_uuid, volume_id, size_gib)
+
     def match(self, instance_uuid: str, devices: Iterable[BlockDevice]) -> None:
         """Have a guest that came back have these volumes: some may have come or gone while it was away."""
         wanted = {str(device.volume_id): device for device in devices if device.phase is Phase.ATTACHED}

@@ -182,6 +182,9 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"volumeAttachment": {"volumeId": IMAGE_ID, "delete_on_termination": True}}, volume_rules.UPDATE),
         ({"volumeAttachment": {"volumeId": CELL1}}, volume_rules.SWAP),
     ],
+    "POST /os-server-external-events": [
+        ({"events": [{"name": "volume-extended", "server_uuid": CELL1, "tag": IMAGE_ID}]}, None)
+    ],
     "PUT /os-services/{service_id}": [({"status": "disabled", "disabled_reason": "text", "forced_down": False}, None)],
 }
 

@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api import app
+from nova_lite.api.services.boot_holdings import freeing
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.cells import setup
 from nova_lite.compute.service import Agent
@@ -23,15 +24,19 @@ from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.conductor import saga
 from nova_lite.conductor.service import Conductor
 from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import actions, hosts, mappings, workflows
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.model.block_device import BlockDevice
+from nova_lite.model.caller import Caller
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.guest import HostResources
 from nova_lite.storage import Database
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.audit import Watch
 from nova_lite.testing.volumes import VolumeUser, disagreements
+from nova_lite.web.policy import RulePolicy
 from tests.functional.workflows.sabotage import Role, Saboteur
 
 #: Seconds a story may take to come to rest.
@@ -214,6 +219,24 @@ class Site:
         (held,) = body["volumeAttachments"]
         code, body = self.ask("DELETE", f"/servers/{server}/os-volume_attachments/{held['volumeId']}")
         assert code == 202, body
+
+    def extend_volume(self, server: str) -> None:
+        """Say that the volume that a server has is larger."""
+        event = {"name": "volume-extended", "server_uuid": server, "tag": self.volumes[-1]}
+        code, body = self.ask("POST", "/os-server-external-events", {"events": [event]})
+        assert code == 200, body
+
+    def give_up_volume(self) -> None:
+        """Have a volume reserved, as for a server that is then not written down, and freed again."""
+        ghost = str(uuids.uuid4())
+        with VolumeUser(self.cloud.volume_url) as storage:
+            self.volumes.append(storage.volume())
+            wanted = {"volume_uuid": self.volumes[-1], "instance_uuid": ghost}
+            reserved = storage.ask("POST", "/attachments", {"attachment": wanted})["attachment"]["id"]
+        device = BlockDevice(str(uuids.uuid4()), self.volumes[-1], "/dev/vdb", reserved)
+        caller = Caller("admin", "admin", frozenset(), "req-volumes", RulePolicy(self.api_conf, []))
+        with contextlib.closing(Database(self.cloud.settings.database("api"))) as api_db, api_db.writer() as session:
+            workflows.add(session, ApiWorkflowRow, freeing(caller, [(ghost, [device])]), timeout_s=DEADLINE_S)
 
     def _remove_volumes(self) -> None:
         """Remove the story's volumes, which nobody has any more."""
@@ -449,6 +472,7 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         lambda site, server: site.reset_moving(server), "ERROR", ("ACTIVE", "VERIFY_RESIZE")
     ),
     ("super", "cache-images"): Story(lambda site, server: site.cache_image(), "ACTIVE", ("ACTIVE",)),
+    ("super", "free-volumes"): Story(lambda site, server: site.give_up_volume(), "ACTIVE", ("ACTIVE",)),
     ("super", "forget-host"): Story(lambda site, server: site.lose_host(), "ACTIVE", ("ACTIVE",)),
     ("super", "mirror-aggregates"): Story(lambda site, server: site.regroup(server), "ACTIVE", ("ACTIVE",)),
     ("cell", "mirror-status"): Story(lambda site, server: site.disable_host(server), "ACTIVE", ("ACTIVE",)),
@@ -527,6 +551,12 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("cell", "detach-volume"): Story(
         lambda site, server: site.detach_volume(server),
         "ACTIVE",
+        ("ACTIVE with 1",),
+        before=lambda site, server: site.attach_volume(server),
+    ),
+    ("cell", "extend-volume"): Story(
+        lambda site, server: site.extend_volume(server),
+        "ACTIVE with 1",
         ("ACTIVE with 1",),
         before=lambda site, server: site.attach_volume(server),
     ),
