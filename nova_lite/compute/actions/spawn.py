@@ -132,6 +132,12 @@ def _metadata(instance: Instance) -> dict[str, object]:
         "project_id": instance.project_id,
         "meta": instance.metadata,
     }
+    tagged = [device for device in instance.volumes if device.tag]
+    if tagged:
+        found["devices"] = [
+            {"type": "disk", "serial": device.volume_id, "path": device.device_name, "tags": [device.tag]}
+            for device in tagged
+        ]
     if instance.key_name is not None:
         found["public_keys"] = {instance.key_name: instance.key_data}
         found["keys"] = [{"name": instance.key_name, "type": "ssh", "data": instance.key_data}]

@@ -24,6 +24,7 @@ from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import BaseImage, PowerState
 from nova_lite.model.instance import Instance
@@ -355,6 +356,14 @@ def test_what_the_hypervisor_is_told() -> None:
     assert spec.metadata["public_keys"] == {"k": "ssh-rsa x"}
     assert (spec.metadata["meta"], spec.metadata["launch_index"]) == ({"a": "b"}, 2)
     assert "public_keys" not in guest_spec(INSTANCE).metadata
+
+
+def test_what_guests_read_of_tagged_volumes() -> None:
+    named = BlockDevice("one", "v1", "/dev/vdb", "a1", tag="data")
+    plain = BlockDevice("two", "v2", "/dev/vdc", "a2")
+    spec = guest_spec(replace(INSTANCE, volumes=(named, plain)))
+    assert spec.metadata["devices"] == [{"type": "disk", "serial": "v1", "path": "/dev/vdb", "tags": ["data"]}]
+    assert "devices" not in guest_spec(replace(INSTANCE, volumes=(plain,))).metadata
 
 
 def test_user_data_that_is_no_base64_is_the_users_mistake() -> None:
