@@ -121,6 +121,7 @@ def hand_over(
         "selections": msgspec.to_builtins(selections),
         "image": instance.shelved_image,
         "pin": above.inputs["pin"],
+        "has_volumes": bool(instance.volumes),
     }
     _add(session, above, UNSHELVE if selections else UNSHELVE_HERE, inputs, timeout_s=timeout_s)
     return uuid

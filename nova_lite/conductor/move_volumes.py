@@ -7,6 +7,7 @@ workflow alone; should that die or be undone, every attachment that the row does
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from nova_lite import errors
 from nova_lite.clients.volumes import Volumes
@@ -20,8 +21,10 @@ from nova_lite.model.states import TaskState
 
 LOG = logging.getLogger(__name__)
 
-#: What another attachment is made by: the volume's id and the server's → the attachment's.
-_Maker = Callable[[str, str], str]
+#: What an attachment is that a host was given, until it is completed.
+_CONNECTED = "attaching"
+#: What makes another attachment of a device, and returns its id.
+_Maker = Callable[[BlockDevice], str]
 
 
 def has_any(work: Work[CellTools]) -> bool:
@@ -29,9 +32,12 @@ def has_any(work: Work[CellTools]) -> bool:
     return bool(work.inputs.get("has_volumes"))
 
 
-def attach_at(work: Work[CellTools], host: str, devices: Collection[BlockDevice] | None = None) -> dict[str, str]:
+def attach_at(
+    work: Work[CellTools], host: str, devices: Collection[BlockDevice] | None = None, *, is_settled: bool = False
+) -> dict[str, str]:
     """Make another attachment, for ``host``, of each of a server's volumes, or of some; return device → attachment.
 
+    Where it ``is_settled`` that no other host comes into question, what an earlier attempt made is taken.
     Raises HostFailed when the host does not answer, GuestFailed when the block storage service refuses.
     """
     try:
@@ -41,18 +47,36 @@ def attach_at(work: Work[CellTools], host: str, devices: Collection[BlockDevice]
             raise errors.HostFailed("The host the server was to move to does not answer.") from exc
         raise
     service = work.tools.volumes.as_service()
-    return _made(work, devices, lambda volume_id, uuid: service.attach(volume_id, uuid, connector).id)
+
+    def attach(device: BlockDevice) -> str:
+        there = {**connector, "mountpoint": device.device_name}
+        return service.attach(device.volume_id or "", work.subject, there).id
+
+    return _made(work, devices, attach, takes_made=is_settled)
 
 
 def reserve(work: Work[CellTools]) -> dict[str, str]:
     """Make another attachment, for no host, of each of a server's volumes; return device → attachment."""
     service = work.tools.volumes.as_service()
-    return _made(work, None, lambda volume_id, uuid: service.reserve(volume_id, uuid).id)
+    return _made(work, None, lambda device: service.reserve(device.volume_id or "", work.subject).id)
 
 
 def left_behind(work: Work[CellTools]) -> tuple[BlockDevice, ...]:
     """Return the volumes that a server has left on its old host, as that knows them."""
     return block_device.as_left(_server(work.tools, work.subject).volumes) if has_any(work) else ()
+
+
+def unnoted(work: Work[CellTools]) -> list[BlockDevice]:
+    """Return a server's volumes by the attachments that its row does not know, as the host knows them."""
+    if not has_any(work):
+        return []
+    instance = _server(work.tools, work.subject)
+    known, named = block_device.claims(instance.volumes), {device.volume_id: device for device in instance.volumes}
+    return [
+        replace(named[each.volume_id], attachment_id=each.id, old_attachment_id=None)
+        for each in work.tools.volumes.as_service().attachments_of(work.subject)
+        if each.id not in known and each.volume_id in named
+    ]
 
 
 def attached(devices: Iterable[BlockDevice]) -> list[BlockDevice]:
@@ -70,7 +94,7 @@ def complete(volumes: Volumes, attachments: Iterable[str]) -> None:
             LOG.warning("Attachment %s is not completed: %s", attachment_id, exc)
 
 
-def remove_others(tools: CellTools, uuid: str, *, keep: Collection[str] = ()) -> None:
+def remove_others(tools: CellTools, uuid: str, *, keep: Iterable[str] = ()) -> None:
     """Remove the attachments of a server's volumes that its row does not know, but for those to ``keep``."""
     instance = _server(tools, uuid)
     _remove(tools.volumes, instance, {*block_device.claims(instance.volumes), *keep})
@@ -86,20 +110,31 @@ def remove_old(tools: CellTools, uuid: str, attachments: Mapping[str, str] | Non
     _remove(tools.volumes, instance, {each for each in keep if each is not None})
 
 
-def _made(work: Work[CellTools], devices: Collection[BlockDevice] | None, make: _Maker) -> dict[str, str]:
+def _made(
+    work: Work[CellTools], devices: Collection[BlockDevice] | None, make: _Maker, *, takes_made: bool = False
+) -> dict[str, str]:
     instance = _server(work.tools, work.subject)
+    there = {}
     if work.may_have_run:
-        # What was made then may be for no host: the answer was lost, or the host was not told of.
-        remove_others(work.tools, work.subject)
+        # What was made then and is not taken may be for another host, or for none: its making was broken off.
+        there = _connected(work.tools, instance) if takes_made else {}
+        remove_others(work.tools, work.subject, keep=there.values())
     made = {}
     try:
         for device in attached(instance.volumes) if devices is None else devices:
-            made[device.uuid] = make(device.volume_id or "", work.subject)
+            made[device.uuid] = there.get(device.volume_id) or make(device)
     except (errors.NotFound, errors.Invalid, errors.Conflict, errors.Forbidden) as exc:
         raise errors.GuestFailed(f"A volume of the server cannot be attached to another host: {exc.message}") from exc
     finally:
         _leave_nothing_to_deleted(work)
     return made
+
+
+def _connected(tools: CellTools, instance: Instance) -> dict[str | None, str]:
+    """Return the attachments with a connection that a server's row does not know, by their volumes."""
+    known = block_device.claims(instance.volumes)
+    found = tools.volumes.as_service().attachments_of(instance.uuid)
+    return {each.volume_id: each.id for each in found if each.id not in known and each.status == _CONNECTED}
 
 
 def _leave_nothing_to_deleted(work: Work[CellTools]) -> None:

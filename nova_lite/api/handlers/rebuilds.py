@@ -35,8 +35,11 @@ class Rebuilding:
     admin_password: str
 
 
-def asked(body: Mapping[str, Any]) -> AskedRebuild:
-    """Return what a valid body asks for; raises Invalid, in clear words, for what no host here can give."""
+def asked(body: Mapping[str, Any], *, reimages: bool = False) -> AskedRebuild:
+    """Return what a valid body asks for; raises Invalid, in clear words, for what no host here can give.
+
+    ``reimages``: from 2.93 on, a volume that is booted from is meant, too.
+    """
     if body.get("personality"):
         raise errors.Invalid("personality: file injection is not supported; use user_data")
     if body.get(_CERTIFICATES):
@@ -52,6 +55,7 @@ def asked(body: Mapping[str, Any]) -> AskedRebuild:
         changes=changes,
         names_certificates=_CERTIFICATES in body,
         preserves_ephemeral=read_boolean(body.get("preserve_ephemeral", False)),
+        reimages=reimages,
     )
 
 

@@ -135,9 +135,15 @@ def _rescue(services: Services, caller: Caller, server_id: str, body: Mapping[st
     return {"adminPass": asked.get("adminPass") or passwords.make()}
 
 
-def _rebuild(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    server = services.rebuilds.rebuild(caller, server_id, rebuilds.asked(body))
+def _rebuild(
+    services: Services, caller: Caller, server_id: str, body: Mapping[str, Any], *, reimages: bool = False
+) -> Answer:
+    server = services.rebuilds.rebuild(caller, server_id, rebuilds.asked(body, reimages=reimages))
     return Rebuilding(server, body.get("adminPass") or passwords.make())
+
+
+def _rebuild_volumes_too(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+    return _rebuild(services, caller, server_id, body, reimages=True)
 
 
 def _change_password(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
@@ -312,7 +318,7 @@ ACTIONS: Mapping[str, Action] = {
     "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
     "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue),
     "unrescue": _operation(rules.UNRESCUE, schemas.UNRESCUE, "unrescue"),
-    "rebuild": Action(rules.REBUILD, schemas.REBUILD, _rebuild),
+    "rebuild": Action(rules.REBUILD, schemas.REBUILD, _rebuild, later=((Version(2, 93), _rebuild_volumes_too),)),
     "evacuate": Action(
         rules.EVACUATE,
         schemas.EVACUATE,

@@ -23,6 +23,7 @@ from nova_lite.cells.registry import OpenCell
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import keypairs, workflows
+from nova_lite.model import block_device
 from nova_lite.model.caller import Caller
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
@@ -38,12 +39,16 @@ _COLUMNS: Mapping[str, str] = {"metadata": "user_metadata", "has_config_drive": 
 
 @dataclass(frozen=True)
 class AskedRebuild:
-    """What a client asked for; ``changes`` are attributes of Instance as they are to be."""
+    """What a client asked for; ``changes`` are attributes of Instance as they are to be.
+
+    ``reimages``: a volume that the server boots from is to be filled with the image.
+    """
 
     image_id: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     names_certificates: bool = False
     preserves_ephemeral: bool = False
+    reimages: bool = False
 
 
 class RebuildService:
@@ -74,6 +79,8 @@ class RebuildService:
         operations.refuse_if_wrong_state(instance, REBUILD)
         cell = hosting_cell(located)
         image = self._image(caller, asked.image_id)
+        if block_device.root_of(instance.volumes) is not None:
+            _refuse_reimage(instance, image, asked)
         changes = {**asked.changes, **self._checked(caller, instance, asked.changes)}
         refuse_unfit(image, instance.flavor)
         if image.properties.get("img_config_drive") == "mandatory":
@@ -166,3 +173,16 @@ class RebuildService:
 def _written(cell: OpenCell, uuid: str, requester: Requester) -> None:
     with cell.db.writer() as session:
         rebuilds.begin_check(session, uuid, requester)
+
+
+def _refuse_reimage(instance: Instance, image: Image, asked: AskedRebuild) -> None:
+    """Raise Invalid unless a server that boots from a volume keeps that as it is."""
+    if asked.reimages:
+        raise errors.Invalid(
+            "The volume that a server boots from is not filled with an image here. Before version 2.93 the server is"
+            " rebuilt with the volume as it is."
+        )
+    if image.id != instance.image_id:
+        raise errors.Invalid(
+            f"Image {image.id} is unacceptable: Unable to rebuild with a different image for a volume-backed server."
+        )

@@ -6,7 +6,6 @@ where it runs: the conductor looks until that is settled, and only then writes d
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +33,6 @@ from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations, workflows
 from nova_lite.model import block_device
-from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault
 from nova_lite.model.live_migration import Landing, Leaving, Stage
@@ -116,7 +114,7 @@ def prepare_destination(work: Work[CellTools]) -> Facts:
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject)
     chosen, was = new_place(work), before(work)
-    attachments = move_volumes.attach_at(work, chosen.host) if move_volumes.has_any(work) else {}
+    attachments = move_volumes.attach_at(work, chosen.host, is_settled=True) if move_volumes.has_any(work) else {}
     there = replace(
         instance,
         host=chosen.host,
@@ -344,12 +342,9 @@ def _by_the_new_hosts_word(work: Work[CellTools]) -> Facts:
 
 
 def _abandon(work: Work[CellTools]) -> bool:
-    devices: Sequence[BlockDevice] = ()
-    if attachments_made(work):
-        with work.tools.db.reader() as session:
-            devices = block_device.at(instances.get(session, work.subject).volumes, attachments_made(work))
+    host, left = new_place(work).host, move_volumes.unnoted(work)
     return work.tools.agents.abandon_landing(
-        new_place(work).host, work.subject, work.inputs["move"], before(work).epoch + 1, devices, timeout_s=_QUICK_S
+        host, work.subject, work.inputs["move"], before(work).epoch + 1, left, timeout_s=_QUICK_S
     )
 
 

@@ -4,23 +4,18 @@ For one that is on no host, those above have chosen and claimed one, and named a
 is. Should all fail it is on no host again, with nothing claimed and its image where it was.
 """
 
-from collections.abc import Mapping
-
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import operations, shelving, volumes
-from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
-from nova_lite.conductor.workflows import build, shelved_images
+from nova_lite.conductor.workflows import boot_volumes, build, shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_failures, instances
-from nova_lite.model import block_device
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
-from nova_lite.storage import retried
 
 #: Turns of several tries each, after which an image that cannot be removed is left where it is.
 _PATIENT_TURNS = 5
@@ -37,28 +32,14 @@ def spawn_guest(work: Work[CellTools]) -> Facts:
         if host_is_down(work.tools, instance.host):
             raise errors.HostFailed("The host that was to start the server does not answer.") from exc
         raise
-    move_volumes.complete(work.tools.volumes, block_device.claims(instance.volumes))
+    boot_volumes.complete_attachments(work, instance)
     return {"power_state": int(power_state), "node": instance.node}
 
 
 def destroy_guest(work: Work[CellTools]) -> None:
     """Remove what there is of the guest, and have no host any way to its volumes, which stay reserved."""
     build.destroy_guest(work)
-    with work.tools.db.reader() as session:
-        has_volumes = bool(instances.get(session, work.subject).volumes)
-    if has_volumes:
-        _note_reserved(work, move_volumes.reserve(work))
-        move_volumes.remove_others(work.tools, work.subject)
-
-
-@retried
-def _note_reserved(work: Work[CellTools], attachments: Mapping[str, str]) -> None:
-    with work.tools.db.writer() as session:
-        instance = instances.lock(session, work.subject)
-        if instance.task_state is not TaskState.SPAWNING:
-            raise errors.Conflict(f"Instance {work.subject} is busy with something else.")
-        devices = block_device.at_none(instance.volumes, attachments)
-        instances.change(session, work.subject, **instances.with_volumes(devices))
+    boot_volumes.renew_attachments(work)
 
 
 def power_on(work: Work[CellTools]) -> Facts:

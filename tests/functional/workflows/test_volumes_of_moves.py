@@ -81,6 +81,7 @@ def blocks(shared: Blocks) -> Iterator[Blocks]:
     yield shared
     shared.faults.clear()
     shared.site.clean()
+    shared.forgive()
 
 
 def departing(blocks: Blocks, journey: Journey) -> tuple[str, list[str]]:
@@ -179,3 +180,24 @@ def test_a_refused_attachment_leaves_the_server_where_it_was(blocks: Blocks) -> 
     assert "cannot be attached to another host" in str(blocks.site.last_error(server))
     assert (blocks.site.status(server), blocks.instance(server).host) == ("ACTIVE", host)
     blocks.assert_whole(server, volumes)
+
+
+def test_a_server_that_boots_from_a_volume_needs_no_image(blocks: Blocks) -> None:
+    root = blocks.volume(is_bootable=True)
+    mapping = {"boot_index": 0, "uuid": root, "source_type": "volume", "destination_type": "volume"}
+    (server,) = blocks.site.boot(imageRef="", block_device_mapping_v2=[mapping])
+    blocks.site.rest()
+    blocks.seen[root] = []
+    blocks.site.shelve(server, stays_on_host=True)
+    blocks.site.rest()
+    assert (blocks.site.status(server), blocks.instance(server).shelved_image) == ("SHELVED_OFFLOADED", None)
+    blocks.assert_whole(server, [root])
+    for action, status in (("unshelve", "ACTIVE"), ("migrate", "VERIFY_RESIZE"), ("revertResize", "ACTIVE")):
+        blocks.site.act(server, action)
+        blocks.site.rest()
+        assert blocks.site.status(server) == status
+        blocks.assert_whole(server, [root])
+    blocks.leave(server)
+    blocks.site.evacuate(server)
+    blocks.site.rest()
+    blocks.assert_whole(server, [root])
