@@ -177,6 +177,25 @@ class VolumesSuite:
         assert (user.show(volume.id).status, user.show(volume.id).attachments) == ("available", ())
         service.detach(reserved.id)  # which is no error
 
+    def test_everybodys_attachments_and_volumes_in_a_status_are_found(
+        self, user: VolumesAs, service: VolumesAs, make: Callable[..., Volume]
+    ) -> None:
+        """What audits ask."""
+        volume, other, server = make(), make(), _uuid()
+        attachment = service.attach(volume.id, server, _connector("host1"))
+        service.complete(attachment.id)
+        found = {one.id: one for one in service.every_attachment()}[attachment.id]
+        assert (found.volume_id, found.instance_uuid, found.status) == (volume.id, server, "attached")
+        assert volume.id not in {one.id for one in service.in_status("detaching")}
+
+        service.begin_detaching(volume.id)
+        detaching = {one.id: one for one in service.in_status("detaching")}
+        assert other.id not in detaching
+        uses = [(use.attachment_id, use.instance_uuid) for use in detaching[volume.id].attachments]
+        assert uses == [(attachment.id, server)]
+        service.roll_detaching(volume.id)
+        assert user.show(volume.id).status == "in-use"
+
     def test_what_is_gone_is_named(self, service: VolumesAs) -> None:
         gone = _uuid()
         for ask in (service.attachment, service.complete, lambda found: service.connect(found, _connector("host1"))):
