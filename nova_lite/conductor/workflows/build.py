@@ -57,7 +57,7 @@ def spawn_guest(work: Work[CellTools]) -> Facts:
 
 
 def destroy_guest(work: Work[CellTools]) -> None:
-    """Remove what there is of the guest, then give back what the server holds.
+    """Remove what there is of the guest.
 
     The epoch is raised first, so that a build message still on its way finds the door shut. A host that is down
     removes the guest itself when it comes back.
@@ -69,7 +69,12 @@ def destroy_guest(work: Work[CellTools]) -> None:
         except errors.Timeout:
             if not host_is_down(work.tools, host):
                 raise
+
+
+def give_back(work: Work[CellTools]) -> None:
+    """Give back what the server holds: its claim, for no guest takes anything from it any more, and its volumes."""
     work.tools.placement.release(work.subject)
+    boot_volumes.give_up_volumes(work)
 
 
 @retried
@@ -210,7 +215,7 @@ def give_up(work: Work[CellTools], session: Session) -> None:
 BUILD = Definition(
     "create",
     (
-        Step("await volumes", boot_volumes.await_volumes, undo=boot_volumes.give_up_volumes, kept=True),
+        Step("await volumes", boot_volumes.await_volumes, undo=give_back, kept=True),
         Step(
             "spawn guest",
             spawn_guest,
