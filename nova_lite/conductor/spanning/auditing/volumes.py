@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nova_lite.conductor.spanning.auditing.findings import Finding, Kind
+from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.sightings import Seen, SeenServer
 from nova_lite.model.states import VmState
@@ -92,10 +93,8 @@ def attachments(seen: Seen) -> Iterator[Finding]:
 
 def _may_have(server: SeenServer, attachment: Attachment) -> bool:
     """Return whether a server knows an attachment, or was about to when its work was lost."""
-    return any(
-        device.attachment_id == attachment.id
-        or (device.attachment_id is None and device.volume_id == attachment.volume_id)
-        for device in server.volumes
+    return attachment.id in block_device.claims(server.volumes) or any(
+        (device.attachment_id is None and device.volume_id == attachment.volume_id) for device in server.volumes
     )
 
 

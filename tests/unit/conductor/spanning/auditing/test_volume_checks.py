@@ -56,6 +56,11 @@ def test_attachments_of_work_moves_and_strangers_are_not_judged() -> None:
         assert not any(kind.startswith("attachment") for kind, _ in kinds(found))
 
 
+def test_what_a_server_had_on_another_host_is_its_own() -> None:
+    moved = replace(DEVICE, old_attachment_id="a0")
+    assert kinds(having(ATTACHED, replace(ATTACHED, id="a0"), device=moved)) == set()
+
+
 def test_attachments_of_a_deleted_server_are_told_when_every_cell_answered() -> None:
     found = having(ATTACHED)
     del found.servers["vm"]
