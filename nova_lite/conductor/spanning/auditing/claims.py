@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nova_lite.conductor.spanning.auditing.findings import Finding, Kind
-from nova_lite.model.claims import Amounts, fits, shown, shown_all
 from nova_lite.model.block_device import root_of
+from nova_lite.model.claims import Amounts, fits, shown, shown_all
 from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.migration import FINISHED, MigrationKind
 from nova_lite.model.sightings import Seen
