@@ -27,7 +27,12 @@ def test_a_server_boots_from_a_volume(openstack: OpenStack, way: str) -> None:
     else:
         [image] = openstack("image", "list", *JSON)
         root = f"uuid={image['ID']},source_type=image,destination_type=volume,volume_size=1,boot_index=0"
-        how = ["--block-device", f"{root},delete_on_termination=true", "--block-device", f"uuid={data},source_type=volume"]
+        how = [
+            "--block-device",
+            f"{root},delete_on_termination=true",
+            "--block-device",
+            f"uuid={data},source_type=volume",
+        ]
     made = openstack(*PLAIN, *how, way, *JSON)
     assert made["status"] == "ACTIVE"
     shown = openstack("server", "show", way, *JSON)
