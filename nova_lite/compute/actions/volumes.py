@@ -61,7 +61,9 @@ class VolumePlugger:
             # Connecting puts an attachment back to one that is on its way, and is refused where there are two.
             attachment = None if anew else service.attachment(device.attachment_id)
             if attachment is None or not attachment.connection_info:
-                attachment = service.connect(device.attachment_id, self.connector())
+                attachment = service.connect(
+                    device.attachment_id, {**self.connector(), "mountpoint": device.device_name}
+                )
         except (errors.NotFound, errors.Invalid, errors.Conflict) as exc:
             raise errors.GuestFailed(f"Volume {device.volume_id} cannot be attached: {exc.message}") from exc
         if attachment.volume_id != device.volume_id:
@@ -83,7 +85,8 @@ class VolumePlugger:
         """
         if not self._fence.may_plug(self._host, instance_uuid, epoch, device.uuid):
             raise errors.Conflict(f"Volume {device.volume_id} is not being attached to instance {instance_uuid}.")
-        disk = self.disk(device, anew=True)
+        # While the server may come back to another host, there are two, and neither can be connected again.
+        disk = self.disk(device, anew=device.old_attachment_id is None)
         try:
             self._driver.attach_volume(instance_uuid, disk)
         except errors.NovaLiteError:
