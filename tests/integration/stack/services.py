@@ -29,7 +29,7 @@ STOP_S = 60.0
 #: What every process has: recovery within seconds, so that tests of faults need not wait long.
 COMMON = """\
 report_interval = 2
-service_down_time = 20
+service_down_time = 45
 shutdown_timeout = 15
 sync_power_state_interval = 3
 [service]
