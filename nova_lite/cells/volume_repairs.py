@@ -8,10 +8,9 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from nova_lite.cells import operations, volumes
+from nova_lite.cells import volumes
 from nova_lite.cells.operations import Requester
-from nova_lite.db.cell_tables import CellWorkflowRow
-from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.db.repositories import instances
 from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.volume import Attachment
@@ -52,24 +51,5 @@ def begin_losing(
 def _begin(
     session: Session, uuid: str, action: str, device: BlockDevice, requester: Requester, *, timeout_s: float
 ) -> Workflow:
-    work = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=action,
-        subject=uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs={"device": device.uuid},
-        deadline=0.0,
-    )
-    actions.begin(
-        session,
-        instance_uuid=uuid,
-        action=operations.shown(action),
-        request_id=requester.request_id,
-        user_id=requester.user_id,
-        project_id=requester.project_id,
-        event=operations.EVENTS[action],
-    )
-    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s)
-    return work
+    volumes.begin_action(session, uuid, action, requester)
+    return volumes.record(session, uuid, action, device, requester, timeout_s=timeout_s)

@@ -41,22 +41,12 @@ def begin_attach(
     known = block_device.of_volume(instance.volumes, wanted.volume_id or "")
     if known is not None:
         raise errors.Invalid(f"Volume {wanted.volume_id} is attached to instance {uuid} already.")
-    workflow = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=ATTACH,
-        subject=uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs={"device": wanted.uuid},
-        deadline=0.0,
-    )
+    work = record(session, uuid, ATTACH, wanted, requester, timeout_s=timeout_s)
     device = replace(
-        wanted, device_name=_name(instance, wanted), phase=Phase.RESERVING, work=workflow.uuid, attachment_id=None
+        wanted, device_name=_name(instance, wanted), phase=Phase.RESERVING, work=work.uuid, attachment_id=None
     )
     instances.change(session, uuid, **instances.with_volumes((*instance.volumes, device)))
-    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
-    workflows.hold_back(session, CellWorkflowRow, workflow.uuid, delay_s=_REQUEST_S)
+    workflows.hold_back(session, CellWorkflowRow, work.uuid, delay_s=_REQUEST_S)
     return device
 
 
@@ -70,7 +60,7 @@ def note_reserved(session: Session, uuid: str, device: BlockDevice, attachment_i
     if known is None or known.phase is not Phase.RESERVING or instance.task_state is TaskState.DELETING:
         return False
     _write(session, instance, known, phase=Phase.ATTACHING, attachment_id=attachment_id)
-    _begin_action(session, uuid, ATTACH, requester)
+    begin_action(session, uuid, ATTACH, requester)
     workflows.hasten(session, CellWorkflowRow, str(known.work))
     return True
 
@@ -101,20 +91,10 @@ def begin_detach(session: Session, uuid: str, volume_id: str, requester: Request
         raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
     if device.phase is not Phase.ATTACHED:
         raise errors.Conflict(f"Volume {volume_id} of instance {uuid} is {device.phase}.")
-    workflow = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=DETACH,
-        subject=uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs={"device": device.uuid},
-        deadline=0.0,
-    )
-    _write(session, instance, device, phase=Phase.DETACHING, work=workflow.uuid)
-    _begin_action(session, uuid, DETACH, requester)
-    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
-    return workflow
+    work = record(session, uuid, DETACH, device, requester, timeout_s=timeout_s)
+    _write(session, instance, device, phase=Phase.DETACHING, work=work.uuid)
+    begin_action(session, uuid, DETACH, requester)
+    return work
 
 
 def begin_extend(session: Session, uuid: str, volume_id: str, requester: Requester, *, timeout_s: float) -> Workflow:
@@ -126,19 +106,8 @@ def begin_extend(session: Session, uuid: str, volume_id: str, requester: Request
     device = block_device.of_volume(instance.volumes, volume_id)
     if device is None:
         raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
-    workflow = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=EXTEND,
-        subject=uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs={"device": device.uuid},
-        deadline=0.0,
-    )
-    _begin_action(session, uuid, EXTEND, requester)
-    workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
-    return workflow
+    begin_action(session, uuid, EXTEND, requester)
+    return record(session, uuid, EXTEND, device, requester, timeout_s=timeout_s)
 
 
 def note_size(session: Session, uuid: str, device_uuid: str, size_gib: int) -> None:
@@ -185,6 +154,37 @@ def is_in_phase(session: Session, host: str, uuid: str, epoch: int, device_uuid:
     return is_here and device is not None and device.phase is phase
 
 
+def record(
+    session: Session, uuid: str, kind: str, device: BlockDevice, requester: Requester, *, timeout_s: float
+) -> Workflow:
+    """Record work on a volume of a server, and return it."""
+    work = Workflow(
+        uuid=str(uuids.uuid4()),
+        kind=kind,
+        subject=uuid,
+        project_id=requester.project_id,
+        user_id=requester.user_id,
+        request_id=requester.request_id,
+        inputs={"device": device.uuid},
+        deadline=0.0,
+    )
+    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s)
+    return work
+
+
+def begin_action(session: Session, uuid: str, action: str, requester: Requester) -> None:
+    """Record that something begins that a server's actions tell of."""
+    actions.begin(
+        session,
+        instance_uuid=uuid,
+        action=operations.shown(action),
+        request_id=requester.request_id,
+        user_id=requester.user_id,
+        project_id=requester.project_id,
+        event=operations.EVENTS[action],
+    )
+
+
 def _name(instance: Instance, wanted: BlockDevice) -> str:
     bus = wanted.disk_bus or instance.image_properties.get("hw_disk_bus", "virtio")
     volumes = [device.device_name for device in instance.volumes]
@@ -212,15 +212,3 @@ def _name(instance: Instance, wanted: BlockDevice) -> str:
 def _write(session: Session, instance: Instance, device: BlockDevice, **values: object) -> None:
     changed = block_device.changed(instance.volumes, device.uuid, **values)
     instances.change(session, instance.uuid, **instances.with_volumes(changed))
-
-
-def _begin_action(session: Session, uuid: str, action: str, requester: Requester) -> None:
-    actions.begin(
-        session,
-        instance_uuid=uuid,
-        action=operations.shown(action),
-        request_id=requester.request_id,
-        user_id=requester.user_id,
-        project_id=requester.project_id,
-        event=operations.EVENTS[action],
-    )

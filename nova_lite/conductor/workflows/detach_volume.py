@@ -4,10 +4,13 @@ The guest lets go first, then the host, then the attachment is removed: the volu
 write to it. A guest that does not let go keeps its volume, one that did gets it back, and all is as it was.
 """
 
+from collections.abc import Callable
+
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import volumes
+from nova_lite.clients.volumes import VolumesAs
 from nova_lite.conductor.saga import Definition, Record, Step, Work
 from nova_lite.conductor.workflows.attach_volume import finish, found
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
@@ -27,26 +30,23 @@ def begin_detaching(work: Work[CellTools]) -> None:
 
     One that several servers may have does not: that would keep the others from detaching theirs.
     """
-    _, device = found(work)
-    if device is None or device.volume_id is None or device.is_multiattach:
-        return
-    service = work.tools.volumes.as_service()
-    try:
-        if service.show(device.volume_id).status == _IN_USE:
-            service.begin_detaching(device.volume_id)
-    except errors.NotFound:
-        return
+    _where(work, _IN_USE, lambda service, volume_id: service.begin_detaching(volume_id))
 
 
 def roll_detaching(work: Work[CellTools]) -> None:
     """Have the volume show that it is in use, as it is."""
+    _where(work, _DETACHING, lambda service, volume_id: service.roll_detaching(volume_id))
+
+
+def _where(work: Work[CellTools], status: str, do: Callable[[VolumesAs, str], None]) -> None:
+    """Do something to a volume in ``status`` that one server alone can have."""
     _, device = found(work)
     if device is None or device.volume_id is None or device.is_multiattach:
         return
     service = work.tools.volumes.as_service()
     try:
-        if service.show(device.volume_id).status == _DETACHING:
-            service.roll_detaching(device.volume_id)
+        if service.show(device.volume_id).status == status:
+            do(service, device.volume_id)
     except errors.NotFound:
         return
 

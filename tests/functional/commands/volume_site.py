@@ -43,6 +43,17 @@ class VolumeSite(AuditSite):
         self.reaches(made.id, "available")
         return str(made.id)
 
+    def boot_from_volume(self) -> str:
+        """Return the UUID of a new server that runs, from a volume that goes with it."""
+        root = {"boot_index": 0, "source_type": "image", "destination_type": "volume", "uuid": self.image}
+        mappings = [{**root, "volume_size": 1, "delete_on_termination": True}]
+        asked = {"name": "bfv", "flavorRef": "1", "networks": "none", "block_device_mapping_v2": mappings}
+        answer = self.user.ask("POST", "/servers", {"server": asked})
+        assert answer.status == 202, answer.json
+        uuid = str(answer.json["server"]["id"])
+        self.user.wait(uuid, "ACTIVE")
+        return uuid
+
     def reaches(self, volume_id: str, status: str) -> None:
         """Wait until a volume is in a status."""
         clouds.eventually(lambda: self.service.show(volume_id).status == status, f"volume {volume_id} is {status}")
