@@ -37,8 +37,9 @@ def spawn_guest(work: Work[CellTools]) -> Facts:
 
 
 def destroy_guest(work: Work[CellTools]) -> None:
-    """Remove what there is of the guest, and have no host any way to its volumes, which stay reserved."""
+    """Remove what there is of the guest, and free its claim; no host has a way to its volumes, which stay reserved."""
     build.destroy_guest(work)
+    work.tools.placement.release(work.subject)
     boot_volumes.renew_attachments(work)
 
 
