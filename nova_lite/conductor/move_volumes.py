@@ -84,8 +84,10 @@ def attached(devices: Iterable[BlockDevice]) -> list[BlockDevice]:
     return [device for device in devices if device.phase is Phase.ATTACHED]
 
 
-def complete(volumes: Volumes, attachments: Iterable[str]) -> None:
+def complete(volumes: Volumes, attachments: Collection[str]) -> None:
     """Say that the server has its volumes by these attachments; one that somebody took away is passed over."""
+    if not attachments:
+        return
     service = volumes.as_service()
     for attachment_id in attachments:
         try:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from nova_lite import errors
+from nova_lite.clients.volume_calls import VolumeService
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.scheduler.server import SchedulerEndpoint
@@ -108,6 +109,20 @@ def live(site: Site, life: str, after_each: Callable[[], object] | None = None) 
     assert site.delete(server) == 204
     rest()
     assert site.status(server) == "GONE"
+
+
+@every_life
+def test_servers_without_volumes_ask_no_block_storage(site: Site, life: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So they live where there is none."""
+    asked = []
+
+    def none_configured(service: VolumeService) -> None:
+        asked.append(service)
+        raise errors.Misconfigured("There is no block storage service.")
+
+    monkeypatch.setattr(VolumeService, "version", none_configured)
+    live(site, life)
+    assert asked == []
 
 
 class Recorder:
