@@ -34,7 +34,7 @@ def delete_in_cell(work: Work[SuperTools]) -> None:
             instance = instances.lock(session, work.subject)
         except errors.NotFound:
             return
-        if instance.host is None and instance.vm_state is not VmState.SHELVED_OFFLOADED:
+        if instance.host is None and instance.shelved_image is None:
             _delete_hostless(session, work.subject, requester)
         else:
             begun = operations.begin_delete(

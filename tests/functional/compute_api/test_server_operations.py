@@ -144,7 +144,7 @@ def test_a_server_that_waits_for_its_host_shows_the_search(cloud: Cloud, client:
     server = answer.json["server"]["id"]
     (found,) = client.get(f"/servers/{server}/operations").json["operations"]
     assert (found["action"], found["state"]) == ("create", "pending")
-    assert found["step"] == {"number": 1, "of": 6, "name": "choose hosts", "attempts": 0}
+    assert found["step"] == {"number": 1, "of": 7, "name": "choose hosts", "attempts": 0}
 
 
 def test_a_move_that_its_cell_refused_never_was(cloud: Cloud, client: Client) -> None:
