@@ -421,8 +421,9 @@ def _name() -> str:
 
 
 def _reached(volumes: VolumesAs, volume_id: str, status: str) -> Volume:
+    """Return a volume in a status, with the back end's service, which is noted a moment after a new one is there."""
     deadline = time.monotonic() + _PATIENCE_S
-    while (volume := volumes.show(volume_id)).status != status:
+    while (volume := volumes.show(volume_id)).status != status or volume.service_uuid is None:
         assert "error" not in volume.status, volume
         assert time.monotonic() < deadline, volume
         time.sleep(0.05)

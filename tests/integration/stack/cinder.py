@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.stack.glance import Glance
-from tests.integration.stack.keystone import ADMIN, NOVA, Account, Keystone, uwsgi
+from tests.integration.stack.keystone import ADMIN, NOVA, REGION, Account, Keystone, uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, wait_until
 from tests.integration.stack.rabbitmq import RabbitMQ
@@ -169,7 +169,7 @@ lock_path = {data}/lock
 [oslo_messaging_notifications]
 driver = noop
 [nova]
-{self._keystone.credentials(NOVA)}
+{self._keystone.credentials(NOVA).replace(REGION, "Elsewhere")}
 [keystone_authtoken]
 www_authenticate_uri = {self._keystone.url}
 service_token_roles = service
