@@ -4,6 +4,7 @@ Nothing here knows HTTP, so that daemons can keep numbers, too. What is counted,
 """
 
 import os
+import struct
 import time
 from collections.abc import Sequence
 from importlib import metadata
@@ -20,6 +21,9 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 #: Upper bounds, in seconds, of the classes that requests are put in by how long they took.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+#: Looks more at what workers share while one of them begins to, and seconds between two.
+_LOOKS, _LOOK_AGAIN_S = 50, 0.02
 
 
 class Metrics:
@@ -62,6 +66,11 @@ class Metrics:
             return generate_latest(self._registry)
         together = CollectorRegistry()
         MultiProcessCollector(together, path=self._directory)  # type: ignore[no-untyped-call]
+        for _ in range(_LOOKS):
+            try:
+                return generate_latest(together)
+            except struct.error:  # another worker has only just made a file of its own, and nothing is in it yet
+                time.sleep(_LOOK_AGAIN_S)
         return generate_latest(together)
 
 
