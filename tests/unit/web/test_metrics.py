@@ -1,8 +1,13 @@
 """Numbers as Prometheus reads them, of one process; several are for the integration tests."""
 
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from nova_lite.web import metrics
 from nova_lite.web.metrics import DIRECTORY_VARIABLE, Metrics
 from nova_lite.web.monitoring import RequestMeter
 
@@ -55,3 +60,20 @@ def test_methods_that_clients_invent_are_one_series() -> None:
         meter.note(f"FOO{number}", None, 400, 0.001)
     label = "method=other,route=none,service=things,status=400"
     assert shown(metrics)[f"nova_lite_http_requests_total{{{label}}}"] == 50
+
+
+def test_a_worker_that_begins_to_share_its_numbers_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is empty at first."""
+    begun, looks = tmp_path / "counter_1.db", []
+    begun.touch()
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        begun.unlink()
+
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(sleep=sleep, time=time.time))
+    assert Metrics("test").render() == b""
+    assert len(looks) == 1
