@@ -86,9 +86,7 @@ def begin_detach(session: Session, uuid: str, volume_id: str, requester: Request
     """
     instance = instances.lock(session, uuid)
     operations.refuse_if_wrong_state(instance, DETACH)
-    device = block_device.of_volume(instance.volumes, volume_id)
-    if device is None:
-        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
+    device = _of_volume(instance, volume_id)
     if device.phase is not Phase.ATTACHED:
         raise errors.Conflict(f"Volume {volume_id} of instance {uuid} is {device.phase}.")
     work = record(session, uuid, DETACH, device, requester, timeout_s=timeout_s)
@@ -103,9 +101,7 @@ def begin_extend(session: Session, uuid: str, volume_id: str, requester: Request
     Raises NotFound when the server is gone or has no such volume.
     """
     instance = instances.lock(session, uuid)
-    device = block_device.of_volume(instance.volumes, volume_id)
-    if device is None:
-        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
+    device = _of_volume(instance, volume_id)
     begin_action(session, uuid, EXTEND, requester)
     return record(session, uuid, EXTEND, device, requester, timeout_s=timeout_s)
 
@@ -121,9 +117,7 @@ def note_size(session: Session, uuid: str, device_uuid: str, size_gib: int) -> N
 def set_delete_on_termination(session: Session, uuid: str, volume_id: str, *, delete: bool) -> None:
     """Note whether a server's volume goes with it; raises NotFound."""
     instance = instances.lock(session, uuid)
-    device = block_device.of_volume(instance.volumes, volume_id)
-    if device is None:
-        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {uuid}.")
+    device = _of_volume(instance, volume_id)
     changed = block_device.changed(instance.volumes, device.uuid, delete_on_termination=delete)
     instances.change(session, uuid, **instances.with_volumes(changed))
 
@@ -183,6 +177,13 @@ def begin_action(session: Session, uuid: str, action: str, requester: Requester)
         project_id=requester.project_id,
         event=operations.EVENTS[action],
     )
+
+
+def _of_volume(instance: Instance, volume_id: str) -> BlockDevice:
+    device = block_device.of_volume(instance.volumes, volume_id)
+    if device is None:
+        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {instance.uuid}.")
+    return device
 
 
 def _name(instance: Instance, wanted: BlockDevice) -> str:
