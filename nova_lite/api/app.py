@@ -14,6 +14,7 @@ from nova_lite.api.handlers import (
     extra_specs,
     flavor_access,
     flavors,
+    gone,
     hypervisors,
     instance_actions,
     keypairs,
@@ -269,9 +270,10 @@ def build(
     )
     app = web.build(api, authenticator(conf, RulePolicy(conf, policies.rules())))
     app.add_middleware(urls.ProjectCheck())
-    for path, handler in [*versions.routes(), *table]:
+    former = gone.routes()
+    for path, handler in [*versions.routes(), *former, *table]:
         app.add_route(path, handler)
-    return urls.VersionPrefix(app, nouns=_nouns(table), link_prefix=conf.api.compute_link_prefix)
+    return urls.VersionPrefix(app, nouns=_nouns([*former, *table]), link_prefix=conf.api.compute_link_prefix)
 
 
 def _nouns(table: Iterable[tuple[str, Any]]) -> frozenset[str]:

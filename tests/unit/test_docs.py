@@ -10,10 +10,11 @@ from docutils import nodes
 from docutils.core import publish_doctree
 from docutils.parsers.rst import directives as known_directives
 
-from docs._ext import commands, modules, options, routes, sequence, states, workflows
+from docs._ext import commands, modules, options, routes, sequence, states, whole_api, workflows
 from docs._ext.directives import DIRECTIVES
 from nova_lite import config
 from nova_lite.api.handlers import server_actions
+from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.model.states import ACTIONS, VmState
 from nova_lite.placement.microversions import MICROVERSIONS
 
@@ -218,6 +219,61 @@ def test_every_error_code_of_placement_is_listed() -> None:
 def test_every_server_action_is_listed() -> None:
     text = shown(".. server-actions::")
     assert all(name in text for name in server_actions.ACTIONS)
+
+
+def test_of_the_whole_api_all_is_served_gone_or_explained() -> None:
+    here, gone, text = whole_api.served(), whole_api.refused_as_gone(), shown(".. whole-api::")
+    for each in whole_api.known():
+        place = each.name.removesuffix(f" {each.action}")
+        assert each.name in text
+        if each.name in whole_api.OURS:
+            continue
+        assert (each.name in gone or place in gone) == each.is_gone, each.name
+        if each.name in here:
+            assert here[each.name] == (each.since, each.until), each.name
+            assert whole_api.reason(each) is None, f"{each.name} works: take its excuse away"
+        elif not each.is_gone:
+            assert whole_api.reason(each) is not None, f"{each.name} is not served: say why"
+
+
+def test_nothing_is_served_that_is_known_nowhere_but_what_is_ours() -> None:
+    known = {each.name for each in whole_api.known()}
+    documents = {"GET /", "GET /v2", "GET /v2.1"}
+    ours = {"GET /servers/{}/operations", "GET /servers/{}/operations/{}", "GET /servers/{}/scheduling"}
+    assert set(whole_api.served()) - known == documents | ours
+    places = {each.name.removesuffix(f" {each.action}") for each in whole_api.known() if each.is_gone}
+    assert whole_api.refused_as_gone() - known <= places
+
+
+def test_no_excuse_is_left_over() -> None:
+    used = {whole_api.reason(each) for each in whole_api.known()} - {None}
+    assert used == set(whole_api.WHY_NOT)
+
+
+def _dated_in_the_api() -> set[str]:
+    """Return the microversions at which the code does something else than before."""
+    found: set[str] = set()
+    for path in (TREE / "nova_lite" / "api").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        ends = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "until"]
+        for node in nodes:
+            if isinstance(node, ast.Constant) and re.fullmatch(r"2\.\d+", str(node.value)):
+                minor = int(str(node.value).removeprefix("2.")) + (node in ends)
+                found.add(f"2.{minor}")
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Version" and len(node.args) == 2:
+                found.add(".".join(ast.unparse(number) for number in node.args))
+    return found
+
+
+def test_every_microversion_is_listed_and_what_works_is_in_the_code() -> None:
+    changes, dated, text = whole_api.changes(), _dated_in_the_api(), shown(".. whole-versions::")
+    span = NEGOTIATION
+    assert [each.version.minor for each in changes] == list(range(span.minimum.minor, span.maximum.minor + 1))
+    for each in changes:
+        version = str(each.version)
+        assert f"{version}\n\n" in text
+        assert each.state in ("works", "always", "nothing", "missing"), version
+        assert each.state != "works" or version in dated, f"{version}: the code makes no difference there"
 
 
 # -- states and workflows ---------------------------------------------------------------------------------------------

@@ -65,8 +65,8 @@ class Services:
 Do = Callable[[Services, Caller, str, Any], Answer]
 #: Told the same; returns what the action would come to. Only actions that choose a host can be rehearsed.
 Rehearse = Callable[[Services, Caller, str, Any], Rehearsal]
-#: What was an action in old times.
-_REMOVED = frozenset({"resetNetwork"})
+#: What was an action in old times → the last version that says so.
+GONE: Mapping[str, Version | None] = {"resetNetwork": None, "os-getRDPConsole": Version(2, 5)}
 _FIRST = Version(2, 1)
 _TELLS_IMAGE = Version(2, 45)
 
@@ -374,8 +374,8 @@ class ServerAction:
         is_rehearsal = read_boolean(req.context.query.one("dry_run") or False)
         body: Mapping[str, Any] = req.context.body
         name = next(iter(body))
-        if name in _REMOVED:
-            raise falcon.HTTPGone(description=f"There is no {name} any more.")
+        if name in GONE:
+            _refuse_gone(name, req.context.version)
         action = ACTIONS.get(name)
         if action is None:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
@@ -406,6 +406,13 @@ class ServerAction:
         found = action.rehearse(self._services, caller, server_id, value)
         with_hosts = caller.may(scheduling_rules.SHOW_HOSTS)
         send_json(resp, scheduling_views.rehearsal(found, with_hosts=with_hosts))
+
+
+def _refuse_gone(name: str, version: Version) -> None:
+    until = GONE[name]
+    if until is not None and version > until:
+        raise falcon.HTTPNotFound(title="Not Found")
+    raise falcon.HTTPGone(title="Gone", description=f"There is no {name} any more.")
 
 
 def _tell_image(req: falcon.Request, resp: falcon.Response, made: NewImage) -> None:

@@ -1,0 +1,174 @@
+"""The whole Compute API, as clients know it from elsewhere, and what of it is served here.
+
+What there is elsewhere stands in two lists beside this module; what is here is asked of the application.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from docs._ext import markup, routes
+from nova_lite.api.handlers import aggregates, gone, server_actions
+from nova_lite.api.microversions import NEGOTIATION
+from nova_lite.api.schemas import flavor_access, server_migrations
+from nova_lite.web.versions import Version
+
+_HERE = Path(__file__).parent
+_PART = re.compile(r"\{[^}]*\}")
+#: Where a list of servers' actions is.
+SERVER_ACTION = "/servers/{}/action"
+#: Where actions are → which there are.
+_ACTIONS: Mapping[str, Collection[str]] = {
+    SERVER_ACTION: server_actions.ACTIONS,
+    "/flavors/{}/action": flavor_access.ACTION.dated[-1][1]["properties"],
+    "/os-aggregates/{}/action": aggregates.ACTIONS,
+    "/servers/{}/migrations/{}/action": server_migrations.FORCE_COMPLETE.dated[-1][1]["properties"],
+}
+_NETWORKS = "networks come later"
+_CONSOLES = "consoles come later"
+_IMAGES = "the way through to the image service is to be made"
+_VOLUMES = "the way through to the block storage service is to be made"
+_ACTION = f"{SERVER_ACTION} "
+#: What is not here yet: beginning of path and action → why.
+WHY_NOT: Mapping[str, str] = {
+    "/extensions": "to be made",
+    "/images": _IMAGES,
+    "/os-assisted-volume-snapshots": "no driver snapshots volumes within the guest's host",
+    "/os-baremetal-nodes": "there is no client of a bare metal service",
+    "/os-console-auth-tokens": _CONSOLES,
+    "/os-floating-ip": _NETWORKS,
+    "/os-hosts": "to be made",
+    "/os-instance_usage_audit_log": "to be made",
+    "/os-networks": _NETWORKS,
+    "/os-security-group": _NETWORKS,
+    "/os-snapshots": _VOLUMES,
+    "/os-tenant-networks": _NETWORKS,
+    "/os-volumes_boot": "another name of servers, to be made",
+    "/os-volumes": _VOLUMES,
+    f"{_ACTION}addF": _NETWORKS,
+    f"{_ACTION}removeF": _NETWORKS,
+    f"{_ACTION}addS": _NETWORKS,
+    f"{_ACTION}removeS": _NETWORKS,
+    f"{_ACTION}os-getS": _CONSOLES,
+    f"{_ACTION}os-getVNC": _CONSOLES,
+    "/servers/{}/ips": _NETWORKS,
+    "/servers/{}/os-interface": _NETWORKS,
+    "/servers/{}/os-security-groups": _NETWORKS,
+    "/servers/{}/remote-consoles": _CONSOLES,
+    "/servers/{}/shares": "there is no client of a share service",
+    "/servers/{}/tags": "to be made; servers can be made with tags, and found by them",
+    "/servers/{}/topology": "to be made",
+}
+#: What is gone elsewhere and is a URL of ours.
+OURS = frozenset({"GET /os-cells", "POST /os-cells"})
+
+
+@dataclass(frozen=True)
+class Known:
+    """One request of the API elsewhere; ``path`` has ``{}`` for what may stand there, ``action`` is in the body."""
+
+    method: str
+    path: str
+    action: str
+    since: Version
+    until: Version
+    is_gone: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}" + (f" {self.action}" if self.action else "")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One microversion: ``state`` is works, always, nothing or missing."""
+
+    version: Version
+    state: str
+    about: str
+
+
+def known() -> list[Known]:
+    """Return every request there is elsewhere."""
+    return [_known(*line.split()) for line in _lines("whole_api.txt")]
+
+
+def changes() -> list[Change]:
+    """Return every microversion there is elsewhere."""
+    split = (line.split(maxsplit=2) for line in _lines("whole_versions.txt"))
+    return [Change(Version.parse(version), state, about) for version, state, about in split]
+
+
+def served() -> dict[str, tuple[Version, Version]]:
+    """Return what is served here, by its name as of ``Known`` → first and last version."""
+    found: dict[str, tuple[Version, Version]] = {}
+    for route in routes.compute_routes():
+        path = _PART.sub("{}", route.path)
+        for action in _ACTIONS[path] if path.endswith("/action") else [""]:
+            since = route.since
+            if path == SERVER_ACTION:
+                since = max(since, server_actions.ACTIONS[action].since)
+            found[f"{route.method} {path} {action}".strip()] = (since, route.until)
+    return found
+
+
+def refused_as_gone() -> set[str]:
+    """Return what is answered with 410 here, by its name as of ``Known``; of ``/action`` whatever is asked."""
+    names = {f"{method} {_PART.sub('{}', path)}" for path, methods in gone.GONE.items() for method in methods}
+    return names | {f"POST {SERVER_ACTION} {action}" for action in server_actions.GONE}
+
+
+def reason(each: Known) -> str | None:
+    """Return the entry of ``WHY_NOT`` that is about a request, the longest there is."""
+    name = each.name.removeprefix(f"{each.method} ")
+    return max((beginning for beginning in WHY_NOT if name.startswith(beginning)), key=len, default=None)
+
+
+def route_lines() -> list[str]:
+    """Return every request there is elsewhere, with whether it works here."""
+    here = served()
+    rows = [(markup.code(each.name), f"{each.since} to {each.until}", markup.text(_state(each, here)))
+            for each in known()]  # fmt: skip
+    return markup.table(("request", "versions", "here"), rows, widths=(46, 14, 40))
+
+
+def version_lines() -> list[str]:
+    """Return every microversion, with whether what it brought is here."""
+    words = {
+        "works": "works",
+        "always": "in every version",
+        "nothing": "no subject: no longer in the API",
+        "missing": "not yet",
+    }
+    rows = [(markup.code(str(each.version)), markup.text(each.about), words[each.state]) for each in changes()]
+    return markup.table(("version", "what it brought", "here"), rows, widths=(10, 65, 25))
+
+
+def _state(each: Known, here: dict[str, tuple[Version, Version]]) -> str:
+    if each.is_gone:
+        return "gone (410)" if each.name not in OURS else "gone elsewhere; here it is ours alone, see below"
+    if each.name in here:
+        ends = f"works; proxied away, 404 from {_after(each.until)}" if _is_over(each) else "works"
+        return ends if here[each.name] == (each.since, each.until) else "works, in other versions"
+    beginning = reason(each)
+    why = f"not yet: {WHY_NOT[beginning]}" if beginning else "not yet"
+    return f"{why}; 404 from {_after(each.until)}" if _is_over(each) else why
+
+
+def _is_over(each: Known) -> bool:
+    return each.until < NEGOTIATION.maximum
+
+
+def _after(version: Version) -> Version:
+    return Version(version.major, version.minor + 1)
+
+
+def _known(method: str, path: str, since: str, until: str, gone_or_not: str = "") -> Known:
+    path, _, action = path.partition("#")
+    return Known(method, path, action, Version.parse(since), Version.parse(until), gone_or_not == "gone")
+
+
+def _lines(name: str) -> list[str]:
+    lines = (_HERE / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
