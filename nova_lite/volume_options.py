@@ -21,6 +21,12 @@ VOLUME_OPTS: list[cfg.Opt] = [
         min=0.0,
         help="Seconds between two looks at a volume that is made for a new server.",
     ),
+    cfg.IntOpt(
+        "reimage_timeout_per_gb",
+        default=20,
+        min=1,
+        help="Seconds, for each GiB of an image, that the block storage service has to fill a server's volume with it.",
+    ),
 ]
 
 CINDER_OPTS: list[cfg.Opt] = [

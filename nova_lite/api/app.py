@@ -125,7 +125,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
-    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus)
+    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus, volumes=backing.volumes)
     acting = server_actions.Services(
         ServerActionService(conf, lookup, backing.images),
         deletion=deletion,

@@ -21,20 +21,25 @@ from nova_lite.model.plain import known
 from nova_lite.model.states import ACTIONS, TaskState
 from nova_lite.model.workflow import OPEN, Workflow
 
-#: The kind of the workflows of rebuilds, above the cells and in them.
-REBUILD = "rebuild"
+#: The kinds of the workflows of rebuilds, above the cells and in them; by the second a volume that is booted from is
+#: filled with the image, too.
+REBUILD, REIMAGE = "rebuild", "reimage"
 
 
 @known
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """What a server is to be like: its image, and columns to set beside; nothing changes before its disks do."""
+    """What a server is to be like: its image, and columns to set beside; nothing changes before its disks do.
+
+    ``image_gib`` is how large the image is, in GiB, where a volume is filled with it.
+    """
 
     image_id: str
     image_properties: dict[str, str] = field(default_factory=dict)
     image_disk_format: str | None = None
     columns: dict[str, Any] = field(default_factory=dict)
     preserves_ephemeral: bool = False
+    image_gib: int = 0
 
 
 def begin(session: Session, uuid: str, rebuild: Rebuild, requester: Requester, *, timeout_s: float) -> Workflow:
@@ -42,7 +47,8 @@ def begin(session: Session, uuid: str, rebuild: Rebuild, requester: Requester, *
 
     Raises NotFound when it is gone, Conflict when its state forbids it or the image is not its own (any more).
     """
-    if instances.lock(session, uuid).image_id != rebuild.image_id:
+    instance = instances.lock(session, uuid)
+    if not instance.boots_from_volume and instance.image_id != rebuild.image_id:
         raise errors.Conflict(f"Instance {uuid} was rebuilt with another image meanwhile.")
     inputs = {"rebuild": msgspec.to_builtins(rebuild), "vm_state": _vm_state(session, uuid)}
     return operations.begin(session, uuid, REBUILD, requester, timeout_s=timeout_s, inputs=inputs)
@@ -88,7 +94,7 @@ def hand_over(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
         return None
     part = Workflow(
         uuid=uuid,
-        kind=REBUILD,
+        kind=workflow.kind,
         subject=workflow.subject,
         project_id=workflow.project_id,
         user_id=workflow.user_id,
@@ -98,6 +104,18 @@ def hand_over(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
     )
     workflows.add(session, CellWorkflowRow, part, timeout_s=timeout_s)
     return uuid
+
+
+def hasten_reimage(session: Session, uuid: str) -> list[str]:
+    """Have those be taken up at once who wait until a volume of a server is filled; return their UUIDs."""
+    waiting = [
+        each.uuid
+        for each in workflows.about(session, CellWorkflowRow, uuid)
+        if each.kind == REIMAGE and each.status in OPEN
+    ]
+    for each in waiting:
+        workflows.hasten(session, CellWorkflowRow, each)
+    return waiting
 
 
 def give_up(session: Session, workflow: Workflow, reason: str) -> None:

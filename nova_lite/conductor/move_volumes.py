@@ -55,10 +55,10 @@ def attach_at(
     return _made(work, devices, attach, takes_made=is_settled)
 
 
-def reserve(work: Work[CellTools]) -> dict[str, str]:
-    """Make another attachment, for no host, of each of a server's volumes; return device → attachment."""
+def reserve(work: Work[CellTools], devices: Collection[BlockDevice] | None = None) -> dict[str, str]:
+    """Make another attachment, for no host, of each of a server's volumes, or of some; return device → attachment."""
     service = work.tools.volumes.as_service()
-    return _made(work, None, lambda device: service.reserve(device.volume_id or "", work.subject).id)
+    return _made(work, devices, lambda device: service.reserve(device.volume_id or "", work.subject).id)
 
 
 def left_behind(work: Work[CellTools]) -> tuple[BlockDevice, ...]:
@@ -126,7 +126,7 @@ def _made(
         for device in attached(instance.volumes) if devices is None else devices:
             made[device.uuid] = there.get(device.volume_id) or make(device)
     except (errors.NotFound, errors.Invalid, errors.Conflict, errors.Forbidden) as exc:
-        raise errors.GuestFailed(f"A volume of the server cannot be attached to another host: {exc.message}") from exc
+        raise errors.GuestFailed(f"A volume of the server cannot be attached once more: {exc.message}") from exc
     finally:
         _leave_nothing_to_deleted(work)
     return made

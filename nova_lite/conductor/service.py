@@ -49,6 +49,7 @@ from nova_lite.conductor.workflows.extend_volume import EXTEND_VOLUME
 from nova_lite.conductor.workflows.live_migrate import LIVE_MIGRATE
 from nova_lite.conductor.workflows.mirror_status import MIRROR_STATUS
 from nova_lite.conductor.workflows.move import MOVE
+from nova_lite.conductor.workflows.reimage import REIMAGE
 from nova_lite.conductor.workflows.rescue import RESCUE, UNRESCUE
 from nova_lite.conductor.workflows.revert_resize import REVERT_RESIZE
 from nova_lite.conductor.workflows.tools import CellTools
@@ -81,7 +82,7 @@ SUPER_WORKFLOWS = {
         moves_above.REVERT_RESIZE,
         live_migrate_above.LIVE_MIGRATE,
         *shelving_above.ALL,
-        rebuilds_above.ABOVE,
+        *(rebuilds_above.ABOVE, rebuilds_above.REIMAGE_ABOVE),
         evacuate_above.EVACUATE,
         RESET_STATE,
     )
@@ -94,7 +95,7 @@ CELL_WORKFLOWS = {
         *snapshot.ALL,
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         LIVE_MIGRATE,
-        *(RESCUE, UNRESCUE, rebuild.IN_CELL),
+        *(RESCUE, UNRESCUE, rebuild.IN_CELL, REIMAGE),
         *(ATTACH_VOLUME, DETACH_VOLUME, EXTEND_VOLUME),
         *evacuate.ALL,
         *shelve.ALL,

@@ -13,13 +13,14 @@ LOG = logging.getLogger(__name__)
 
 #: What a volume is that cannot be removed yet.
 _BEING_MADE = ("creating", "downloading")
+_RESERVED, _FILLED = "reserved", "downloading"
 
 
 def free(volumes: Volumes, instance: Instance) -> None:
     """Have a server that is gone hold no volume any more, and remove those that go with it.
 
     Safe to do twice. Raises Unavailable when the block storage service does not answer, NotYet while a volume that
-    is to go is still being made.
+    is to go is still being made, or one is being filled anew.
     """
     if instance.volumes:
         free_devices(volumes.as_service(), instance.uuid, instance.volumes)
@@ -41,11 +42,23 @@ def free_devices(service: VolumesAs, instance_uuid: str, devices: Sequence[Block
     """Have a server hold none of ``devices`` any more, as ``free`` does."""
     # Not those that are noted alone: what was being reserved, or moved, has some that nobody could note.
     for attachment in service.attachments_of(instance_uuid):
+        if attachment.status == _RESERVED:
+            _refuse_while_filled(service, attachment.volume_id)
         service.detach(attachment.id)
     for device in devices:
         if device.delete_on_termination:
             for volume_id in _volumes_of(service, instance_uuid, device):
                 _remove(service, instance_uuid, volume_id)
+
+
+def _refuse_while_filled(service: VolumesAs, volume_id: str) -> None:
+    """Raise NotYet while a volume is filled with an image: when it is, it becomes what it was, be it held or not."""
+    try:
+        status = service.show(volume_id).status
+    except errors.NotFound:
+        return
+    if status == _FILLED:
+        raise errors.NotYet(f"Volume {volume_id} is being filled.")
 
 
 def _volumes_of(service: VolumesAs, instance_uuid: str, device: BlockDevice) -> list[str]:

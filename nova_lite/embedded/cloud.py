@@ -34,6 +34,7 @@ from nova_lite.embedded.configuration import Configuration, Options
 from nova_lite.embedded.http import HttpServer, Wsgi
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.settings import CloudSettings, Driver
+from nova_lite.embedded.volume_events import ComputeEvents
 from nova_lite.embedded.volume_store import VolumeStore
 from nova_lite.placement import app as placement_api
 from nova_lite.rpc.bus import Bus
@@ -154,7 +155,8 @@ class Cloud:
         }
 
     def _volume_store(self, stack: contextlib.ExitStack, images: ImageDirectory) -> VolumeStore:
-        store = VolumeStore(self.settings.volume_dir, images)
+        events = ComputeEvents(self.compute_url, configuration.ADMIN)
+        store = VolumeStore(self.settings.volume_dir, images, tell=events)
         stack.callback(store.stop)
         store.start()
         return store

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nova_lite import errors
+from nova_lite.embedded import volume_events
 from nova_lite.embedded.image_directory import ACTIVE, ImageDirectory, StoredImage
+from nova_lite.embedded.volume_events import nobody
 from nova_lite.embedded.volume_files import VolumeFiles
-from nova_lite.embedded.volume_records import Records, StoredSnapshot, StoredVolume
+from nova_lite.embedded.volume_records import Records, StoredAttachment, StoredSnapshot, StoredVolume
 from nova_lite.embedded.volume_types import VolumeTypes
 from nova_lite.model.volume import NewVolume
 
@@ -35,7 +37,7 @@ VOLUME_STATES = (
 )
 # fmt: on
 SNAPSHOT_STATES = ("available", "creating", "deleting", "error", "error_deleting")
-_IN_USE = "in-use"
+_IN_USE, _RESERVED = "in-use", "reserved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,19 @@ class VolumeCaller:
 class VolumeStore:
     """Volumes and snapshots in one directory: ``volumes.sqlite`` and a file for each.
 
-    ``quota_gib`` is what the volumes and snapshots of a project may come to.
+    ``quota_gib`` is what the volumes and snapshots of a project may come to, ``tell`` tells compute what was done.
     """
 
-    def __init__(self, directory: Path, images: ImageDirectory, *, quota_gib: int = 5000) -> None:
+    def __init__(
+        self, directory: Path, images: ImageDirectory, *, quota_gib: int = 5000, tell: volume_events.Tell = nobody
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.files = VolumeFiles(directory)
         self.records = Records(directory / "volumes.sqlite")
         self.types = VolumeTypes(self.records)
         self._images = images
         self._quota_gib = quota_gib
+        self._tell = tell
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._worker = threading.Thread(target=self._work, name="volume-work", daemon=True)
 
@@ -192,6 +197,8 @@ class VolumeStore:
         allowed = ("available", "error", "reserved") if may_be_reserved else ("available", "error")
         with self.records.changing():
             volume = self.volume(caller, volume_id)
+            if len(self.records.of_volume(StoredAttachment, volume_id)) > 1:
+                raise errors.Conflict("Cannot re-image a volume which is attached to more than one server.")
             if volume.status not in allowed:
                 raise errors.Invalid(
                     f"Invalid volume: Volume {volume_id} status must be {' or '.join(allowed)}, "
@@ -329,6 +336,8 @@ class VolumeStore:
             return
         status = volume.previous_status or "available"
         self._done(volume_id, status=status, previous_status=None, size_gib=volume.job_size_gib, job_size_gib=None)
+        if status == _IN_USE:
+            self._tell(volume_events.EXTENDED, volume_id, self._servers(volume_id))
 
     def _refill(self, volume_id: str) -> None:
         volume = self.records.get(StoredVolume, volume_id)
@@ -345,6 +354,8 @@ class VolumeStore:
         self._done(
             volume_id, status=status, previous_status=None, job_image_id=None, is_bootable=True, image_metadata=metadata
         )
+        if status == _RESERVED:
+            self._tell(volume_events.REIMAGED, volume_id, self._servers(volume_id))
 
     def _take(self, snapshot_id: str) -> None:
         snapshot = self.records.get(StoredSnapshot, snapshot_id)
@@ -370,6 +381,11 @@ class VolumeStore:
             volume = self.records.get(StoredVolume, volume_id)
             if volume is not None:
                 self._put(volume, **values)
+
+    def _servers(self, volume_id: str) -> list[str]:
+        """Return the servers that have a volume."""
+        found = self.records.of_volume(StoredAttachment, volume_id)
+        return sorted({one.instance_uuid for one in found if one.instance_uuid is not None})
 
     def _failed(self, volume_id: str, status: str, exc: Exception) -> None:
         LOG.warning("Work on volume %s failed: %s", volume_id, exc)

@@ -33,6 +33,7 @@ ABOVE: Mapping[str, Road] = {
     "revert-resize": ("begin in cell", InCell("revert-resize"), "account"),
     "evacuate": ("begin in cell", "choose host", "hand to cell", InCell("evacuate"), "account"),
     "rebuild": ("begin in cell", "check host", "hand to cell", InCell("rebuild"), "note image"),
+    "reimage": ("begin in cell", "check host", "hand to cell", InCell("reimage"), "note image"),
     "reset-state": ("end other work", "set state"),
     "shelve": ("begin in cell", InCell("shelve"), "account"),
     "shelve-offload": ("begin in cell", InCell("shelve-offload"), "account"),
@@ -61,6 +62,10 @@ IN_CELL: Mapping[str, Road] = {
     ),
     "complete-evacuation": ("free old claim", "complete"),
     "rebuild": ("fetch image", "change server", "remake guest", "mark rebuilt"),
+    "reimage": (
+        *("reserve volume", "change server", "remove guest", "ask for image", "await image", "begin remaking"),
+        *("remake guest", "mark rebuilt"),
+    ),
     "start": ("power on", "mark done"),
     "stop": ("power off", "mark done"),
     "reboot": ("reboot", "mark done"),

@@ -271,7 +271,7 @@ def lets_guest_start(task_state: TaskState | None) -> bool:
 
 def lets_guest_stop(task_state: TaskState | None) -> bool:
     """Return whether somebody is stopping the guest now, and leaves it where it is."""
-    return task_state in (TaskState.POWERING_OFF, TaskState.SOFT_DELETING, TaskState.SHELVING)
+    return task_state in (TaskState.POWERING_OFF, TaskState.SOFT_DELETING, TaskState.SHELVING, TaskState.REBUILDING)
 
 
 def is_doing(action: str, task_state: TaskState | None) -> bool:

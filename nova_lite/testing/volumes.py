@@ -42,9 +42,9 @@ class VolumeUser:
         assert answer.ok, (method, path, answer.status_code, answer.text)
         return answer.json() if answer.content else None
 
-    def volume(self, *, is_shared: bool = False, size_gib: int = 1) -> str:
-        """Have a volume, and return its id when it is available."""
-        wanted: dict[str, object] = {"size": size_gib, "name": "data"}
+    def volume(self, *, is_shared: bool = False, size_gib: int = 1, image: str | None = None) -> str:
+        """Have a volume, of an image if one is given, and return its id when it is available."""
+        wanted: dict[str, object] = {"size": size_gib, "name": "data", "imageRef": image}
         if is_shared:
             wanted["volume_type"] = self._shared_type()
         made = str(self.ask("POST", "/volumes", {"volume": wanted})["volume"]["id"])

@@ -12,14 +12,16 @@ from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import Quotas
+from nova_lite.api.services.rebuilt_volumes import RebuiltVolumes
 from nova_lite.api.services.server_creation import refuse_bad_user_data, refuse_unfit
 from nova_lite.api.services.server_lookup import ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.api.services.servers import Details, ServerService
 from nova_lite.cells import operations, rebuilds
 from nova_lite.cells.operations import Requester
-from nova_lite.cells.rebuilds import REBUILD, Rebuild
+from nova_lite.cells.rebuilds import REBUILD, REIMAGE, Rebuild
 from nova_lite.cells.registry import OpenCell
+from nova_lite.clients.volumes import Volumes
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import keypairs, workflows
@@ -33,6 +35,7 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
 
+_GIB = 1 << 30
 #: Attributes of Instance whose columns have other names.
 _COLUMNS: Mapping[str, str] = {"metadata": "user_metadata", "has_config_drive": "config_drive"}
 
@@ -55,7 +58,14 @@ class RebuildService:
     """Begins rebuilds."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, images: Images, api_bus: Bus
+        self,
+        conf: cfg.ConfigOpts,
+        api_db: Database,
+        lookup: ServerLookup,
+        images: Images,
+        api_bus: Bus,
+        *,
+        volumes: Volumes,
     ) -> None:
         self._servers = ServerService(conf, api_db, lookup)
         self._conf = conf
@@ -63,6 +73,7 @@ class RebuildService:
         self._api_db = api_db
         self._lookup = lookup
         self._images = images
+        self._rebuilt = RebuiltVolumes(volumes)
         self._api_bus = api_bus
 
     def rebuild(self, caller: Caller, uuid: str, asked: AskedRebuild) -> Details:
@@ -79,20 +90,31 @@ class RebuildService:
         operations.refuse_if_wrong_state(instance, REBUILD)
         cell = hosting_cell(located)
         image = self._image(caller, asked.image_id)
-        if block_device.root_of(instance.volumes) is not None:
-            _refuse_reimage(instance, image, asked)
+        root = block_device.root_of(instance.volumes)
+        reimages = asked.reimages and root is not None
+        if root is not None:
+            self._rebuilt.refuse_unfit(caller, instance, root, image, reimages=reimages)
         changes = {**asked.changes, **self._checked(caller, instance, asked.changes)}
-        refuse_unfit(image, instance.flavor)
+        refuse_unfit(image, instance.claimed_flavor)
         if image.properties.get("img_config_drive") == "mandatory":
             changes["has_config_drive"] = True
         columns = {_COLUMNS.get(name, name): value for name, value in changes.items()}
-        wanted = Rebuild(image.id, image.properties, image.disk_format, columns, asked.preserves_ephemeral)
+        wanted = Rebuild(
+            image.id,
+            image.properties,
+            image.disk_format,
+            columns,
+            asked.preserves_ephemeral,
+            image_gib=max(1, -(-image.size // _GIB)) if reimages else 0,
+        )
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
-        if image.id == instance.image_id:
+        if reimages:
+            self._begin_check(cell, uuid, wanted, requester, REIMAGE)
+        elif root is not None or image.id == instance.image_id:
             begun = self._begin(cell, uuid, wanted, requester)
             ConductorClient(cell.bus).wake(begun.uuid)
         else:
-            self._begin_check(cell, uuid, wanted, requester)
+            self._begin_check(cell, uuid, wanted, requester, REBUILD)
         rebuilt = replace(
             instance,
             image_id=image.id,
@@ -136,11 +158,11 @@ class RebuildService:
         with cell.db.writer() as session:
             return rebuilds.begin(session, uuid, wanted, requester, timeout_s=self._conf.operation_timeout)
 
-    def _begin_check(self, cell: OpenCell, uuid: str, wanted: Rebuild, requester: Requester) -> None:
+    def _begin_check(self, cell: OpenCell, uuid: str, wanted: Rebuild, requester: Requester, kind: str) -> None:
         """Write down above the cells that another image is to be checked, and begin in the cell, which may refuse."""
         workflow = Workflow(
             uuid=str(uuids.uuid4()),
-            kind=REBUILD,
+            kind=kind,
             subject=uuid,
             project_id=requester.project_id,
             user_id=requester.user_id,
@@ -173,16 +195,3 @@ class RebuildService:
 def _written(cell: OpenCell, uuid: str, requester: Requester) -> None:
     with cell.db.writer() as session:
         rebuilds.begin_check(session, uuid, requester)
-
-
-def _refuse_reimage(instance: Instance, image: Image, asked: AskedRebuild) -> None:
-    """Raise Invalid unless a server that boots from a volume keeps that as it is."""
-    if asked.reimages:
-        raise errors.Invalid(
-            "The volume that a server boots from is not filled with an image here. Before version 2.93 the server is"
-            " rebuilt with the volume as it is."
-        )
-    if image.id != instance.image_id:
-        raise errors.Invalid(
-            f"Image {image.id} is unacceptable: Unable to rebuild with a different image for a volume-backed server."
-        )

@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api.services.server_lookup import Located, ServerLookup
-from nova_lite.cells import volumes
+from nova_lite.cells import rebuilds, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.model.caller import Caller
@@ -15,7 +15,7 @@ from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import retried
 
-_EXTENDED = "volume-extended"
+_EXTENDED, _REIMAGED = "volume-extended", "volume-reimaged"
 #: Events that say by their tag what they are about.
 _TAGGED = (_EXTENDED, "power-update", "accelerator-request-bound")
 
@@ -30,7 +30,7 @@ class Event:
 
 
 class ServerExternalEventService:
-    """Takes events. Only a volume that has grown has anything done: all else is of things that servers have not got."""
+    """Takes events. Of volumes that have grown, or were filled anew, something is done: servers have nothing else."""
 
     def __init__(self, conf: cfg.ConfigOpts, lookup: ServerLookup) -> None:
         self._conf = conf
@@ -57,6 +57,8 @@ class ServerExternalEventService:
             return 422
         if event.name == _EXTENDED:
             return self._extend(caller, located.cell, event)
+        if event.name == _REIMAGED:
+            _wake_waiting(located.cell, event)
         return 200
 
     def _extend(self, caller: Caller, cell: OpenCell, event: Event) -> int:
@@ -67,6 +69,18 @@ class ServerExternalEventService:
             return 404
         ConductorClient(cell.bus).wake(begun.uuid)
         return 200
+
+
+def _wake_waiting(cell: OpenCell, event: Event) -> None:
+    """Have who waits look at the volume: that, not the event, says whether it is filled."""
+    for uuid in _hasten(cell, event):
+        ConductorClient(cell.bus).wake(uuid)
+
+
+@retried
+def _hasten(cell: OpenCell, event: Event) -> list[str]:
+    with cell.db.writer() as session:
+        return rebuilds.hasten_reimage(session, event.server_id)
 
 
 @retried

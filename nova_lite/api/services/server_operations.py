@@ -18,7 +18,7 @@ from nova_lite.model.migration import Progress
 from nova_lite.model.operation import Operation
 
 #: What work above the cells is called, as long as its cell does not call it anything.
-_CALLED = {"schedule": "create", "move": "migrate"}
+_CALLED = {"schedule": "create", "move": "migrate", "reimage": "rebuild"}
 
 
 @dataclass(frozen=True, slots=True)

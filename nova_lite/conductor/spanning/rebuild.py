@@ -56,7 +56,13 @@ def hand_to_cell(work: Work[SuperTools]) -> None:
 @retried
 def _hand_over(work: Work[SuperTools]) -> str | None:
     with work.tools.database(_cell(work)).writer() as session:
-        return rebuilds.hand_over(session, work.workflow, timeout_s=work.tools.conf.operation_timeout)
+        return rebuilds.hand_over(session, work.workflow, timeout_s=_timeout_s(work))
+
+
+def _timeout_s(work: Work[SuperTools]) -> float:
+    """Return how long the cell's part may take: the longer, the more a volume is to be filled with."""
+    conf = work.tools.conf
+    return float(conf.operation_timeout + conf.reimage_timeout_per_gb * _wanted(work).image_gib)
 
 
 def note_image(work: Work[SuperTools]) -> None:
@@ -86,15 +92,18 @@ def give_up(work: Work[SuperTools]) -> None:
         rebuilds.give_up(session, work.workflow, work.reason or "An internal error happened.")
 
 
-ABOVE = Definition(
-    rebuilds.REBUILD,
-    (
-        Step("begin in cell", begin_in_cell),
-        Step("check host", check_host),
-        Step("hand to cell", hand_to_cell, no_way_back=True),
-        Step("note image", note_image, no_way_back=True),
-    ),
-    on_failure=Step("give up", give_up),
+ABOVE, REIMAGE_ABOVE = (
+    Definition(
+        kind,
+        (
+            Step("begin in cell", begin_in_cell),
+            Step("check host", check_host),
+            Step("hand to cell", hand_to_cell, no_way_back=True),
+            Step("note image", note_image, no_way_back=True),
+        ),
+        on_failure=Step("give up", give_up),
+    )
+    for kind in (rebuilds.REBUILD, rebuilds.REIMAGE)
 )
 
 

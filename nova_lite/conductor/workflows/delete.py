@@ -12,6 +12,7 @@ from nova_lite.conductor.workflows import shelved_images
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, evacuations, instances, migrations
+from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.migration import FINISHED
@@ -23,14 +24,16 @@ _PATIENT_TURNS = 2
 def destroy_guest(work: Work[CellTools]) -> Facts | None:
     """Remove the guest from its host; a host that is down does it itself when it comes back.
 
-    Of a server that was moving, it may be on either host, and what was set aside goes, too.
+    Of a server that was moving, it may be on either host, and what was set aside goes, too. Which attachments a host
+    knows of one that moved, or whose volume was being filled anew, is not told by its row alone.
     """
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject, with_deleted=True)
         moves = migrations.open_of(session, work.subject)
     host = instance.host
     ends = {place.host for move in moves for place in (move.source, move.dest) if place is not None}
-    devices = volume_claims.everywhere(work.tools.volumes, instance) if moves else instance.volumes
+    has_several = bool(moves) or bool(block_device.as_left(instance.volumes))
+    devices = volume_claims.everywhere(work.tools.volumes, instance) if has_several else instance.volumes
     left = [
         each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends, devices)
     ]

@@ -5,6 +5,8 @@ so that what most often fails leaves the server as it was. Then the row is chang
 of the old disks: a guest of an older epoch must go, whoever finds it. What fails after that leaves the server in ERROR.
 """
 
+from typing import Any
+
 import msgspec
 from sqlalchemy.orm import Session
 
@@ -23,37 +25,52 @@ from nova_lite.model.states import TaskState, VmState
 
 def fetch_image(work: Work[CellTools]) -> None:
     """Have the image on the server's host, unless it boots from a volume."""
-    if _wanted(work).preserves_ephemeral:
-        raise errors.GuestFailed("The current driver does not support preserving ephemeral partitions.")
+    refuse_to_preserve(work)
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject)
     if instance.host is None:
         raise errors.Conflict(f"Instance {work.subject} is on no host.")
     if block_device.root_of(instance.volumes) is None:
-        work.tools.agents.cache_image(instance.host, _wanted(work).image_id, timeout_s=max(1.0, work.seconds_left))
+        work.tools.agents.cache_image(instance.host, wanted(work).image_id, timeout_s=max(1.0, work.seconds_left))
+
+
+def refuse_to_preserve(work: Work[CellTools]) -> None:
+    """Raise GuestFailed when disks are to stay that no driver keeps."""
+    if wanted(work).preserves_ephemeral:
+        raise errors.GuestFailed("The current driver does not support preserving ephemeral partitions.")
 
 
 def change_server(work: Work[CellTools], session: Session) -> Facts:
     """Make the server what it is to be; from here on its old disks are worth nothing."""
-    instance, wanted = instances.lock(session, work.subject), _wanted(work)
+    become(work, session, task_state=TaskState.REBUILD_SPAWNING)
+    tell_host_begins(work, session)
+    return {"is_changed": True}
+
+
+def become(work: Work[CellTools], session: Session, **values: Any) -> None:
+    """Make the server what it is to be, with more ``values``, and its guest one of an older epoch."""
+    instance, rebuild = instances.lock(session, work.subject), wanted(work)
     instances.change(
         session,
         work.subject,
         expect_task=TaskState.REBUILDING,
-        task_state=TaskState.REBUILD_SPAWNING,
         epoch=instance.epoch + 1,
-        image_ref=wanted.image_id,
-        image_properties=wanted.image_properties,
-        **wanted.columns,
+        image_ref=rebuild.image_id,
+        image_properties=rebuild.image_properties,
+        **rebuild.columns,
+        **values,
     )
+
+
+def tell_host_begins(work: Work[CellTools], session: Session) -> None:
+    """Note in the server's action that its host has its turn."""
     actions.next_event(
         session,
         instance_uuid=work.subject,
         request_id=work.workflow.request_id,
         event="compute_rebuild_instance",
-        host=instance.host,
+        host=instances.hold(session, work.subject).host,
     )
-    return {"is_changed": True}
 
 
 def remake_guest(work: Work[CellTools]) -> Facts:
@@ -106,7 +123,8 @@ IN_CELL = Definition(
 )
 
 
-def _wanted(work: Work[CellTools]) -> Rebuild:
+def wanted(work: Work[CellTools]) -> Rebuild:
+    """Return what the server is to be."""
     return msgspec.convert(work.inputs["rebuild"], Rebuild)
 
 

@@ -12,7 +12,6 @@ from nova_lite.cells import rebuilds
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import workflows
-from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import ACTIONS, TaskState, VmState
@@ -237,20 +236,3 @@ def test_a_cell_that_does_not_answer_hears_of_it_later(
     assert rebuild(client, server, OTHER_IMAGE_ID).status_code == 202
     assert len(cloud.rows(cloud.api_db, ApiWorkflowRow)) == 1
     assert cloud.instance(server.uuid).task_state is None
-
-
-def test_a_volume_that_is_booted_from_stays_as_it_is(cloud: Cloud, client: Client) -> None:
-    root = BlockDevice("1", "2", "/dev/vda", attachment_id="3", boot_index=0)
-    server = add_server(cloud, volumes=(root,))
-    add_image(cloud)
-    before_2_93 = {"OpenStack-API-Version": "compute 2.92"}
-
-    def asked(image_id: str, **more: Any) -> Any:
-        body = {"rebuild": {"imageRef": image_id}}
-        return client.request("POST", f"/servers/{server.uuid}/action", json=body, **more)
-
-    refused = said(asked(OTHER_IMAGE_ID, headers=before_2_93), 400)
-    assert refused.endswith("Unable to rebuild with a different image for a volume-backed server.")
-    assert "is not filled with an image" in said(asked(IMAGE_ID), 400)
-    assert cloud.instance(server.uuid).task_state is None
-    assert asked(IMAGE_ID, headers=before_2_93).status_code == 202

@@ -7,9 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import workflows
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.states import VmState
+from nova_lite.model.workflow import Workflow
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
@@ -62,6 +64,20 @@ def test_each_event_is_judged_by_itself(cloud: Cloud, admin: Client) -> None:
     assert [each["code"] for each in found] == [200, 404, 400, 404, 404, 422, 422, 422, 200]
     assert [each["status"] for each in found] == ["completed" if each["code"] == 200 else "failed" for each in found]
     assert work(cloud) == []
+
+
+def test_a_volume_that_was_filled_anew_is_looked_at_now(cloud: Cloud, admin: Client) -> None:
+    server = cloud.add_server(CELL1, host="h1", volumes=(_DEVICE,)).uuid
+    waiting = [Workflow(str(uuids.uuid4()), kind, server, "p", "u", "req", {}, 0.0) for kind in ("reimage", "stop")]
+    db = cloud.cells.get(CELL1).db
+    with db.writer() as session:
+        for each in waiting:
+            workflows.add(session, CellWorkflowRow, each, timeout_s=60)
+            workflows.hold_back(session, CellWorkflowRow, each.uuid, delay_s=3600)
+    answer = tell(admin, event(server, "volume-reimaged", tag=VOLUME))
+    assert (answer.status_code, answer.json["events"][0]["code"]) == (200, 200)
+    with db.reader() as session:
+        assert workflows.claimable(session, CellWorkflowRow, limit=9) == [waiting[0].uuid]
 
 
 @pytest.mark.parametrize(

@@ -106,18 +106,29 @@ class Site:
 
     def rebuild(self, server: str, *, new_image: bool = False) -> None:
         """Ask for a server to be made anew, from its image or from another one."""
-        image = self.image
-        if new_image:
-            url = f"{self.cloud.image_url}/v2/images"
-            other = {"name": "other", "disk_format": "raw", "container_format": "bare"}
-            found = requests.get(url, params={"name": "other"}, timeout=480).json()["images"]
-            image = str((found or [requests.post(url, json=other, timeout=480).json()])[0]["id"])
-            if not found:
-                kind = {"Content-Type": "application/octet-stream"}
-                requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=480).raise_for_status()
+        image = self.other_image() if new_image else self.image
         status, body = self.ask("POST", f"/servers/{server}/action", {"rebuild": {"imageRef": image, "name": "anew"}})
         assert status == 202, body
-        assert (body["server"]["status"], body["server"]["image"]["id"]) == ("REBUILD", image)
+        shown = body["server"]["image"]
+        assert (body["server"]["status"], shown and shown["id"]) == ("REBUILD", shown and image)
+
+    def other_image(self) -> str:
+        """Return an image that no server is made of."""
+        url = f"{self.cloud.image_url}/v2/images"
+        other = {"name": "other", "disk_format": "raw", "container_format": "bare"}
+        found = requests.get(url, params={"name": "other"}, timeout=480).json()["images"]
+        image = str((found or [requests.post(url, json=other, timeout=480).json()])[0]["id"])
+        if not found:
+            kind = {"Content-Type": "application/octet-stream"}
+            requests.put(f"{url}/{image}/file", b"\0" * 512, headers=kind, timeout=480).raise_for_status()
+        return image
+
+    def boot_volume(self) -> dict[str, object]:
+        """Have a volume with the image in it, and return what more a server is asked for to boot from it."""
+        with VolumeUser(self.cloud.volume_url) as storage:
+            self.volumes.append(storage.volume(image=self.image))
+        mapping = {"boot_index": 0, "uuid": self.volumes[-1], "source_type": "volume", "destination_type": "volume"}
+        return {"imageRef": "", "block_device_mapping_v2": [mapping]}
 
     def evacuate(self, server: str, host: str | None = None) -> None:
         """Say that the server's host is down, which it is not, and ask for the server to be made anew elsewhere."""
@@ -322,7 +333,9 @@ class Site:
         while findings := self.watch.audit():
             assert time.monotonic() < end, findings
             time.sleep(0.05)
-        assert not self.volumes or disagreements(self.cloud) == []
+        while self.volumes and (found := disagreements(self.cloud)):  # what is being filled goes on meanwhile
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=480).status_code == 404
         self.lost.clear()
@@ -424,13 +437,15 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
 class Story:
     """How a workflow comes about: a server in the state it starts from, then the request that begins it.
 
-    ``ends`` is the ``outcome`` when all goes well, ``fails`` are those when the workflow fails for good.
+    ``ends`` is the ``outcome`` when all goes well, ``fails`` are those when the workflow fails for good. ``made_with``
+    tells what more the server is asked for.
     """
 
     begin: Callable[[Site, str], object]
     ends: str
     fails: tuple[str, ...]
     before: Callable[[Site, str], object] | None = None
+    made_with: Callable[[Site], Mapping[str, object]] = lambda site: {}
 
 
 #: How each workflow is told; ``schedule`` and ``create`` begin with the boot itself.
@@ -468,6 +483,18 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ("cell", "complete-evacuation"): Story(lambda site, server: site.evacuate(server), "SHUTOFF", ()),
     ("super", "rebuild"): Story(lambda site, server: site.rebuild(server, new_image=True), "ACTIVE", ("ACTIVE",)),
     ("cell", "rebuild"): Story(lambda site, server: site.rebuild(server), "ACTIVE", ("ACTIVE", "ERROR")),
+    ("super", "reimage"): Story(
+        lambda site, server: site.rebuild(server, new_image=True),
+        "ACTIVE with 1",
+        ("ACTIVE with 1",),
+        made_with=Site.boot_volume,
+    ),
+    ("cell", "reimage"): Story(
+        lambda site, server: site.rebuild(server, new_image=True),
+        "ACTIVE with 1",
+        ("ACTIVE with 1", "ERROR with 1"),
+        made_with=Site.boot_volume,
+    ),
     ("super", "reset-state"): Story(
         lambda site, server: site.reset_moving(server), "ERROR", ("ACTIVE", "VERIFY_RESIZE")
     ),
@@ -585,7 +612,7 @@ def tell(site: Site, role: Role, kind: str, sabotage: Callable[[Callable[[], str
         known = site.watch.servers()
         servers = site.boot(count)
     else:
-        servers = site.boot(count)
+        servers = site.boot(count, **story.made_with(site))
         site.rest(is_end=False)
         if story.before is not None:
             for server in servers:

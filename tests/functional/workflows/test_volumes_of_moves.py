@@ -177,7 +177,7 @@ def test_a_refused_attachment_leaves_the_server_where_it_was(blocks: Blocks) -> 
     blocks.faults.add(Fault("POST", "/attachments$", status=400))
     blocks.site.resize(server)
     blocks.site.rest()
-    assert "cannot be attached to another host" in str(blocks.site.last_error(server))
+    assert "cannot be attached once more" in str(blocks.site.last_error(server))
     assert (blocks.site.status(server), blocks.instance(server).host) == ("ACTIVE", host)
     blocks.assert_whole(server, volumes)
 
