@@ -8,12 +8,27 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
 
 import nova_lite
+from tests.dealing import Dealer, dealer
 
 _OURS = str(Path(nova_lite.__file__).parent)
 #: Seconds a thread gets to end after what it works for has ended.
 _PATIENCE_S = 480.0
+#: Modules so long that one worker would still be at it when all others are done: their functions are dealt out.
+_LONG = {"test_every_step.py"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer | None:
+    """Deal modules out to workers, of long ones each function."""
+    return dealer(config, log, _group_of)
+
+
+def _group_of(nodeid: str) -> str:
+    path = nodeid.partition("::")[0]
+    return nodeid.partition("[")[0] if Path(path).name in _LONG else path
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.dealing import Dealer, dealer
 from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.glance import Glance
@@ -55,15 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
-    """Deal modules out to workers (``-n 2 --dist loadfile``), those together that share what is slow to start."""
-    return _Together(config, log) if config.getvalue("dist") == "loadfile" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer | None:
+    """Deal modules out to workers, those together that share what is slow to start."""
+    return dealer(config, log, _group_of)
 
 
-class _Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist leaves some of its types out
-    def _split_scope(self, nodeid: str) -> str:
-        path = Path(nodeid.partition("::")[0])
-        return next((group for group, names in _GROUPS.items() if names & {path.stem, path.parent.name}), str(path))
+def _group_of(nodeid: str) -> str:
+    path = Path(nodeid.partition("::")[0])
+    return next((group for group, names in _GROUPS.items() if names & {path.stem, path.parent.name}), str(path))
 
 
 def started(start: Callable[[], object]) -> None:
