@@ -124,7 +124,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images, backing.volumes)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
-    snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images)
+    snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images, backing.volumes)
     rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus, volumes=backing.volumes)
     acting = server_actions.Services(
         ServerActionService(conf, lookup, backing.images),

@@ -82,6 +82,15 @@ class Images:
                 raise
             return known
 
+    def activate(self, image_id: str, token: str | None = None) -> None:
+        """Have an image that waits for its file be one without data, as the owner of ``token`` or as the service.
+
+        Its formats must be set. Raises NotFound, Forbidden, Unavailable.
+        """
+        as_user = self._as_user(token)
+        headers = {**as_user.pop("headers", {}), "Content-Type": "application/octet-stream"}
+        self._call("PUT", f"{_path(image_id)}/file", image_id, data=b"", headers=headers, **as_user).close()
+
     def upload(self, image_id: str, disk_format: str, path: Path) -> None:
         """Give an image that waits for it its file; nothing when it has one already.
 

@@ -212,13 +212,22 @@ class VolumesAs:
             f"snapshot {snapshot_id}", lambda api: _read_snapshot(api.volume_snapshots.get(snapshot_id).to_dict())
         )
 
-    def create_snapshot(self, volume_id: str, name: str, description: str = "") -> VolumeSnapshot:
+    def snapshots_of(self, volume_id: str) -> list[VolumeSnapshot]:
+        """Return every snapshot of a volume."""
+        search = {"volume_id": volume_id, **self._everywhere()}
+        return self._calls.ask(
+            f"snapshots of {_volume(volume_id)}",
+            lambda api: [_read_snapshot(one.to_dict()) for one in api.volume_snapshots.list(search_opts=search)],
+        )
+
+    def create_snapshot(
+        self, volume_id: str, name: str, description: str = "", *, metadata: Mapping[str, str] | None = None
+    ) -> VolumeSnapshot:
         """Begin to snapshot a volume, also one in use. Not tried again when the answer is lost."""
+        wanted = {"force": True, "name": name, "description": description, "metadata": dict(metadata or {})}
         return self._calls.tell(
             _volume(volume_id),
-            lambda api: _read_snapshot(
-                api.volume_snapshots.create(volume_id, force=True, name=name, description=description).to_dict()
-            ),
+            lambda api: _read_snapshot(api.volume_snapshots.create(volume_id, **wanted).to_dict()),
         )
 
     def delete_snapshot(self, snapshot_id: str) -> None:
@@ -303,4 +312,5 @@ def _read_snapshot(found: Mapping[str, Any]) -> VolumeSnapshot:
         status=found["status"],
         name=found.get("name") or "",
         progress=found.get("os-extended-snapshot-attributes:progress") or "",
+        metadata=dict(found.get("metadata") or {}),
     )

@@ -207,6 +207,14 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._power.set_password(instance_uuid, user, password)
 
+    def freeze(self, instance_uuid: str, epoch: int, image_id: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._power.freeze(instance_uuid, epoch, image_id)
+
+    def thaw(self, instance_uuid: str) -> None:
+        with self._locks.hold(instance_uuid):
+            self._power.thaw(instance_uuid)
+
     def inject_nmi(self, instance_uuid: str) -> None:
         self._power.inject_nmi(instance_uuid)
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from nova_lite.cells import evacuations as evacuation_records
-from nova_lite.cells import host_status, volumes
+from nova_lite.cells import host_status, volume_images, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.repositories import evacuations, hosts, instances, migrations
@@ -76,6 +76,10 @@ class CellEndpoint:
     def may_unplug(self, host: str, instance_uuid: str, epoch: int, device: str) -> bool:
         with self._db.reader() as session:
             return volumes.is_in_phase(session, host, instance_uuid, epoch, device, Phase.DETACHING)
+
+    def may_freeze(self, host: str, instance_uuid: str, epoch: int, image_id: str) -> bool:
+        with self._db.reader() as session:
+            return volume_images.is_made(session, instance_uuid, host, epoch, image_id)
 
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:

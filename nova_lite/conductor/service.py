@@ -39,7 +39,7 @@ from nova_lite.conductor.spanning.reset_state import RESET_STATE
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
-from nova_lite.conductor.workflows import evacuate, power, rebuild, shelve, snapshot, unshelve
+from nova_lite.conductor.workflows import evacuate, power, rebuild, shelve, snapshot, unshelve, volume_images
 from nova_lite.conductor.workflows.attach_volume import ATTACH_VOLUME
 from nova_lite.conductor.workflows.build import BUILD
 from nova_lite.conductor.workflows.confirm_resize import CONFIRM_RESIZE
@@ -93,6 +93,7 @@ CELL_WORKFLOWS = {
         *(BUILD, DELETE, SOFT_DELETE, RESTORE, MIRROR_STATUS),
         *power.ALL,
         *snapshot.ALL,
+        *volume_images.ALL,
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         LIVE_MIGRATE,
         *(RESCUE, UNRESCUE, rebuild.IN_CELL, REIMAGE),

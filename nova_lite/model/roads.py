@@ -76,6 +76,8 @@ IN_CELL: Mapping[str, Road] = {
     "resume": ("resume", "mark done"),
     "snapshot": ("take snapshot", "mark done"),
     "backup": ("take snapshot", "rotate", "mark done"),
+    "undo-volume-image": ("thaw guest", "remove snapshots", "remove image", "end action"),
+    "thaw-guest": ("await snapshots", "thaw guest"),
     "move": (
         "hold claim",
         "ask hosts",

@@ -67,6 +67,7 @@ class VolumeSnapshot:
     status: str
     name: str = ""
     progress: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

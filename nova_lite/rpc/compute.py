@@ -385,6 +385,18 @@ class ComputeClient:
         """
         self._bus.call(TOPIC, "set_password", server=host, instance_uuid=instance_uuid, user=user, password=password)
 
+    def freeze(self, host: str, instance_uuid: str, epoch: int, image_id: str) -> None:
+        """Have the guest write nothing while an image is made of its volumes.
+
+        Raises Conflict when it does not run, has no agent or the image is not being made any more, Unsupported when
+        its agent does not do that.
+        """
+        self._bus.call(TOPIC, "freeze", server=host, instance_uuid=instance_uuid, epoch=epoch, image_id=image_id)
+
+    def thaw(self, host: str, instance_uuid: str, *, timeout_s: float) -> None:
+        """Let a guest go on that was frozen; nothing for one that was not. Raises NotFound when it is not there."""
+        self._bus.call(TOPIC, "thaw", server=host, long_s=timeout_s, instance_uuid=instance_uuid)
+
     def inject_nmi(self, host: str, instance_uuid: str) -> None:
         """Interrupt the guest, so that it dumps its memory; raises Conflict or Unsupported where that cannot be."""
         self._bus.call(TOPIC, "inject_nmi", server=host, instance_uuid=instance_uuid)

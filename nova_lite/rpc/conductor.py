@@ -58,6 +58,13 @@ class ConductorClient:
         answer = self._bus.call(TOPIC, "may_unplug", host=host, instance_uuid=instance_uuid, epoch=epoch, device=device)
         return bool(answer)
 
+    def may_freeze(self, host: str, instance_uuid: str, epoch: int, image_id: str) -> bool:
+        """Return whether this instance, at this epoch, is on ``host`` and an image is made of its volumes now."""
+        answer = self._bus.call(
+            TOPIC, "may_freeze", host=host, instance_uuid=instance_uuid, epoch=epoch, image_id=image_id
+        )
+        return bool(answer)
+
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         """Return whether this instance, at this epoch, is on ``host`` and is being moved away from there now."""
         answer = self._bus.call(TOPIC, "may_leave", host=host, instance_uuid=instance_uuid, epoch=epoch)

@@ -24,7 +24,7 @@ _LONGEST_S = 120.0
 
 @dataclass(slots=True)
 class Fault:
-    """What befalls the next request of ``method`` to a path that fits ``pattern``, ``times`` times.
+    """What befalls the next request of ``method`` to a path that fits ``pattern``, ``times`` times after ``spares``.
 
     ``status``: answered with it, after the work with ``after_work``, else instead of it. ``hangs``: neither done nor
     answered until ``released``; with ``after_work`` done first.
@@ -36,6 +36,7 @@ class Fault:
     after_work: bool = False
     hangs: bool = False
     times: int = 1
+    spares: int = 0
     met: int = 0
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -78,6 +79,9 @@ class FaultyVolumes:
         with self._lock:
             for fault in self._faults:
                 if fault.met < fault.times and fault.method == method and re.search(fault.pattern, path):
+                    if fault.spares:
+                        fault.spares -= 1
+                        continue
                     fault.met += 1
                     return fault
         return None

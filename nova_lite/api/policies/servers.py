@@ -33,6 +33,7 @@ UNPAUSE = "os_compute_api:os-pause-server:unpause"
 SUSPEND = "os_compute_api:os-suspend-server:suspend"
 RESUME = "os_compute_api:os-suspend-server:resume"
 CREATE_IMAGE = "os_compute_api:servers:create_image"
+CREATE_VOLUME_IMAGE = "os_compute_api:servers:create_image:allow_volume_backed"
 CREATE_BACKUP = "os_compute_api:os-create-backup"
 CONSOLE_OUTPUT = "os_compute_api:os-console-output"
 RESTORE = "os_compute_api:os-deferred-delete:restore"
@@ -93,6 +94,7 @@ RULES = (
     rule(SUSPEND, PROJECT_MEMBER_OR_ADMIN, "Suspend a server."),
     rule(RESUME, PROJECT_MEMBER_OR_ADMIN, "Resume a suspended server."),
     rule(CREATE_IMAGE, PROJECT_MEMBER_OR_ADMIN, "Make an image of a server's disk."),
+    rule(CREATE_VOLUME_IMAGE, PROJECT_MEMBER_OR_ADMIN, "Make an image of a server that boots from a volume."),
     rule(CREATE_BACKUP, PROJECT_MEMBER_OR_ADMIN, "Make an image of a server's disk and remove older ones."),
     rule(CONSOLE_OUTPUT, PROJECT_MEMBER_OR_ADMIN, "Read a server's console log."),
     rule(RESTORE, PROJECT_MEMBER_OR_ADMIN, "Restore a deleted server while that can be done."),

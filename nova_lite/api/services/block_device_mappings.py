@@ -73,10 +73,14 @@ def read(mappings: Sequence[Mapping[str, Any]], image_id: str, *, truth: Callabl
 
 
 def read_old(
-    mappings: Sequence[Mapping[str, Any]], image_id: str, *, truth: Callable[[Any], bool]
+    mappings: Sequence[Mapping[str, Any]], image_id: str, *, truth: Callable[[Any], bool], root: str = ""
 ) -> tuple[Asked, ...]:
-    """Return what ``block_device_mapping`` asks for, with the image's disk when that is booted from. Raises Invalid."""
-    asked = tuple(_read_old(mapping, truth) for mapping in mappings if not _is_none(mapping))
+    """Return what ``block_device_mapping`` asks for, with the image's disk when that is booted from. Raises Invalid.
+
+    ``root`` is the name of the device that is booted from, where somebody says so.
+    """
+    root = root.removeprefix("/dev/") or _ROOT
+    asked = tuple(_read_old(mapping, truth, root) for mapping in mappings if not _is_none(mapping))
     if image_id and not any(one.is_root for one in asked):
         return (Asked(IMAGE, LOCAL, image_id, boot_index=0), *asked)
     return asked
@@ -162,7 +166,7 @@ def _read(mapping: Mapping[str, Any], *, has_image: bool, truth: Callable[[Any],
     return asked
 
 
-def _read_old(mapping: Mapping[str, Any], truth: Callable[[Any], bool]) -> Asked:
+def _read_old(mapping: Mapping[str, Any], truth: Callable[[Any], bool], root: str) -> Asked:
     local = mapping.get("virtual_name") or ""
     size, name = _number(mapping.get("volume_size")), mapping.get("device_name")
     if _OLD_LOCAL.fullmatch(local):
@@ -176,7 +180,7 @@ def _read_old(mapping: Mapping[str, Any], truth: Callable[[Any], bool]) -> Asked
         source,
         VOLUME,
         source_id,
-        boot_index=0 if (name or "").removeprefix("/dev/") == _ROOT else None,
+        boot_index=0 if (name or "").removeprefix("/dev/") == root else None,
         size=size,
         device_name=name,
         delete_on_termination=truth(mapping.get("delete_on_termination", False)),

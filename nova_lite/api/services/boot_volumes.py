@@ -89,6 +89,7 @@ class BootVolumes:
     ) -> Plan:
         """Return what is to be made and reserved; ``image`` is what the servers boot from if not from a volume.
 
+        Where they boot from one all the same, it is the image that has them do so, and stands for their image.
         ``shares``: the client knows volumes that several servers may have. Raises Invalid, Unavailable.
         """
         wanted = [one for one in asked if one.is_volume]
@@ -96,7 +97,7 @@ class BootVolumes:
             return Plan()
         service = self._as_user(token)
         found = {one.source_id: _volume(service, one.source_id) for one in wanted if one.source == VOLUME}
-        root = next((self._root(service, one, found, show_image) for one in wanted if one.is_root), None)
+        root = next((self._root(service, one, found, show_image, image) for one in wanted if one.is_root), None)
         properties = root.properties if root is not None else image.properties if image is not None else {}
         has_config_drive = has_config_drive or properties.get("img_config_drive") == "mandatory"
         bus = properties.get("hw_disk_bus", "virtio")
@@ -159,14 +160,16 @@ class BootVolumes:
         one: Asked,
         found: "dict[str | None, Volume]",
         show_image: Callable[[str], Image],
+        image: Image | None,
     ) -> Image:
-        """Return what stands for the image of a server that boots from a volume."""
-        if one.source == IMAGE:
+        """Return what stands for the image of a server that boots from a volume; ``image`` has it do so, if any."""
+        if image is None and one.source == IMAGE:
             image = show_image(str(one.source_id))
-            if image.min_disk_gib > (one.size or 0):
+        if image is not None:
+            if one.size is not None and image.min_disk_gib > one.size:
                 raise errors.Invalid(
                     f"Volume is smaller than the minimum size specified in image metadata. Volume size is "
-                    f"{(one.size or 0) * _GIB} bytes, minimum size is {image.min_disk_gib * _GIB} bytes."
+                    f"{one.size * _GIB} bytes, minimum size is {image.min_disk_gib * _GIB} bytes."
                 )
             return replace(image, id="")
         if one.source == SNAPSHOT:

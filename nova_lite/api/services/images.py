@@ -16,6 +16,10 @@ class Images(Protocol):
         """Make ``image``, whose file is still to come, as the owner of ``token``; raises Forbidden, Unavailable."""
         ...
 
+    def activate(self, image_id: str, token: str | None = None) -> None:
+        """Have an image be one without data, as the owner of ``token``; raises NotFound, Forbidden, Unavailable."""
+        ...
+
     def delete(self, image_id: str, token: str | None = None) -> None:
         """Remove an image; none is no error. Raises Forbidden, Unavailable."""
         ...

@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services import image_mappings
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import Quotas
 from nova_lite.api.services.rebuilt_volumes import RebuiltVolumes
@@ -132,6 +133,8 @@ class RebuildService:
             raise errors.Invalid("Cannot find image for rebuild") from exc
         if image.status != "active":
             raise errors.Invalid(f"Image {image_id} is not active.")
+        if any(one.is_root for one in image_mappings.of_image(image)):
+            raise errors.Invalid(f"Image {image_id} is unacceptable: it has no data, it names snapshots of volumes.")
         return image
 
     def _checked(self, caller: Caller, instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
-from nova_lite.api.services.block_device_mappings import Asked, refuse_misfits
+from nova_lite.api.services import image_mappings
+from nova_lite.api.services.block_device_mappings import IMAGE, Asked, refuse_misfits
 from nova_lite.api.services.boot_holdings import BootHoldings, Holding
 from nova_lite.api.services.boot_volumes import BootVolumes, Plan
 from nova_lite.api.services.extra_specs import refuse_aliases
@@ -184,26 +185,45 @@ class ServerCreationService:
     def _disks(self, caller: Caller, new: NewServers, flavor: Flavor) -> tuple[Image, Plan]:
         """Return the image, or what stands for it where a volume is booted from, and what is planned of volumes."""
         asked = new.devices
-        if asked is None:
-            image = self._image(caller, new.image_id)
+        if asked is not None:
+            caller.require(rules.CREATE_WITH_VOLUMES)
+        booted, images_own = self._booted(caller, new)
+        if asked is None and not images_own:
+            image = booted or self._image(caller, new.image_id)
             refuse_unfit(image, flavor)
             return image, Plan()
-        caller.require(rules.CREATE_WITH_VOLUMES)
+        asked = image_mappings.merged(asked, images_own, new.image_id)
         refuse_misfits(asked, flavor, count=new.max_count)
         boots_from_volume = any(one.is_root and one.is_volume for one in asked)
-        booted = None if boots_from_volume else self._image(caller, new.image_id)
+        names_root = booted is not None and any(one.is_root for one in images_own)
         plan = self._volumes.plan(
             caller.token,
             asked,
             flavor,
-            image=booted,
-            show_image=lambda image_id: self._image(caller, image_id),
+            image=booted if names_root or not boots_from_volume else None,
+            show_image=lambda image_id: (
+                booted if booted is not None and booted.id == image_id else self._image(caller, image_id)
+            ),
             has_config_drive=new.has_config_drive,
             shares=new.knows_shared_volumes,
         )
         image = plan.root or booted or self._image(caller, new.image_id)
         refuse_unfit(image, rootless(flavor) if plan.root is not None else flavor)
         return image, plan
+
+    def _booted(self, caller: Caller, new: NewServers) -> tuple[Image | None, tuple[Asked, ...]]:
+        """Return the image that a server boots from, or whose volume, and the devices that it asks for.
+
+        None for a server that boots from a volume that is there, or is made of a snapshot.
+        """
+        image_id = new.image_id or next(
+            (one.source_id for one in new.devices or () if one.is_root and one.source == IMAGE), None
+        )
+        if not image_id:
+            return None, ()
+        image = self._image(caller, image_id)
+        own = image_mappings.of_image(image)
+        return replace(image, properties=image_mappings.without_mappings(image.properties)), own
 
     def _beside_volumes(self, destination: _Destination, plan: Plan) -> _Destination:
         """Return the destination in the zone that volumes bind the servers to; raises Invalid for another one."""

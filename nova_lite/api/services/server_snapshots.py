@@ -12,9 +12,12 @@ from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import Quotas
 from nova_lite.api.services.server_lookup import ServerLookup, hosting_cell, target
 from nova_lite.api.services.server_metadata import refuse_too_much
+from nova_lite.api.services.volume_images import VolumeImages
 from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
+from nova_lite.clients.volumes import Volumes
+from nova_lite.model import block_device
 from nova_lite.model.caller import Caller
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
@@ -47,15 +50,18 @@ class ServerSnapshotService:
     An image is made with the caller's own token, so that the image service decides whether they may.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, images: Images) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, images: Images, volumes: Volumes
+    ) -> None:
         self._conf = conf
         self._quotas = Quotas(conf)
         self._api_db = api_db
         self._lookup = lookup
         self._images = images
+        self._of_volumes = VolumeImages(conf, images, volumes)
 
     def create_image(self, caller: Caller, uuid: str, name: str, metadata: Mapping[str, str]) -> str:
-        """Begin a snapshot and return the new image's id.
+        """Begin a snapshot and return the new image's id; that of a server that boots from a volume is there already.
 
         Raises Conflict in a state that cannot be copied, OverQuota for too much metadata, Forbidden with the image
         service's words, Unavailable.
@@ -67,7 +73,7 @@ class ServerSnapshotService:
     ) -> str:
         """Begin a backup and return the new image's id; the oldest beyond ``rotation`` are removed when it is there.
 
-        Raises what ``create_image`` does.
+        Raises what ``create_image`` does, and Invalid for a server that boots from a volume.
         """
         return self._begin(caller, uuid, rules.CREATE_BACKUP, name, metadata, rotation)
 
@@ -88,6 +94,11 @@ class ServerSnapshotService:
         action = "snapshot" if rotation is None else "backup"
         operations.refuse_if_wrong_state(instance, action)
         cell = hosting_cell(located)
+        if block_device.root_of(instance.volumes) is not None:
+            if rotation is not None:
+                raise errors.Invalid("Backup is not supported for volume-backed instances.")
+            caller.require(rules.CREATE_VOLUME_IMAGE, **target(instance))
+            return self._of_volumes.create(caller, cell, instance, image_of_disk(instance, name, metadata))
         image = self._images.create(image_of_disk(instance, name, metadata, rotation), caller.token)
         inputs: dict[str, object] = {"image": image.id}
         if rotation is not None:

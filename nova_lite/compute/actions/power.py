@@ -1,6 +1,7 @@
 """Start, stop, reboot, pause and suspend a guest of this host; read its console, look into it, reach into it."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence
@@ -9,10 +10,18 @@ from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import PowerState
 
 
+class PowerFence(Fence, Protocol):
+    """Knows of which servers images are made."""
+
+    def may_freeze(self, host: str, instance_uuid: str, epoch: int, image_id: str) -> bool:
+        """Return whether this instance, at this epoch, is on ``host`` and an image is made of its volumes."""
+        ...
+
+
 class Power:
     """Changes guests' power; ``shutdown_timeout_s`` is the grace a guest gets to shut down by itself."""
 
-    def __init__(self, host: str, driver: Driver, fence: Fence, *, shutdown_timeout_s: float) -> None:
+    def __init__(self, host: str, driver: Driver, fence: PowerFence, *, shutdown_timeout_s: float) -> None:
         self._host = host
         self._driver = driver
         self._fence = fence
@@ -64,6 +73,16 @@ class Power:
     def set_password(self, instance_uuid: str, user: str, password: str) -> None:
         """Set a password in the running guest."""
         self._driver.set_password(instance_uuid, user, password)
+
+    def freeze(self, instance_uuid: str, epoch: int, image_id: str) -> None:
+        """Freeze the running guest's file systems; raises Conflict when the image is not being made (any more)."""
+        if not self._fence.may_freeze(self._host, instance_uuid, epoch, image_id):
+            raise errors.Conflict(f"No image {image_id} is being made of instance {instance_uuid} on this host.")
+        self._driver.freeze(instance_uuid)
+
+    def thaw(self, instance_uuid: str) -> None:
+        """Let the guest go on; one that does not run needs nothing."""
+        self._driver.thaw(instance_uuid)
 
     def inject_nmi(self, instance_uuid: str) -> None:
         """Interrupt the running guest."""

@@ -74,7 +74,7 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
         self._aside: dict[str, Record] = {}
         #: Guests that are being sent to other hosts.
         self._jobs: dict[str, Job] = {}
-        self.passwords, self.interrupted = {}, []
+        self.passwords, self.interrupted, self.frozen = {}, [], set()
         self.reached, self.extended = set(), {}
 
     # -- the script ---------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ class FakeInside:
     faults: FaultScript
     #: Guest → user and password, as last set.
     passwords: dict[str, tuple[str, str]]
+    #: Guests whose file systems are frozen.
+    frozen: set[str]
     #: Guests that were interrupted, in their order.
     interrupted: list[str]
 
@@ -41,6 +43,19 @@ class FakeInside:
         self.faults.play("set_password")
         self._require_running(uuid)
         self.passwords[uuid] = (user, password)
+
+    def freeze(self, uuid: str) -> None:
+        """Remember that the guest writes nothing."""
+        self.faults.play("freeze")
+        self._require_running(uuid)
+        self.frozen.add(uuid)
+
+    def thaw(self, uuid: str) -> None:
+        """Remember that the guest goes on."""
+        self.faults.play("thaw")
+        if self.guest(uuid) is None:
+            raise errors.NotFound(f"Instance {uuid} is not on this host.")
+        self.frozen.discard(uuid)
 
     def inject_nmi(self, uuid: str) -> None:
         """Remember that the guest was interrupted."""

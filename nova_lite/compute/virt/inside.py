@@ -20,6 +20,18 @@ class Inside(Protocol):
         """
         ...
 
+    def freeze(self, uuid: str) -> None:
+        """Have the agent inside the guest write out what its file systems hold, and let nothing write to them.
+
+        Raises Conflict when the guest was made without an agent's channel, Unsupported when no agent answers there or
+        it refuses: then nothing is frozen.
+        """
+        ...
+
+    def thaw(self, uuid: str) -> None:
+        """Take ``freeze`` back; nothing for a guest that does not run, or has no agent's channel."""
+        ...
+
     def inject_nmi(self, uuid: str) -> None:
         """Interrupt the guest, so that its system dumps its memory, if it would; Unsupported where that cannot be."""
         ...

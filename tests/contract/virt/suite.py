@@ -340,8 +340,9 @@ class DriverContract:
 
     def test_a_running_guest_is_looked_into(self, rig: Rig) -> None:
         spec = a_spec()
-        with pytest.raises(errors.NotFound):
-            rig.driver.diagnostics(spec.uuid)
+        for deed in (rig.driver.diagnostics, rig.driver.freeze, rig.driver.thaw):
+            with pytest.raises(errors.NotFound):
+                deed(spec.uuid)
         rig.driver.spawn(spec, rig.image)
         found = rig.driver.diagnostics(spec.uuid)
         assert (len(found.cpus), found.disks[0].device) == (spec.vcpus, "vda")
@@ -350,7 +351,8 @@ class DriverContract:
         assert found.memory_kib["actual"] > 0
         rig.driver.inject_nmi(spec.uuid)
         rig.driver.power_off(spec.uuid, timeout_s=0)
-        for deed in (rig.driver.diagnostics, rig.driver.inject_nmi):
+        rig.driver.thaw(spec.uuid)
+        for deed in (rig.driver.diagnostics, rig.driver.inject_nmi, rig.driver.freeze):
             with pytest.raises(errors.Conflict):
                 deed(spec.uuid)
         with pytest.raises(errors.Conflict):

@@ -344,8 +344,10 @@ class VolumesSuite:
 
     def test_snapshots(self, storage: Storage, user: VolumesAs, make: Callable[..., Volume]) -> None:
         volume, service = make(), storage.volumes.as_service()
-        made = user.create_snapshot(volume.id, "before", "just in case")
+        made = user.create_snapshot(volume.id, "before", "just in case", metadata={"image_id": "one"})
         assert (made.volume_id, made.size_gib, made.name) == (volume.id, 1, "before")
+        for who in (user, service):
+            assert [(one.id, one.metadata) for one in who.snapshots_of(volume.id)] == [(made.id, {"image_id": "one"})]
         _snapshot_reached(user, made.id, "available")
         with pytest.raises(errors.Invalid):
             user.delete(volume.id)

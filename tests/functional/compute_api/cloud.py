@@ -5,6 +5,7 @@ No conductor runs here: stories that need a server in a cell put it there with t
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,6 +60,9 @@ class FakeImages:
     def create(self, image: Image, token: str | None = None) -> Image:
         self.images[image.id] = image
         return image
+
+    def activate(self, image_id: str, token: str | None = None) -> None:
+        self.images[image_id] = replace(self.images[image_id], status="active")
 
     def delete(self, image_id: str, token: str | None = None) -> None:
         self.images.pop(image_id, None)

@@ -1,5 +1,6 @@
 """Servers asked for with block device mappings: what is written down and held, and all that is refused."""
 
+import json
 import uuid as uuids
 from collections.abc import Iterator
 from dataclasses import replace
@@ -262,6 +263,35 @@ def test_an_image_must_fit_into_its_volume(cloud: Cloud, storage: BlockStorage) 
     assert "minimum size" in refused(cloud, storage, asked)
     cloud.images.images[IMAGE_ID] = replace(tiny, virtual_size=3 << 30)
     assert "cannot be smaller" in refused(cloud, storage, asked)
+
+
+def test_an_image_that_names_snapshots_must_fit(cloud: Cloud, client: Client, storage: BlockStorage) -> None:
+    taken = snapshot(storage, volume(storage))
+    mapping = {"source_type": "snapshot", "destination_type": "volume", "snapshot_id": taken, "boot_index": 0}
+    tiny = cloud.images.images[IMAGE_ID]
+
+    def say(*mappings: dict[str, Any], **values: Any) -> None:
+        facts = {"block_device_mapping": json.dumps(mappings), "bdm_v2": "True", "hw_machine_type": "q35"}
+        cloud.images.images[IMAGE_ID] = replace(tiny, size=0, properties=facts, **values)
+
+    asked = body(block_device_mapping_v2=None, imageRef=IMAGE_ID)
+    say(mapping | {"volume_size": 2}, min_disk_gib=3)
+    assert "minimum size" in refused(cloud, storage, asked)
+    say(mapping | {"volume_size": 1})
+    assert "smaller than the snapshot" in refused(cloud, storage, asked)
+    say(mapping, min_ram_mib=10**6)
+    assert "memory is too small" in refused(cloud, storage, asked)
+    say(mapping | {"snapshot_id": NOBODY})
+    assert "failed to get snapshot" in refused(cloud, storage, asked)
+    say({"source_type": "tape"})
+    assert "Block Device Mapping is Invalid" in refused(cloud, storage, asked)
+    say(mapping)
+    assert "Boot sequence" in refused(cloud, storage, body(root(volume(storage)), imageRef=IMAGE_ID))
+    assert client.post("/servers", asked).status_code == 202
+    [written] = waiting(cloud)
+    assert (written["image_id"], written["image_properties"]) == ("", {"hw_machine_type": "q35"})
+    [device] = written["volumes"]
+    assert (device["device_name"], device["boot_index"], device["size_gib"]) == ("/dev/vda", 0, 2)
 
 
 def test_a_volume_is_not_for_many_servers(cloud: Cloud, storage: BlockStorage) -> None:

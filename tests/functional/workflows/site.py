@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import time
 import uuid as uuids
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from nova_lite import errors
 from nova_lite.api import app
 from nova_lite.api.services.boot_holdings import freeing
 from nova_lite.api.services.server_deletion import ServerDeletionService
-from nova_lite.cells import setup
+from nova_lite.cells import setup, volume_images
+from nova_lite.cells.operations import Requester
 from nova_lite.compute.service import Agent
 from nova_lite.compute.virt.faults import FaultScript
 from nova_lite.conductor import saga
 from nova_lite.conductor.service import Conductor
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
-from nova_lite.db.repositories import actions, hosts, mappings, workflows
+from nova_lite.db.repositories import actions, hosts, instances, mappings, workflows
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.model.block_device import BlockDevice
@@ -35,6 +36,7 @@ from nova_lite.model.guest import HostResources
 from nova_lite.storage import Database
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.audit import Watch
+from nova_lite.testing.cloud import eventually
 from nova_lite.testing.volumes import VolumeUser, disagreements
 from nova_lite.web.policy import RulePolicy
 from tests.functional.workflows.sabotage import Role, Saboteur
@@ -42,6 +44,8 @@ from tests.functional.workflows.sabotage import Role, Saboteur
 #: Seconds a story may take to come to rest.
 DEADLINE_S = 480.0
 _names = itertools.count(1)
+#: Who makes images of servers by another way than by asking for them.
+_IMAGER = Requester("admin", "admin", "req-image")
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
     "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "1", "allow_resize_to_same_host": "true"},
@@ -66,6 +70,8 @@ class Site:
     disabled: dict[str, str] = field(default_factory=dict)
     forced_down: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
+    abandoned: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._client = clouds.wsgi(self.cloud)
@@ -249,9 +255,58 @@ class Site:
         with contextlib.closing(Database(self.cloud.settings.database("api"))) as api_db, api_db.writer() as session:
             workflows.add(session, ApiWorkflowRow, freeing(caller, [(ghost, [device])]), timeout_s=DEADLINE_S)
 
+    def abandon_image(self, server: str) -> None:
+        """Have an image and snapshots made of a server with its guest frozen, as by an API that then dies."""
+        image, snapshot, database = self._imaged(server)
+        self.abandoned.append(snapshot)
+        made = {"id": image, "name": "half", "disk_format": "raw", "container_format": "bare", "instance_uuid": server}
+        requests.post(f"{self.cloud.image_url}/v2/images", json=made, timeout=480).raise_for_status()
+        with contextlib.closing(database), database.writer() as session:
+            volume_images.give_up(session, server, image, _IMAGER, "It was made to fail.")
+
+    def keep_image(self, server: str) -> None:
+        """Have snapshots made of a server with its guest frozen, as the API does for an image that is kept."""
+        image, snapshot, database = self._imaged(server)
+        self.snapshots.append(snapshot)
+        with contextlib.closing(database), database.writer() as session:
+            volume_images.keep(session, server, image, [snapshot], _IMAGER, thaws=True)
+
+    def _imaged(self, server: str) -> tuple[str, str, Database]:
+        """Freeze a server's guest, make a snapshot of its volume; return the image's id, its own, and the cell."""
+        _, body = self.ask("GET", f"/servers/{server}")
+        driver = clouds.fake_driver(self.cloud, body["server"]["OS-EXT-SRV-ATTR:host"])
+        image, database = str(uuids.uuid4()), self._cell_of(server)
+        with database.writer() as session:
+            volume_images.begin(session, server, image, _IMAGER, freezes=True, timeout_s=DEADLINE_S)
+        driver.freeze(server)
+        wanted = {"volume_id": self.volumes[-1], "force": True, "metadata": {"image_id": image}}
+        with VolumeUser(self.cloud.volume_url) as storage:
+            return image, str(storage.ask("POST", "/snapshots", {"snapshot": wanted})["snapshot"]["id"]), database
+
+    def _see_images_end(self) -> None:
+        """Check that no guest stands still, and that nothing is left of images that were not to be."""
+        for host in self.cloud.agents:
+            driver = clouds.fake_driver(self.cloud, host)
+            assert not driver.frozen & {guest.uuid for guest in driver.guests()}
+        with VolumeUser(self.cloud.volume_url) as storage:
+            eventually(lambda: not _among(storage, self.abandoned), "snapshots of images that are not to be gone")
+        self.abandoned.clear()
+
+    def _cell_of(self, server: str) -> Database:
+        for name in self.cloud.settings.cell_names:
+            database = Database(self.cloud.settings.database(name))
+            with contextlib.suppress(errors.NotFound), database.reader() as session:
+                instances.get(session, server)
+                return database
+            database.close()
+        raise AssertionError(f"no cell has server {server}")
+
     def _remove_volumes(self) -> None:
         """Remove the story's volumes, which nobody has any more."""
         with VolumeUser(self.cloud.volume_url) as storage:
+            while self.snapshots:
+                storage.ask("DELETE", f"/snapshots/{self.snapshots.pop()}")
+            eventually(lambda: not storage.ask("GET", "/snapshots")["snapshots"], "snapshots gone")
             while self.volumes:
                 storage.ask("DELETE", f"/volumes/{self.volumes[-1]}")
                 storage.wait(self.volumes.pop(), "GONE")
@@ -336,6 +391,7 @@ class Site:
         while self.volumes and (found := disagreements(self.cloud)):  # what is being filled goes on meanwhile
             assert time.monotonic() < end, found
             time.sleep(0.05)
+        self._see_images_end()
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=480).status_code == 404
         self.lost.clear()
@@ -400,6 +456,10 @@ class Site:
             self.rest()
         assert not any(self._is_marked(provider) for provider in enabled)
         self.used.clear()
+
+
+def _among(storage: VolumeUser, snapshots: Collection[str]) -> list[str]:
+    return [each["id"] for each in storage.ask("GET", "/snapshots")["snapshots"] if each["id"] in snapshots]
 
 
 @contextlib.contextmanager
@@ -585,6 +645,18 @@ STORIES: Mapping[tuple[Role, str], Story] = {
         lambda site, server: site.extend_volume(server),
         "ACTIVE with 1",
         ("ACTIVE with 1",),
+        before=lambda site, server: site.attach_volume(server),
+    ),
+    ("cell", "undo-volume-image"): Story(
+        lambda site, server: site.abandon_image(server),
+        "ACTIVE with 1",
+        (),
+        before=lambda site, server: site.attach_volume(server),
+    ),
+    ("cell", "thaw-guest"): Story(
+        lambda site, server: site.keep_image(server),
+        "ACTIVE with 1",
+        (),
         before=lambda site, server: site.attach_volume(server),
     ),
     ("cell", "snapshot"): Story(

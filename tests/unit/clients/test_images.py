@@ -103,6 +103,10 @@ def test_makes_fills_finds_and_removes(tmp_path: Path, serve: Serve) -> None:
     assert images.show(wanted.id) == found
     assert [image.id for image in images.like(kind="daily", name="snap")] == [wanted.id]
     assert images.like(kind="weekly") == []
+    empty = replace(wanted, id=str(uuid.uuid4()), disk_format="raw")
+    images.create(empty)
+    images.activate(empty.id)
+    assert (images.show(empty.id).status, images.show(empty.id).size) == ("active", 0)
     images.delete(wanted.id)
     images.delete(wanted.id)
     with pytest.raises(errors.NotFound):

@@ -80,6 +80,9 @@ class Fence:
     def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
         return self._answer(action, host, instance_uuid, epoch)
 
+    def may_freeze(self, host: str, instance_uuid: str, epoch: int, image_id: str) -> bool:
+        return self._answer(f"freeze for {image_id}", host, instance_uuid, epoch)
+
     def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
         self.asked.append(("uploading", host, instance_uuid, epoch))
 

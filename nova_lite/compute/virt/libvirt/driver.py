@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import domain_xml, domains, host, inside, properties, snapshots, volumes
+from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, snapshots, volumes
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
+from nova_lite.compute.virt.libvirt.inside import InsideDomains
 from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
 from nova_lite.compute.virt.libvirt.moved_disks import Finder, Whereabouts
-from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState, VolumeDisk
 from nova_lite.model.live_migration import Departure, Landing, Leaving
 from nova_lite.model.provider import Provider
@@ -36,7 +36,7 @@ _VIRT_TYPES = ("qemu", "kvm")
 _POLL_S, _ASK_AGAIN_S = 0.2, 5.0
 
 
-class LibvirtDriver:
+class LibvirtDriver(InsideDomains):
     """Real guests. ``virt_type`` is what the operator says it is, never what the machine seems to offer."""
 
     needs_image = True
@@ -334,18 +334,6 @@ class LibvirtDriver:
         """Return the last ``lines`` lines of the serial console's log."""
         self._on_guest(uuid, lambda domain: None, "reading the console of")
         return console.tail(self._disks.console_log(uuid), lines)
-
-    def diagnostics(self, uuid: str) -> Diagnostics:
-        """Return how a running guest fares."""
-        return self._on_guest(uuid, lambda domain: inside.diagnostics(domain, self._virt_type), "looking into")
-
-    def set_password(self, uuid: str, user: str, password: str) -> None:
-        """Have the agent inside the guest set a user's password."""
-        self._on_guest(uuid, lambda domain: inside.set_password(domain, user, password), "setting a password of")
-
-    def inject_nmi(self, uuid: str) -> None:
-        """Interrupt the guest."""
-        self._on_guest(uuid, inside.inject_nmi, "interrupting")
 
     def connector(self) -> Mapping[str, object]:
         """Return who this host is."""

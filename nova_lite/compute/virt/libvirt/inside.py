@@ -1,7 +1,8 @@
 """Looking into a running libvirt domain, and reaching into it."""
 
-from collections.abc import Iterator
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -11,6 +12,37 @@ from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.domain_xml import AGENT_CHANNEL
 from nova_lite.model.diagnostics import CpuCounters, Diagnostics, DiskCounters, NicCounters
 from nova_lite.model.guest import PowerState
+
+T = TypeVar("T")
+
+
+class InsideDomains:
+    """The part of the driver that looks into running guests."""
+
+    _virt_type: str
+
+    def _on_guest(self, uuid: str, use: Callable[[Any], T], doing: str) -> T:
+        raise NotImplementedError
+
+    def diagnostics(self, uuid: str) -> Diagnostics:
+        """Return how a running guest fares."""
+        return self._on_guest(uuid, lambda domain: diagnostics(domain, self._virt_type), "looking into")
+
+    def set_password(self, uuid: str, user: str, password: str) -> None:
+        """Have the agent inside the guest set a user's password."""
+        self._on_guest(uuid, lambda domain: set_password(domain, user, password), "setting a password of")
+
+    def freeze(self, uuid: str) -> None:
+        """Have the agent inside the guest freeze its file systems."""
+        self._on_guest(uuid, freeze, "freezing")
+
+    def thaw(self, uuid: str) -> None:
+        """Have the agent inside the guest let its file systems go on."""
+        self._on_guest(uuid, thaw, "thawing")
+
+    def inject_nmi(self, uuid: str) -> None:
+        """Interrupt the guest."""
+        self._on_guest(uuid, inject_nmi, "interrupting")
 
 
 def diagnostics(domain: Any, virt_type: str) -> Diagnostics:
@@ -45,6 +77,25 @@ def set_password(domain: Any, user: str, password: str) -> None:
         raise errors.Conflict(
             "The guest's agent did not set the password.", libvirt_code=error.get_error_code()
         ) from None
+
+
+def freeze(domain: Any) -> None:
+    """Have the guest's agent freeze its file systems; one that did not answer in time is asked to take that back."""
+    _require_running(domain)
+    if AGENT_CHANNEL not in domain.XMLDesc(0):
+        raise errors.Conflict("QEMU guest agent is not enabled for the instance.")
+    try:
+        domain.fsFreeze(None, 0)
+    except libvirt.libvirtError as error:
+        with contextlib.suppress(libvirt.libvirtError):
+            domain.fsThaw(None, 0)
+        raise errors.Unsupported(f"The guest's file systems cannot be frozen: {error.get_error_message()}") from error
+
+
+def thaw(domain: Any) -> None:
+    """Have the guest's agent let its file systems be written to again."""
+    if domains.power_state(domain) is PowerState.RUNNING and AGENT_CHANNEL in domain.XMLDesc(0):
+        domain.fsThaw(None, 0)
 
 
 def inject_nmi(domain: Any) -> None:
