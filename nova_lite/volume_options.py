@@ -10,6 +10,12 @@ VOLUME_OPTS: list[cfg.Opt] = [
         help="Seconds a guest gets to let go of a volume that is detached from it; it is asked several times.",
     ),
     cfg.IntOpt(
+        "volume_swap_timeout",
+        default=10800,
+        min=1,
+        help="Seconds after which the copying of a volume that is migrated below a running server is given up.",
+    ),
+    cfg.IntOpt(
         "block_device_allocate_retries",
         default=60,
         min=0,

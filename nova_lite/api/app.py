@@ -78,6 +78,7 @@ from nova_lite.api.services.shelving import ShelvingService
 from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.api.services.volume_attachments import VolumeAttachmentService
+from nova_lite.api.services.volume_swaps import VolumeSwapService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.volumes import Volumes
@@ -139,6 +140,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     )
     moves = ServerMigrationService(lookup)
     attachments = VolumeAttachmentService(conf, lookup, backing.volumes)
+    swaps = VolumeSwapService(conf, lookup, backing.volumes, attachments)
     max_limit = conf.api.max_limit
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
@@ -160,7 +162,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         ),
         (
             "/servers/{server_id}/os-volume_attachments/{volume_id}",
-            volume_attachments.VolumeAttachment(attachments),
+            volume_attachments.VolumeAttachment(attachments, swaps),
         ),
         ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(moves)),
         ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(moves, live)),

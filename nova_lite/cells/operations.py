@@ -47,6 +47,7 @@ EVENTS: Mapping[str, str] = {
     "attach-volume": "compute_attach_volume",
     "detach-volume": "compute_detach_volume",
     "extend-volume": "compute_extend_volume",
+    "swap-volume": "compute_swap_volume",
 }
 #: Action → its name in messages and in ``os-instance-actions``, where that is another one.
 _SHOWN: Mapping[str, str] = {
@@ -61,6 +62,7 @@ _SHOWN: Mapping[str, str] = {
     "attach-volume": "attach_volume",
     "detach-volume": "detach_volume",
     "extend-volume": "extend_volume",
+    "swap-volume": "swap_volume",
 }
 
 #: What an instance is busy with until it is on the shelf; the last when that is undone.

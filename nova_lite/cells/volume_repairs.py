@@ -21,7 +21,11 @@ def begin_again(
     session: Session, uuid: str, device: BlockDevice, requester: Requester, *, timeout_s: float
 ) -> Workflow:
     """Begin the work anew that a volume of a server waits for: what it comes by, or goes by. Raises NotFound."""
-    action = volumes.DETACH if device.phase is Phase.DETACHING else volumes.ATTACH
+    action = volumes.ATTACH
+    if device.phase is Phase.DETACHING:
+        action = volumes.DETACH
+    elif device.next_volume_id is not None:
+        action = volumes.SWAP
     instance = instances.lock(session, uuid)
     work = _begin(session, uuid, action, device, requester, timeout_s=timeout_s)
     changed = block_device.changed(instance.volumes, device.uuid, work=work.uuid)

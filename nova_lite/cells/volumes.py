@@ -20,9 +20,9 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState
 from nova_lite.model.workflow import Workflow
 
-ATTACH, DETACH, EXTEND = "attach-volume", "detach-volume", "extend-volume"
+ATTACH, DETACH, EXTEND, SWAP = "attach-volume", "detach-volume", "extend-volume", "swap-volume"
 #: Work on a server's volumes, which goes on beside others; what moves or remakes its guest waits for it.
-KINDS = (ATTACH, DETACH)
+KINDS = (ATTACH, DETACH, SWAP)
 #: Seconds that a request has to reserve a volume, before a conductor takes up what it left.
 _REQUEST_S = 60.0
 

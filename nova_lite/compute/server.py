@@ -15,6 +15,7 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.actions.volume_swaps import VolumeSwapper
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.concurrency import KeyedLocks
@@ -36,6 +37,7 @@ class ComputeEndpoint:
         snapshotter: Snapshotter,
         unshelver: Unshelver,
         volumes: VolumePlugger,
+        swapper: VolumeSwapper,
         reconciler: Reconciler,
         locks: KeyedLocks,
     ) -> None:
@@ -48,6 +50,7 @@ class ComputeEndpoint:
         self._snapshotter = snapshotter
         self._unshelver = unshelver
         self._volumes = volumes
+        self._swapper = swapper
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
@@ -193,6 +196,15 @@ class ComputeEndpoint:
     def extend_volume(self, instance_uuid: str, volume_id: str, size_gib: int) -> None:
         with self._locks.hold(instance_uuid):
             self._volumes.extend(instance_uuid, volume_id, size_gib)
+
+    def swap_volume(self, instance_uuid: str, epoch: int, device: dict[str, Any], timeout_s: float) -> None:
+        # Not the instance's lock, for it takes long: a delete does not wait, and has the copy fail.
+        with self._locks.hold(device["uuid"]):
+            self._swapper.swap(instance_uuid, epoch, msgspec.convert(device, BlockDevice), timeout_s=timeout_s)
+
+    def swap_volume_back(self, instance_uuid: str, epoch: int, device: dict[str, Any], timeout_s: float) -> None:
+        with self._locks.hold(device["uuid"]):
+            self._swapper.swap_back(instance_uuid, epoch, msgspec.convert(device, BlockDevice), timeout_s=timeout_s)
 
     def connector(self) -> dict[str, object]:
         return self._volumes.connector()

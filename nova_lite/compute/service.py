@@ -18,6 +18,7 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
+from nova_lite.compute.actions.volume_swaps import VolumeSwapper
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
@@ -152,6 +153,7 @@ def make_endpoint(
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         Unshelver(spawner, service),
         volumes,
+        VolumeSwapper(conf.host, driver, Volumes(conf), volumes, conductor),
         Reconciler(conf.host, driver, conductor, locks),
         locks,
     )

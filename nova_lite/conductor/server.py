@@ -81,6 +81,11 @@ class CellEndpoint:
         with self._db.reader() as session:
             return volume_images.is_made(session, instance_uuid, host, epoch, image_id)
 
+    def may_swap(self, host: str, instance_uuid: str, epoch: int, device: str, back: bool = False) -> bool:
+        phase = Phase.SWAPPING_BACK if back else Phase.SWAPPING
+        with self._db.reader() as session:
+            return volumes.is_in_phase(session, host, instance_uuid, epoch, device, phase)
+
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:
             return states.lets_guest_leave(instances.task_on(session, instance_uuid, host, epoch))

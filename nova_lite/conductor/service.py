@@ -52,6 +52,7 @@ from nova_lite.conductor.workflows.move import MOVE
 from nova_lite.conductor.workflows.reimage import REIMAGE
 from nova_lite.conductor.workflows.rescue import RESCUE, UNRESCUE
 from nova_lite.conductor.workflows.revert_resize import REVERT_RESIZE
+from nova_lite.conductor.workflows.swap_volume import SWAP_VOLUME
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -97,7 +98,7 @@ CELL_WORKFLOWS = {
         *(MOVE, CONFIRM_RESIZE, REVERT_RESIZE),
         LIVE_MIGRATE,
         *(RESCUE, UNRESCUE, rebuild.IN_CELL, REIMAGE),
-        *(ATTACH_VOLUME, DETACH_VOLUME, EXTEND_VOLUME),
+        *(ATTACH_VOLUME, DETACH_VOLUME, EXTEND_VOLUME, SWAP_VOLUME),
         *evacuate.ALL,
         *shelve.ALL,
         *unshelve.ALL,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nova_lite import errors
 from nova_lite.clients.volumes import Volumes, VolumesAs
+from nova_lite.conductor import volume_swaps
 from nova_lite.model.block_device import BlockDevice, made_name
 from nova_lite.model.instance import Instance
 
@@ -40,6 +41,8 @@ def everywhere(volumes: Volumes, instance: Instance) -> list[BlockDevice]:
 
 def free_devices(service: VolumesAs, instance_uuid: str, devices: Sequence[BlockDevice]) -> None:
     """Have a server hold none of ``devices`` any more, as ``free`` does."""
+    for device in devices:
+        volume_swaps.settle(service, instance_uuid, device)
     # Not those that are noted alone: what was being reserved, or moved, has some that nobody could note.
     for attachment in service.attachments_of(instance_uuid):
         if attachment.status == _RESERVED:

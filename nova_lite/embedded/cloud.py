@@ -30,6 +30,7 @@ from nova_lite.embedded import (
     state,
     volume_api,
 )
+from nova_lite.embedded.compute_calls import ComputeCalls
 from nova_lite.embedded.configuration import Configuration, Options
 from nova_lite.embedded.http import HttpServer, Wsgi
 from nova_lite.embedded.image_directory import ImageDirectory
@@ -118,7 +119,8 @@ class Cloud:
         placement.start(placement_api.build(files.placement(), placement_db))
         image_directory = ImageDirectory(settings.image_dir)
         images.start(image_api.build(image_directory))
-        volumes.start(volume_api.build(self._volume_store(stack, image_directory), admin=configuration.ADMIN))
+        store, calls = self._volume_store(stack, image_directory), ComputeCalls(self.compute_url, configuration.ADMIN)
+        volumes.start(volume_api.build(store, admin=configuration.ADMIN, compute=calls))
         # Before whoever goes on with what an earlier cloud left, for they ask it who they are.
         listed = (clients_file.USER,)
         identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN, known=listed))

@@ -8,6 +8,7 @@ import falcon
 from nova_lite import errors
 from nova_lite.embedded import volume_bodies
 from nova_lite.embedded.volume_attachments import VolumeAttachments
+from nova_lite.embedded.volume_migrations import VolumeMigrations
 from nova_lite.embedded.volume_requests import (
     Document,
     caller_of,
@@ -26,8 +27,9 @@ _ADMIN = "volume_extension:volume_admin_actions"
 class VolumeActions:
     """A table: the action's name → what does it."""
 
-    def __init__(self, store: VolumeStore, attachments: VolumeAttachments) -> None:
+    def __init__(self, store: VolumeStore, attachments: VolumeAttachments, migrations: VolumeMigrations) -> None:
         self._store = store
+        self._migrations = migrations
         self._attachments = attachments
         self._actions: Mapping[str, _Action] = {
             "os-extend": self._extend,
@@ -39,6 +41,7 @@ class VolumeActions:
             "os-force_delete": self._force_delete,
             "os-retype": self._retype,
             "os-reimage": self._reimage,
+            "os-migrate_volume": self._migrate,
             "os-migrate_volume_completion": self._migrate_completion,
             "os-extend_volume_completion": self._extend_completion,
             "os-show_image_metadata": self._show_image_metadata,
@@ -92,21 +95,24 @@ class VolumeActions:
         self._store.delete(caller_of(req), volume_id, force=True)
 
     def _retype(self, req: falcon.Request, resp: falcon.Response, volume_id: str, info: Document) -> None:
-        self._store.volume(caller_of(req), volume_id)
-        self._store.types.named(str(info["new_type"] or ""))
-        raise errors.Invalid("Invalid volume: The embedded block storage service has one back end and cannot retype.")
+        type_name, policy = str(info["new_type"] or ""), info.get("migration_policy")
+        self._migrations.retype(caller_of(req), volume_id, type_name, policy)
 
     def _reimage(self, req: falcon.Request, resp: falcon.Response, volume_id: str, info: Document) -> None:
         require_version(req, 68)
         is_reserved = volume_bodies.is_true(info.get("reimage_reserved"))
         self._store.reimage(caller_of(req), volume_id, info["image_id"], may_be_reserved=is_reserved)
 
+    def _migrate(self, req: falcon.Request, resp: falcon.Response, volume_id: str, info: Document) -> None:
+        require_admin(req, f"{_ADMIN}:migrate_volume")
+        self._migrations.migrate(caller_of(req), volume_id, info["host"])
+
     def _migrate_completion(self, req: falcon.Request, resp: falcon.Response, volume_id: str, info: Document) -> None:
-        """Tell under which id the data is: nothing migrates here, so a server went to the new volume for good."""
+        """Tell under which id the data is."""
         require_admin(req, f"{_ADMIN}:migrate_volume_completion")
-        self._store.volume(caller_of(req), volume_id)
-        new = self._store.volume(caller_of(req), info["new_volume"])
-        send(resp, {"save_volume_id": new.id})
+        has_failed = volume_bodies.is_true(info.get("error"))
+        kept = self._migrations.complete(caller_of(req), volume_id, info["new_volume"], has_failed=has_failed)
+        send(resp, {"save_volume_id": kept})
 
     def _extend_completion(self, req: falcon.Request, resp: falcon.Response, volume_id: str, info: Document) -> None:
         """Refuse: an extension here never waits for the host."""

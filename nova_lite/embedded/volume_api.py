@@ -9,8 +9,10 @@ import falcon
 from nova_lite import errors
 from nova_lite.embedded import volume_nouns as nouns
 from nova_lite.embedded import volume_resources as volumes
+from nova_lite.embedded.compute_calls import Compute, NoCompute
 from nova_lite.embedded.volume_actions import VolumeActions
 from nova_lite.embedded.volume_attachments import VolumeAttachments
+from nova_lite.embedded.volume_migrations import VolumeMigrations
 from nova_lite.embedded.volume_requests import (
     MAXIMUM,
     MINIMUM,
@@ -25,19 +27,23 @@ from nova_lite.embedded.volume_requests import (
 from nova_lite.embedded.volume_store import ZONE, VolumeStore
 
 
-def build(store: VolumeStore, *, admin: str) -> App:
-    """Return the WSGI application that serves ``store``; ``admin`` is the user who may do everything."""
+def build(store: VolumeStore, *, admin: str, compute: Compute | None = None) -> App:
+    """Return the WSGI application that serves ``store``.
+
+    ``admin`` is the user who may do everything, ``compute`` who has the guests that volumes are below.
+    """
     app = falcon.App(middleware=[Doorkeeper(admin)])
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(errors.NovaLiteError, tell)
     app.set_error_serializer(serialize)
     attachments = VolumeAttachments(store)
+    migrations = VolumeMigrations(store, compute or NoCompute())
     app.add_route("/", _Versions(300))
     app.add_route("/v3", _Versions(200))
     app.add_route("/v3/volumes", volumes.Volumes(store))
     app.add_route("/v3/volumes/detail", volumes.Volumes(store), suffix="detail")
     app.add_route("/v3/volumes/{volume_id}", volumes.Volume(store))
-    app.add_route("/v3/volumes/{volume_id}/action", VolumeActions(store, attachments))
+    app.add_route("/v3/volumes/{volume_id}/action", VolumeActions(store, attachments, migrations))
     app.add_route("/v3/volumes/{volume_id}/metadata", volumes.Metadata(store))
     app.add_route("/v3/volumes/{volume_id}/metadata/{key}", volumes.Metadatum(store))
     app.add_route("/v3/attachments", nouns.Attachments(attachments))

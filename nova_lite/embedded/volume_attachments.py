@@ -11,7 +11,7 @@ from typing import Any
 
 from nova_lite import errors
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
-from nova_lite.embedded.volume_store import VolumeCaller, VolumeStore, now
+from nova_lite.embedded.volume_store import IDLE_MIGRATIONS, VolumeCaller, VolumeStore, now
 
 #: A volume's status by the first of its attachments' in the order of the alphabet.
 _STATUS = {"attached": "in-use", "detached": "available"}
@@ -122,14 +122,19 @@ class VolumeAttachments:
             self._records.remove(StoredAttachment, attachment_id)
             left = self._records.of_volume(StoredAttachment, found.volume_id)[::-1]
             first = min((one.status for one in left if not one.status.startswith("error_")), default="detached")
-            status = _STATUS.get(first, first)
-            self._records.put(replace(self._volume(found), status=status, attach_status=first, updated_at=now()))
+            volume = self._volume(found)
+            # One that is being migrated is not free for having no attachment.
+            is_told = left or volume.migration_status in IDLE_MIGRATIONS
+            status = _STATUS.get(first, first) if is_told else volume.status
+            self._records.put(replace(volume, status=status, attach_status=first, updated_at=now()))
             return left
 
     def begin_detaching(self, caller: VolumeCaller, volume_id: str) -> None:
         """Have nobody else detach a volume; raises NotFound, Invalid."""
         with self._records.changing():
             volume = self._store.volume(caller, volume_id)
+            if volume.migration_status not in IDLE_MIGRATIONS:
+                return
             if (volume.status, volume.attach_status) != ("in-use", "attached"):
                 raise errors.Invalid(
                     "Invalid volume: Unable to detach volume. Volume status must be 'in-use' and attach_status must be "
@@ -159,7 +164,7 @@ class VolumeAttachments:
         mode = attachment.mode if attachment.mode != _NO_MODE else connector.get("mode") or "rw"
         connection = {
             "driver_volume_type": "local",
-            "device_path": str(self._store.files.volume(volume.id)),
+            "device_path": str(self._store.path_of(volume)),
             "access_mode": mode,
             "attachment_id": attachment.id,
             "cacheable": False,

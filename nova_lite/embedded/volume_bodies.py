@@ -131,6 +131,15 @@ ACTIONS = {
     ),
     "os-reimage": _action("os-reimage", {"image_id": _UUID, "reimage_reserved": _BOOLEAN}, required=("image_id",)),
     "os-retype": _action("os-retype", {"new_type": _TEXT, "migration_policy": _TEXT}, required=("new_type",)),
+    "os-migrate_volume": _action(
+        "os-migrate_volume",
+        {
+            "host": {"type": "string", "minLength": 1, "maxLength": 255},
+            "force_host_copy": _BOOLEAN,
+            "lock_volume": _BOOLEAN,
+        },
+        required=("host",),
+    ),
     "os-migrate_volume_completion": _action(
         "os-migrate_volume_completion", {"new_volume": _UUID, "error": _BOOLEAN}, required=("new_volume",)
     ),

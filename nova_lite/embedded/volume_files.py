@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from nova_lite import errors
@@ -15,18 +16,36 @@ _ZEROS = bytes(_PIECE)
 _CONVERSION_S = 3600
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A place for volumes: ``folder`` below the directory; ``host`` is what Cinder's API calls it."""
+
+    name: str
+    host: str
+    folder: str
+
+
+#: The places there are; volumes are made in the first.
+POOLS = (Pool("files", "embedded@files#files", ""), Pool("more", "embedded@more#more", "more"))
+
+
 class VolumeFiles:
-    """One directory. What is made appears under its name when it is whole, and may be made again after a crash."""
+    """One directory, and another in it.
+
+    What is made appears under its name when it is whole, and may be made again after a crash.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob("*.part"):
-            left.unlink(missing_ok=True)
+        self._folders = {pool.name: directory / pool.folder for pool in POOLS}
+        for folder in self._folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob("*.part"):
+                left.unlink(missing_ok=True)
 
-    def volume(self, volume_id: str) -> Path:
+    def volume(self, volume_id: str, pool: str = POOLS[0].name) -> Path:
         """Return the file of a volume."""
-        return self._directory / f"volume-{volume_id}.raw"
+        return self._folders[pool] / f"volume-{volume_id}.raw"
 
     def snapshot(self, snapshot_id: str) -> Path:
         """Return the file of a snapshot."""

@@ -29,8 +29,9 @@ CREATE INDEX IF NOT EXISTS records_of_volume ON records (kind, volume_id);
 class StoredVolume:
     """One volume. ``previous_status`` is where it goes back to after it was filled anew.
 
-    ``job_image_id`` is the image it is being filled from, ``job_size_gib`` what it is being extended to: what a restart
-    goes on with.
+    ``job_image_id`` is the image it is being filled from, ``job_size_gib`` what it is being extended to, ``job_pool``
+    and ``job_type_id`` where it is taken to and as what: what a restart goes on with. ``pool`` is where its file is,
+    which is called by ``file_id`` where that is another one's.
     """
 
     id: str
@@ -54,6 +55,10 @@ class StoredVolume:
     previous_status: str | None = None
     job_image_id: str | None = None
     job_size_gib: int | None = None
+    job_pool: str | None = None
+    job_type_id: str | None = None
+    pool: str = "files"
+    file_id: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     image_metadata: dict[str, str] = field(default_factory=dict)
 
@@ -169,7 +174,7 @@ class Records:
             self._connection.execute(
                 "INSERT INTO records (kind, id, volume_id, number, content) "
                 "VALUES (?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM records), ?) "
-                "ON CONFLICT (kind, id) DO UPDATE SET content = excluded.content",
+                "ON CONFLICT (kind, id) DO UPDATE SET content = excluded.content, volume_id = excluded.volume_id",
                 (kind, record.id, volume_id, msgspec.json.encode(record)),
             )
         return record

@@ -38,6 +38,8 @@ VOLUME_STATES = (
 # fmt: on
 SNAPSHOT_STATES = ("available", "creating", "deleting", "error", "error_deleting")
 _IN_USE, _RESERVED = "in-use", "reserved"
+#: What a volume's migration is when there is none under way.
+IDLE_MIGRATIONS = (None, "deleting", "error", "success")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,15 @@ class VolumeStore:
         for volume in self.records.all(StoredVolume):
             job = {
                 "creating": self._fill,
-                "deleting": self._erase,
+                "deleting": self.erase,
                 "extending": self._extend,
                 "downloading": self._refill,
             }.get(volume.status)
             if job is not None:
-                self._later(job, volume.id)
+                self.later(job, volume.id)
         for snapshot in self.records.all(StoredSnapshot):
             if snapshot.status in ("creating", "deleting"):
-                self._later(self._take if snapshot.status == "creating" else self._drop, snapshot.id)
+                self.later(self._take if snapshot.status == "creating" else self._drop, snapshot.id)
         self._worker.start()
 
     def stop(self) -> None:
@@ -107,9 +109,8 @@ class VolumeStore:
 
     def volumes(self, caller: VolumeCaller, *, of_all: bool = False) -> list[StoredVolume]:
         """Return the project's volumes, or everybody's, newest first."""
-        return [
-            one for one in reversed(self.records.all(StoredVolume)) if of_all or one.project_id == caller.project_id
-        ]
+        found = reversed(self.records.all(StoredVolume))
+        return [one for one in found if (of_all or one.project_id == caller.project_id) and not is_target(one)]
 
     def create(self, caller: VolumeCaller, new: NewVolume, size_gib: int | None) -> StoredVolume:
         """Begin to make a volume; without a size as big as what it is made of."""
@@ -148,7 +149,7 @@ class VolumeStore:
                 image_metadata=_image_metadata(image) if image else dict(origin.image_metadata if origin else {}),
             )
             self.records.put(made)
-        self._later(self._fill, made.id)
+        self.later(self._fill, made.id)
         return made
 
     def change(self, caller: VolumeCaller, volume_id: str, **values: object) -> StoredVolume:
@@ -156,13 +157,17 @@ class VolumeStore:
         with self.records.changing():
             return self._put(self.volume(caller, volume_id), **values)
 
+    def path_of(self, volume: StoredVolume) -> Path:
+        """Return the file of a volume."""
+        return self.files.volume(volume.file_id or volume.id, volume.pool)
+
     def delete(self, caller: VolumeCaller, volume_id: str, *, cascade: bool = False, force: bool = False) -> None:
         """Begin to remove a volume; with ``cascade`` its snapshots too, with ``force`` in any state but attached."""
         with self.records.changing():
             volume = self.volume(caller, volume_id)
             snapshots = self.records.of_volume(StoredSnapshot, volume_id)
             is_free = volume.attach_status != "attached" and (force or volume.status in _DELETABLE)
-            if not is_free or volume.migration_status or (snapshots and not cascade):
+            if not is_free or volume.migration_status not in IDLE_MIGRATIONS or (snapshots and not cascade):
                 raise errors.Invalid(
                     f"Invalid volume: Volume status must be {' or '.join(_DELETABLE)} and must not be migrating, "
                     "attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from "
@@ -172,8 +177,8 @@ class VolumeStore:
                 self.records.put(replace(snapshot, status="deleting"))
             self._put(volume, status="deleting")
         for snapshot in snapshots:
-            self._later(self._drop, snapshot.id)
-        self._later(self._erase, volume_id)
+            self.later(self._drop, snapshot.id)
+        self.later(self.erase, volume_id)
 
     def extend(self, caller: VolumeCaller, volume_id: str, size_gib: int, *, may_be_used: bool) -> None:
         """Begin to make a volume bigger; one in use only if ``may_be_used`` (3.42)."""
@@ -190,7 +195,7 @@ class VolumeStore:
                 )
             self._check_quota(volume.project_id, size_gib - volume.size_gib)
             self._put(volume, status="extending", previous_status=volume.status, job_size_gib=size_gib)
-        self._later(self._extend, volume_id)
+        self.later(self._extend, volume_id)
 
     def reimage(self, caller: VolumeCaller, volume_id: str, image_id: str, *, may_be_reserved: bool) -> None:
         """Begin to fill a volume anew from an image."""
@@ -208,7 +213,7 @@ class VolumeStore:
                 raise errors.NotFound(f"Image {image_id} could not be found.")
             self._image(image_id, volume.size_gib)
             self._put(volume, status="downloading", previous_status=volume.status, job_image_id=image_id)
-        self._later(self._refill, volume_id)
+        self.later(self._refill, volume_id)
 
     def reset(self, caller: VolumeCaller, volume_id: str, values: Mapping[str, str]) -> None:
         """Set the status as an administrator says, without looking at anything else."""
@@ -220,7 +225,7 @@ class VolumeStore:
 
     def usage(self, project_id: str) -> dict[str, int]:
         """Return what a project has, and how much it may have; numbers have no limit (-1)."""
-        volumes = [one for one in self.records.all(StoredVolume) if one.project_id == project_id]
+        volumes = [one for one in self.records.all(StoredVolume) if one.project_id == project_id and not is_target(one)]
         snapshots = [one for one in self.records.all(StoredSnapshot) if one.project_id == project_id]
         return {
             "maxTotalVolumes": -1,
@@ -269,7 +274,7 @@ class VolumeStore:
                 **values,  # type: ignore[arg-type]  # name, description and metadata, checked by who read them
             )
             self.records.put(made)
-        self._later(self._take, made.id)
+        self.later(self._take, made.id)
         return made
 
     def change_snapshot(self, caller: VolumeCaller, snapshot_id: str, **values: object) -> StoredSnapshot:
@@ -287,11 +292,12 @@ class VolumeStore:
                     "Invalid snapshot: Snapshot status must be available or error and must not be part of a group."
                 )
             self.records.put(replace(found, status="deleting", updated_at=now()))
-        self._later(self._drop, snapshot_id)
+        self.later(self._drop, snapshot_id)
 
     # -- work -----------------------------------------------------------------------------------------------------
 
-    def _later(self, job: Callable[[str], None], record_id: str) -> None:
+    def later(self, job: Callable[[str], None], record_id: str) -> None:
+        """Have a piece of work about a record done, after all others."""
         self._jobs.put(lambda: job(record_id))
 
     def _work(self) -> None:
@@ -305,12 +311,15 @@ class VolumeStore:
         volume = self.records.get(StoredVolume, volume_id)
         if volume is None or volume.status != "creating":
             return
-        target = self.files.volume(volume_id)
+        target = self.path_of(volume)
         try:
             if volume.snapshot_id:
                 self.files.make_copy(target, self.files.snapshot(volume.snapshot_id), volume.size_gib)
             elif volume.source_volume_id:
-                self.files.make_copy(target, self.files.volume(volume.source_volume_id), volume.size_gib)
+                source = self.records.get(StoredVolume, volume.source_volume_id)
+                if source is None:
+                    raise errors.NotFound(f"Volume {volume.source_volume_id} could not be found.")
+                self.files.make_copy(target, self.path_of(source), volume.size_gib)
             elif volume.job_image_id:
                 image, path = self._images.image(volume.job_image_id)
                 self.files.make_from_image(target, path, image.disk_format, volume.size_gib)
@@ -321,16 +330,19 @@ class VolumeStore:
             return
         self._done(volume_id, status="available", job_image_id=None)
 
-    def _erase(self, volume_id: str) -> None:
-        self.files.remove(self.files.volume(volume_id))
-        self.records.remove(StoredVolume, volume_id)
+    def erase(self, volume_id: str) -> None:
+        """Remove a volume, its file first."""
+        volume = self.records.get(StoredVolume, volume_id)
+        if volume is not None:
+            self.files.remove(self.path_of(volume))
+            self.records.remove(StoredVolume, volume_id)
 
     def _extend(self, volume_id: str) -> None:
         volume = self.records.get(StoredVolume, volume_id)
         if volume is None or volume.status != "extending" or volume.job_size_gib is None:
             return
         try:
-            self.files.extend(self.files.volume(volume_id), volume.job_size_gib)
+            self.files.extend(self.path_of(volume), volume.job_size_gib)
         except OSError as exc:
             self._failed(volume_id, "error_extending", exc)
             return
@@ -345,7 +357,7 @@ class VolumeStore:
             return
         try:
             image, path = self._images.image(volume.job_image_id)
-            self.files.fill(self.files.volume(volume_id), path, image.disk_format, volume.size_gib)
+            self.files.fill(self.path_of(volume), path, image.disk_format, volume.size_gib)
         except (OSError, errors.NovaLiteError) as exc:
             self._failed(volume_id, "error", exc)
             return
@@ -363,8 +375,11 @@ class VolumeStore:
             return
         values = {"status": "available", "progress": "100%"}
         try:
-            self.files.make_copy(self.files.snapshot(snapshot_id), self.files.volume(snapshot.volume_id))
-        except OSError as exc:
+            volume = self.records.get(StoredVolume, snapshot.volume_id)
+            if volume is None:
+                raise errors.NotFound(f"Volume {snapshot.volume_id} could not be found.")
+            self.files.make_copy(self.files.snapshot(snapshot_id), self.path_of(volume))
+        except (OSError, errors.NovaLiteError) as exc:
             LOG.warning("Snapshot %s cannot be made: %s", snapshot_id, exc)
             values = {"status": "error"}
         with self.records.changing():
@@ -426,6 +441,11 @@ class VolumeStore:
                 "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. "
                 f"Requested {more_gib}G, quota is {self._quota_gib}G and {used}G has been consumed."
             )
+
+
+def is_target(volume: StoredVolume, *, of: str = "") -> bool:
+    """Return whether a volume is there for another one, or for that one, to be taken to."""
+    return (volume.migration_status or "").startswith(f"target:{of}")
 
 
 def now() -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeAlias
 
+from nova_lite.embedded.volume_files import POOLS
 from nova_lite.embedded.volume_records import StoredAttachment, StoredSnapshot, StoredType, StoredVolume
 from nova_lite.web.versions import Version
 
@@ -9,7 +10,6 @@ Document: TypeAlias = dict[str, Any]
 
 #: The service that all volumes say they are on: a name, not a process.
 SERVICE_UUID = "5b6f2f0a-6c0d-4f0e-9f0a-3d6c1d4e7a12"
-HOST = "embedded@files#files"
 
 
 def links(prefix: str, noun: str, record_id: str) -> list[Document]:
@@ -61,9 +61,9 @@ def volume(
     if is_admin:
         shown |= {
             "migration_status": found.migration_status,
-            "os-vol-host-attr:host": HOST,
+            "os-vol-host-attr:host": next((pool.host for pool in POOLS if pool.name == found.pool), None),
             "os-vol-mig-status-attr:migstat": found.migration_status,
-            "os-vol-mig-status-attr:name_id": None,
+            "os-vol-mig-status-attr:name_id": found.file_id,
         }
     since: tuple[tuple[int, bool, Document], ...] = (
         (13, True, {"group_id": None}),

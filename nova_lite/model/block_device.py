@@ -13,12 +13,19 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Phase(StrEnum):
-    """How far a volume is to or from its server. ``RESERVING``: its attachment is being asked for."""
+    """How far a volume is to or from its server. ``RESERVING``: its attachment is being asked for.
+
+    ``SWAPPING``: it is copied to the next one, ``SWAPPED``: the guest has the next one, ``SWAPPING_BACK``: it is to
+    have the old one again.
+    """
 
     RESERVING = "reserving"
     ATTACHING = "attaching"
     ATTACHED = "attached"
     DETACHING = "detaching"
+    SWAPPING = "swapping"
+    SWAPPED = "swapped"
+    SWAPPING_BACK = "swapping-back"
 
 
 @known
@@ -30,7 +37,8 @@ class BlockDevice:
     on the volume. ``boot_index`` 0 is the disk the server boots from, None is not booted from. ``size_gib`` is in GiB.
     A device of a boot may come from ``source_type`` image, snapshot or blank: then ``volume_id`` is None until its
     volume is made. ``work`` is the workflow that brings or takes it. ``old_attachment_id`` is the claim of the host
-    that the server left and may come back to.
+    that the server left and may come back to. ``next_volume_id`` is the volume that is to take this one's place below
+    the running guest, ``next_attachment_id`` the claim on that.
     """
 
     uuid: str
@@ -50,6 +58,8 @@ class BlockDevice:
     source_type: str = "volume"
     source_id: str | None = None
     old_attachment_id: str | None = None
+    next_volume_id: str | None = None
+    next_attachment_id: str | None = None
 
 
 def of_volume(devices: Iterable[BlockDevice], volume_id: str) -> BlockDevice | None:
@@ -126,8 +136,29 @@ def as_left(devices: Iterable[BlockDevice]) -> tuple[BlockDevice, ...]:
 
 
 def claims(devices: Iterable[BlockDevice]) -> set[str]:
-    """Return the attachments of devices, those of an old host too."""
-    return {found for device in devices for found in (device.attachment_id, device.old_attachment_id) if found}
+    """Return the attachments of devices, those of an old host and of volumes that are to take their place too."""
+    found = (
+        claim
+        for device in devices
+        for claim in (device.attachment_id, device.old_attachment_id, device.next_attachment_id)
+    )
+    return {claim for claim in found if claim}
+
+
+def next_of(device: BlockDevice) -> BlockDevice:
+    """Return a device as it is with the volume that is to take its volume's place."""
+    return replace(
+        device,
+        volume_id=device.next_volume_id,
+        attachment_id=device.next_attachment_id,
+        next_volume_id=None,
+        next_attachment_id=None,
+    )
+
+
+def with_next(devices: Iterable[BlockDevice]) -> list[BlockDevice]:
+    """Return the devices, and behind each that is being swapped what it is to be."""
+    return [each for device in devices for each in ([device, next_of(device)] if device.next_volume_id else [device])]
 
 
 def made_name(instance_uuid: str, device: BlockDevice) -> str:

@@ -126,6 +126,10 @@ IN_CELL: Mapping[str, Road] = {
     "attach-volume": ("hold attachment", "plug in", "complete attachment", "mark attached"),
     "detach-volume": ("begin detaching", "unplug", "remove attachment", "forget volume"),
     "extend-volume": ("extend disk", "note size"),
+    "swap-volume": (
+        *("hold attachment", "swap disk", "note swap"),
+        *("complete attachment", "remove old attachment", "complete migration", "take over"),
+    ),
     "unshelve-here": ("power on", "remove image", "mark active"),
 }
 

@@ -178,6 +178,8 @@ ALONGSIDE: Mapping[str, frozenset[VmState]] = {
             VmState.SHELVED_OFFLOADED,
         }
     ),
+    # Not while a server may go back to another host, which knows the volume by another attachment.
+    "swap-volume": frozenset({VmState.ACTIVE, VmState.PAUSED}),
 }
 #: What a server shows while its disk is copied to be shelved, and that part of shelving.
 COPYING_TO_SHELVE = (TaskState.SHELVING_IMAGE_PENDING_UPLOAD, TaskState.SHELVING_IMAGE_UPLOADING)

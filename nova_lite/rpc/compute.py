@@ -363,6 +363,34 @@ class ComputeClient:
             size_gib=size_gib,
         )
 
+    def swap_volume(self, host: str, instance_uuid: str, epoch: int, device: BlockDevice, *, timeout_s: float) -> None:
+        """Have the running guest go over to a device's next volume. Raises Conflict, GuestFailed, NotFound."""
+        self._bus.call(
+            TOPIC,
+            "swap_volume",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            device=msgspec.to_builtins(device),
+            timeout_s=timeout_s,
+        )
+
+    def swap_volume_back(
+        self, host: str, instance_uuid: str, epoch: int, device: BlockDevice, *, timeout_s: float
+    ) -> None:
+        """Have the guest have a device's volume where it was, and the host forget the next one; raises as the other."""
+        self._bus.call(
+            TOPIC,
+            "swap_volume_back",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            device=msgspec.to_builtins(device),
+            timeout_s=timeout_s,
+        )
+
     def connector(self, host: str) -> dict[str, Any]:
         """Return what the block storage service must know of a host to give it volumes."""
         return dict(self._bus.call(TOPIC, "connector", server=host))

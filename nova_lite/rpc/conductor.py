@@ -65,6 +65,16 @@ class ConductorClient:
         )
         return bool(answer)
 
+    def may_swap(self, host: str, instance_uuid: str, epoch: int, device: str, *, back: bool = False) -> bool:
+        """Return whether this instance, at this epoch, is on ``host`` and gets another volume for ``device`` now.
+
+        ``back``: whether it is to have the old one again.
+        """
+        answer = self._bus.call(
+            TOPIC, "may_swap", host=host, instance_uuid=instance_uuid, epoch=epoch, device=device, back=back
+        )
+        return bool(answer)
+
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         """Return whether this instance, at this epoch, is on ``host`` and is being moved away from there now."""
         answer = self._bus.call(TOPIC, "may_leave", host=host, instance_uuid=instance_uuid, epoch=epoch)

@@ -13,12 +13,13 @@ import uuid as uuids
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nova_lite import errors
 from nova_lite.compute import image_format
-from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, properties
+from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, properties, volume_xml
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
@@ -91,6 +92,15 @@ class LibvirtRig:
         convert = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", self.image.path, path]
         subprocess.run(convert, check=True, timeout=240)
         return volume
+
+    def is_there(self, uuid: str, volume: VolumeDisk) -> bool:
+        def sources(domain: Any) -> set[str | None]:
+            lasting = domains.definition(domain)
+            found = [lasting, domain.XMLDesc(0)] if domain.isActive() else [lasting]
+            disks = [volume_xml.of_volume(xml, volume.volume_id) for xml in found]
+            return {None if disk is None else disk.findall("source")[0].get("file") for disk in disks}
+
+        return self.driver._on_guest(uuid, sources, "reading") == {str(volume.connection["device_path"])}
 
     def clean(self) -> None:
         for hostname in ("alpha", "beta"):
@@ -209,6 +219,43 @@ def test_a_guest_sees_volumes_come_grow_and_go(rig: LibvirtRig) -> None:
     seen_on_console(rig, spec.uuid, "disk gone")
     assert path.read_bytes()[:5] == b"hello"
     rig.driver.extend_volume(spec.uuid, volume.volume_id, 1)
+
+
+def test_what_a_guest_wrote_is_where_it_went(rig: LibvirtRig) -> None:
+    spec = a_spec(has_config_drive=True, user_data=_WATCHES, image_properties={"hw_machine_type": "q35"})
+    rig.driver.spawn(spec, rig.image)
+    volume = rig.volume()
+    other, larger = (replace(rig.volume(), volume_id=volume.volume_id) for _ in range(2))
+    here, there, elsewhere = (Path(str(each.connection["device_path"])) for each in (volume, other, larger))
+    rig.driver.attach_volume(spec.uuid, volume)
+    seen_on_console(rig, spec.uuid, "disk written")
+    os.truncate(elsewhere, GIB)
+    with pytest.raises(errors.GuestFailed, match="as large"):
+        rig.driver.swap_volume(spec.uuid, larger, timeout_s=rig.patience_s, goes_on=lambda: True)
+    assert rig.is_there(spec.uuid, volume)
+    assert there.read_bytes()[:5] == bytes(5)
+    rig.driver.swap_volume(spec.uuid, other, timeout_s=rig.patience_s, goes_on=lambda: True)
+    assert there.read_bytes()[:5] == b"hello"
+    here.unlink()
+    os.truncate(there, GIB)
+    rig.driver.extend_volume(spec.uuid, volume.volume_id, 1)
+    seen_on_console(rig, spec.uuid, f"disk grew to {GIB // 512} sectors")
+    rig.driver.detach_volume(spec.uuid, volume.volume_id, timeout_s=rig.patience_s)
+    seen_on_console(rig, spec.uuid, "disk gone")
+
+
+def test_a_new_agent_goes_on_with_a_copy(rig: LibvirtRig) -> None:
+    """What was begun lives in QEMU; it is known by where it goes to."""
+    spec, volume = a_spec(), rig.volume()
+    other = replace(rig.volume(), volume_id=volume.volume_id)
+    rig.driver.spawn(spec, rig.image)
+    rig.driver.attach_volume(spec.uuid, volume)
+    with pytest.raises(errors.Conflict):
+        rig.driver.swap_volume(spec.uuid, other, timeout_s=rig.patience_s, goes_on=lambda: False)
+    began = rig.driver._on_guest(spec.uuid, lambda domain: domain.blockJobInfo("vdb"), "looking")
+    assert began["end"] == 16 << 20
+    rig.new_driver().swap_volume(spec.uuid, other, timeout_s=rig.patience_s, goes_on=lambda: True)
+    assert rig.is_there(spec.uuid, other)
 
 
 def test_libvirt_takes_every_kind_of_connection(rig: LibvirtRig) -> None:

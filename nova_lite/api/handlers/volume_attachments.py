@@ -6,6 +6,7 @@ from nova_lite.api.policies import volume_attachments as policies
 from nova_lite.api.schemas import volume_attachments as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, MAX_INT, read_boolean, read_uuid
 from nova_lite.api.services.volume_attachments import Changes, VolumeAttachmentService, Wanted
+from nova_lite.api.services.volume_swaps import VolumeSwapService
 from nova_lite.api.views import volume_attachments as views
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
@@ -62,8 +63,9 @@ class VolumeAttachments:
 class VolumeAttachment:
     """``/servers/{server_id}/os-volume_attachments/{volume_id}``"""
 
-    def __init__(self, attachments: VolumeAttachmentService) -> None:
+    def __init__(self, attachments: VolumeAttachmentService, swaps: VolumeSwapService) -> None:
         self._attachments = attachments
+        self._swaps = swaps
 
     @endpoint(policy=policies.SHOW, query=LENIENT_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str, volume_id: str) -> None:
@@ -75,12 +77,15 @@ class VolumeAttachment:
     def on_put(self, req: falcon.Request, resp: falcon.Response, server_id: str, volume_id: str) -> None:
         body = req.context.body["volumeAttachment"]
         other = read_uuid(body["volumeId"], "volumeId")
-        if req.context.version < _UPDATES or other != volume_id:
-            self._attachments.swap(req.context.caller, server_id, volume_id, other)
+        unchangeable = {name: body[name] for name in ("id", "serverId", "device", "tag") if name in body}
+        delete = read_boolean(body["delete_on_termination"]) if "delete_on_termination" in body else None
+        changes = Changes(unchangeable, delete)
+        if req.context.version < _UPDATES:
+            self._swaps.swap(req.context.caller, server_id, volume_id, other, None)
+        elif other != volume_id:
+            self._swaps.swap(req.context.caller, server_id, volume_id, other, changes)
         else:
-            unchangeable = {name: body[name] for name in ("id", "serverId", "device", "tag") if name in body}
-            delete = read_boolean(body["delete_on_termination"]) if "delete_on_termination" in body else None
-            self._attachments.update(req.context.caller, server_id, volume_id, Changes(unchangeable, delete))
+            self._attachments.update(req.context.caller, server_id, volume_id, changes)
         resp.status = falcon.HTTP_202
 
     @endpoint(policy=policies.DELETE, query=ANY_QUERY)

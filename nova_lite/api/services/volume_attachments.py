@@ -97,7 +97,7 @@ class VolumeAttachmentService:
         refuse_if_locked(caller, instance)
         operations.refuse_if_wrong_state(instance, volumes.ATTACH)
         cell = _cell(located)
-        service = self._as_user(caller)
+        service = self.as_user(caller)
         volume = service.show(wanted.volume_id)
         self._refuse(instance, volume, wanted)
         device = _begin_attach(cell, uuid, _new(instance, volume, wanted), caller, self._conf.operation_timeout)
@@ -108,6 +108,11 @@ class VolumeAttachmentService:
         located = self._lookup.find(caller, uuid)
         instance = located.instance
         caller.require(rules.UPDATE, **target(instance))
+        self.change(located, volume_id, changes)
+
+    def change(self, located: Located, volume_id: str, changes: Changes) -> None:
+        """Note what is to become of a volume of a server that was found; raises as ``update``."""
+        instance, uuid = located.instance, located.instance.uuid
         device = _device(instance, volume_id)
         as_it_is = {"id": volume_id, "serverId": uuid, "device": device.device_name, "tag": device.tag}
         for name, value in changes.unchangeable.items():
@@ -115,26 +120,6 @@ class VolumeAttachmentService:
                 raise errors.Invalid(f"The {name} property is not mutable")
         if changes.delete_on_termination is not None:
             _note_deletion(_cell(located), uuid, volume_id, delete=changes.delete_on_termination)
-
-    def swap(self, caller: Caller, uuid: str, volume_id: str, other_id: str) -> None:
-        """Refuse to put another volume in a volume's place: nobody can yet.
-
-        Raises Conflict for a volume that the block storage service does not migrate, NotFound and Invalid for volumes
-        that are not there, Unsupported for all others.
-        """
-        instance = self._lookup.find(caller, uuid).instance
-        caller.require(rules.SWAP, **target(instance))
-        _device(instance, volume_id)
-        service = self._as_user(caller)
-        if not service.show(volume_id).migration_status:
-            raise errors.Conflict(
-                f"volume {volume_id} is not migrating; this API should only be called by the block storage service"
-            )
-        try:
-            service.show(other_id)
-        except errors.NotFound as exc:
-            raise errors.Invalid(exc.message) from exc
-        raise errors.Unsupported("Putting another volume in the place of an attached one is not supported yet.")
 
     def detach(self, caller: Caller, uuid: str, volume_id: str, *, may_be_shelved: bool) -> None:
         """Begin to detach a volume.
@@ -156,7 +141,8 @@ class VolumeAttachmentService:
         begun = _begin_detach(cell, uuid, volume_id, caller, self._conf.operation_timeout)
         ConductorClient(cell.bus).wake(begun.uuid)
 
-    def _as_user(self, caller: Caller) -> VolumesAs:
+    def as_user(self, caller: Caller) -> VolumesAs:
+        """Return the volumes that a caller sees; raises Unsupported where there is no block storage service."""
         try:
             return self._volumes.as_user(caller.token or "")
         except errors.Misconfigured as exc:
@@ -193,7 +179,7 @@ class VolumeAttachmentService:
     def _refuse_detach(self, caller: Caller, instance: Instance, device: BlockDevice, volume_id: str) -> None:
         """Raise Invalid when the volume's own state forbids to detach it; one that is gone is no longer held."""
         try:
-            volume = self._as_user(caller).show(volume_id)
+            volume = self.as_user(caller).show(volume_id)
         except errors.NotFound:
             if self._is_there(volume_id):
                 raise

@@ -1,14 +1,14 @@
 """What the fake driver does with volumes: its guests remember which they have."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from nova_lite import errors
 from nova_lite.compute.virt.fake_records import Plugged, Record
 from nova_lite.compute.virt.faults import FaultScript
-from nova_lite.model.guest import GuestSpec, VolumeDisk
+from nova_lite.model.guest import GuestSpec, PowerState, VolumeDisk
 
 
 class FakeVolumes:
@@ -70,6 +70,24 @@ class FakeVolumes:
         if any(one.volume_id == volume_id for one in self._known(uuid).volumes):
             self.extended[volume_id] = size_gib
         self.faults.play("extend_volume", after=True)
+
+    def swap_volume(self, uuid: str, disk: VolumeDisk, *, timeout_s: float, goes_on: Callable[[], bool]) -> None:
+        """Remember that a volume is reached by another connection."""
+        self.faults.play("swap_volume")
+        known = self._known(uuid)
+        (wanted,) = self._plugged((disk,))
+        has = next((one for one in known.volumes if one.volume_id == disk.volume_id), None)
+        if has is None:
+            raise errors.GuestFailed(f"The server has no volume {disk.volume_id}.")
+        if has.attachment_id != wanted.attachment_id:
+            if known.power_state not in (PowerState.RUNNING, PowerState.PAUSED):
+                raise errors.GuestFailed("The server does not run: its volume cannot be copied from below it.")
+            self._reach((disk,))
+            if not goes_on():
+                raise errors.Conflict(f"Volume {disk.volume_id} is not to be swapped any more.")
+            swapped = replace(has, attachment_id=wanted.attachment_id)
+            self._store(replace(known, volumes=tuple(swapped if one is has else one for one in known.volumes)))
+        self.faults.play("swap_volume", after=True)
 
     def release_volume(self, connection: Mapping[str, object]) -> None:
         """Forget a connection."""

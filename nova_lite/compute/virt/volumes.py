@@ -1,6 +1,6 @@
 """The part of the drivers' interface by which guests get and lose volumes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from nova_lite.model.guest import VolumeDisk
@@ -33,6 +33,17 @@ class Volumes(Protocol):
 
     def extend_volume(self, uuid: str, volume_id: str, size_gib: int) -> None:
         """Have a guest see that a volume has grown to ``size_gib``; one that is off, or lacks it, is no error."""
+        ...
+
+    def swap_volume(self, uuid: str, disk: VolumeDisk, *, timeout_s: float, goes_on: Callable[[], bool]) -> None:
+        """Copy one of a running guest's volumes to where ``disk`` says, and have the guest use that from then on.
+
+        ``disk.volume_id`` is what the guest has it by, before and afterwards. A guest that has it there already keeps
+        it there: copying it away ends. What an earlier call began is gone on with. ``goes_on`` is asked now and then,
+        and right before the guest goes over: when not, Conflict. Raises GuestFailed when the guest does not run, lacks
+        the volume or cannot use the other one, for instance as it is of another size, Timeout when the copy is not
+        whole in time; what was begun goes on then, until somebody has the guest keep its volume where it is.
+        """
         ...
 
     def release_volume(self, connection: Mapping[str, object]) -> None:

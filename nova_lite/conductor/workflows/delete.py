@@ -33,7 +33,9 @@ def destroy_guest(work: Work[CellTools]) -> Facts | None:
     host = instance.host
     ends = {place.host for move in moves for place in (move.source, move.dest) if place is not None}
     has_several = bool(moves) or bool(block_device.as_left(instance.volumes))
-    devices = volume_claims.everywhere(work.tools.volumes, instance) if has_several else instance.volumes
+    devices = block_device.with_next(instance.volumes)
+    if has_several:
+        devices = volume_claims.everywhere(work.tools.volumes, instance)
     left = [
         each for each in sorted({*ends, *([] if host is None else [host])}) if not _cleared(work, each, ends, devices)
     ]

@@ -55,6 +55,10 @@ class FakeRig:
     def bootable(self) -> VolumeDisk:
         return replace(self.volume("/dev/vda"), boot_index=0)
 
+    def is_there(self, uuid: str, volume: VolumeDisk) -> bool:
+        plugged = {each.volume_id: each.attachment_id for each in self.driver.plugged(uuid)}
+        return plugged[volume.volume_id] == volume.connection["attachment_id"]
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[FakeRig]:

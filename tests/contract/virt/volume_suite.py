@@ -22,6 +22,10 @@ class VolumeRig(Rig, Protocol):
         """Return a new volume to boot from, as ``/dev/vda``."""
         ...
 
+    def is_there(self, uuid: str, volume: VolumeDisk) -> bool:
+        """Return whether the guest has a volume by this very connection, now and at its next start."""
+        ...
+
 
 class VolumeContract:
     """The promises of ``Driver`` about volumes, each a test. Mixed in with ``DriverContract``."""
@@ -62,6 +66,53 @@ class VolumeContract:
         rig.driver.detach_volume(spec.uuid, volume.volume_id, timeout_s=0)
         rig.driver.power_on(spec.uuid)
         assert rig.driver.volumes_of(spec.uuid) == []
+
+    def test_a_running_guest_goes_over_to_another_volume_and_back(self, rig: VolumeRig) -> None:
+        here, spec = rig.volume(), a_spec()
+        there = replace(rig.volume(), volume_id=here.volume_id)
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.attach_volume(spec.uuid, here)
+        for place in (there, there, here):
+            self.swap(rig, spec.uuid, place)
+            assert rig.is_there(spec.uuid, place)
+            assert rig.driver.volumes_of(spec.uuid) == [here.volume_id]
+        self.swap(rig, spec.uuid, there)
+        rig.driver.reboot(spec.uuid, hard=True, timeout_s=0)
+        assert rig.is_there(spec.uuid, there)
+        assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+
+    def test_a_guest_keeps_its_volume_where_it_was_to_go_no_more(self, rig: VolumeRig) -> None:
+        here, spec = rig.volume(), a_spec()
+        there = replace(rig.volume(), volume_id=here.volume_id)
+        rig.driver.spawn(spec, rig.image)
+        rig.driver.attach_volume(spec.uuid, here)
+        with pytest.raises(errors.Conflict):
+            rig.driver.swap_volume(spec.uuid, there, timeout_s=rig.patience_s, goes_on=lambda: False)
+        assert rig.is_there(spec.uuid, here)
+        for _ in range(2):
+            self.swap(rig, spec.uuid, here)
+            assert rig.is_there(spec.uuid, here)
+        third = replace(rig.volume(), volume_id=here.volume_id)
+        self.swap(rig, spec.uuid, third)
+        assert rig.is_there(spec.uuid, third)
+
+    def test_what_cannot_go_over(self, rig: VolumeRig) -> None:
+        here, spec = rig.volume(), a_spec()
+        there = replace(rig.volume(), volume_id=here.volume_id)
+        with pytest.raises(errors.NotFound):
+            self.swap(rig, spec.uuid, there)
+        rig.driver.spawn(spec, rig.image, start=False)
+        with pytest.raises(errors.GuestFailed):
+            self.swap(rig, spec.uuid, there)
+        rig.driver.attach_volume(spec.uuid, here)
+        with pytest.raises(errors.GuestFailed):
+            self.swap(rig, spec.uuid, there)
+        self.swap(rig, spec.uuid, here)
+        assert rig.is_there(spec.uuid, here)
+
+    def swap(self, rig: VolumeRig, uuid: str, volume: VolumeDisk) -> None:
+        """Have a guest go over to another volume."""
+        rig.driver.swap_volume(uuid, volume, timeout_s=rig.patience_s, goes_on=lambda: True)
 
     def test_a_guest_is_made_with_its_volumes_and_takes_them_with_it(self, rig: VolumeRig) -> None:
         volume = rig.volume()

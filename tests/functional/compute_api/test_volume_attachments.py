@@ -464,27 +464,6 @@ def test_what_is_not_detached(cloud: Cloud, client: Client, storage: BlockStorag
     assert work(cloud) == []
 
 
-def test_volumes_are_not_swapped(cloud: Cloud, client: Client, storage: BlockStorage) -> None:
-    """Only the block storage service asks for that, of volumes that it migrates."""
-    still, migrating = volume(storage, status="in-use"), volume(storage, status="in-use", migration_status="migrating")
-    other = volume(storage)
-    held = (device(still), device(migrating, device_name="/dev/vdc"))
-    instance = server(cloud, volumes=held, project_id="demo")
-    admin = cloud.client("admin:demo")
-    for version in ("2.84", "2.85"):
-        asked = cloud.client("admin:demo", version)
-
-        def put(old: str, new: str, caller: Client = asked) -> int:
-            return int(caller.put(path(instance, old), {"volumeAttachment": {"volumeId": new}}).status_code)
-
-        assert put(still, other) == 409
-        assert put(migrating, NOBODY) == 400
-        assert put(migrating, other) == 501
-        assert put(NOBODY, other) == 404
-        assert put(migrating, other, client) == 403
-    assert admin.get(path(instance)).json["volumeAttachments"][0]["volumeId"] == still
-
-
 def test_who_may(cloud: Cloud, storage: BlockStorage) -> None:
     instance = server(cloud, volumes=(device(NOBODY),))
     stranger = cloud.client("mallory:others")

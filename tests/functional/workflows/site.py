@@ -29,6 +29,7 @@ from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import actions, hosts, instances, mappings, workflows
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.embedded.volume_files import POOLS
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.caller import Caller
 from nova_lite.model.conductor import HostReport
@@ -242,6 +243,22 @@ class Site:
         event = {"name": "volume-extended", "server_uuid": server, "tag": self.volumes[-1]}
         code, body = self.ask("POST", "/os-server-external-events", {"events": [event]})
         assert code == 200, body
+
+    def swap_volume(self, server: str) -> None:
+        """Have the volume that a server has migrated, and return when its next one is reserved, or that was refused."""
+        url, volume_id = f"/volumes/{self.volumes[-1]}", self.volumes[-1]
+        with VolumeUser(self.cloud.volume_url) as storage:
+            host = storage.ask("GET", url)["volume"]["os-vol-host-attr:host"]
+            there = next(pool.host for pool in POOLS if pool.host != host)
+            storage.ask("POST", f"{url}/action", {"os-migrate_volume": {"host": there}})
+
+            def is_known() -> bool:
+                _, body = self.ask("GET", f"/servers/{server}/os-instance-actions")
+                status = storage.ask("GET", url)["volume"]["migration_status"]
+                is_begun = body is None or "swap_volume" in {done["action"] for done in body["instanceActions"]}
+                return is_begun or status not in {"starting", "migrating"}
+
+            clouds.eventually(is_known, f"volume {volume_id} is swapped")
 
     def give_up_volume(self) -> None:
         """Have a volume reserved, as for a server that is then not written down, and freed again."""
@@ -643,6 +660,12 @@ STORIES: Mapping[tuple[Role, str], Story] = {
     ),
     ("cell", "extend-volume"): Story(
         lambda site, server: site.extend_volume(server),
+        "ACTIVE with 1",
+        ("ACTIVE with 1",),
+        before=lambda site, server: site.attach_volume(server),
+    ),
+    ("cell", "swap-volume"): Story(
+        lambda site, server: site.swap_volume(server),
         "ACTIVE with 1",
         ("ACTIVE with 1",),
         before=lambda site, server: site.attach_volume(server),

@@ -19,6 +19,7 @@ from nova_lite.compute.actions.power import Power
 from nova_lite.compute.actions.rescue import Rescuer
 from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
+from nova_lite.compute.actions.volume_swaps import VolumeSwapper
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
@@ -128,6 +129,9 @@ class Host:
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
             Unshelver(spawner, self.store),
             self.volumes,
+            VolumeSwapper(
+                "host1", self.driver, Volumes(config.load(files=[])), self.volumes, cast(ConductorClient, self.fence)
+            ),
             Reconciler("host1", self.driver, cast(ConductorClient, self.fence), locks),
             locks,
         )

@@ -6,7 +6,7 @@ Several hosts of one cloud may share a libvirtd: a driver sees only the domains 
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,8 @@ from nova_lite.compute.virt.libvirt.inside import InsideDomains
 from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
 from nova_lite.compute.virt.libvirt.moved_disks import Finder, Whereabouts
-from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState, VolumeDisk
+from nova_lite.compute.virt.libvirt.volume_driver import VolumeDriver
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
 from nova_lite.model.live_migration import Departure, Landing, Leaving
 from nova_lite.model.provider import Provider
 
@@ -36,7 +37,7 @@ _VIRT_TYPES = ("qemu", "kvm")
 _POLL_S, _ASK_AGAIN_S = 0.2, 5.0
 
 
-class LibvirtDriver(InsideDomains):
+class LibvirtDriver(InsideDomains, VolumeDriver):
     """Real guests. ``virt_type`` is what the operator says it is, never what the machine seems to offer."""
 
     needs_image = True
@@ -334,30 +335,6 @@ class LibvirtDriver(InsideDomains):
         """Return the last ``lines`` lines of the serial console's log."""
         self._on_guest(uuid, lambda domain: None, "reading the console of")
         return console.tail(self._disks.console_log(uuid), lines)
-
-    def connector(self) -> Mapping[str, object]:
-        """Return who this host is."""
-        return self._volumes.connector()
-
-    def attach_volume(self, uuid: str, disk: VolumeDisk) -> None:
-        """Plug the volume in."""
-        self._volumes.attach(uuid, disk)
-
-    def detach_volume(self, uuid: str, volume_id: str, *, timeout_s: float) -> None:
-        """Ask the guest for the disk until it lets go."""
-        self._volumes.detach(uuid, volume_id, timeout_s=timeout_s)
-
-    def release_volume(self, connection: Mapping[str, object]) -> None:
-        """Have libvirt forget the volume's secret: QEMU itself has connections, which end with the guest."""
-        self._volumes.release(connection)
-
-    def volumes_of(self, uuid: str) -> list[str]:
-        """Look into the guest's definition."""
-        return self._volumes.of(uuid)
-
-    def extend_volume(self, uuid: str, volume_id: str, size_gib: int) -> None:
-        """Have QEMU look at the volume's size again."""
-        self._volumes.extend(uuid, volume_id, size_gib)
 
     def _has_received(self, spec: GuestSpec, *, start: bool) -> bool:
         """Return whether the guest is here whole with this epoch, and runs if it shall."""

@@ -18,8 +18,9 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from nova_lite import errors
-from nova_lite.compute.virt.libvirt import domains, volume_xml
+from nova_lite.compute.virt.libvirt import block_copies, domains, volume_xml
 from nova_lite.compute.virt.libvirt.bindings import libvirt
+from nova_lite.compute.virt.libvirt.block_copies import Stage
 from nova_lite.compute.virt.libvirt.connection import Connection
 from nova_lite.compute.virt.libvirt.disks import Disks
 from nova_lite.compute.virt.libvirt.volume_xml import Host, Local, Secret
@@ -37,6 +38,8 @@ _FIXED = ("ide", "sata")
 #: Seconds between two looks whether a guest has let a disk go, and after which it is asked again: one that boots does
 #: not hear the first time.
 _POLL_S, _ASK_AGAIN_S = 0.2, 4.0
+#: Seconds between two looks at a volume that is copied, and after which it is asked whether to go on.
+_COPY_POLL_S, _ASK_LEAVE_S = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,47 @@ class Volumes:
             if kept is not None:
                 self._disks.keep_definition(uuid, volume_xml.without(kept, volume_id))
             self.forget_secrets(secrets)
+
+    def swap(self, uuid: str, volume: VolumeDisk, *, timeout_s: float, goes_on: Callable[[], bool]) -> None:
+        """Copy a volume below a running guest to another place, then have the guest use that."""
+        plan = self.plan((volume,))
+        (wanted,) = plan.disks
+        self._on_guest(uuid, lambda domain: self._require_steady(domain, uuid), "looking at")
+        self.keep_secrets(plan)
+        now = time.monotonic()
+        deadline, ask_at, is_begun = now + timeout_s, now + _ASK_LEAVE_S, False
+        while (found := self._look(uuid, wanted)).stage is not Stage.THERE:
+            if not found.runs:
+                raise errors.GuestFailed("The server does not run: its volume cannot be copied from below it.")
+            is_whole = found.stage is Stage.WHOLE
+            if is_whole or time.monotonic() >= ask_at:
+                if not goes_on():
+                    raise errors.Conflict(f"Volume {volume.volume_id} is not to be swapped any more.")
+                ask_at = time.monotonic() + _ASK_LEAVE_S
+            if is_whole:
+                self._on_disk(uuid, found.name, block_copies.turn_over)
+            elif found.stage is Stage.AWAY and is_begun:
+                raise errors.GuestFailed(
+                    f"Copying volume {volume.volume_id} broke off: the other one must be as large."
+                )
+            elif found.stage is Stage.AWAY:
+                self._on_disk(uuid, found.name, lambda domain, name: block_copies.begin(domain, name, wanted))
+                is_begun = True
+            elif found.stage is Stage.ELSEWHERE:
+                self._on_disk(uuid, found.name, block_copies.give_up)
+            elif time.monotonic() >= deadline:
+                raise errors.Timeout(f"Volume {volume.volume_id} was not copied within {timeout_s:.0f} s.")
+            else:
+                time.sleep(min(_COPY_POLL_S, max(0.0, deadline - time.monotonic())))
+        if found.is_copied:
+            self._on_disk(uuid, found.name, block_copies.give_up)
+        self._on_guest(uuid, lambda domain: block_copies.keep(domain, wanted), "keeping a volume of")
+
+    def _look(self, uuid: str, wanted: Element) -> block_copies.Look:
+        return self._on_guest(uuid, lambda domain: block_copies.look_at(domain, wanted), "looking at")
+
+    def _on_disk(self, uuid: str, name: str, do: Callable[[Any, str], None]) -> None:
+        self._on_guest(uuid, lambda domain: do(domain, name), "copying a volume of")
 
     def release(self, connection: Mapping[str, object]) -> None:
         """Forget a volume's secret."""

@@ -94,7 +94,8 @@ def attachments(seen: Seen) -> Iterator[Finding]:
 def _may_have(server: SeenServer, attachment: Attachment) -> bool:
     """Return whether a server knows an attachment, or was about to when its work was lost."""
     return attachment.id in block_device.claims(server.volumes) or any(
-        (device.attachment_id is None and device.volume_id == attachment.volume_id) for device in server.volumes
+        (device.attachment_id is None and device.volume_id == attachment.volume_id)
+        for device in block_device.with_next(server.volumes)
     )
 
 
