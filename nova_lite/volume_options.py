@@ -16,6 +16,11 @@ VOLUME_OPTS: list[cfg.Opt] = [
         help="Seconds after which the copying of a volume that is migrated below a running server is given up.",
     ),
     cfg.IntOpt(
+        "max_local_block_devices",
+        default=3,
+        help="How many local disks a new server may have: of its image, ephemeral and swap. -1 is any, 0 volumes only.",
+    ),
+    cfg.IntOpt(
         "block_device_allocate_retries",
         default=60,
         min=0,

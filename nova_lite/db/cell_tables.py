@@ -50,6 +50,7 @@ class InstanceRow(CellBase):
     epoch: Mapped[int] = mapped_column(sa.Integer, default=0)
     vcpus: Mapped[int] = mapped_column(sa.Integer)
     memory_mb: Mapped[int] = mapped_column(sa.Integer)
+    #: What the host gives it: none where that disk is a volume.
     root_gb: Mapped[int] = mapped_column(sa.Integer)
     ephemeral_gb: Mapped[int] = mapped_column(sa.Integer)
     flavor: Mapped[dict[str, Any]] = mapped_column(sa.JSON)

@@ -101,6 +101,15 @@ def refuse_misfits(asked: Sequence[Asked], flavor: Flavor, *, count: int) -> Non
     _refuse_too_much_local(asked, flavor)
 
 
+def refuse_too_many_local(asked: Iterable[Asked], flavor: Flavor, most: int) -> None:
+    """Raise Invalid for more local disks than ``most``, the flavor's among them; below 0 any are allowed."""
+    local = [one for one in asked if not one.is_volume]
+    blank = [one.is_swap for one in local if one.source == BLANK]
+    by_flavor = (flavor.ephemeral_gib > 0 and False not in blank) + (flavor.swap_mib > 0 and True not in blank)
+    if 0 <= most < len(local) + by_flavor:
+        raise _invalid("You specified more local devices than the limit allows.")
+
+
 def named(asked: Sequence[Asked], bus: str, flavor: Flavor, *, has_config_drive: bool) -> tuple[tuple[Asked, str], ...]:
     """Return the devices put into volumes, each with the name its disk gets, ``/dev/vdb``; raises Invalid.
 

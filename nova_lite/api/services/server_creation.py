@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import image_mappings
-from nova_lite.api.services.block_device_mappings import IMAGE, Asked, refuse_misfits
+from nova_lite.api.services.block_device_mappings import IMAGE, Asked, refuse_misfits, refuse_too_many_local
 from nova_lite.api.services.boot_holdings import BootHoldings, Holding
 from nova_lite.api.services.boot_volumes import BootVolumes, Plan
 from nova_lite.api.services.extra_specs import refuse_aliases
@@ -188,17 +188,18 @@ class ServerCreationService:
         if asked is not None:
             caller.require(rules.CREATE_WITH_VOLUMES)
         booted, images_own = self._booted(caller, new)
+        devices = image_mappings.merged(asked, images_own, new.image_id)
+        refuse_too_many_local(devices, flavor, self._conf.max_local_block_devices)
         if asked is None and not images_own:
             image = booted or self._image(caller, new.image_id)
             refuse_unfit(image, flavor)
             return image, Plan()
-        asked = image_mappings.merged(asked, images_own, new.image_id)
-        refuse_misfits(asked, flavor, count=new.max_count)
-        boots_from_volume = any(one.is_root and one.is_volume for one in asked)
+        refuse_misfits(devices, flavor, count=new.max_count)
+        boots_from_volume = any(one.is_root and one.is_volume for one in devices)
         names_root = booted is not None and any(one.is_root for one in images_own)
         plan = self._volumes.plan(
             caller.token,
-            asked,
+            devices,
             flavor,
             image=booted if names_root or not boots_from_volume else None,
             show_image=lambda image_id: (

@@ -168,6 +168,7 @@ def _note_power(work: Work[CellTools], power_state: PowerState) -> None:
 def hand_over(work: Work[CellTools], session: Session) -> None:
     """Make the server one of the new host: from here on its old host may not start it."""
     chosen, was = new_place(work), before(work)
+    boots_from_volume = instances.lock(session, work.subject).boots_from_volume
     instances.change(
         session,
         work.subject,
@@ -177,7 +178,7 @@ def hand_over(work: Work[CellTools], session: Session) -> None:
         availability_zone=chosen.availability_zone,
         power_state=PowerState.SHUTDOWN,
         **instances.on(chosen.host, chosen.node, chosen.node_name),
-        **instances.sized(_flavor(work)),
+        **instances.sized(_flavor(work), boots_from_volume=boots_from_volume),
         **moved_volumes(work, session),
     )
     migrations.bring_to(session, work.inputs["move"], "post-migrating")
@@ -330,7 +331,7 @@ def _turn_back(work: Work[CellTools]) -> Instance:
                 epoch=was.epoch + 2,
                 availability_zone=was.availability_zone,
                 **instances.on(was.host, was.node, was.node_name),
-                **instances.sized(was.flavor),
+                **instances.sized(was.flavor, boots_from_volume=instance.boots_from_volume),
                 **instances.with_volumes(block_device.moved_back(instance.volumes, {})),
             )
         else:

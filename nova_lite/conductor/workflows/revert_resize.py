@@ -56,7 +56,7 @@ def turn_back(work: Work[CellTools], session: Session) -> Facts:
         epoch=instance.epoch + 1,
         availability_zone=was.availability_zone,
         **instances.on(was.host, was.node, was.node_name),
-        **instances.sized(was.flavor),
+        **instances.sized(was.flavor, boots_from_volume=instance.boots_from_volume),
         **instances.with_volumes(block_device.moved_back(instance.volumes, attachments_made(work))),
     )
     actions.next_event(

@@ -239,12 +239,12 @@ def on(host: str, node: str, node_name: str) -> dict[str, Any]:
     return {"host": host, "node": node, "node_name": node_name}
 
 
-def sized(flavor: Flavor) -> dict[str, Any]:
-    """Return the columns that hold an instance's flavor."""
+def sized(flavor: Flavor, *, boots_from_volume: bool) -> dict[str, Any]:
+    """Return the columns that hold an instance's flavor; its host gives it no root disk if that is a volume."""
     return {
         "vcpus": flavor.vcpus,
         "memory_mb": flavor.ram_mib,
-        "root_gb": flavor.root_gib,
+        "root_gb": 0 if boots_from_volume else flavor.root_gib,
         "ephemeral_gb": flavor.ephemeral_gib,
         "flavor": msgspec.to_builtins(flavor),
     }
@@ -279,7 +279,7 @@ def _values(instance: Instance) -> dict[str, Any]:
         "node": instance.node,
         "node_name": instance.node_name,
         "epoch": instance.epoch,
-        **sized(instance.flavor),
+        **sized(instance.flavor, boots_from_volume=instance.boots_from_volume),
         "image_ref": instance.image_id,
         "image_properties": instance.image_properties,
         "user_metadata": instance.metadata,

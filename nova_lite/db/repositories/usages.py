@@ -50,7 +50,8 @@ _COLUMNS = (
     InstanceRow.flavor["name"].as_string(),
     InstanceRow.vcpus,
     InstanceRow.memory_mb,
-    InstanceRow.root_gb + InstanceRow.ephemeral_gb,
+    # Of the flavor, also where that disk is a volume: so it is billed elsewhere, too.
+    InstanceRow.flavor["root_gib"].as_integer() + InstanceRow.ephemeral_gb,
     InstanceRow.vm_state,
     InstanceRow.launched_at,
     InstanceRow.terminated_at,

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_lite.clients.volumes import Volumes
-from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, InstanceMappingRow, RequestSpecRow
+from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, FlavorRow, InstanceMappingRow, RequestSpecRow
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.volume_records import StoredAttachment, StoredSnapshot, StoredType, StoredVolume
 from nova_lite.model.workflow import OPEN
@@ -292,6 +292,36 @@ def test_an_image_that_names_snapshots_must_fit(cloud: Cloud, client: Client, st
     assert (written["image_id"], written["image_properties"]) == ("", {"hw_machine_type": "q35"})
     [device] = written["volumes"]
     assert (device["device_name"], device["boot_index"], device["size_gib"]) == ("/dev/vda", 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("most", "devices", "flavor", "status"),
+    [
+        pytest.param(0, 1, "1", 400, id="no local disks"),
+        pytest.param(1, 1, "1", 202, id="image alone"),
+        pytest.param(2, 1, "roomy", 400, id="those of the flavor"),
+        pytest.param(3, 1, "roomy", 202, id="enough for those of the flavor"),
+        pytest.param(3, 3, "roomy", 400, id="more than one ephemeral disk"),
+        pytest.param(4, 3, "roomy", 202, id="room for them"),
+        pytest.param(-1, 3, "roomy", 202, id="no limit"),
+        pytest.param(0, 0, "1", 202, id="volumes do not count"),
+    ],
+)
+def test_local_disks_are_limited(
+    cloud: Cloud, client: Client, storage: BlockStorage, most: int, devices: int, flavor: str, status: int
+) -> None:
+    with cloud.api_db.writer() as session:
+        session.add(
+            FlavorRow(flavorid="roomy", name="roomy", vcpus=1, memory_mb=512, root_gb=1, ephemeral_gb=2, swap=64)
+        )
+    cloud.conf.set_override("max_local_block_devices", most)
+    ephemeral = {"source_type": "blank", "destination_type": "local", "volume_size": 1}
+    asked = [IMAGE_DISK, ephemeral, ephemeral][:devices] or [root(volume(storage))]
+    wanted = body(*asked, flavorRef=flavor, imageRef=IMAGE_ID if devices else None)
+    if status == 202:
+        assert client.post("/servers", wanted).status_code == 202
+    else:
+        assert "more local devices than the limit" in refused(cloud, storage, wanted)
 
 
 def test_a_volume_is_not_for_many_servers(cloud: Cloud, storage: BlockStorage) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.states import TaskState
 from nova_lite.rpc import compute
@@ -37,6 +38,15 @@ def cloud_of_hosts(cloud: Cloud) -> Cloud:
     cloud.add_server(CELL1, host="h1", node=h1, display_name="second", task_state=TaskState.REBOOTING)
     cloud.add_server(CELL2, host="h3", node=h3, display_name="third")
     return cloud
+
+
+def test_a_root_disk_that_is_a_volume_is_not_the_hosts(cloud: Cloud) -> None:
+    add_machines(cloud)
+    flavor = Flavor("s", "s", 2, 1024, 20, ephemeral_gib=1)
+    root = BlockDevice("d", "v", "/dev/vda", boot_index=0)
+    cloud.add_server(CELL1, host="h1", node=NODES["h1"][1], flavor=flavor, volumes=(root,))
+    found = cloud.client("admin:admins", "2.87").get("/os-hypervisors/statistics").json["hypervisor_statistics"]
+    assert (found["local_gb_used"], found["vcpus_used"]) == (1, 2)
 
 
 UPTIME = " 08:32:11 up 93 days, 18:25, 12 users,  load average: 0.20, 0.12, 0.14\n"

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from nova_lite.db.cell_tables import InstanceRow
 from nova_lite.db.repositories import instances, usages
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.states import VmState
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
@@ -41,7 +42,9 @@ def busy(cloud: Cloud) -> Cloud:
     _add(cloud, 1, CELL1, "demo", "01 00:00")
     _add(cloud, 2, CELL2, "demo", "01 12:30", "02 00:30")
     _add(cloud, 3, CELL2, "demo", None, vm_state=VmState.BUILDING)
-    _add(cloud, 4, CELL1, "other", "01 06:00", vm_state=VmState.STOPPED, flavor=BIG)
+    # The disk it boots from is a volume; the flavor's is told all the same.
+    root = BlockDevice("d", "v", "/dev/vda", boot_index=0)
+    _add(cloud, 4, CELL1, "other", "01 06:00", vm_state=VmState.STOPPED, flavor=BIG, volumes=(root,))
     _add(cloud, 6, CELL2, "early", "01 00:00", "01 00:00")
     _add(cloud, 7, CELL1, "late", "03 00:00")
     _add(cloud, 8, CELL2, "other", "02 23:59:59.500000", "09 00:00")

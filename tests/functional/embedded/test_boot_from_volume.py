@@ -247,6 +247,9 @@ def test_a_root_disk_that_is_a_volume_takes_no_room_of_a_host(
     assert user.act(server, "migrate").status == 202
     user.wait(server, "VERIFY_RESIZE")
     assert claimed(cloud, server) == {"VCPU": 1, "MEMORY_MB": 64, "DISK_GB": 2}
+    old = ComputeUser(cloud.compute_url, microversion="2.87")
+    assert old.ask("GET", "/os-hypervisors/statistics").json["hypervisor_statistics"]["local_gb_used"] == 2
+    old.close()
     with Watch(cloud) as watch:
         eventually(lambda: not watch.open_work(), "all work done")
         assert watch.audit() == []
