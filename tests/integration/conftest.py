@@ -15,6 +15,7 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 
 from tests.dealing import Dealer, dealer
+from tests.integration.stack.ceph import Ceph
 from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.glance import Glance
@@ -37,9 +38,11 @@ _GROUPS = {
         "test_deaths_at_steps",
         "test_deployment",
         "test_faults",
+        "test_host_volumes",
         "test_libvirt_driver",
         "test_neighbours",
         "test_placement_auth",
+        "test_real_volumes",
         "test_volumes",
     },
 }
@@ -133,7 +136,15 @@ def glance(neighbours: Neighbours, mariadb: MariaDB, keystone: Keystone) -> Glan
 
 
 @pytest.fixture(scope="session")
-def cinder(neighbours: Neighbours, mariadb: MariaDB, rabbitmq: RabbitMQ, keystone: Keystone, glance: Glance) -> Cinder:
+def ceph(neighbours: Neighbours) -> Ceph:
+    started(neighbours.ceph.start)
+    return neighbours.ceph
+
+
+@pytest.fixture(scope="session")
+def cinder(
+    neighbours: Neighbours, mariadb: MariaDB, rabbitmq: RabbitMQ, keystone: Keystone, glance: Glance, ceph: Ceph
+) -> Cinder:
     started(neighbours.cinder.start)
     return neighbours.cinder
 

@@ -9,8 +9,9 @@ VENV_PACKAGES=(python3-venv)
 UNIT_PACKAGES=(genisoimage openssh-client qemu-utils)
 GUEST_PACKAGES=(busybox-static cpio dosfstools e2fsprogs fdisk kmod mtools qemu-utils syslinux syslinux-common)
 LIBVIRT_PACKAGES=(libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 genisoimage)
+CEPH_PACKAGES=(ceph-common ceph-mgr ceph-mon ceph-osd python3-rados python3-rbd qemu-block-extra)
 BUILD_PACKAGES=(gcc libc6-dev libvirt-dev pkg-config python3-dev)
-SERVER_PACKAGES=(rabbitmq-server mariadb-server postgresql iproute2 apache2 libapache2-mod-wsgi-py3 systemd)
+SERVER_PACKAGES=(rabbitmq-server mariadb-server postgresql iproute2 apache2 libapache2-mod-wsgi-py3 mount systemd)
 
 # missing_packages NAME...: prints the Debian packages that are not installed.
 missing_packages() {

@@ -3,6 +3,7 @@
 import contextlib
 from functools import cached_property
 
+from tests.integration.stack.ceph import Ceph
 from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.glance import Glance
 from tests.integration.stack.keystone import Keystone, side_by_side
@@ -40,8 +41,12 @@ class Neighbours:
         return Glance(self.site, self.mariadb, self.keystone)
 
     @cached_property
+    def ceph(self) -> Ceph:
+        return Ceph(self.site)
+
+    @cached_property
     def cinder(self) -> Cinder:
-        return Cinder(self.site, self.mariadb, self.rabbitmq, self.keystone, self.glance)
+        return Cinder(self.site, self.mariadb, self.rabbitmq, self.keystone, self.glance, self.ceph)
 
     @cached_property
     def libvirt(self) -> Libvirt:
@@ -60,7 +65,9 @@ class Neighbours:
     def stop(self) -> None:
         """Stop whatever runs, users before what they use; one that fails to stop does not keep the others running."""
         with contextlib.ExitStack() as last_first:
-            last_first.callback(side_by_side, [self.rabbitmq.stop, self.mariadb.stop, self.postgresql.stop])
+            last_first.callback(
+                side_by_side, [self.rabbitmq.stop, self.mariadb.stop, self.postgresql.stop, self.ceph.stop]
+            )
             last_first.callback(side_by_side, [self.glance.stop, self.keystone.stop])
             last_first.callback(self.cinder.stop)
             last_first.callback(self.libvirt.stop)
