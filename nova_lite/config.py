@@ -13,7 +13,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
-from nova_lite.volume_options import CINDER_OPTS, VOLUME_OPTS
+from nova_lite.volume_options import CINDER_OPTS, HOST_VOLUME_OPTS, VOLUME_OPTS
 
 #: Where processes look when they are told nothing else.
 DEFAULT_FILE = "/etc/nova_lite/nova-lite.conf"
@@ -353,6 +353,7 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
     ),
     cfg.StrOpt("connection_uri", default="qemu:///system", help="libvirt connection URI."),
     *LIVE_MIGRATION_OPTS,
+    *HOST_VOLUME_OPTS,
     cfg.BoolOpt(
         "report_numa_cells",
         default=False,

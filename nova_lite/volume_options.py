@@ -1,6 +1,6 @@
 """Every option of volumes; ``config.py`` has the others, and registers these with them."""
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 VOLUME_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt(
@@ -52,5 +52,32 @@ CINDER_OPTS: list[cfg.Opt] = [
         "cross_az_attach",
         default=True,
         help="Whether a server may have volumes of other availability zones than its own.",
+    ),
+]
+
+HOST_VOLUME_OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "volumes_by_host",
+        default=[],
+        item_type=types.String(choices=["fibre_channel", "iscsi", "local", "nvmeof"]),
+        help="Kinds of connection by which this host connects volumes itself, by os-brick, and gives guests the "
+        "devices. Volumes of iscsi and local are opened by QEMU where they are not named here.",
+    ),
+    cfg.BoolOpt(
+        "volume_use_multipath",
+        default=False,
+        help="Whether volumes that the host connects are connected by all of their paths, which needs multipathd.",
+    ),
+    cfg.BoolOpt(
+        "volume_enforce_multipath",
+        default=False,
+        help="Whether no volume is connected while multipathd does not run, though volume_use_multipath is set; else "
+        "each is then connected by one path.",
+    ),
+    cfg.IntOpt(
+        "num_volume_scan_tries",
+        default=5,
+        min=1,
+        help="How often it is looked for the device of a volume that the host connects.",
     ),
 ]

@@ -98,7 +98,8 @@ class LibvirtRig:
             lasting = domains.definition(domain)
             found = [lasting, domain.XMLDesc(0)] if domain.isActive() else [lasting]
             disks = [volume_xml.of_volume(xml, volume.volume_id) for xml in found]
-            return {None if disk is None else disk.findall("source")[0].get("file") for disk in disks}
+            places = [None if disk is None else disk.findall("source")[0] for disk in disks]
+            return {None if place is None else place.get("file") or place.get("dev") for place in places}
 
         return self.driver._on_guest(uuid, sources, "reading") == {str(volume.connection["device_path"])}
 

@@ -18,6 +18,7 @@ from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
+from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes
 from nova_lite.compute.virt.libvirt.inside import InsideDomains
 from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
@@ -54,6 +55,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         layout: Layout | None = None,
         reach: Reach | None = None,
         images_path: Path | None = None,
+        host_volumes: HostVolumes | None = None,
     ) -> None:
         if virt_type not in _VIRT_TYPES:
             raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
@@ -67,7 +69,8 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         self._reach = reach or Reach(host_ip)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
-        self._volumes = volumes.Volumes(hostname, host_ip, self._connection, self._disks)
+        by_host = host_volumes or HostVolumes.none()
+        self._volumes = volumes.Volumes(hostname, host_ip, self._connection, self._disks, self._asides, by_host)
         self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, self._reach)
 
     def connect(self) -> None:
@@ -134,10 +137,9 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         domains.check_uuid(spec.uuid)
         if self._is_here_already(spec, start=start):
             return
-        plan = self._volumes.plan(spec.volumes)
-        self._remove(spec.uuid)
-        is_others = self._live.disks.is_others(spec.uuid)
-        with ExitStack() as undo:
+        with self._volumes.planned(spec.volumes) as plan, ExitStack() as undo:
+            self._remove(spec.uuid)
+            is_others = self._live.disks.is_others(spec.uuid)
             if is_others:
                 disks = self._disks.found(spec, image)
             else:
@@ -156,6 +158,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
 
     def power_on(self, uuid: str) -> None:
         """Start a stopped guest."""
+        self._volumes.reconnect(uuid)
         self._on_guest(uuid, domains.start, "starting")
 
     def power_off(self, uuid: str, *, timeout_s: float) -> None:
@@ -212,9 +215,8 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         domains.check_uuid(spec.uuid)
         if self._has_received(spec, start=start):
             return
-        plan = self._volumes.plan(spec.volumes)
-        self._remove(spec.uuid)
-        with ExitStack() as undo:
+        with self._volumes.planned(spec.volumes) as plan, ExitStack() as undo:
+            self._remove(spec.uuid)
             disks = self._disks.move_in(spec, self._moved.find(disks_at))
             undo.callback(self._disks.remove, spec.uuid)
             self._live.disks.take_over(spec.uuid)
@@ -268,9 +270,9 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         """Make room for the disks, if they are copied; what an earlier attempt left goes."""
         if not self._live.has_landed(spec.uuid, spec.epoch):
             self._undefine(spec.uuid)
-        plan = self._volumes.plan(spec.volumes)
-        self._volumes.keep_secrets(plan)
-        return self._live.prepare_landing(spec, leaving, plan.told(), copies_disks=copies_disks)
+        with self._volumes.planned(spec.volumes) as plan:
+            self._volumes.keep_secrets(plan)
+            return self._live.prepare_landing(spec, leaving, plan.told(), copies_disks=copies_disks)
 
     def has_landed(self, uuid: str, epoch: int) -> bool:
         """Return whether the guest is here for good."""
@@ -359,7 +361,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         """Define the guest with its disks and volumes."""
         hardware = properties.hardware(spec.image_properties)
         xml = domain_xml.domain(spec, hardware, disks, self._setting(spec), plan.disks)
-        undo.callback(self._volumes.forget_secrets, plan.named())
+        undo.callback(self._volumes.forget, plan.needs())
         self._volumes.keep_secrets(plan)
         undo.callback(self._undefine, spec.uuid)
         self._define(spec.uuid, xml, start=start)
@@ -404,17 +406,17 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
             self._disks.remove(uuid)
 
     def _undefine(self, uuid: str, *, for_good: bool = True) -> None:
-        def act(connection: Any) -> list[str]:
+        def act(connection: Any) -> volumes.Needs:
             domain = domains.find(connection, uuid)
             if domain is None or not self._is_ours(domain):
-                return []
-            secrets = volumes.secrets_of_domain(domain)
+                return volumes.Needs()
+            needs = volumes.Needs.of(domain)
             domains.remove(domain)
-            return secrets
+            return needs
 
-        secrets = self._on_libvirt(act, f"removing instance {uuid}")
+        needs = self._on_libvirt(act, f"removing instance {uuid}")
         if for_good:
-            self._volumes.forget_secrets(secrets, but=self._asides.definition(uuid))
+            self._volumes.forget(needs, but=self._asides.definition(uuid))
 
     def _shut_down(self, uuid: str, timeout_s: float) -> bool:
         """Ask the guest to shut down; return whether it is off before ``timeout_s`` have gone."""

@@ -28,7 +28,7 @@ class VolumeDriver:
         self._volumes.swap(uuid, disk, timeout_s=timeout_s, goes_on=goes_on)
 
     def release_volume(self, connection: Mapping[str, object]) -> None:
-        """Have libvirt forget the volume's secret: QEMU itself has connections, which end with the guest."""
+        """Have libvirt forget the volume's secret, and give up its device: connections of QEMU end with the guest."""
         self._volumes.release(connection)
 
     def volumes_of(self, uuid: str) -> list[str]:

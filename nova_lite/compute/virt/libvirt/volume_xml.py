@@ -6,7 +6,7 @@ connection has of secrets goes into libvirt's own store, never into a definition
 
 import re
 import uuid as uuids
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 from nova_lite.errors import GuestFailed
 from nova_lite.model.guest import VolumeDisk
 
-#: What kinds of connection there is code for.
+#: What kinds of connection QEMU makes itself.
 KINDS = ("local", "rbd", "iscsi", "nbd")
 
 #: How the usages of our secrets begin, and the space their names are made in.
@@ -71,12 +71,16 @@ class Local:
     is_direct: bool = True
 
 
-def kind(connection: Mapping[str, Any]) -> str:
-    """Return of what kind a connection is; raises GuestFailed for one that nothing here can use."""
+def kind(connection: Mapping[str, Any], by_host: Sequence[str] = ()) -> str:
+    """Return of what kind a connection is; raises GuestFailed for one that nothing here can use.
+
+    ``by_host`` are the kinds that the host connects itself.
+    """
     found = str(connection.get("driver_volume_type") or "")
-    if found not in KINDS:
+    known = dict.fromkeys((*KINDS, *by_host))
+    if found not in known:
         raise GuestFailed(
-            f"Volumes connected by {found or 'nothing'!r} cannot be used here; by {', '.join(KINDS)} can."
+            f"Volumes connected by {found or 'nothing'!r} cannot be used here; by {', '.join(known)} can."
         )
     if connection.get("encrypted"):
         raise GuestFailed("Encrypted volumes cannot be used here.")
@@ -102,7 +106,7 @@ def disk(volume: VolumeDisk, host: Host, local: Local | None = None) -> Element:
     name = volume.device_name.removeprefix("/dev/")
     if not _NAME.fullmatch(name):
         raise GuestFailed(f"{volume.device_name!r} is no name of a disk.")
-    by = kind(connection)
+    by = kind(connection, () if local is None else (str(connection.get("driver_volume_type")),))
     is_direct = local is None or local.is_direct
     what = "network" if local is None else "block" if local.is_device else "file"
     element = Element("disk", type=what, device="disk")
@@ -179,6 +183,16 @@ def secrets_of(elements: Iterable[Element]) -> list[str]:
 def secrets_in(xml: str) -> list[str]:
     """Return the UUIDs of the secrets that a definition's disks need."""
     return secrets_of(_disks(xml))
+
+
+def devices_of(elements: Iterable[Element]) -> list[str]:
+    """Return the paths of the devices that disks are, or are being copied to."""
+    return [path for each in elements for found in each.iter("source") if (path := found.get("dev"))]
+
+
+def devices_in(xml: str) -> list[str]:
+    """Return the paths of the devices that a definition's disks are."""
+    return devices_of(_disks(xml))
 
 
 def is_ours(usage: str) -> bool:

@@ -1,7 +1,8 @@
 """Volumes as disks of libvirt's domains: plugged in and out, running or not, with the secrets that they need.
 
-QEMU reaches each of them itself: a file or device of this host, or a server of its own by rbd, iscsi or nbd. Nothing is
-mounted, mapped or logged in to on the host, so that nothing stays when a guest goes but a secret.
+QEMU reaches most of them itself: a file or device of this host, or a server of its own by rbd, iscsi or nbd. Nothing is
+mounted, mapped or logged in to on the host, so that nothing stays when a guest goes but a secret. What the host
+connects is in ``host_volumes.py``.
 """
 
 import contextlib
@@ -10,19 +11,21 @@ import os
 import platform
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from nova_lite import errors
 from nova_lite.compute.virt.libvirt import block_copies, domains, volume_xml
+from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.block_copies import Stage
 from nova_lite.compute.virt.libvirt.connection import Connection
 from nova_lite.compute.virt.libvirt.disks import Disks
+from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes
 from nova_lite.compute.virt.libvirt.volume_xml import Host, Local, Secret
 from nova_lite.model.guest import VolumeDisk
 
@@ -53,42 +56,87 @@ class Plan:
         """Return the disks as text, by their volumes' ids."""
         return {each.findtext("serial") or "": _text(each) for each in self.disks}
 
-    def named(self) -> list[str]:
-        """Return the UUIDs of the secrets."""
-        return [each.uuid for each in self.secrets]
+    def needs(self) -> "Needs":
+        """Return what is given up with the disks."""
+        return Needs(frozenset(each.uuid for each in self.secrets), frozenset(volume_xml.devices_of(self.disks)))
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What disks need of this host: secrets by their UUIDs, and devices by their paths."""
+
+    secrets: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, domain: Any) -> Self:
+        """Return what a domain needs, as it is and as it will be."""
+        xmls = [xml for xml in _definitions(domain) if xml is not None]
+        return cls(
+            frozenset(each for xml in xmls for each in volume_xml.secrets_in(xml)),
+            frozenset(each for xml in xmls for each in volume_xml.devices_in(xml)),
+        )
 
 
 class Volumes:
     """The part of the driver that gives guests volumes."""
 
     def __init__(
-        self, hostname: str, host_ip: str, connection: Connection, disks: Disks, *, initiator: Path = _INITIATOR
+        self,
+        hostname: str,
+        host_ip: str,
+        connection: Connection,
+        disks: Disks,
+        asides: Asides,
+        by_host: HostVolumes,
+        *,
+        initiator: Path = _INITIATOR,
     ) -> None:
         self._hostname = hostname
         self._host_ip = host_ip
         self._connection = connection
         self._disks = disks
+        self._asides = asides
+        self._by_host = by_host
         self._initiator_file = initiator
 
     def connector(self) -> Mapping[str, object]:
         """Return who this host is."""
         said: dict[str, object] = {
+            "multipath": False,
+            **self._by_host.properties(),
             "host": self._hostname,
             "ip": self._host_ip,
             "platform": platform.machine(),
             "os_type": platform.system().lower(),
-            "multipath": False,
         }
         initiator = self._initiator()
         return said if initiator is None else {**said, "initiator": initiator}
 
-    def plan(self, volumes: Iterable[VolumeDisk]) -> Plan:
-        """Return what volumes are to be on this host; raises GuestFailed, HostFailed for what cannot be."""
+    @contextlib.contextmanager
+    def planned(self, volumes: Iterable[VolumeDisk]) -> Iterator[Plan]:
+        """Connect volumes that the host connects; yield what all are to be on it, and what has them then keeps them.
+
+        Raises GuestFailed, HostFailed for what cannot be; of what then goes wrong, but for a Timeout, nothing stays.
+        """
         wanted = sorted(volumes, key=lambda each: each.boot_index != 0)  # what is booted from comes first
         host = Host(self._hostname, self._initiator())
-        found = [volume_xml.disk(each, host, _look_up(each)) for each in wanted]
-        kept = [volume_xml.secret(each.connection, host) for each in wanted]
-        return Plan(tuple(found), tuple(each for each in kept if each is not None))
+        try:
+            with contextlib.ExitStack() as coming:
+                found, kept = [], []
+                for each in wanted:
+                    is_hosts = self._by_host.takes(each.connection)
+                    volume_xml.kind(each.connection, self._by_host.kinds)
+                    local = coming.enter_context(self._by_host.coming(each)) if is_hosts else _look_up(each)
+                    found.append(volume_xml.disk(each, host, local))
+                    kept.append(None if is_hosts else volume_xml.secret(each.connection, host))
+                yield Plan(tuple(found), tuple(each for each in kept if each is not None))
+        except errors.Timeout:
+            raise  # it may come yet
+        except errors.NovaLiteError:
+            for each in wanted:
+                self._by_host.release(each.connection, self._has_device)
+            raise
 
     def keep_secrets(self, plan: Plan) -> None:
         """Have libvirt know the secrets that disks need."""
@@ -100,25 +148,36 @@ class Volumes:
         if plan.secrets:
             self._connection.call(act, "keeping the secrets of volumes")
 
-    def forget_secrets(self, uuids: Iterable[str], *, but: str | None = None) -> None:
-        """Have libvirt forget what it knew for disks, but what a definition needs; what an operator gave it stays."""
+    def forget(self, needs: Needs, *, but: str | None = None) -> None:
+        """Give up what disks needed, but for what a definition needs; what an operator gave libvirt stays."""
         kept = [] if but is None else volume_xml.secrets_in(but)
-        wanted = [uuid for uuid in uuids if uuid not in kept]
+        wanted = sorted(uuid for uuid in needs.secrets if uuid not in kept)
         if wanted:
             self._connection.call(lambda connection: _forget(connection, wanted), "forgetting the secrets of volumes")
+        for path in sorted(needs.devices):
+            self._by_host.release_device(path, self._has_device)
 
     def forget_aside(self, uuid: str, xml: str | None) -> None:
         """Forget the secrets of a guest that was set aside and goes, but for those that it needs here, too."""
-        secrets = [] if xml is None else volume_xml.secrets_in(xml)
+        secrets = set() if xml is None else set(volume_xml.secrets_in(xml))
         if secrets:
-            used: set[str] = set()
             with contextlib.suppress(errors.NotFound):
-                used = self._on_guest(uuid, _all_secrets, "looking at")
-            self.forget_secrets(each for each in secrets if each not in used)
+                secrets -= self._on_guest(uuid, Needs.of, "looking at").secrets
+            self.forget(Needs(frozenset(secrets)))
+
+    def reconnect(self, uuid: str) -> None:
+        """Connect again what a guest that starts has of devices, should the host have been started anew since."""
+        if self._by_host.kinds:
+            for path in sorted(self._on_guest(uuid, Needs.of, "looking at").devices):
+                self._by_host.reconnect(path)
 
     def attach(self, uuid: str, volume: VolumeDisk) -> None:
         """Plug a volume into a guest that runs, or write it into the definition of one that does not, or both."""
-        plan = self.plan((volume,))
+        self._on_guest(uuid, lambda domain: None, "looking for")
+        with self.planned((volume,)) as plan:
+            self._give(uuid, volume, plan)
+
+    def _give(self, uuid: str, volume: VolumeDisk, plan: Plan) -> None:
         (wanted,) = plan.disks
 
         def act(domain: Any) -> None:
@@ -140,7 +199,6 @@ class Volumes:
             if flags:
                 _plug(domain, wanted, lasting if live is None else live, flags)
 
-        self._on_guest(uuid, lambda domain: None, "looking for")
         self.keep_secrets(plan)
         try:
             self._on_guest(uuid, act, "giving a volume to")
@@ -155,7 +213,7 @@ class Volumes:
         deadline = time.monotonic() + timeout_s
         ask_again = 0.0
         with contextlib.suppress(errors.NotFound):
-            secrets = self._on_guest(uuid, lambda domain: _secrets_of(domain, volume_id), "looking at")
+            needs = self._on_guest(uuid, lambda domain: _needs_for(domain, volume_id), "looking at")
             while not self._on_guest(uuid, lambda domain: self._is_out(domain, uuid, volume_id), "looking at"):
                 now = time.monotonic()
                 if now >= ask_again:
@@ -168,14 +226,18 @@ class Volumes:
             kept = self._disks.kept_definition(uuid)
             if kept is not None:
                 self._disks.keep_definition(uuid, volume_xml.without(kept, volume_id))
-            self.forget_secrets(secrets)
+            self.forget(needs)
 
     def swap(self, uuid: str, volume: VolumeDisk, *, timeout_s: float, goes_on: Callable[[], bool]) -> None:
         """Copy a volume below a running guest to another place, then have the guest use that."""
-        plan = self.plan((volume,))
-        (wanted,) = plan.disks
-        self._on_guest(uuid, lambda domain: self._require_steady(domain, uuid), "looking at")
-        self.keep_secrets(plan)
+        with self.planned((volume,)) as plan:
+            self._on_guest(uuid, lambda domain: self._require_steady(domain, uuid), "looking at")
+            self.keep_secrets(plan)
+            self._copy(uuid, volume, plan.disks[0], timeout_s=timeout_s, goes_on=goes_on)
+
+    def _copy(
+        self, uuid: str, volume: VolumeDisk, wanted: Element, *, timeout_s: float, goes_on: Callable[[], bool]
+    ) -> None:
         now = time.monotonic()
         deadline, ask_at, is_begun = now + timeout_s, now + _ASK_LEAVE_S, False
         while (found := self._look(uuid, wanted)).stage is not Stage.THERE:
@@ -212,10 +274,11 @@ class Volumes:
         self._on_guest(uuid, lambda domain: do(domain, name), "copying a volume of")
 
     def release(self, connection: Mapping[str, object]) -> None:
-        """Forget a volume's secret."""
+        """Forget a volume's secret; give its device up, unless another guest has it."""
         kept = volume_xml.secret(connection, Host(self._hostname))
         if kept is not None:
-            self.forget_secrets([kept.uuid])
+            self.forget(Needs(frozenset((kept.uuid,))))
+        self._by_host.release(connection, self._has_device)
 
     def of(self, uuid: str) -> list[str]:
         """Return the volumes of a guest: those it has now, and those it would have after a start."""
@@ -236,6 +299,8 @@ class Volumes:
             if target is not None:
                 domain.blockResize(target.get("dev"), size_gib << 30, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
+        for path in self._on_guest(uuid, lambda domain: _needs_for(domain, volume_id), "looking at").devices:
+            self._by_host.extend(path)
         self._on_guest(uuid, act, "telling of a grown volume")
 
     def _is_out(self, domain: Any, uuid: str, volume_id: str) -> bool:
@@ -259,8 +324,19 @@ class Volumes:
     def _forget_unused(self, uuid: str, plan: Plan) -> None:
         """Forget the secrets of a volume that the guest did not get."""
         with contextlib.suppress(errors.NotFound):
-            used = self._on_guest(uuid, _all_secrets, "looking at")
-            self.forget_secrets(each.uuid for each in plan.secrets if each.uuid not in used)
+            used = self._on_guest(uuid, Needs.of, "looking at").secrets
+            self.forget(Needs(plan.needs().secrets - used))
+
+    def _has_device(self, path: str) -> bool:
+        """Return whether any guest of this host has a device, be it set aside."""
+
+        def look(connection: Any) -> bool:
+            return any(path in Needs.of(domain).devices for domain in connection.listAllDomains(0))
+
+        aside = (self._asides.definition(uuid) for uuid in self._asides.all())
+        return any(xml is not None and path in volume_xml.devices_in(xml) for xml in aside) or self._connection.call(
+            look, "looking who has a device"
+        )
 
     def _initiator(self) -> str | None:
         try:
@@ -281,24 +357,16 @@ class Volumes:
         return self._connection.call(act, f"{doing} instance {uuid}")
 
 
-def secrets_of_domain(domain: Any) -> list[str]:
-    """Return the secrets that a domain's disks need."""
-    return sorted(_all_secrets(domain))
-
-
 def _definitions(domain: Any) -> tuple[str, str | None]:
     """Return how a domain will be at its next start, and how it is now, if it runs."""
     lasting = domains.definition(domain)
     return lasting, str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)) if domain.isActive() else None
 
 
-def _all_secrets(domain: Any) -> set[str]:
-    return {each for xml in _definitions(domain) if xml is not None for each in volume_xml.secrets_in(xml)}
-
-
-def _secrets_of(domain: Any, volume_id: str) -> list[str]:
-    found = (volume_xml.of_volume(xml, volume_id) for xml in _definitions(domain) if xml is not None)
-    return volume_xml.secrets_of(each for each in found if each is not None)
+def _needs_for(domain: Any, volume_id: str) -> Needs:
+    found = [volume_xml.of_volume(xml, volume_id) for xml in _definitions(domain) if xml is not None]
+    disks = [each for each in found if each is not None]
+    return Needs(frozenset(volume_xml.secrets_of(disks)), frozenset(volume_xml.devices_of(disks)))
 
 
 def _plug(domain: Any, disk: Element, xml: str, flags: int) -> None:
