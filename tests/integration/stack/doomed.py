@@ -1,8 +1,9 @@
 """A program that kills itself at a named moment: ``python -m tests.integration.stack.doomed MOMENT MODULE ARGUMENT…``.
 
 It runs ``MODULE`` as ``python -m`` does. A moment is ``ROLE:WORKFLOW:STEP:before|middle|after`` of a conductor
-(``tests/functional/workflows/sabotage.py``), ``driver:METHOD:before|after`` of the agent of an imitated host, or
-``scheduler:place:after``, when claims are made and nobody has been told.
+(``tests/functional/workflows/sabotage.py``), ``driver:METHOD:before|after`` of the agent of an imitated host,
+``libvirt:METHOD:before|after`` of that of a real one, or ``scheduler:place:after``, when claims are made and nobody has
+been told.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import Any, cast
 from oslo_config import cfg
 
 from nova_lite.compute.virt.faults import FaultScript
+from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.conductor.service import Conductor
 from nova_lite.scheduler.server import SchedulerEndpoint
 from tests.functional.workflows.sabotage import Moment, Place, Role, Saboteur, places
@@ -29,6 +31,8 @@ def doom(moment: str) -> None:
     kind, *where = moment.split(":")
     if kind == "driver":
         _doom_agent(*where)
+    elif kind == "libvirt":
+        _doom_real_agent(*where)
     elif moment == "scheduler:place:after":
         _doom_scheduler()
     else:
@@ -64,6 +68,18 @@ def _doom_agent(method: str, when: str) -> None:
             die()
 
     FaultScript.play = deadly  # type: ignore[method-assign, assignment]
+
+
+def _doom_real_agent(method: str, when: str) -> None:
+    act = getattr(LibvirtDriver, method)
+
+    def deadly(driver: LibvirtDriver, *arguments: Any, **options: Any) -> Any:
+        if when == "before":
+            die()
+        act(driver, *arguments, **options)
+        die()
+
+    setattr(LibvirtDriver, method, deadly)
 
 
 def _doom_scheduler() -> None:

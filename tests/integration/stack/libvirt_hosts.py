@@ -185,7 +185,7 @@ class RealHosts(Services):
 
     def _write_agent(self, host: Host) -> None:
         libvirt = {"virt_type": "qemu", "connection_uri": self.libvirt.uri(host.name)}
-        clients = self._credentials("placement") + self._credentials("glance")
+        clients = self._clients()
         extra = f"compute_driver = libvirt\ninstances_path = {self.guests_folder(host.name)}\n"
         extra += f"my_ip = {self.libvirt.address(host.name)}\n"
         self._write(host.name, host.cell, clients + self._section("libvirt", **libvirt), extra=extra)

@@ -79,6 +79,8 @@ class Services:
         self._mariadb = mariadb
         self._keystone = keystone
         self.hosts = hosts
+        #: Whether there is a Cinder to have volumes of, from the next writing of configurations on.
+        self.has_volumes = False
         self.api_port = site.port("api")
         self.placement_port = site.port("placement")
         self.api_url = f"http://{ADDRESS}:{self.api_port}/v2.1"
@@ -102,7 +104,7 @@ class Services:
     def write_configuration(self, libvirt_uri: str) -> None:
         """Write the configuration of every process. Nothing of a cell names the API's database or bus."""
         above = self._section("api_database", connection=self._mariadb.url("nova_lite_api"))
-        clients = self._credentials("placement") + self._credentials("glance")
+        clients = self._clients()
         token = self._credentials("keystone_authtoken", www_authenticate_uri=self._keystone.url)
         self._write("api", "api", above + clients + token + self._section("api", auth_strategy="keystone"))
         self._write("super-conductor", "api", above + clients)
@@ -131,6 +133,11 @@ class Services:
 
     def _section(self, group: str, **options: str) -> str:
         return f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
+
+    def _clients(self) -> str:
+        """Return the groups that say how other services are called."""
+        groups = ("placement", "glance", *(("cinder", "service_user") if self.has_volumes else ()))
+        return "".join(self._credentials(group) for group in groups)
 
     def _credentials(self, group: str, **options: str) -> str:
         return self._section(group, **options) + self._keystone.credentials(NOVA)
@@ -173,8 +180,8 @@ class Services:
     def start_doomed(self, name: str, moment: str) -> None:
         """Start a process, not an API, that kills itself at a moment (``doomed.py``)."""
         program = self._program(name)
-        python, _, *module_and_arguments = program.argv
-        argv = (*(python, "-m", "tests.integration.stack.doomed", moment), *module_and_arguments)
+        at = program.argv.index("-m") + 1
+        argv = (*program.argv[:at], "tests.integration.stack.doomed", moment, *program.argv[at:])
         self._site.processes.start(replace(program, argv=argv))
 
     def stop(self, name: str) -> int | None:
