@@ -27,19 +27,15 @@ _ACTIONS: Mapping[str, Collection[str]] = {
 }
 _NETWORKS = "networks come later"
 _CONSOLES = "consoles come later"
-_IMAGES = "the way through to the image service is to be made"
 _VOLUMES = "the way through to the block storage service is to be made"
 _ACTION = f"{SERVER_ACTION} "
-#: What is not here yet: beginning of path and action → why.
+#: What is not here yet: beginning of path and action, perhaps after a method → why.
 WHY_NOT: Mapping[str, str] = {
-    "/extensions": "to be made",
-    "/images": _IMAGES,
     "/os-assisted-volume-snapshots": "no driver snapshots volumes within the guest's host",
     "/os-baremetal-nodes": "there is no client of a bare metal service",
     "/os-console-auth-tokens": _CONSOLES,
     "/os-floating-ip": _NETWORKS,
     "/os-hosts": "to be made",
-    "/os-instance_usage_audit_log": "to be made",
     "/os-networks": _NETWORKS,
     "/os-security-group": _NETWORKS,
     "/os-snapshots": _VOLUMES,
@@ -52,13 +48,10 @@ WHY_NOT: Mapping[str, str] = {
     f"{_ACTION}removeS": _NETWORKS,
     f"{_ACTION}os-getS": _CONSOLES,
     f"{_ACTION}os-getVNC": _CONSOLES,
-    "/servers/{}/ips": _NETWORKS,
-    "/servers/{}/os-interface": _NETWORKS,
-    "/servers/{}/os-security-groups": _NETWORKS,
+    "POST /servers/{}/os-interface": _NETWORKS,
+    "DELETE /servers/{}/os-interface/{}": _NETWORKS,
     "/servers/{}/remote-consoles": _CONSOLES,
     "/servers/{}/shares": "there is no client of a share service",
-    "/servers/{}/tags": "to be made; servers can be made with tags, and found by them",
-    "/servers/{}/topology": "to be made",
 }
 #: What is gone elsewhere and is a URL of ours.
 OURS = frozenset({"GET /os-cells", "POST /os-cells"})
@@ -121,8 +114,9 @@ def refused_as_gone() -> set[str]:
 
 def reason(each: Known) -> str | None:
     """Return the entry of ``WHY_NOT`` that is about a request, the longest there is."""
-    name = each.name.removeprefix(f"{each.method} ")
-    return max((beginning for beginning in WHY_NOT if name.startswith(beginning)), key=len, default=None)
+    names = (each.name, each.name.removeprefix(f"{each.method} "))
+    found = (beginning for beginning in WHY_NOT if any(name.startswith(beginning) for name in names))
+    return max(found, key=len, default=None)
 
 
 def route_lines() -> list[str]:

@@ -11,12 +11,16 @@ from nova_lite.api.handlers import (
     aggregates,
     availability_zones,
     compute_services,
+    extensions,
     extra_specs,
     flavor_access,
     flavors,
     gone,
     hypervisors,
+    image_metadata,
+    images,
     instance_actions,
+    instance_usage_audit_log,
     keypairs,
     limits,
     migrations,
@@ -28,9 +32,12 @@ from nova_lite.api.handlers import (
     server_groups,
     server_metadata,
     server_migrations,
+    server_networks,
     server_operations,
     server_passwords,
     server_scheduling,
+    server_tags,
+    server_topology,
     servers,
     usages,
     versions,
@@ -48,8 +55,10 @@ from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
 from nova_lite.api.services.hypervisors import HypervisorService
+from nova_lite.api.services.image_proxies import ImageProxyService
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.instance_actions import InstanceActionService
+from nova_lite.api.services.instance_usage_audit_log import AuditLogService
 from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.services.limits import LimitService
 from nova_lite.api.services.live_migrations import LiveMigrationService
@@ -69,10 +78,13 @@ from nova_lite.api.services.server_lists import ServerListService
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.api.services.server_migrations import ServerMigrationService
+from nova_lite.api.services.server_networks import ServerNetworkService
 from nova_lite.api.services.server_operations import ServerOperationService
 from nova_lite.api.services.server_passwords import ServerPasswordService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
+from nova_lite.api.services.server_tags import ServerTagService
+from nova_lite.api.services.server_topology import ServerTopologyService
 from nova_lite.api.services.servers import ServerService
 from nova_lite.api.services.shelving import ShelvingService
 from nova_lite.api.services.state_resets import StateResetService
@@ -106,10 +118,12 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
     return [
         *_server_routes(backing),
+        *_server_detail_routes(backing),
         *_flavor_routes(backing),
         *_keypair_routes(backing),
         *_host_routes(backing),
         *_quota_routes(backing),
+        *_image_routes(backing),
     ]
 
 
@@ -174,6 +188,22 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     ]
 
 
+def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
+    lookup = ServerLookup(backing.api_db, backing.cells, backing.fanout)
+    tags = ServerTagService(backing.api_db, lookup)
+    networks = ServerNetworkService(lookup)
+    return [
+        ("/servers/{server_id}/tags", server_tags.ServerTags(tags)),
+        ("/servers/{server_id}/tags/{tag}", server_tags.ServerTag(tags)),
+        ("/servers/{server_id}/topology", server_topology.ServerTopology(ServerTopologyService(lookup))),
+        ("/servers/{server_id}/ips", server_networks.ServerAddresses(networks)),
+        ("/servers/{server_id}/ips/{network}", server_networks.ServerNetworkAddresses(networks)),
+        ("/servers/{server_id}/os-interface", server_networks.ServerInterfaces(networks)),
+        ("/servers/{server_id}/os-interface/{port_id}", server_networks.ServerInterface(networks)),
+        ("/servers/{server_id}/os-security-groups", server_networks.ServerSecurityGroups(networks)),
+    ]
+
+
 def _flavor_routes(backing: Backing) -> list[tuple[str, object]]:
     max_limit = backing.conf.api.max_limit
     service = FlavorService(backing.api_db)
@@ -213,6 +243,18 @@ def _quota_routes(backing: Backing) -> list[tuple[str, object]]:
     ]
 
 
+def _image_routes(backing: Backing) -> list[tuple[str, object]]:
+    service = ImageProxyService(backing.conf, backing.api_db, backing.images)
+    max_limit = backing.conf.api.max_limit
+    return [
+        ("/images", images.Images(service, max_limit=max_limit)),
+        ("/images/detail", images.Images(service, max_limit=max_limit, is_detailed=True)),
+        ("/images/{image_id}", images.Image(service)),
+        ("/images/{image_id}/metadata", image_metadata.ImageMetadata(service)),
+        ("/images/{image_id}/metadata/{key}", image_metadata.ImageMetadataItem(service)),
+    ]
+
+
 def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout, backing.api_bus)
@@ -220,6 +262,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus, backing.images)
     zones = AvailabilityZoneService(conf, api_db, fanout)
     usage = UsageService(conf, api_db, cells, fanout)
+    audits = AuditLogService(conf, fanout)
     return [
         ("/os-services", compute_services.ComputeServices(services)),
         ("/os-services/{service_id}", compute_services.ComputeService(services)),
@@ -241,6 +284,10 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/os-aggregates/{aggregate_id}/images", aggregates.AggregateImages(groups)),
         ("/os-availability-zone", availability_zones.AvailabilityZones(zones)),
         ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail(zones)),
+        ("/os-instance_usage_audit_log", instance_usage_audit_log.LatestAuditLog(audits)),
+        ("/os-instance_usage_audit_log/{before}", instance_usage_audit_log.AuditLogBefore(audits)),
+        ("/extensions", extensions.Extensions()),
+        ("/extensions/{alias}", extensions.Extension()),
         ("/os-simple-tenant-usage", usages.Usages(usage, max_limit=conf.api.max_limit)),
         ("/os-simple-tenant-usage/{project_id}", usages.ProjectUsages(usage, max_limit=conf.api.max_limit)),
     ]

@@ -34,6 +34,9 @@ _NONSENSE = (AttributeError, KeyError, TypeError, ValueError)
 #: Bytes handed on at once while downloading.
 _CHUNK = 1 << 20
 
+#: The type of a list of changes.
+_PATCH = "application/openstack-images-v2.1-json-patch"
+
 #: What an image is made of besides the properties its owner gave it.
 # fmt: off
 _ATTRIBUTES = frozenset((
@@ -100,7 +103,7 @@ class Images:
             return
         formats = {"disk_format": disk_format, "container_format": "bare"}
         changes = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in formats.items()]
-        headers = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+        headers = {"Content-Type": _PATCH}
         self._call("PATCH", _path(image_id), image_id, json=changes, headers=headers).close()
         with path.open("rb") as file:
             headers = {"Content-Type": "application/octet-stream"}
@@ -124,6 +127,49 @@ class Images:
             return [_image(found) for found in response.json()["images"]]
         except _NONSENSE as exc:
             raise errors.Unavailable("The image service answers nonsense.") from exc
+
+    def find(self, params: Mapping[str, str], marker: str | None, token: str | None = None) -> tuple[list[Image], bool]:
+        """Return the newest images that fit ``params``, those after ``marker``, and whether there are more.
+
+        As the owner of ``token`` sees them. Raises Invalid for parameters that the image service refuses, Unavailable.
+        """
+        asked = {**params, "sort": "created_at:desc"} | ({"marker": marker} if marker else {})
+        try:
+            response = self._call("GET", "/images", "", params=asked, **self._as_user(token))
+        except errors.NotFound:
+            raise errors.Invalid("The image service knows no such filter or marker.") from None
+        try:
+            answer = response.json()
+            return [_image(found) for found in answer["images"]], "next" in answer
+        except _NONSENSE as exc:
+            raise errors.Unavailable("The image service answers nonsense.") from exc
+
+    def change_properties(
+        self, image_id: str, old: Mapping[str, str], new: Mapping[str, str], token: str | None = None
+    ) -> Image:
+        """Have an image with properties ``old`` get ``new`` ones, as the owner of ``token``, and return it.
+
+        Raises NotFound, Forbidden with the image service's words, Unavailable.
+        """
+        changes: list[dict[str, str]] = [
+            {"op": "add", "path": _pointer(name), "value": value}
+            for name, value in new.items()
+            if old.get(name) != value
+        ]
+        changes += [{"op": "remove", "path": _pointer(name)} for name in old if name not in new]
+        if not changes:
+            return self.show(image_id, token)
+        options = self._as_user(token)
+        headers = {**options.pop("headers", {}), "Content-Type": _PATCH}
+        return _read(self._call("PATCH", _path(image_id), image_id, json=changes, headers=headers, **options))
+
+    def endpoint(self) -> str:
+        """Return the image service's URL without a version; raises Unavailable."""
+        try:
+            url = str(self._image_api().get_endpoint() or "")
+        except ks_errors.ClientException as exc:
+            raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
+        return url.rstrip("/").removesuffix("/v2")
 
     def download(self, image_id: str) -> Iterator[bytes]:
         """Yield the image's file in pieces; raises NotFound, or Unavailable also half way.
@@ -176,6 +222,11 @@ class Images:
 
 def _path(image_id: str) -> str:
     return f"/images/{quote(image_id, safe='')}"
+
+
+def _pointer(name: str) -> str:
+    """Return where a property stands in an image's document."""
+    return f"/{name.replace('~', '~0').replace('/', '~1')}"
 
 
 def _read(response: requests.Response) -> Image:
@@ -231,5 +282,7 @@ def _image(found: Mapping[str, Any]) -> Image:
         hash_value=found.get("os_hash_value"),
         virtual_size=found.get("virtual_size"),
         owner=found.get("owner"),
+        created_at=found.get("created_at"),
+        updated_at=found.get("updated_at"),
         properties=properties,
     )

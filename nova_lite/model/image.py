@@ -8,6 +8,7 @@ class Image:
     """What we need to know of an image; ``size`` in bytes, ``min_disk_gib`` in GiB, ``min_ram_mib`` in MiB.
 
     ``owner`` is a project, None where the image service knows none.
+    ``created_at`` and ``updated_at`` are UTC as the image service writes it, ``2026-01-31T12:00:00Z``.
     ``hash_algo``/``hash_value`` describe the file's content; ``checksum`` is its MD5, on older services the only one.
     """
 
@@ -23,4 +24,6 @@ class Image:
     hash_value: str | None = None
     virtual_size: int | None = None
     owner: str | None = None
+    created_at: str | None = field(default=None, compare=False)
+    updated_at: str | None = field(default=None, compare=False)
     properties: dict[str, str] = field(default_factory=dict)

@@ -25,6 +25,8 @@ METADATA: JsonSchema = {
     "patternProperties": {METADATA_KEY: {"type": "string", "maxLength": 255}},
     "additionalProperties": False,
 }
+#: As many as one server can have.
+MAX_TAGS = 50
 TAG = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
 _UUID = {"type": "string", "format": "uuid"}
 _IMAGE_REF = {"anyOf": [_UUID, {"type": "string", "maxLength": 0}]}
@@ -172,7 +174,7 @@ _CREATE_237 = _since(
 )
 _CREATE_237["properties"]["server"]["required"] = ["name", "flavorRef", "networks"]
 _CREATE_242 = _tagged(_tagged(_CREATE_237, "networks"), "block_device_mapping_v2")
-_CREATE_252 = _since(_CREATE_242, tags={"type": "array", "items": TAG, "maxItems": 50})
+_CREATE_252 = _since(_CREATE_242, tags={"type": "array", "items": TAG, "maxItems": MAX_TAGS})
 _CREATE_257 = _since(_CREATE_252, personality=None)
 _CREATE_263 = _since(_CREATE_257, trusted_image_certificates=CERTIFICATES)
 _CREATE_267 = copy.deepcopy(_CREATE_263)

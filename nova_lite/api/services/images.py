@@ -1,5 +1,6 @@
 """What the Compute API needs of an image service."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from nova_lite.model.image import Image
@@ -22,4 +23,21 @@ class Images(Protocol):
 
     def delete(self, image_id: str, token: str | None = None) -> None:
         """Remove an image; none is no error. Raises Forbidden, Unavailable."""
+        ...
+
+    def find(self, params: Mapping[str, str], marker: str | None, token: str | None = None) -> tuple[list[Image], bool]:
+        """Return the newest images that fit ``params``, as that service takes them, and whether there are more.
+
+        Raises Invalid for parameters or a marker that it does not know, Unavailable.
+        """
+        ...
+
+    def change_properties(
+        self, image_id: str, old: Mapping[str, str], new: Mapping[str, str], token: str | None = None
+    ) -> Image:
+        """Have an image with properties ``old`` get ``new`` ones, and return it; raises NotFound, Forbidden."""
+        ...
+
+    def endpoint(self) -> str:
+        """Return the service's URL without a version; raises Unavailable."""
         ...

@@ -4,7 +4,7 @@ No conductor runs here: stories that need a server in a cell put it there with t
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,7 @@ from nova_lite.clients.volumes import Volumes, VolumesAs
 from nova_lite.db.api_tables import ApiBase, FlavorRow
 from nova_lite.db.cell_tables import CellBase
 from nova_lite.db.repositories import build_requests, instances, mappings, migrations
-from nova_lite.errors import NotFound
+from nova_lite.errors import Invalid, NotFound
 from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
@@ -47,7 +47,16 @@ class FakeImages:
 
     def __init__(self) -> None:
         self.images = {
-            IMAGE_ID: Image(IMAGE_ID, "tiny", "active", "qcow2", size=8 << 20, properties={"hw_machine_type": "q35"}),
+            IMAGE_ID: Image(
+                IMAGE_ID,
+                "tiny",
+                "active",
+                "qcow2",
+                size=8 << 20,
+                created_at="2026-01-01T10:00:00Z",
+                updated_at="2026-01-02T10:00:00Z",
+                properties={"hw_machine_type": "q35"},
+            ),
             BIG_IMAGE_ID: Image(BIG_IMAGE_ID, "big", "active", "raw", size=50 * GIB, virtual_size=50 * GIB),
             QUEUED_IMAGE_ID: Image(QUEUED_IMAGE_ID, "empty", "queued", "qcow2", size=0),
         }
@@ -66,6 +75,31 @@ class FakeImages:
 
     def delete(self, image_id: str, token: str | None = None) -> None:
         self.images.pop(image_id, None)
+
+    def find(self, params: Mapping[str, str], marker: str | None, token: str | None = None) -> tuple[list[Image], bool]:
+        """Know the filters ``name``, ``status`` and those of properties; the newest is the one made last."""
+        wanted = {name: value for name, value in params.items() if name != "limit"}
+        found = [image for image in reversed(self.images.values()) if self._fits(image, wanted)]
+        ids = [image.id for image in found]
+        if marker is not None and marker not in ids:
+            raise Invalid("There is no such marker.")
+        start = ids.index(marker) + 1 if marker else 0
+        end = start + min(int(params["limit"]), len(found))
+        return found[start:end], end < len(found)
+
+    def _fits(self, image: Image, wanted: Mapping[str, str]) -> bool:
+        known = {**image.properties, "name": image.name, "status": image.status}
+        return all(known.get(name) == value for name, value in wanted.items())
+
+    def change_properties(
+        self, image_id: str, old: Mapping[str, str], new: Mapping[str, str], token: str | None = None
+    ) -> Image:
+        image = replace(self.show(image_id), properties=dict(new))
+        self.images[image_id] = image
+        return image
+
+    def endpoint(self) -> str:
+        return "http://images.example"
 
 
 class NoVolumes(Volumes):

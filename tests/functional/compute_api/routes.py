@@ -14,6 +14,8 @@ from nova_lite.web.endpoint import Endpoint, declared_endpoint
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 
 NEWEST = "2.104"
+#: What waits for the answer of a host.
+ASK_A_HOST = ("changePassword",)
 _PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOY0H+Lq7kMIY/gfuyvmQbIEG16qI4jJ/qNBdDXVTCC/ me@here"
 
 
@@ -126,6 +128,10 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     "POST /servers/{server_id}/metadata": [({"metadata": {"a": "b"}}, None)],
     "PUT /servers/{server_id}/metadata": [({"metadata": {"key": "b"}}, None)],
     "PUT /servers/{server_id}/metadata/{key}": [({"meta": {"key": "b"}}, None)],
+    "POST /images/{image_id}/metadata": [({"metadata": {"a": "b"}}, None)],
+    "PUT /images/{image_id}/metadata": [({"metadata": {"key": "b"}}, None)],
+    "PUT /images/{image_id}/metadata/{key}": [({"meta": {"key": "b"}}, None)],
+    "PUT /servers/{server_id}/tags": [({"tags": ["red", "green"]}, None)],
     "POST /flavors": [
         (
             {

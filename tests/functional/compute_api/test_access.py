@@ -16,7 +16,7 @@ from nova_lite.web.caller import Authenticator, unauthorized
 from nova_lite.web.policy import RulePolicy
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 from tests.functional.compute_api.machines import add_machines
-from tests.functional.compute_api.routes import Request, every_request
+from tests.functional.compute_api.routes import ASK_A_HOST, Request, every_request
 
 #: Kind of caller → the token that says so: user, project, roles.
 CALLERS = {
@@ -86,10 +86,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     made.close()
 
 
-#: What waits for the answer of a host, of which there is none here.
-ASK_A_HOST = ("changePassword",)
-
-
 def everything_there(cloud: Cloud) -> dict[str, str]:
     """Make what requests name and return their parts."""
     server = cloud.add_server(CELL1, host="h1", metadata={"key": "v"})
@@ -106,6 +102,12 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "server_id": server.uuid,
         "request_id": "req-1",
         "key": "key",
+        "tag": "red",
+        "network": "private",
+        "port_id": IMAGE_ID,
+        "before": "2026-01-01 00:00:00",
+        "alias": "os-services",
+        "image_id": IMAGE_ID,
         "flavor_id": "77",
         "name": "mine",
         "service_id": "12345678-1234-4234-8234-123456789abc",

@@ -15,13 +15,15 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from nova_lite import errors
 from nova_lite.db.api_tables import AggregateRow, FlavorRow, KeypairRow, ServerGroupRow
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.states import VmState
+from nova_lite.rpc.bus import Bus
 from tests.functional.bodies import containers, written
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 from tests.functional.compute_api.machines import add_machines
-from tests.functional.compute_api.routes import Request, every_request
+from tests.functional.compute_api.routes import ASK_A_HOST, Request, every_request
 
 SEED = 20261
 #: Requests for each route and method.
@@ -150,8 +152,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         cloud.conf.set_override(resource, -1, group="quota")
     # No host is taken to be down because the machine is busy: requests are refused for the same reasons then.
     cloud.conf.set_override("service_down_time", 86400)
-    yield cloud
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bus, "call", _no_answer)
+        yield cloud
     cloud.close()
+
+
+def _no_answer(bus: Bus, topic: str, method: str, **rest: object) -> object:
+    """Answer as hosts do that are not there, only at once."""
+    raise errors.Timeout(f"No answer from {topic} in time.", method=method)
 
 
 def test_bad_input_is_refused_with_words_and_changes_nothing(shared: Cloud) -> None:
@@ -166,6 +175,8 @@ def test_bad_input_is_refused_with_words_and_changes_nothing(shared: Cloud) -> N
             answer = shared.client("admin:demo").request(method, target, **sent)
             story = f"{method} {target[:300]} {str(sent)[:600]} → {answer.status_code} {answer.text[:300]}"
             statuses.add(answer.status_code)
+            if answer.status_code == 503 and request.name.endswith(ASK_A_HOST):
+                continue  # It was good, and there is no host: what its server's actions tell of it may stay.
             assert answer.status_code < 500, story
             if answer.status_code >= 400:
                 assert not bases.changed_since(before), story
@@ -191,6 +202,12 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "server_id": server,
         "request_id": "req-1",
         "key": "key",
+        "tag": "red",
+        "network": "private",
+        "port_id": _UUID,
+        "before": "2026-01-01 00:00:00",
+        "alias": "os-services",
+        "image_id": _UUID,
         "flavor_id": "77",
         "name": "mine",
         "service_id": _UUID,

@@ -47,6 +47,29 @@ def settings(url: str | None, *, anonymous: bool = True) -> cfg.ConfigOpts:
     return conf
 
 
+def test_finds_and_changes_for_users(tmp_path: Path, serve: Serve) -> None:
+    url = serve(image_api.build(ImageDirectory(tmp_path / "images")))
+    images = Images(settings(url))
+    assert images.endpoint() == url
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    for number, image_id in enumerate(ids):
+        images.create(Image(image_id, f"i{number}", "queued", "", size=0, properties={"kind": "daily", "x": "1"}))
+    found, has_more = images.find({"limit": "2"}, None, "token")
+    assert (len(found), has_more) == (2, True)
+    rest, has_more = images.find({"limit": "2"}, found[-1].id, "token")
+    assert {image.id for image in [*found, *rest]} == set(ids)
+    assert not has_more
+    [named], _ = images.find({"name": "i1", "limit": "5"}, None)
+    assert (named.id, len(named.created_at or "")) == (ids[1], len("2026-01-31T12:00:00Z"))
+    new = {"kind": "weekly", "a/b~c": "2"}
+    assert images.change_properties(ids[1], named.properties, new, "token").properties == new
+    assert images.change_properties(ids[1], new, new).properties == new
+    with pytest.raises(errors.Invalid):
+        images.find({}, str(uuid.uuid4()))
+    with pytest.raises(errors.NotFound):
+        images.change_properties(str(uuid.uuid4()), {}, new)
+
+
 def test_shows_and_downloads(tmp_path: Path, serve: Serve) -> None:
     content = bytes(range(256)) * 8192
     (tmp_path / "tiny.raw").write_bytes(content)
