@@ -28,7 +28,7 @@ from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.reconcilers import Reconciler
-from nova_lite.compute.service import BINARY, make_endpoint
+from nova_lite.compute.service import BINARY, make_endpoint, make_plugger
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.rpc.bus import Bus
@@ -115,7 +115,8 @@ class Hosts:
         reporter = HostReporter(conf, node, driver, self._placement, self._conductor)
         reporter.report()
         locks = KeyedLocks()
-        Reconciler(name, driver, self._conductor, locks).run()
+        volumes = make_plugger(conf, driver, self._conductor)
+        Reconciler(name, driver, self._conductor, volumes, locks).run()
         endpoint = make_endpoint(conf, driver, self._images, self._conductor, locks)
         return self._bus.serve(TOPIC, name, endpoint)._server
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nova_lite import errors
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.conductor import ExpectedGuest
@@ -63,10 +64,13 @@ def _ran_until_lately(instance: ExpectedGuest) -> bool:
 class Reconciler:
     """Compares and repairs. ``locks`` are those under which the agent works on its guests."""
 
-    def __init__(self, host: str, driver: Driver, conductor: ConductorClient, locks: KeyedLocks) -> None:
+    def __init__(
+        self, host: str, driver: Driver, conductor: ConductorClient, volumes: VolumePlugger, locks: KeyedLocks
+    ) -> None:
         self._host = host
         self._driver = driver
         self._conductor = conductor
+        self._volumes = volumes
         self._locks = locks
 
     def run(self, *, resumes: bool = False) -> None:
@@ -121,6 +125,8 @@ class Reconciler:
         if instance is not None and self._driver.guest(uuid) is None:
             LOG.warning("Bringing back guest %s: its server is here and has none", uuid)
             self._driver.bring_back(uuid, instance.epoch, start=False)
+            # Some may have come or gone while it was away. Should this fail, whoever starts it does it again.
+            self._volumes.match(uuid, self._conductor.volumes_of(self._host, uuid))
         else:
             LOG.warning("Removing what guest %s left here: it will not come back", uuid)
             self._driver.drop_aside(uuid)
@@ -133,6 +139,7 @@ class Reconciler:
         repairs = compare([guest], self._conductor.expected_guests(self._host), resumes=resumes)
         if repairs.start:
             LOG.warning("Starting guest %s: it ran before this host went down", uuid)
+            self._volumes.match(uuid, self._conductor.volumes_of(self._host, uuid))
             self._driver.power_on(uuid)
         if repairs.destroy:
             LOG.warning("Destroying guest %s: it does not belong on this host (any more)", uuid)

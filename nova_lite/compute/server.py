@@ -71,17 +71,17 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._spawner.destroy(instance_uuid, _devices(volumes))
 
-    def power_on(self, instance_uuid: str, epoch: int) -> int:
+    def power_on(self, instance_uuid: str, epoch: int, volumes: Sequence[dict[str, Any]] = ()) -> int:
         with self._locks.hold(instance_uuid):
-            return int(self._power.on(instance_uuid, epoch))
+            return int(self._power.on(instance_uuid, epoch, _devices(volumes)))
 
     def power_off(self, instance_uuid: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):
             return int(self._power.off(instance_uuid, epoch))
 
-    def reboot(self, instance_uuid: str, epoch: int, hard: bool) -> int:
+    def reboot(self, instance_uuid: str, epoch: int, hard: bool, volumes: Sequence[dict[str, Any]] = ()) -> int:
         with self._locks.hold(instance_uuid):
-            return int(self._power.reboot(instance_uuid, epoch, hard=hard))
+            return int(self._power.reboot(instance_uuid, epoch, _devices(volumes), hard=hard))
 
     def pause(self, instance_uuid: str, epoch: int) -> int:
         with self._locks.hold(instance_uuid):

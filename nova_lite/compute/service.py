@@ -55,7 +55,8 @@ class Agent:
         self._conductor = ConductorClient(self._bus)
         self._placement = PlacementClient(conf)
         locks = KeyedLocks()
-        self._reconciler = Reconciler(conf.host, self.driver, self._conductor, locks)
+        volumes = make_plugger(conf, self.driver, self._conductor)
+        self._reconciler = Reconciler(conf.host, self.driver, self._conductor, volumes, locks)
         endpoint = make_endpoint(conf, self.driver, Images(conf), self._conductor, locks)
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
@@ -142,11 +143,11 @@ def make_endpoint(
 ) -> ComputeEndpoint:
     """Return what answers for the host that ``conf`` names; ``service`` is where its images are from."""
     images = ImageCache(Path(conf.image_cache_path), service)
-    volumes = VolumePlugger(conf.host, driver, Volumes(conf), conductor, patience_s=conf.volume_detach_timeout)
+    volumes = make_plugger(conf, driver, conductor)
     spawner = Spawner(conf.host, driver, images, conductor, volumes)
     return ComputeEndpoint(
         spawner,
-        Power(conf.host, driver, conductor, shutdown_timeout_s=conf.shutdown_timeout),
+        Power(conf.host, driver, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
         Mover(conf.host, driver, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
         LiveMigrator(conf.host, driver, conductor, volumes, _patience(conf)),
         Rescuer(conf.host, driver, images, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
@@ -154,9 +155,14 @@ def make_endpoint(
         Unshelver(spawner, service),
         volumes,
         VolumeSwapper(conf.host, driver, Volumes(conf), volumes, conductor),
-        Reconciler(conf.host, driver, conductor, locks),
+        Reconciler(conf.host, driver, conductor, volumes, locks),
         locks,
     )
+
+
+def make_plugger(conf: cfg.ConfigOpts, driver: Driver, conductor: ConductorClient) -> VolumePlugger:
+    """Return what gives volumes to the host's guests."""
+    return VolumePlugger(conf.host, driver, Volumes(conf), conductor, patience_s=conf.volume_detach_timeout)
 
 
 def _patience(conf: cfg.ConfigOpts) -> Patience:

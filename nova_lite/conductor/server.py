@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from nova_lite import errors
 from nova_lite.cells import evacuations as evacuation_records
 from nova_lite.cells import host_status, volume_images, volumes
 from nova_lite.cells.operations import Requester
@@ -89,6 +90,15 @@ class CellEndpoint:
     def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
         with self._db.reader() as session:
             return states.lets_guest_leave(instances.task_on(session, instance_uuid, host, epoch))
+
+    def volumes_of(self, host: str, instance_uuid: str) -> list[Any]:
+        with self._db.reader() as session:
+            try:
+                instance = instances.get(session, instance_uuid)
+            except errors.NotFound:
+                return []
+        found: list[Any] = msgspec.to_builtins(instance.volumes) if instance.host == host else []
+        return found
 
     @retried
     def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:

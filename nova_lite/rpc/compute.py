@@ -42,33 +42,45 @@ class ComputeClient:
 
     def destroy(self, host: str, instance_uuid: str, volumes: Sequence[BlockDevice] = (), *, timeout_s: float) -> None:
         """Remove the guest and all it left on the host, which forgets its ``volumes``."""
-        self._bus.call(
-            TOPIC,
-            "destroy",
-            server=host,
-            long_s=timeout_s,
-            instance_uuid=instance_uuid,
-            volumes=msgspec.to_builtins(volumes),
-        )
+        plain = msgspec.to_builtins(volumes)
+        self._bus.call(TOPIC, "destroy", server=host, long_s=timeout_s, instance_uuid=instance_uuid, volumes=plain)
 
-    def power_on(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
-        """Start the guest."""
+    def power_on(
+        self, host: str, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = (), *, timeout_s: float
+    ) -> PowerState:
+        """Start the guest, with its ``volumes`` as the host reaches them now."""
+        plain = msgspec.to_builtins(volumes)
         answer = self._bus.call(
-            TOPIC, "power_on", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+            TOPIC, "power_on", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch, volumes=plain
         )
         return PowerState(answer)
 
     def power_off(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
         """Shut the guest down, after the host's grace by cutting its power."""
-        answer = self._bus.call(
-            TOPIC, "power_off", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        return PowerState(
+            self._bus.call(TOPIC, "power_off", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
         )
-        return PowerState(answer)
 
-    def reboot(self, host: str, instance_uuid: str, epoch: int, *, hard: bool, timeout_s: float) -> PowerState:
-        """Reboot the guest."""
+    def reboot(
+        self,
+        host: str,
+        instance_uuid: str,
+        epoch: int,
+        volumes: Sequence[BlockDevice] = (),
+        *,
+        hard: bool,
+        timeout_s: float,
+    ) -> PowerState:
+        """Reboot the guest; if ``hard``, with its ``volumes`` as the host reaches them now."""
         answer = self._bus.call(
-            TOPIC, "reboot", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch, hard=hard
+            TOPIC,
+            "reboot",
+            server=host,
+            long_s=timeout_s,
+            instance_uuid=instance_uuid,
+            epoch=epoch,
+            hard=hard,
+            volumes=msgspec.to_builtins(volumes),
         )
         return PowerState(answer)
 
@@ -79,24 +91,21 @@ class ComputeClient:
 
     def unpause(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
         """Let the paused guest run on."""
-        answer = self._bus.call(
-            TOPIC, "unpause", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        return PowerState(
+            self._bus.call(TOPIC, "unpause", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
         )
-        return PowerState(answer)
 
     def suspend(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
         """Save the guest's memory and turn it off."""
-        answer = self._bus.call(
-            TOPIC, "suspend", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        return PowerState(
+            self._bus.call(TOPIC, "suspend", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
         )
-        return PowerState(answer)
 
     def resume(self, host: str, instance_uuid: str, epoch: int, *, timeout_s: float) -> PowerState:
         """Let the suspended guest run on."""
-        answer = self._bus.call(
-            TOPIC, "resume", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch
+        return PowerState(
+            self._bus.call(TOPIC, "resume", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
         )
-        return PowerState(answer)
 
     def disks_at(self, host: str, instance_uuid: str, *, timeout_s: float) -> str:
         """Return where the guest's disks can be had."""
@@ -166,14 +175,8 @@ class ComputeClient:
         self, host: str, instance_uuid: str, volumes: Sequence[BlockDevice] = (), *, timeout_s: float
     ) -> None:
         """Remove what was set aside of the guest, unless that may yet come back; the host forgets its ``volumes``."""
-        self._bus.call(
-            TOPIC,
-            "drop_aside",
-            server=host,
-            long_s=timeout_s,
-            instance_uuid=instance_uuid,
-            volumes=msgspec.to_builtins(volumes),
-        )
+        plain = msgspec.to_builtins(volumes)
+        self._bus.call(TOPIC, "drop_aside", server=host, long_s=timeout_s, instance_uuid=instance_uuid, volumes=plain)
 
     def leaving(self, host: str, instance_uuid: str, *, timeout_s: float) -> Leaving:
         """Return what another host must be able to do to take the running guest."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest
 from nova_lite.rpc.bus import Bus
@@ -79,6 +80,11 @@ class ConductorClient:
         """Return whether this instance, at this epoch, is on ``host`` and is being moved away from there now."""
         answer = self._bus.call(TOPIC, "may_leave", host=host, instance_uuid=instance_uuid, epoch=epoch)
         return bool(answer)
+
+    def volumes_of(self, host: str, instance_uuid: str) -> list[BlockDevice]:
+        """Return the volumes of an instance that is on ``host``; none of one that is not."""
+        answer = self._bus.call(TOPIC, "volumes_of", host=host, instance_uuid=instance_uuid)
+        return msgspec.convert(answer, list[BlockDevice])
 
     def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
         """Tell that the copy of an instance's disk goes to where images are. May be lost, late or doubled."""

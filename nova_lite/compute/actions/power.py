@@ -1,11 +1,13 @@
 """Start, stop, reboot, pause and suspend a guest of this host; read its console, look into it, reach into it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import PowerState
 
@@ -19,17 +21,25 @@ class PowerFence(Fence, Protocol):
 
 
 class Power:
-    """Changes guests' power; ``shutdown_timeout_s`` is the grace a guest gets to shut down by itself."""
+    """Changes guests' power; ``shutdown_timeout_s`` is the grace a guest gets to shut down by itself.
 
-    def __init__(self, host: str, driver: Driver, fence: PowerFence, *, shutdown_timeout_s: float) -> None:
+    Whoever is started has its ``volumes`` by the ways that the block storage service tells then.
+    """
+
+    def __init__(
+        self, host: str, driver: Driver, fence: PowerFence, volumes: VolumePlugger, *, shutdown_timeout_s: float
+    ) -> None:
         self._host = host
         self._driver = driver
         self._fence = fence
+        self._volumes = volumes
         self._shutdown_timeout_s = shutdown_timeout_s
 
-    def on(self, instance_uuid: str, epoch: int) -> PowerState:
+    def on(self, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = ()) -> PowerState:
         """Start the guest; raises Conflict when it is not being started here (any more)."""
         self._check(instance_uuid, epoch)
+        if volumes:
+            self._volumes.match(instance_uuid, volumes)
         self._driver.power_on(instance_uuid)
         return self._state(instance_uuid)
 
@@ -40,9 +50,14 @@ class Power:
         self._driver.power_off(instance_uuid, timeout_s=self._shutdown_timeout_s)
         return self._state(instance_uuid)
 
-    def reboot(self, instance_uuid: str, epoch: int, *, hard: bool) -> PowerState:
+    def reboot(self, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = (), *, hard: bool) -> PowerState:
         """Reboot the guest; raises Conflict when it is not being started here (any more)."""
         self._check(instance_uuid, epoch)
+        if hard and volumes:
+            # Asked before the guest is touched: one whose volume was taken from the server runs on.
+            disks = self._volumes.ways(instance_uuid, volumes)
+            self._driver.power_off(instance_uuid, timeout_s=0)
+            self._volumes.give(instance_uuid, volumes, disks)
         self._driver.reboot(instance_uuid, hard=hard, timeout_s=self._shutdown_timeout_s)
         return self._state(instance_uuid)
 

@@ -108,14 +108,32 @@ class VolumePlugger:
         """Have a guest see that a volume has grown to ``size_gib``."""
         self._driver.extend_volume(instance_uuid, volume_id, size_gib)
 
-    def match(self, instance_uuid: str, devices: Iterable[BlockDevice]) -> None:
-        """Have a guest that came back have these volumes: some may have come or gone while it was away."""
-        wanted = {str(device.volume_id): device for device in devices if device.phase is Phase.ATTACHED}
-        has = self._driver.volumes_of(instance_uuid)
-        for gone in set(has) - set(wanted):
-            self._driver.detach_volume(instance_uuid, gone, timeout_s=self._patience_s)
-        for come in set(wanted) - set(has):
-            self._driver.attach_volume(instance_uuid, self.disk(wanted[come]))
+    def match(self, instance_uuid: str, devices: Sequence[BlockDevice]) -> None:
+        """Have a guest that is off, or came back, have these volumes, as this host reaches them now."""
+        self.give(instance_uuid, devices, self.ways(instance_uuid, devices))
+
+    def ways(self, instance_uuid: str, devices: Iterable[BlockDevice]) -> tuple[VolumeDisk, ...]:
+        """Return volumes as disks of a guest, by how this host reaches them now; raises what ``disk`` raises.
+
+        While the block storage service does not answer, what the guest has already is left out: it stays as it is.
+        """
+        wanted = [device for device in devices if device.phase is Phase.ATTACHED]
+        try:
+            return tuple(self.disk(device) for device in wanted)
+        except errors.Unavailable as exc:
+            if not {str(device.volume_id) for device in wanted} <= set(self._volumes_of(instance_uuid)):
+                raise
+            LOG.warning("Instance %s keeps the ways to its volumes that it has: %s", instance_uuid, exc)
+            return ()
+
+    def give(self, instance_uuid: str, devices: Iterable[BlockDevice], disks: Iterable[VolumeDisk]) -> None:
+        """Have a guest that is off have ``disks``, in place of how it had them, and no volumes but ``devices``."""
+        known = {str(device.volume_id) for device in devices}
+        for gone in self._driver.volumes_of(instance_uuid):
+            if gone not in known:
+                self._driver.detach_volume(instance_uuid, gone, timeout_s=self._patience_s)
+        for disk in disks:
+            self._driver.attach_volume(instance_uuid, disk)
 
     def release(self, instance_uuid: str, devices: Sequence[BlockDevice]) -> None:
         """Let this host forget volumes that a guest has no more; those it has, or whose attachment is gone, stay."""

@@ -13,12 +13,16 @@ from nova_lite.model.plain import known
 @known
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """A volume of a guest; ``attachment_id`` is that of the connection it was plugged in by, if it says one."""
+    """A volume of a guest; ``attachment_id`` is that of the connection it was plugged in by, if it says one.
+
+    ``path`` is where that says that the volume lies.
+    """
 
     volume_id: str
     device_name: str
     attachment_id: str = ""
     is_shareable: bool = False
+    path: str = ""
 
 
 @known

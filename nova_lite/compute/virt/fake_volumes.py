@@ -50,6 +50,9 @@ class FakeVolumes:
         self._reach((disk,))
         if len(others) == len(known.volumes):
             self._store(replace(known, volumes=(*others, wanted)))
+        elif known.power_state is PowerState.SHUTDOWN:
+            has = tuple(wanted if one.volume_id == disk.volume_id else one for one in known.volumes)
+            self._store(replace(known, volumes=has))
         self.faults.play("attach_volume", after=True)
 
     def detach_volume(self, uuid: str, volume_id: str, *, timeout_s: float) -> None:
@@ -115,7 +118,14 @@ class FakeVolumes:
             if not disk.connection.get("driver_volume_type"):
                 raise errors.GuestFailed(f"Nobody said how volume {disk.volume_id} is reached.")
         return tuple(
-            Plugged(disk.volume_id, disk.device_name, _attachment(disk.connection), disk.is_shareable) for disk in disks
+            Plugged(
+                disk.volume_id,
+                disk.device_name,
+                _attachment(disk.connection),
+                disk.is_shareable,
+                str(disk.connection.get("device_path") or ""),
+            )
+            for disk in disks
         )
 
     def _reach(self, disks: tuple[VolumeDisk, ...]) -> None:

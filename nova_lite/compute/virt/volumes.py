@@ -19,6 +19,7 @@ class Volumes(Protocol):
     def attach_volume(self, uuid: str, disk: VolumeDisk) -> None:
         """Make a volume a disk of the guest, running or not, now and whenever it starts.
 
+        One that is off and has it already has it by this connection from now on.
         Raises GuestFailed for a connection of a kind this host cannot use, and for a device that is another volume's.
         A failure leaves nothing behind.
         """

@@ -120,7 +120,9 @@ def turn_on(work: Work[CellTools]) -> Facts:
         instance = instances.get(session, work.subject)
     if instance.host is None:
         raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
-    found = work.tools.agents.power_on(instance.host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+    found = work.tools.agents.power_on(
+        instance.host, instance.uuid, instance.epoch, instance.volumes, timeout_s=work.seconds_left
+    )
     return {"power_state": int(found)}
 
 

@@ -14,7 +14,9 @@ Deed = Callable[[Work[CellTools], Instance, str], PowerState]
 
 
 def _start(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
-    return work.tools.agents.power_on(host, instance.uuid, instance.epoch, timeout_s=work.seconds_left)
+    return work.tools.agents.power_on(
+        host, instance.uuid, instance.epoch, instance.volumes, timeout_s=work.seconds_left
+    )
 
 
 def _stop(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
@@ -23,7 +25,14 @@ def _stop(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
 
 def _reboot(work: Work[CellTools], instance: Instance, host: str) -> PowerState:
     is_hard = work.workflow.kind == "reboot-hard"
-    return work.tools.agents.reboot(host, instance.uuid, instance.epoch, hard=is_hard, timeout_s=work.seconds_left)
+    return work.tools.agents.reboot(
+        host,
+        instance.uuid,
+        instance.epoch,
+        instance.volumes if is_hard else (),
+        hard=is_hard,
+        timeout_s=work.seconds_left,
+    )
 
 
 def _pause(work: Work[CellTools], instance: Instance, host: str) -> PowerState:

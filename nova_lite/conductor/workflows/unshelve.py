@@ -49,7 +49,9 @@ def power_on(work: Work[CellTools]) -> Facts:
     if instance.host is None:
         raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
     timeout_s = max(1.0, work.seconds_left)
-    found = work.tools.agents.power_on(instance.host, work.subject, instance.epoch, timeout_s=timeout_s)
+    found = work.tools.agents.power_on(
+        instance.host, work.subject, instance.epoch, instance.volumes, timeout_s=timeout_s
+    )
     return {"power_state": int(found)}
 
 

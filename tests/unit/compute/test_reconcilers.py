@@ -1,15 +1,20 @@
 """What an agent does about guests that are not as its cell says."""
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 
-from nova_lite import errors
+from nova_lite import config, errors
+from nova_lite.clients.volumes import Volumes
+from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler, compare
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.guest import Guest, GuestSpec, PowerState
+from nova_lite.rpc.conductor import ConductorClient
 
 GUEST = Guest("a", 2, PowerState.RUNNING)
 ACTIVE = ExpectedGuest("a", 2, PowerState.RUNNING, should_run=True, must_be_off=False, is_settled=True)
@@ -64,7 +69,7 @@ def test_a_guest_runs_again_where_operators_want_that() -> None:
     driver = _driver("a")
     driver.power_off("a", timeout_s=0)
     cell = Cell([[ACTIVE]])
-    Reconciler("host1", driver, cell, KeyedLocks()).run(resumes=True)  # type: ignore[arg-type]
+    _run(driver, cell, resumes=True)
     assert [guest.power_state for guest in driver.guests()] == [PowerState.RUNNING]
     assert cell.reported == []
 
@@ -90,6 +95,9 @@ class Cell:
     def evacuated_from(self, host: str) -> list[str]:
         return []
 
+    def volumes_of(self, host: str, instance_uuid: str) -> list[BlockDevice]:
+        return []
+
     def report_guests(self, host: str, guests: list[Guest]) -> None:
         self.reported += guests
 
@@ -101,8 +109,10 @@ def _driver(*uuids: str) -> FakeDriver:
     return driver
 
 
-def _run(driver: FakeDriver, cell: Cell) -> None:
-    Reconciler("host1", driver, cell, KeyedLocks()).run()  # type: ignore[arg-type]
+def _run(driver: FakeDriver, cell: Cell, *, resumes: bool = False) -> None:
+    conductor = cast(ConductorClient, cell)
+    volumes = VolumePlugger("host1", driver, Volumes(config.load(files=[])), conductor, patience_s=1)
+    Reconciler("host1", driver, conductor, volumes, KeyedLocks()).run(resumes=resumes)
 
 
 def test_repairs_are_made() -> None:

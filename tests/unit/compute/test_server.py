@@ -122,7 +122,7 @@ class Host:
         locks = KeyedLocks()
         self.ear = ComputeEndpoint(
             spawner,
-            Power("host1", self.driver, self.fence, shutdown_timeout_s=1),
+            Power("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=1),
             Mover("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=1),
             LiveMigrator("host1", self.driver, self.fence, self.volumes, Patience()),
             Rescuer("host1", self.driver, self.images, self.fence, self.volumes, shutdown_timeout_s=1),
@@ -132,7 +132,7 @@ class Host:
             VolumeSwapper(
                 "host1", self.driver, Volumes(config.load(files=[])), self.volumes, cast(ConductorClient, self.fence)
             ),
-            Reconciler("host1", self.driver, cast(ConductorClient, self.fence), locks),
+            Reconciler("host1", self.driver, cast(ConductorClient, self.fence), self.volumes, locks),
             locks,
         )
 

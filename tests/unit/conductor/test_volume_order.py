@@ -4,7 +4,10 @@ from nova_lite.cells import volumes
 from nova_lite.conductor.service import CELL_WORKFLOWS
 
 #: What makes a guest, ends it for good, copies its disk or has nothing to do with it.
-_WAITS_FOR_NONE = {"create", "delete", "mirror-status", "complete-evacuation", "snapshot", "backup"}
+_WAITS_FOR_NONE = {
+    *("create", "delete", "mirror-status", "complete-evacuation", "snapshot", "backup"),
+    *("undo-volume-image", "thaw-guest"),
+}
 
 
 def test_all_that_moves_remakes_stops_or_starts_a_guest_waits_for_its_volumes() -> None:
