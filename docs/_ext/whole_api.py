@@ -31,7 +31,6 @@ _VOLUMES = "the way through to the block storage service is to be made"
 _ACTION = f"{SERVER_ACTION} "
 #: What is not here yet: beginning of path and action, perhaps after a method → why.
 WHY_NOT: Mapping[str, str] = {
-    "/os-assisted-volume-snapshots": "no driver snapshots volumes within the guest's host",
     "/os-baremetal-nodes": "there is no client of a bare metal service",
     "/os-console-auth-tokens": _CONSOLES,
     "/os-floating-ip": _NETWORKS,

@@ -9,6 +9,7 @@ from oslo_config import cfg
 from nova_lite.api import faults, urls
 from nova_lite.api.handlers import (
     aggregates,
+    assisted_volume_snapshots,
     availability_zones,
     compute_services,
     extensions,
@@ -47,6 +48,7 @@ from nova_lite.api.handlers import cells as cell_handlers
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
 from nova_lite.api.services.aggregates import AggregateService
+from nova_lite.api.services.assisted_volume_snapshots import AssistedVolumeSnapshotService
 from nova_lite.api.services.availability_zones import AvailabilityZoneService
 from nova_lite.api.services.cells import CellService
 from nova_lite.api.services.compute_services import ComputeServiceService
@@ -153,6 +155,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         resets=StateResetService(conf, api_db, cells, lookup, api_bus),
     )
     moves = ServerMigrationService(lookup)
+    assisted = AssistedVolumeSnapshotService(lookup, backing.volumes)
     attachments = VolumeAttachmentService(conf, lookup, backing.volumes)
     swaps = VolumeSwapService(conf, lookup, backing.volumes, attachments)
     max_limit = conf.api.max_limit
@@ -185,6 +188,8 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
             "/os-server-external-events",
             server_external_events.ServerExternalEvents(ServerExternalEventService(conf, lookup)),
         ),
+        ("/os-assisted-volume-snapshots", assisted_volume_snapshots.AssistedVolumeSnapshots(assisted)),
+        ("/os-assisted-volume-snapshots/{snapshot_id}", assisted_volume_snapshots.AssistedVolumeSnapshot(assisted)),
     ]
 
 

@@ -4,6 +4,7 @@ from oslo_policy import policy as oslo_policy
 
 from nova_lite.api.policies import (
     aggregates,
+    assisted_volume_snapshots,
     availability_zones,
     cells,
     compute_services,
@@ -63,6 +64,7 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *images.RULES,
         *server_groups.RULES,
         *server_external_events.RULES,
+        *assisted_volume_snapshots.RULES,
         *server_migrations.RULES,
         *volume_attachments.RULES,
     ]

@@ -188,6 +188,17 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"volumeAttachment": {"volumeId": IMAGE_ID, "delete_on_termination": True}}, volume_rules.UPDATE),
         ({"volumeAttachment": {"volumeId": CELL1}}, volume_rules.SWAP),
     ],
+    "POST /os-assisted-volume-snapshots": [
+        (
+            {
+                "snapshot": {
+                    "volume_id": IMAGE_ID,
+                    "create_info": {"snapshot_id": CELL1, "type": "qcow2", "new_file": "volume.snap", "id": CELL1},
+                }
+            },
+            None,
+        )
+    ],
     "POST /os-server-external-events": [
         ({"events": [{"name": "volume-extended", "server_uuid": CELL1, "tag": IMAGE_ID}]}, None)
     ],

@@ -115,6 +115,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "migration_id": "1",
         "operation_id": "12345678-1234-4234-8234-123456789abc",
         "volume_id": IMAGE_ID,
+        "snapshot_id": IMAGE_ID,
         "aggregate_id": "1",
         "project_id": "demo",
         "class_name": "default",
