@@ -50,6 +50,14 @@ class HostVolumesContract:
             site.after_a_death().release(volume.connection, lambda path: False)
             assert site.noted() == 0
 
+    def test_what_a_dead_agent_connected_for_nobody_is_given_up_by_the_next(self, site: Site) -> None:
+        used, unused = site.volume(), site.volume()
+        with site.volumes.coming(used) as local, site.volumes.coming(unused):
+            pass
+        for _ in range(2):
+            site.after_a_death().sweep(lambda path: path == local.path)
+            assert site.noted() == 1
+
     def test_a_device_goes_with_its_last_guest(self, site: Site) -> None:
         volume, users = site.volume(), {"one", "other"}
         with site.volumes.coming(volume) as local:

@@ -79,6 +79,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         self._disk_cache = self._disks.cache_mode()
         self._connection.open()
         self._on_libvirt(lambda connection: host.check_can_run(connection, self._virt_type), "asking what it can run")
+        self._volumes.sweep()
 
     def close(self) -> None:
         """Close the connection; guests go on running."""

@@ -124,6 +124,14 @@ class HostVolumes:
             if note.path == path:
                 self._release(key, is_used)
 
+    def sweep(self, is_used: Callable[[str], bool]) -> None:
+        """Give up, when an agent starts, what the one before it connected for nobody; what cannot be stays noted."""
+        for key in self._all():
+            try:
+                self._release(key, is_used)
+            except errors.HostFailed as exc:
+                _LOG.warning("A volume that no guest has is still connected to this host: %s", exc)
+
     def extend(self, path: str) -> None:
         """Have a device be as large as its volume."""
         for note in self._all().values():

@@ -138,6 +138,10 @@ class Volumes:
                 self._by_host.release(each.connection, self._has_device)
             raise
 
+    def sweep(self) -> None:
+        """Give up devices that no guest has: whoever wanted them may have been undone while this host was down."""
+        self._by_host.sweep(self._has_device)
+
     def keep_secrets(self, plan: Plan) -> None:
         """Have libvirt know the secrets that disks need."""
 

@@ -134,6 +134,7 @@ def test_a_device_that_cannot_be_given_up_stays_noted(site: FakeSite) -> None:
     site.connector.failing.append("disconnect")
     with pytest.raises(errors.HostFailed):
         site.volumes.release(volume.connection, nobody)
+    site.after_a_death().sweep(nobody)
     assert site.noted() == 1
     site.connector.failing.clear()
     site.volumes.release(volume.connection, nobody)
