@@ -19,7 +19,7 @@ class ServerPassword:
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         send_json(resp, {"password": self._passwords.show(req.context.caller, server_id)})
 
-    @endpoint(policy=policies.CLEAR)
+    @endpoint(policy=policies.CLEAR, query=LENIENT_QUERY)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         self._passwords.clear(req.context.caller, server_id)
         resp.status = falcon.HTTP_204

@@ -188,6 +188,8 @@ def updated(seen: Seen, host_status: str | None) -> dict[str, Any]:
 def rebuilt(seen: Seen, host_status: str | None, admin_password: str) -> dict[str, Any]:
     """Return a server as its rebuild answers it."""
     document = updated(seen, host_status) | _REBUILT.render(seen, seen.look.version)
+    # It is told once, under its own name.
+    document.pop("OS-EXT-SRV-ATTR:user_data", None)
     return document | {"adminPass": admin_password}
 
 

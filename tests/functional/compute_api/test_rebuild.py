@@ -178,6 +178,13 @@ def test_each_version_answers_what_it_knows(
     assert not has_not & set(shown)
 
 
+def test_user_data_is_answered_once(admin: Client, server: Instance) -> None:
+    shown = rebuild(admin, server).json["server"]
+    assert "user_data" in shown
+    assert "OS-EXT-SRV-ATTR:root_device_name" in shown
+    assert "OS-EXT-SRV-ATTR:user_data" not in shown
+
+
 def test_operators_see_the_state_of_the_host(cloud: Cloud, admin: Client, server: Instance) -> None:
     assert rebuild(admin, server).json["server"]["host_status"] == "UNKNOWN"
 

@@ -65,6 +65,13 @@ def test_without_an_rsa_key_none_is_kept(cloud: Cloud, client: Client, key: str 
     assert shown(client, server.uuid) == {"password": ""}
 
 
+def test_unknown_parameters_are_refused_from_2_102_on(cloud: Cloud) -> None:
+    path = f"/servers/{cloud.add_server().uuid}/os-server-password"
+    for version, status in (("2.101", 204), ("2.102", 400)):
+        answer = cloud.client(version=version).request("DELETE", path, params={"any": "thing"})
+        assert answer.status_code == status
+
+
 def test_a_server_without_cell_has_none(cloud: Cloud, client: Client) -> None:
     server = cloud.add_server(None)
     assert shown(client, server.uuid) == {"password": ""}
