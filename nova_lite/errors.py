@@ -56,6 +56,10 @@ class HostFailed(NovaLiteError):
     """The host tried and could not, though another might: its hypervisor, disk or a neighbour of it failed."""
 
 
+class Unprocessable(NovaLiteError):
+    """The request is well-formed and contradicts an earlier one of the same name."""
+
+
 class TooLarge(NovaLiteError):
     """The request body is bigger than the API accepts."""
 

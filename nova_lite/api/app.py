@@ -45,6 +45,7 @@ from nova_lite.api.handlers import (
     volume_attachments,
 )
 from nova_lite.api.handlers import cells as cell_handlers
+from nova_lite.api.idempotency import IdempotencyKeys
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
 from nova_lite.api.services.aggregates import AggregateService
@@ -57,6 +58,7 @@ from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
 from nova_lite.api.services.hypervisors import HypervisorService
+from nova_lite.api.services.idempotency_keys import IdempotencyKeyService
 from nova_lite.api.services.image_proxies import ImageProxyService
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.instance_actions import InstanceActionService
@@ -324,6 +326,8 @@ def build(
     )
     app = web.build(api, authenticator(conf, RulePolicy(conf, policies.rules())))
     app.add_middleware(urls.ProjectCheck())
+    lookup = ServerLookup(api_db, cells, Fanout(conf, cells))
+    app.add_middleware(IdempotencyKeys(IdempotencyKeyService(conf, api_db, lookup)))
     former = gone.routes()
     for path, handler in [*versions.routes(), *former, *table]:
         app.add_route(path, handler)

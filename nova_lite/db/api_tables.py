@@ -243,3 +243,19 @@ class QuotaClassLimitRow(ApiBase):
     class_name: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     hard_limit: Mapped[int] = mapped_column(sa.Integer)
+
+
+class IdempotencyKeyRow(ApiBase):
+    """A request that a client named, so that it can be sent again; ``answer`` is sealed, and None while there is none.
+
+    ``lease_until`` and ``expires_at`` are seconds since 1970 by the database's clock.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(sa.String(64))
+    request_id: Mapped[str] = mapped_column(sa.String(64))
+    lease_until: Mapped[float] = mapped_column(sa.Double)
+    expires_at: Mapped[float] = mapped_column(sa.Double, index=True)
+    answer: Mapped[str | None] = mapped_column(LongText)

@@ -33,6 +33,7 @@ STATUSES: Mapping[type[errors.NovaLiteError], int] = {
     errors.OverQuota: 403,
     errors.NoValidHost: 409,
     errors.TooLarge: 413,
+    errors.Unprocessable: 422,
     errors.Unsupported: 501,
     errors.Unavailable: 503,
     errors.Misconfigured: 500,
@@ -126,6 +127,7 @@ class _Frame:
         context = req.context
         context.began = time.perf_counter()
         context.fault = None
+        context.content = None
         context.request_id = f"req-{uuid.uuid4()}"
         context.version = self._api.negotiation.minimum
         context.announced = False

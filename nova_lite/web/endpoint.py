@@ -93,6 +93,6 @@ def _check(declared: Endpoint, req: falcon.Request) -> None:
         declared.query.check(query, version, "query string")
         req.context.query = query
     if declared.body is not None:
-        content = validation.read_body(req, req.context.max_body_bytes)
+        content = validation.body_of(req)
         req.context.body = validation.parse_json(content, req.content_type, req.context.taken_as_json)
         declared.body.check(req.context.body, version)

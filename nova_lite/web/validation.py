@@ -116,6 +116,14 @@ def parse_query(req: falcon.Request) -> Query:
     return Query(pairs)
 
 
+def body_of(req: falcon.Request) -> bytes:
+    """Return the body of ``req``, read once however often it is asked for; raises as ``read_body``."""
+    if req.context.content is None:
+        req.context.content = read_body(req, req.context.max_body_bytes)
+    content: bytes = req.context.content
+    return content
+
+
 def read_body(req: falcon.Request, max_bytes: int) -> bytes:
     """Return the body of ``req``, never reading more than ``max_bytes`` + 1.
 

@@ -1,0 +1,51 @@
+"""``Idempotency-Key``: a request that changes something and is sent again is carried out once.
+
+POST of servers and of their actions take the header; whatever else is posted refuses it, so that nobody relies on what
+is not there. Other methods may be repeated as they are, and do not look at it.
+"""
+
+import falcon
+
+from nova_lite import errors
+from nova_lite.api.services.idempotency_keys import Answer, IdempotencyKeyService, make_key, results_of
+from nova_lite.web import validation
+
+_HEADER = "Idempotency-Key"
+_REPLAYED = "Idempotent-Replayed"
+_LONGEST = 255
+_TAKEN_AT = ("/servers", "/servers/{server_id}/action")
+
+
+class IdempotencyKeys:
+    """falcon middleware: answers from memory, or has the answer remembered."""
+
+    def __init__(self, service: IdempotencyKeyService) -> None:
+        self._service = service
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
+        """Answer a named request as before; raises Invalid, Unprocessable or Conflict where it cannot be taken."""
+        name = req.get_header(_HEADER)
+        if name is None or req.method != "POST":
+            return
+        if req.uri_template not in _TAKEN_AT:
+            raise errors.Invalid(f"{_HEADER}: taken by POST /servers and POST /servers/{{server_id}}/action alone")
+        if not (0 < len(name) <= _LONGEST and name.isascii() and name.isprintable()):
+            raise errors.Invalid(f"{_HEADER}: from 1 to {_LONGEST} printable ASCII characters")
+        asked = (req.path, req.query_string, str(req.context.version))
+        key = make_key(req.context.caller, name, asked, validation.body_of(req))
+        answer = self._service.begin(req.context.caller, key, params.get("server_id"))
+        if answer is None:
+            req.context.idempotency_key = key
+            return
+        resp.status, resp.data = answer.status, answer.body
+        resp.set_headers({**answer.headers, _REPLAYED: "true"})
+        resp.complete = True
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
+        """Have the answer remembered, where the request is named."""
+        key = getattr(req.context, "idempotency_key", None)
+        if key is not None:
+            answer = Answer(resp.status_code, results_of(resp.headers), resp.render_body() or b"")
+            self._service.end(key, answer)
