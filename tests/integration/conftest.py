@@ -38,13 +38,12 @@ _GROUPS = {
         "test_deaths_at_steps",
         "test_deployment",
         "test_faults",
-        "test_host_volumes",
-        "test_libvirt_driver",
         "test_neighbours",
         "test_placement_auth",
         "test_real_volumes",
         "test_volumes",
     },
+    "libvirt": {"test_host_volumes", "test_libvirt_driver"},
 }
 _FAILED = pytest.StashKey[bool]()
 _SITES = pytest.StashKey[list[Path]]()
