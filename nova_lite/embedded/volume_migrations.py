@@ -31,8 +31,8 @@ class VolumeMigrations:
         self._records = store.records
         self._compute = compute
         for volume in self._records.all(StoredVolume):
-            if volume.migration_status == _STARTING:
-                store.later(self._migrate, volume.id)
+            if volume.migration_status in (_STARTING, _MIGRATING):
+                store.later(self._take_up, volume.id)
 
     def migrate(self, caller: VolumeCaller, volume_id: str, host: str) -> None:
         """Begin to take a volume to another place; raises NotFound, Invalid."""
@@ -107,6 +107,17 @@ class VolumeMigrations:
         self._store.later(self._migrate, volume.id)
 
     # -- work -----------------------------------------------------------------------------------------------------
+
+    def _take_up(self, volume_id: str) -> None:
+        """Go on with what an earlier run began; what it was in the middle of, and compute has not begun, has failed."""
+        targets = [each for each in self._records.all(StoredVolume) if is_target(each, of=volume_id)]
+        volume = self._records.get(StoredVolume, volume_id)
+        if volume is None or volume.migration_status == _STARTING:
+            self._migrate(volume_id)
+            return
+        for new in targets:
+            if not self._records.of_volume(StoredAttachment, new.id):
+                self._clean(volume_id, new.id)
 
     def _migrate(self, volume_id: str) -> None:
         """Make the other volume; copy the data where nobody has the volume, else have compute do that."""

@@ -38,6 +38,8 @@ VOLUME_STATES = (
 # fmt: on
 SNAPSHOT_STATES = ("available", "creating", "deleting", "error", "error_deleting")
 _IN_USE, _RESERVED = "in-use", "reserved"
+#: What administrators say where there is to be no migration.
+_NO_MIGRATION = "none"
 #: What a volume's migration is when there is none under way.
 IDLE_MIGRATIONS = (None, "deleting", "error", "success")
 
@@ -221,7 +223,8 @@ class VolumeStore:
         if status is not None and status not in VOLUME_STATES:
             raise errors.Invalid(f"Volume status: {status[:64]} is invalid, valid statuses are: {VOLUME_STATES}.")
         with self.records.changing():
-            self._put(self.volume(caller, volume_id), **dict(values))
+            told = {name: None if value == _NO_MIGRATION else value for name, value in values.items()}
+            self._put(self.volume(caller, volume_id), **told)
 
     def usage(self, project_id: str) -> dict[str, int]:
         """Return what a project has, and how much it may have; numbers have no limit (-1)."""
@@ -331,10 +334,14 @@ class VolumeStore:
         self._done(volume_id, status="available", job_image_id=None)
 
     def erase(self, volume_id: str) -> None:
-        """Remove a volume, its file first."""
+        """Remove a volume, its file first, and what held it."""
         volume = self.records.get(StoredVolume, volume_id)
-        if volume is not None:
-            self.files.remove(self.path_of(volume))
+        if volume is None:
+            return
+        self.files.remove(self.path_of(volume))
+        with self.records.changing():
+            for attachment in self.records.of_volume(StoredAttachment, volume_id):
+                self.records.remove(StoredAttachment, attachment.id)
             self.records.remove(StoredVolume, volume_id)
 
     def _extend(self, volume_id: str) -> None:

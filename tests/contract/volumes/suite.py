@@ -342,6 +342,39 @@ class VolumesSuite:
         old, new = make(), make()
         assert service.complete_migration(old.id, new.id, has_failed=False) == new.id
 
+    def test_a_volume_that_is_migrated_is_nobody_elses(
+        self, storage: Storage, service: VolumesAs, make: Callable[..., Volume]
+    ) -> None:
+        """Its server's attachment goes before the migration is complete; it is not free for all that."""
+        old, new = make(), make()
+        server = _uuid()
+        attachment = service.attach(old.id, server, _connector("host1"))
+        service.complete(attachment.id)
+        _reset_migration(storage, old.id, "migrating")
+        service.begin_detaching(old.id)
+        assert (service.show(old.id).status, service.show(old.id).migration_status) == ("in-use", "migrating")
+        with pytest.raises(errors.Invalid):
+            service.complete_migration(old.id, new.id, has_failed=False)  # nobody took it to the new one
+        service.detach(attachment.id)
+        assert service.show(old.id).status == "in-use"
+        with pytest.raises(errors.Invalid):
+            service.reserve(old.id, _uuid())
+        _reset_migration(storage, old.id, "none")
+
+    def test_migrations_that_cannot_be(self, storage: Storage, service: VolumesAs, make: Callable[..., Volume]) -> None:
+        volume = make()
+        url = f"/volumes/{volume.id}/action"
+        here = storage.call("GET", f"/volumes/{volume.id}", None)["volume"]["os-vol-host-attr:host"]
+        for body in (
+            {"os-migrate_volume": {"host": "nobody@nowhere#none"}},
+            {"os-migrate_volume": {"host": here}},
+            {"os-retype": {"new_type": volume.volume_type, "migration_policy": "on-demand"}},
+        ):
+            with pytest.raises(OSError, match="400"):
+                storage.call("POST", url, body)
+        assert service.show(volume.id).status == "available"
+        assert service.show(volume.id).migration_status is None
+
     def test_snapshots(self, storage: Storage, user: VolumesAs, make: Callable[..., Volume]) -> None:
         volume, service = make(), storage.volumes.as_service()
         made = user.create_snapshot(volume.id, "before", "just in case", metadata={"image_id": "one"})
@@ -416,6 +449,11 @@ def _connector(host: str) -> dict[str, Any]:
 
 def _uuid() -> str:
     return str(uuids.uuid4())
+
+
+def _reset_migration(storage: Storage, volume_id: str, status: str) -> None:
+    """Say, as an administrator may, how far a volume's migration is."""
+    storage.call("POST", f"/volumes/{volume_id}/action", {"os-reset_status": {"migration_status": status}})
 
 
 def _name() -> str:
