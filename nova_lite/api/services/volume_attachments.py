@@ -13,6 +13,7 @@ from nova_lite.cells import operations, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.clients.volumes import Volumes, VolumesAs
+from nova_lite.db.repositories import hosts
 from nova_lite.model import block_device
 from nova_lite.model.block_device import DEVICE_PREFIX, BlockDevice
 from nova_lite.model.caller import Caller
@@ -125,7 +126,7 @@ class VolumeAttachmentService:
         """Begin to detach a volume.
 
         Raises NotFound when the server does not have it, Invalid for its root disk and when the volume's own state
-        forbids it, Conflict when the server's does or the volume comes or goes already, Unavailable.
+        forbids it, Conflict when the server's does, its host is down or the volume comes or goes already, Unavailable.
         """
         located = self._lookup.find(caller, uuid)
         instance = located.instance
@@ -137,6 +138,7 @@ class VolumeAttachmentService:
         refuse_if_locked(caller, instance)
         operations.refuse_if_wrong_state(instance, volumes.DETACH)
         cell = _cell(located)
+        self._refuse_if_down(cell, instance)
         self._refuse_detach(caller, instance, device, volume_id)
         begun = _begin_detach(cell, uuid, volume_id, caller, self._conf.operation_timeout)
         ConductorClient(cell.bus).wake(begun.uuid)
@@ -175,6 +177,15 @@ class VolumeAttachmentService:
                 f"availability_zone. Instance is in {instance.availability_zone}. "
                 f"Volume is in {volume.availability_zone}"
             )
+
+    def _refuse_if_down(self, cell: OpenCell, instance: Instance) -> None:
+        """Raise Conflict when nobody can take a volume from the server's guest, for its host is down."""
+        if instance.host is None:
+            return
+        with cell.db.reading() as connection:
+            agent = hosts.agent(connection, instance.host, down_after_s=self._conf.service_down_time)
+        if agent is not None and not agent.is_up:
+            raise errors.Conflict("Service is unavailable at this time.")
 
     def _refuse_detach(self, caller: Caller, instance: Instance, device: BlockDevice, volume_id: str) -> None:
         """Raise Invalid when the volume's own state forbids to detach it; one that is gone is no longer held."""

@@ -12,10 +12,12 @@ from nova_lite import config
 from nova_lite.cells import volumes as marks
 from nova_lite.clients.volumes import Volumes
 from nova_lite.db.cell_tables import CellWorkflowRow
-from nova_lite.db.repositories import instances
+from nova_lite.db.repositories import hosts, instances
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
 from nova_lite.model.block_device import BlockDevice, Phase
+from nova_lite.model.conductor import HostReport
+from nova_lite.model.guest import HostResources
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
@@ -256,6 +258,22 @@ def test_detaching_begins(cloud: Cloud, client: Client, storage: BlockStorage) -
     again = client.delete(path(instance, volume_id))
     assert again.status_code == 409
     assert work(cloud) == [("detach-volume", "pending")]
+
+
+def test_while_its_host_is_down_a_server_keeps_its_volumes(cloud: Cloud, client: Client, storage: BlockStorage) -> None:
+    volume_id = volume(storage, status="in-use", attach_status="attached")
+    instance = server(cloud, volumes=(device(volume_id),))
+    with cloud.cells.get(CELL1).db.writer() as session:
+        hosts.register(session, HostReport("h1", NOBODY, HostResources(1, 1, 1, "fake", 1, "h1", "127.0.0.1", {})))
+        agent = hosts.agent(session, "h1", down_after_s=60)
+        assert agent is not None
+        hosts.change_service(session, agent.uuid, forced_down=True)
+    answer = client.delete(path(instance, volume_id))
+    assert (answer.status_code, message(answer)) == (409, "Service is unavailable at this time.")
+    assert (devices(cloud, instance)[0].phase, work(cloud)) == (Phase.ATTACHED, [])
+    with cloud.cells.get(CELL1).db.writer() as session:
+        hosts.change_service(session, agent.uuid, forced_down=False)
+    assert client.delete(path(instance, volume_id)).status_code == 202
 
 
 def test_one_that_is_gone_is_detached_all_the_same(cloud: Cloud, client: Client) -> None:
