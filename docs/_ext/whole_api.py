@@ -18,6 +18,8 @@ _HERE = Path(__file__).parent
 _PART = re.compile(r"\{[^}]*\}")
 #: Where a list of servers' actions is.
 SERVER_ACTION = "/servers/{}/action"
+#: The same under a former name, where fewer of them are known.
+FORMER_ACTION = "/os-volumes_boot/{}/action"
 #: Where actions are → which there are.
 _ACTIONS: Mapping[str, Collection[str]] = {
     SERVER_ACTION: server_actions.ACTIONS,
@@ -29,7 +31,7 @@ _NETWORKS = "networks come later"
 _CONSOLES = "consoles come later"
 _VOLUMES = "the way through to the block storage service is to be made"
 _ACTION = f"{SERVER_ACTION} "
-#: What is not here yet: beginning of path and action, perhaps after a method → why.
+#: What is not here yet: how path and action begin, as a pattern, perhaps after a method → why.
 WHY_NOT: Mapping[str, str] = {
     "/os-baremetal-nodes": "there is no client of a bare metal service",
     "/os-console-auth-tokens": _CONSOLES,
@@ -39,8 +41,7 @@ WHY_NOT: Mapping[str, str] = {
     "/os-security-group": _NETWORKS,
     "/os-snapshots": _VOLUMES,
     "/os-tenant-networks": _NETWORKS,
-    "/os-volumes_boot": "another name of servers, to be made",
-    "/os-volumes": _VOLUMES,
+    "/os-volumes(/|$)": _VOLUMES,
     f"{_ACTION}addF": _NETWORKS,
     f"{_ACTION}removeF": _NETWORKS,
     f"{_ACTION}addS": _NETWORKS,
@@ -97,9 +98,9 @@ def served() -> dict[str, tuple[Version, Version]]:
     found: dict[str, tuple[Version, Version]] = {}
     for route in routes.compute_routes():
         path = _PART.sub("{}", route.path)
-        for action in _ACTIONS[path] if path.endswith("/action") else [""]:
+        for action in _actions(path) if path.endswith("/action") else [""]:
             since = route.since
-            if path == SERVER_ACTION:
+            if path in (SERVER_ACTION, FORMER_ACTION):
                 since = max(since, server_actions.ACTIONS[action].since)
             found[f"{route.method} {path} {action}".strip()] = (since, route.until)
     return found
@@ -114,7 +115,7 @@ def refused_as_gone() -> set[str]:
 def reason(each: Known) -> str | None:
     """Return the entry of ``WHY_NOT`` that is about a request, the longest there is."""
     names = (each.name, each.name.removeprefix(f"{each.method} "))
-    found = (beginning for beginning in WHY_NOT if any(name.startswith(beginning) for name in names))
+    found = (beginning for beginning in WHY_NOT if any(re.match(beginning, name) for name in names))
     return max(found, key=len, default=None)
 
 
@@ -155,6 +156,12 @@ def _is_over(each: Known) -> bool:
 
 def _after(version: Version) -> Version:
     return Version(version.major, version.minor + 1)
+
+
+def _actions(path: str) -> Collection[str]:
+    if path == FORMER_ACTION:
+        return server_actions.ACTIONS.keys() & {each.action for each in known() if each.path == path}
+    return _ACTIONS[path]
 
 
 def _known(method: str, path: str, since: str, until: str, gone_or_not: str = "") -> Known:

@@ -43,6 +43,7 @@ from nova_lite.api.handlers import (
     usages,
     versions,
     volume_attachments,
+    volumes_boot,
 )
 from nova_lite.api.handlers import cells as cell_handlers
 from nova_lite.api.idempotency import IdempotencyKeys
@@ -120,7 +121,7 @@ class Backing:
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
     """Return the URL table: path after ``/v2.1`` (and after the project id, if any) → handler."""
-    return [
+    table = [
         *_server_routes(backing),
         *_server_detail_routes(backing),
         *_flavor_routes(backing),
@@ -129,6 +130,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
         *_quota_routes(backing),
         *_image_routes(backing),
     ]
+    return [*table, *volumes_boot.routes(table)]
 
 
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:

@@ -205,6 +205,13 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     "PUT /os-services/{service_id}": [({"status": "disabled", "disabled_reason": "text", "forced_down": False}, None)],
 }
 
+# Servers under their former name, up to 2.102; of actions a few will do.
+_BODIES |= {
+    "POST /os-volumes_boot": _BODIES["POST /servers"],
+    "PUT /os-volumes_boot/{server_id}": [({"server": {"name": "new"}}, None)],
+    "POST /os-volumes_boot/{server_id}/action": _BODIES["POST /servers/{server_id}/action"][:2],
+}
+
 #: Flavors' extra specs are checked against known names from 2.86 on.
 _VERSIONS = {"PUT /flavors/{flavor_id}/os-extra_specs/{key}": "2.85"}
 

@@ -219,6 +219,7 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "migration_id": "1",
         "operation_id": _UUID,
         "volume_id": _UUID,
+        "snapshot_id": _UUID,
     }
 
 
