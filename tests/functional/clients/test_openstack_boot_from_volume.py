@@ -54,3 +54,20 @@ def test_a_server_boots_from_a_volume(openstack: OpenStack, way: str) -> None:
     )
     openstack("volume", "delete", *(each["ID"] for each in openstack("volume", "list", *JSON)))
     eventually(lambda: openstack("volume", "list", *JSON) == [], "volumes gone")
+
+
+def test_its_volume_is_filled_anew_and_grows_below_it(openstack: OpenStack) -> None:
+    system = volume(openstack, "filled", "--image", "tiny", "--bootable")
+    openstack(*PLAIN, "--volume", system, "rebuilt")
+    rebuild = ("--os-compute-api-version", "2.93", "server", "rebuild", "--image", "tiny")
+    assert "reimage" in openstack(*rebuild, "rebuilt", fails=True)
+    openstack(*rebuild, "--reimage-boot-volume", "--wait", "rebuilt")
+    shown = openstack("server", "show", "rebuilt", *JSON)
+    assert (shown["status"], [each["id"] for each in shown["volumes_attached"]]) == ("ACTIVE", [system])
+
+    openstack("--os-volume-api-version", "3.42", "volume", "set", "--size", "2", "filled")
+    events = ("server", "event", "list", "rebuilt", *JSON)
+    eventually(lambda: openstack(*events)[0]["Action"] == "extend_volume", "the server hears of it")
+    assert openstack("volume", "show", "filled", *JSON)["size"] == 2
+    openstack("server", "delete", "--wait", "rebuilt")
+    openstack("volume", "delete", "filled")
