@@ -15,7 +15,7 @@ from tests.integration.stack.processes import StackError
 #: Seconds for a guest to boot, or to do what it is told: it is interpreted, perhaps beside others.
 _PATIENCE_S = 600.0
 #: Seconds after which whoever did not answer is asked again: what nobody reads a guest throws away.
-_ASK_AGAIN_S = 10.0
+_ASK_AGAIN_S = 30.0
 #: What a shell tells a terminal beside text.
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -81,17 +81,15 @@ class Guest:
 
     def _ask(self, command: str, deadline: float) -> tuple[int, str]:
         terminal = self._open(deadline)
-        nonce = uuids.uuid4().hex[:12]
-        # What is typed comes back as it was typed, and so without these words in one piece.
-        line = f'echo "be""gin {nonce}"; ({command}) 2>&1; echo "e""nd {nonce} $?"\n'.encode()
-        heard, asked = b"", 0.0
+        heard, asked, nonce = b"", 0.0, ""
         while time.monotonic() < deadline:
-            answer = re.search(rf"begin {nonce}\r?\n(.*?)end {nonce} (\d+)", heard.decode(errors="replace"), re.DOTALL)
+            text = heard.decode(errors="replace")
+            answer = re.search(rf"begin {nonce}\r?\n(.*?)end {nonce} (\d+)", text, re.DOTALL) if nonce else None
             if answer is not None:
                 return int(answer[2]), answer[1].replace("\r", "").strip()
-            if time.monotonic() - asked > _ASK_AGAIN_S and f"begin {nonce}".encode() not in heard:
+            if time.monotonic() - asked > _ASK_AGAIN_S and not (nonce and f"begin {nonce}" in text):
                 os.write(terminal, b"\n")
-                asked, heard = time.monotonic(), b""
+                heard, asked, nonce = b"", time.monotonic(), ""
             ready, _, _ = select.select([terminal], [], [], 0.5)
             if not ready:
                 continue
@@ -99,8 +97,11 @@ class Guest:
             if heard.rstrip().endswith(b"login:"):
                 heard = b""
                 os.write(terminal, b"root\n")
-            elif heard.endswith(b"# ") and nonce.encode() not in heard:
-                os.write(terminal, line)
+            elif heard.endswith(b"# ") and not nonce:
+                # What is typed comes back as it was typed, and so without these words in one piece. Never typed twice:
+                # what comes back of the second would be amid what the first answers.
+                nonce, asked = uuids.uuid4().hex[:12], time.monotonic()
+                os.write(terminal, f'echo "be""gin {nonce}"; ({command}) 2>&1; echo "e""nd {nonce} $?"\n'.encode())
         raise StackError(f"guest {self.uuid} does not answer to {command!r}: {heard[-500:]!r}")
 
     def _open(self, deadline: float) -> int:
