@@ -163,7 +163,7 @@ class VolumeRig:
             in_use = {row["volumeId"] for row in rows}
             for host in self.hosts.libvirt.having(server["id"]):
                 xml = self.hosts.libvirt.virsh(host, "dumpxml", server["id"])
-                given = {each["id"] for each in everything if f"volume-{each['id']}" in xml}
+                given = {each["id"] for each in everything if f"<serial>{each['id']}</serial>" in xml}
                 found += [f"guest {server['id']} on {host} has {each}" for each in given ^ in_use]
         return found if theirs == sorted(ours) else [*found, f"{theirs} is not {sorted(ours)}"]
 
