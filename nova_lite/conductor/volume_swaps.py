@@ -20,7 +20,7 @@ def abandon(service: VolumesAs, instance_uuid: str, device: BlockDevice) -> None
     for attachment in service.attachments_of(instance_uuid):
         if attachment.volume_id == device.next_volume_id:
             service.detach(attachment.id)
-    if device.volume_id is None or device.next_volume_id is None or not _is_migrating(service, device.volume_id):
+    if device.volume_id is None or device.next_volume_id is None or not is_migrating(service, device.volume_id):
         return
     try:
         service.complete_migration(device.volume_id, device.next_volume_id, has_failed=True)
@@ -75,7 +75,8 @@ def _has_come(service: VolumesAs, device: BlockDevice) -> bool:
         return False
 
 
-def _is_migrating(service: VolumesAs, volume_id: str) -> bool:
+def is_migrating(service: VolumesAs, volume_id: str) -> bool:
+    """Return whether the block storage service waits to hear how a volume's migration went."""
     try:
         return service.show(volume_id).migration_status == _MIGRATING
     except errors.NotFound:

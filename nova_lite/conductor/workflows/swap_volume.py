@@ -21,12 +21,16 @@ from nova_lite.storage import retried
 
 
 def hold_attachment(work: Work[CellTools]) -> None:
-    """See that the next volume is reserved: from here on its attachment is this workflow's to remove."""
+    """See that the next volume is reserved, and still awaited: from here on its attachment is this workflow's."""
     _, device = found(work)
     if device is None or device.next_attachment_id is None:
         raise errors.Conflict("The request ended before the volume was reserved for the server.")
     if device.phase is Phase.SWAPPING_BACK:
         raise errors.Conflict("The server was to keep its volume where it is.")
+    if device.phase is Phase.SWAPPED:
+        return
+    if not volume_swaps.is_migrating(work.tools.volumes.as_service(), str(device.volume_id)):
+        raise errors.Conflict("The volume is not being migrated any more.")
 
 
 def turn_back(work: Work[CellTools]) -> None:

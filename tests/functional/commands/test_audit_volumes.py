@@ -113,6 +113,21 @@ def test_a_volume_on_its_way_with_nobody_at_work_goes_on(
         site.reaches(str(device.volume_id), "available")
 
 
+@pytest.mark.parametrize("phase", [Phase.SWAPPING, Phase.SWAPPING_BACK])
+def test_a_volume_that_was_to_go_elsewhere_with_nobody_at_work_stays(
+    site: VolumeSite, server: str, device: BlockDevice, phase: Phase
+) -> None:
+    """Block storage does not wait for it any more."""
+    other = site.volume()
+    reserved = site.service.reserve(other, server)
+    swapped = replace(device, phase=phase, next_volume_id=other, next_attachment_id=reserved.id)
+    site.rewrite(server, swapped)
+    repairs(site, "volume-without-work", server)
+    assert site.device(server, str(device.volume_id)) == device
+    assert site.plugged(server) == [device.volume_id]
+    site.reaches(other, "available")
+
+
 def test_a_volume_that_stays_attaching_is_completed(site: VolumeSite, server: str, device: BlockDevice) -> None:
     site.service.connect(device.attachment_id, {"host": site.user.server(server)["OS-EXT-SRV-ATTR:host"]})
     site.reaches(str(device.volume_id), "attaching")

@@ -61,6 +61,17 @@ def test_what_a_server_had_on_another_host_is_its_own() -> None:
     assert kinds(having(ATTACHED, replace(ATTACHED, id="a0"), device=moved)) == set()
 
 
+def test_both_attachments_of_a_volume_that_is_swapped_are_its_own() -> None:
+    """What is told is that nobody is at work on it; while somebody is, nothing."""
+    there = Attachment("a3", "v3", "reserved", "vm")
+    for attachment_id in ("a3", None):  # reserved, and nobody could note it
+        swapped = replace(DEVICE, phase=Phase.SWAPPING, next_volume_id="v3", next_attachment_id=attachment_id)
+        found = having(ATTACHED, there, device=swapped)
+        assert kinds(found) == {("volume-without-work", "vm")}
+        found.busy.add("vm")
+        assert kinds(found) == set()
+
+
 def test_attachments_of_a_deleted_server_are_told_when_every_cell_answered() -> None:
     found = having(ATTACHED)
     del found.servers["vm"]
