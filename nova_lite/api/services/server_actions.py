@@ -44,6 +44,8 @@ class ServerActionService:
         caller.require(rules.RESCUE, **target(located.instance))
         refuse_if_locked(caller, located.instance)
         operations.refuse_if_wrong_state(located.instance, "rescue")
+        if located.instance.boots_from_volume:
+            raise errors.Invalid(f"Instance {uuid} cannot be rescued: it boots from a volume")
         if image_id is not None:
             try:
                 self._images.show(image_id, caller.token)

@@ -10,6 +10,7 @@ from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import workflows
 from nova_lite.errors import Conflict
+from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import ACTIONS, TaskState, VmState, refusal
@@ -236,6 +237,10 @@ class TestRescue:
         assert answer.json["badRequest"]["message"] == f"Requested rescue image '{nowhere}' is not supported"
         for bad in ("x", {"rescue_image_ref": "x"}, {"adminPass": 1}, {"image": IMAGE_ID}):
             assert self.ask(client, server, bad).status_code == 400
+        root = BlockDevice("d", IMAGE_ID, "/dev/vda", boot_index=0)
+        from_volume = cloud.add_server(CELL1, host="h1", image_id="", volumes=(root,))
+        for details in (None, {"rescue_image_ref": BIG_IMAGE_ID}):
+            assert self.ask(client, from_volume, details).status_code == 400
         for wrong in ({"vm_state": VmState.PAUSED}, {"vm_state": VmState.RESCUED}, {"is_locked": True}):
             assert self.ask(client, cloud.add_server(CELL1, host="h1", **wrong), None).status_code == 409
         assert cloud.instance(server.uuid).task_state is None
