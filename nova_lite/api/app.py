@@ -12,6 +12,7 @@ from nova_lite.api.handlers import (
     assisted_volume_snapshots,
     availability_zones,
     compute_services,
+    deletion_protection,
     extensions,
     extra_specs,
     flavor_access,
@@ -54,6 +55,7 @@ from nova_lite.api.services.assisted_volume_snapshots import AssistedVolumeSnaps
 from nova_lite.api.services.availability_zones import AvailabilityZoneService
 from nova_lite.api.services.cells import CellService
 from nova_lite.api.services.compute_services import ComputeServiceService
+from nova_lite.api.services.deletion_protection import DeletionProtectionService
 from nova_lite.api.services.evacuations import EvacuationService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
@@ -201,7 +203,9 @@ def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
     lookup = ServerLookup(backing.api_db, backing.cells, backing.fanout)
     tags = ServerTagService(backing.api_db, lookup)
     networks = ServerNetworkService(lookup)
+    protection = DeletionProtectionService(backing.api_db, lookup)
     return [
+        ("/servers/{server_id}/deletion-protection", deletion_protection.DeletionProtection(protection)),
         ("/servers/{server_id}/tags", server_tags.ServerTags(tags)),
         ("/servers/{server_id}/tags/{tag}", server_tags.ServerTag(tags)),
         ("/servers/{server_id}/topology", server_topology.ServerTopology(ServerTopologyService(lookup))),

@@ -240,6 +240,7 @@ def test_nothing_is_served_that_is_known_nowhere_but_what_is_ours() -> None:
     known = {each.name for each in whole_api.known()}
     documents = {"GET /", "GET /v2", "GET /v2.1"}
     ours = {"GET /servers/{}/operations", "GET /servers/{}/operations/{}", "GET /servers/{}/scheduling"}
+    ours |= {"GET /servers/{}/deletion-protection", "PUT /servers/{}/deletion-protection"}
     assert set(whole_api.served()) - known == documents | ours
     places = {each.name.removesuffix(f" {each.action}") for each in whole_api.known() if each.is_gone}
     assert whole_api.refused_as_gone() - known <= places

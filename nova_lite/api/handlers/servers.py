@@ -209,6 +209,7 @@ def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version
         hints=hints,
         devices=_devices(server),
         knows_shared_volumes=version >= _SHARED_VOLUMES,
+        is_protected=server.get("deletion_protection", False),
     )
 
 

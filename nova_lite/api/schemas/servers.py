@@ -156,6 +156,8 @@ _CREATE = _server(
             "items": {"type": "object", "properties": {"name": NAME}, "additionalProperties": False},
         },
         "user_data": {"type": "string", "maxLength": 65535},
+        # Ours alone, in every version alike.
+        "deletion_protection": {"type": "boolean"},
     },
     ["name", "flavorRef"],
     **{"os:scheduler_hints": _HINTS, "OS-SCH-HNT:scheduler_hints": _HINTS},

@@ -11,6 +11,7 @@ from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
+from nova_lite.api.policies import deletion_protection as protection_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import image_mappings
 from nova_lite.api.services.block_device_mappings import IMAGE, Asked, refuse_misfits, refuse_too_many_local
@@ -84,6 +85,7 @@ class NewServers:
     hints: Mapping[str, object] = field(default_factory=dict)
     devices: tuple[Asked, ...] | None = None
     knows_shared_volumes: bool = False
+    is_protected: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class ServerCreationService:
             raise errors.Forbidden("The token is for no project, and a server must belong to one.")
         _refuse_bad_counts(new)
         refuse_bad_user_data(new.user_data)
+        if new.is_protected:
+            caller.require(protection_rules.SET)
         flavor, key_data, destination, group = self._look_up(caller, new)
         image, plan = self._disks(caller, new, flavor)
         if plan.root is None and flavor.root_gib == 0:
@@ -367,6 +371,7 @@ class ServerCreationService:
                 user_id=template.user_id,
                 vcpus=template.flavor.vcpus,
                 ram_mib=template.flavor.ram_mib,
+                is_protected=new.is_protected,
             )
             if spec.group is not None:
                 self._join_group(session, caller, spec.group, [instance.uuid for instance in made])

@@ -95,7 +95,7 @@ class ServerDeletionService:
     def _begin(self, caller: Caller, located: Located, kind: str) -> None:
         """Stop counting the server, and begin to delete it."""
         uuid = located.instance.uuid
-        workflow = self._record(caller, located, kind, lambda session: mappings.queue_for_delete(session, uuid))
+        workflow = self._record(caller, located, kind, lambda session: _queue(session, uuid))
         leaves_something = located.instance.host is not None or located.instance.shelved_image is not None
         if located.cell is not None and leaves_something and not located.cell.cell.is_cell0:
             self._begin_in_cell(located.cell, workflow)
@@ -130,7 +130,7 @@ class ServerDeletionService:
         with self._api_db.writer() as session:
             if not build_requests.drop(session, uuid):
                 return False
-            mappings.queue_for_delete(session, uuid)
+            _queue(session, uuid)
             if workflow is not None:
                 workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
             return True
@@ -168,6 +168,15 @@ class ServerDeletionService:
             if any(limits.get(resource, UNLIMITED) >= 0 for resource in needs)
         ]
         how_many_fit(counts, needs, least=1, most=1)
+
+
+def _queue(session: Session, uuid: str) -> None:
+    """Stop counting a server; raises Conflict when it is protected."""
+    if not mappings.queue_unless_protected(session, uuid):
+        raise errors.Conflict(
+            f"Instance {uuid} is protected from being deleted. Take that away first: "
+            f"PUT /servers/{uuid}/deletion-protection with false."
+        )
 
 
 def _is_deleted_already(instance: Instance) -> bool:

@@ -204,10 +204,18 @@ def cells_of_project(session: Session, project_id: str) -> set[str]:
 
 
 def add_instances(
-    session: Session, uuids: Iterable[str], *, project_id: str, user_id: str, vcpus: int, ram_mib: int
+    session: Session,
+    uuids: Iterable[str],
+    *,
+    project_id: str,
+    user_id: str,
+    vcpus: int,
+    ram_mib: int,
+    is_protected: bool = False,
 ) -> None:
     """Record new instances that are in no cell yet, all alike; one statement."""
-    alike = {"project_id": project_id, "user_id": user_id, "vcpus": vcpus, "ram_mib": ram_mib}
+    alike: dict[str, object] = {"project_id": project_id, "user_id": user_id, "vcpus": vcpus, "ram_mib": ram_mib}
+    alike["deletion_protected"] = is_protected
     session.execute(_ADD, [{"instance_uuid": uuid, **alike} for uuid in uuids])
 
 
@@ -251,6 +259,32 @@ def queue_for_delete(session: Session, uuid: str) -> None:
     session.execute(
         sa.update(InstanceMappingRow).where(InstanceMappingRow.instance_uuid == uuid).values(queued_for_delete=True)
     )
+
+
+def queue_unless_protected(session: Session, uuid: str) -> bool:
+    """Stop counting an instance that is to be deleted; False, and nothing is done, when it is protected from that."""
+    queued = session.execute(
+        sa.update(InstanceMappingRow)
+        .where(InstanceMappingRow.instance_uuid == uuid, InstanceMappingRow.deletion_protected.is_(False))
+        .values(queued_for_delete=True)
+    )
+    return bool(queued.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def protect(session: Session, uuid: str, *, is_protected: bool) -> bool:
+    """Protect an instance from being deleted, or let it be deleted again; False when it is being deleted already."""
+    written = session.execute(
+        sa.update(InstanceMappingRow)
+        .where(InstanceMappingRow.instance_uuid == uuid, InstanceMappingRow.queued_for_delete.is_(False))
+        .values(deletion_protected=is_protected)
+    )
+    return bool(written.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def is_protected(session: Session, uuid: str) -> bool:
+    """Return whether an instance is protected from being deleted."""
+    found = sa.select(InstanceMappingRow.deletion_protected).filter_by(instance_uuid=uuid)
+    return session.scalar(found) is True
 
 
 def take_back(session: Session, uuid: str) -> bool:

@@ -70,6 +70,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
                         }
                     ],
                     "security_groups": [{"name": "default"}],
+                    "deletion_protection": True,
                 },
                 "os:scheduler_hints": {"query": "x"},
             },
@@ -131,6 +132,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     "POST /images/{image_id}/metadata": [({"metadata": {"a": "b"}}, None)],
     "PUT /images/{image_id}/metadata": [({"metadata": {"key": "b"}}, None)],
     "PUT /images/{image_id}/metadata/{key}": [({"meta": {"key": "b"}}, None)],
+    "PUT /servers/{server_id}/deletion-protection": [({"deletion_protection": True}, None)],
     "PUT /servers/{server_id}/tags": [({"tags": ["red", "green"]}, None)],
     "POST /flavors": [
         (
