@@ -38,17 +38,23 @@ def read_ours(rows: Sequence[Any]) -> Volumes:
 
 
 def read_real(rows: Sequence[Any]) -> Volumes:
-    """Return what rows of the real one mean: one for each volume, with how its host reaches it in the end."""
-    volumes = [connection for _, volume_id, connection in rows if volume_id is not None]
-    attached = sum(connection is not None for connection in volumes)
+    """Return what rows of the real one mean: one for each volume, with how its host reaches it in the end, and how many
+    events of the server's actions are under way.
+    """
+    volumes = [connection for _, volume_id, connection, _ in rows if volume_id is not None]
+    under_way = max(int(count) for *_, count in rows)
+    attached = 0 if under_way else sum(connection is not None for connection in volumes)
     return Volumes(attached, len(volumes) - attached)
 
 
 LOOKS: Mapping[str, Look] = {
     "ours": Look("SELECT uuid, volumes FROM {database}.instances WHERE uuid IN :ids", read_ours),
-    # The real one notes how a host reaches the volume last of all, and removes the row last of all.
+    # The real one notes how a host reaches the volume before the attachment is complete, and last that the event has
+    # ended: who asks for the next thing before that may be refused. It removes the row last of all.
     "real": Look(
-        "SELECT i.uuid, b.volume_id, b.connection_info FROM {database}.instances i "
+        "SELECT i.uuid, b.volume_id, b.connection_info, (SELECT COUNT(*) FROM {database}.instance_actions a "
+        "JOIN {database}.instance_actions_events e ON e.action_id = a.id "
+        "WHERE a.instance_uuid = i.uuid AND e.finish_time IS NULL) FROM {database}.instances i "
         "LEFT JOIN {database}.block_device_mapping b ON b.instance_uuid = i.uuid AND b.deleted = 0 "
         "AND b.destination_type = 'volume' WHERE i.uuid IN :ids",
         read_real,

@@ -5,6 +5,7 @@ part, its attachment, is the block storage service's; see ``docs/decisions/0017-
 """
 
 import uuid as uuids
+from collections.abc import Collection
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.db.repositories.instances import Placed
 from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.instance import Instance
@@ -41,26 +43,27 @@ def begin_attach(
     known = block_device.of_volume(instance.volumes, wanted.volume_id or "")
     if known is not None:
         raise errors.Invalid(f"Volume {wanted.volume_id} is attached to instance {uuid} already.")
-    work = record(session, uuid, ATTACH, wanted, requester, timeout_s=timeout_s)
+    work = _work(uuid, ATTACH, wanted, requester, beside=others_at_work(instance))
+    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s, held_back_s=_REQUEST_S)
     device = replace(
         wanted, device_name=_name(instance, wanted), phase=Phase.RESERVING, work=work.uuid, attachment_id=None
     )
     instances.change(session, uuid, **instances.with_volumes((*instance.volumes, device)))
-    workflows.hold_back(session, CellWorkflowRow, work.uuid, delay_s=_REQUEST_S)
     return device
 
 
 def note_reserved(session: Session, uuid: str, device: BlockDevice, attachment_id: str, requester: Requester) -> bool:
     """Note the attachment of a volume that comes; False when nobody waits for it any more: then it is to be removed."""
     try:
-        instance = instances.lock(session, uuid)
+        instance = instances.hold_placed(session, uuid)
     except errors.NotFound:
         return False
     known = block_device.find(instance.volumes, device.uuid)
     if known is None or known.phase is not Phase.RESERVING or instance.task_state is TaskState.DELETING:
         return False
     _write(session, instance, known, phase=Phase.ATTACHING, attachment_id=attachment_id)
-    begin_action(session, uuid, ATTACH, requester)
+    # Whoever noted this before found another phase.
+    begin_action(session, uuid, ATTACH, requester, may_be_known=False)
     workflows.hasten(session, CellWorkflowRow, str(known.work))
     return True
 
@@ -71,7 +74,7 @@ def give_up(session: Session, uuid: str, device: BlockDevice, *, may_be_reserved
         workflows.hasten(session, CellWorkflowRow, str(device.work))
         return
     try:
-        instance = instances.lock(session, uuid)
+        instance = instances.hold_placed(session, uuid)
     except errors.NotFound:
         return
     if workflows.withdraw(session, CellWorkflowRow, str(device.work)):
@@ -89,9 +92,10 @@ def begin_detach(session: Session, uuid: str, volume_id: str, requester: Request
     device = _of_volume(instance, volume_id)
     if device.phase is not Phase.ATTACHED:
         raise errors.Conflict(f"Volume {volume_id} of instance {uuid} is {device.phase}.")
-    work = record(session, uuid, DETACH, device, requester, timeout_s=timeout_s)
+    work = _work(uuid, DETACH, device, requester, beside=others_at_work(instance))
+    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s)
     _write(session, instance, device, phase=Phase.DETACHING, work=work.uuid)
-    begin_action(session, uuid, DETACH, requester)
+    begin_action(session, uuid, DETACH, requester, may_be_known=False)
     return work
 
 
@@ -108,7 +112,7 @@ def begin_extend(session: Session, uuid: str, volume_id: str, requester: Request
 
 def note_size(session: Session, uuid: str, device_uuid: str, size_gib: int) -> None:
     """Note how large a server's volume is."""
-    instance = instances.lock(session, uuid)
+    instance = instances.hold_placed(session, uuid)
     device = block_device.find(instance.volumes, device_uuid)
     if device is not None:
         _write(session, instance, device, size_gib=size_gib)
@@ -116,22 +120,23 @@ def note_size(session: Session, uuid: str, device_uuid: str, size_gib: int) -> N
 
 def set_delete_on_termination(session: Session, uuid: str, volume_id: str, *, delete: bool) -> None:
     """Note whether a server's volume goes with it; raises NotFound."""
-    instance = instances.lock(session, uuid)
+    instance = instances.hold_placed(session, uuid)
     device = _of_volume(instance, volume_id)
     changed = block_device.changed(instance.volumes, device.uuid, delete_on_termination=delete)
     instances.change(session, uuid, **instances.with_volumes(changed))
 
 
-def bring_to(session: Session, uuid: str, device_uuid: str, phase: Phase, *, work: str | None) -> BlockDevice | None:
-    """Note how far a volume is, and the workflow that is at it; None when the server has it no more."""
-    instance = instances.lock(session, uuid)
+def bring_to(session: Session, uuid: str, device_uuid: str, phase: Phase, *, work: str | None) -> Placed:
+    """Note how far a volume is, and the workflow that is at it, if the server has it; return the server, held."""
+    instance = instances.hold_placed(session, uuid)
     device = block_device.find(instance.volumes, device_uuid)
     if device is not None:
-        _write(session, instance, device, phase=phase, work=work)
-    return device
+        changed = _write(session, instance, device, phase=phase, work=work)
+        instance = replace(instance, volumes=changed)
+    return instance
 
 
-def drop(session: Session, instance: Instance, device_uuid: str) -> None:
+def drop(session: Session, instance: Instance | Placed, device_uuid: str) -> None:
     """Let a server have a volume no more; ``instance`` is held."""
     left = block_device.without(instance.volumes, device_uuid)
     instances.change(session, instance.uuid, **instances.with_volumes(left))
@@ -140,7 +145,7 @@ def drop(session: Session, instance: Instance, device_uuid: str) -> None:
 def is_in_phase(session: Session, host: str, uuid: str, epoch: int, device_uuid: str, phase: Phase) -> bool:
     """Return whether a server is on ``host`` at ``epoch``, and a volume of it in ``phase``: what agents ask."""
     try:
-        instance = instances.get(session, uuid)
+        instance = instances.placed(session, uuid)
     except errors.NotFound:
         return False
     device = block_device.find(instance.volumes, device_uuid)
@@ -152,23 +157,31 @@ def record(
     session: Session, uuid: str, kind: str, device: BlockDevice, requester: Requester, *, timeout_s: float
 ) -> Workflow:
     """Record work on a volume of a server, and return it."""
-    work = Workflow(
+    work = _work(uuid, kind, device, requester)
+    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s)
+    return work
+
+
+def _work(
+    uuid: str, kind: str, device: BlockDevice, requester: Requester, *, beside: Collection[str] | None = None
+) -> Workflow:
+    """Return work on a volume of a server; where nothing is ``beside`` it, it need not look whether it has to wait."""
+    return Workflow(
         uuid=str(uuids.uuid4()),
         kind=kind,
         subject=uuid,
         project_id=requester.project_id,
         user_id=requester.user_id,
         request_id=requester.request_id,
-        inputs={"device": device.uuid},
+        inputs={"device": device.uuid, "is_first": beside is not None and not beside},
         deadline=0.0,
     )
-    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s)
-    return work
 
 
-def begin_action(session: Session, uuid: str, action: str, requester: Requester) -> None:
-    """Record that something begins that a server's actions tell of."""
-    actions.begin(
+def begin_action(session: Session, uuid: str, action: str, requester: Requester, *, may_be_known: bool = True) -> None:
+    """Record that something begins that a server's actions tell of, unless that ``may_be_known`` and is."""
+    begin = actions.begin if may_be_known else actions.begin_new
+    begin(
         session,
         instance_uuid=uuid,
         action=operations.shown(action),
@@ -179,7 +192,19 @@ def begin_action(session: Session, uuid: str, action: str, requester: Requester)
     )
 
 
-def _of_volume(instance: Instance, volume_id: str) -> BlockDevice:
+def others_at_work(instance: Instance | Placed, work: str | None = None) -> list[str]:
+    """Return the work other than ``work`` by which volumes come to a server and go, but for what is being reserved.
+
+    That is the block storage service's to answer: nobody waits for it.
+    """
+    return [
+        device.work
+        for device in instance.volumes
+        if device.work not in (None, work) and device.phase is not Phase.RESERVING
+    ]
+
+
+def _of_volume(instance: Instance | Placed, volume_id: str) -> BlockDevice:
     device = block_device.of_volume(instance.volumes, volume_id)
     if device is None:
         raise errors.NotFound(f"Volume {volume_id} is not attached to instance {instance.uuid}.")
@@ -210,6 +235,9 @@ def _name(instance: Instance, wanted: BlockDevice) -> str:
     return name
 
 
-def _write(session: Session, instance: Instance, device: BlockDevice, **values: object) -> None:
+def _write(
+    session: Session, instance: Instance | Placed, device: BlockDevice, **values: object
+) -> tuple[BlockDevice, ...]:
     changed = block_device.changed(instance.volumes, device.uuid, **values)
     instances.change(session, instance.uuid, **instances.with_volumes(changed))
+    return changed

@@ -198,7 +198,7 @@ class _Run(Generic[T]):
     def _await_those_before(self) -> None:
         """Park the workflow, before its first step, while it has to wait for others that were begun before it."""
         at, kinds = self._work.workflow, self._definition.behind
-        if not kinds or at.step or at.status is Status.UNDOING:
+        if not kinds or at.inputs.get("is_first") or at.step or at.status is Status.UNDOING:
             return
         with self._runner.db.reader() as session:
             must_wait = workflows.is_behind(session, self._runner.row, at.subject, at.uuid, kinds)
@@ -345,7 +345,7 @@ class _Run(Generic[T]):
         while True:
             try:
                 if isinstance(last, Record):
-                    self._record(last, values)
+                    self._work.workflow = replace(self._work.workflow, facts=self._record(last, values))
                 else:
                     if last is not None:
                         last.do(self._work)

@@ -84,7 +84,7 @@ class Definition(Generic[T]):
 
     ``afterwards`` is called when it has ended either way, and returns which others can go on now. It may be lost: what
     waits also looks by itself. ``behind`` are kinds of work about the same subject that must have ended, if they were
-    begun before, until this begins.
+    begun before, until this begins; work whose inputs say that it ``is_first`` was begun when there was none.
     """
 
     kind: str

@@ -123,8 +123,8 @@ IN_CELL: Mapping[str, Road] = {
         "remove image",
         "mark active",
     ),
-    "attach-volume": ("hold attachment", "plug in", "complete attachment", "mark attached"),
-    "detach-volume": ("begin detaching", "unplug", "remove attachment", "forget volume"),
+    "attach-volume": ("plug in", "complete attachment", "mark attached"),
+    "detach-volume": ("unplug", "remove attachment", "forget volume"),
     "extend-volume": ("extend disk", "note size"),
     "swap-volume": (
         *("hold attachment", "swap disk", "note swap"),

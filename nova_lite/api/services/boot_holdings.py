@@ -112,8 +112,8 @@ class BootHoldings:
     @retried
     def _begin(self, workflow: Workflow) -> None:
         with self._api_db.writer() as session:
-            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
-            workflows.hold_back(session, ApiWorkflowRow, workflow.uuid, delay_s=_REQUEST_S)
+            timeout_s = self._conf.operation_timeout
+            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=timeout_s, held_back_s=_REQUEST_S)
 
     def _hasten(self, workflow: Workflow) -> None:
         """Have a conductor free at once what it would free later."""

@@ -5,121 +5,131 @@ the volume and plugs that in. What fails is undone: the guest loses the disk, th
 row forgets it. A server that is on no host has its volume reserved only; it is connected when the server comes to one.
 """
 
+from collections.abc import Callable, Collection
+
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.cells import volumes
-from nova_lite.conductor.saga import Definition, Record, Step, Work
+from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
-from nova_lite.db.repositories import actions, instances
+from nova_lite.db.cell_tables import CellWorkflowRow
+from nova_lite.db.repositories import actions, instances, workflows
+from nova_lite.db.repositories.instances import Placed
 from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice, Phase
-from nova_lite.model.instance import Instance
 from nova_lite.storage import retried
 
-#: Seconds a host gets to take a disk from a guest that was only just given it.
-_UNPLUG_S = 60.0
+#: Seconds a host gets to put a guest's disks back as they were.
+UNDO_S = 60.0
 
 
-def hold_attachment(work: Work[CellTools]) -> None:
-    """See that the volume is reserved: from here on the attachment is this workflow's to remove."""
-    _, device = found(work)
+def plug_in(work: Work[CellTools]) -> Facts | None:
+    """Have the host connect the volume, which is reserved, and give it to the guest."""
+    server, device = found(work)
     if device is None or device.attachment_id is None:
         raise errors.Conflict("The request ended before the volume was reserved for the server.")
+    if server.host is None:
+        return None
+    if not reached(work, server, device, work.tools.agents.attach_volume, timeout_s=max(1.0, work.seconds_left)):
+        raise errors.HostFailed("The server's host does not answer.")
+    return {"attachment": device.attachment_id}
 
 
-def remove_attachments(work: Work[CellTools]) -> None:
-    """Have the volume no more: not by the attachment that is known, nor by one whose making nobody could note."""
-    instance, device = found(work)
+def take_back(work: Work[CellTools]) -> None:
+    """Have guest and host without the volume, where they may have it, and then the volume free of the server."""
+    server, device = turned(work, Phase.DETACHING)
     if device is None:
         return
     service = work.tools.volumes.as_service()
-    if device.attachment_id is not None:
-        service.detach(device.attachment_id)
+    if device.attachment_id is None:
+        # One whose making nobody could note.
+        known = {each.attachment_id for each in server.volumes}
+        for attachment in service.attachments_of(work.subject):
+            if attachment.volume_id == device.volume_id and attachment.id not in known:
+                service.detach(attachment.id)
         return
-    known = {each.attachment_id for each in instance.volumes}
-    for attachment in service.attachments_of(work.subject):
-        if attachment.volume_id == device.volume_id and attachment.id not in known:
-            service.detach(attachment.id)
-
-
-def plug_in(work: Work[CellTools]) -> None:
-    """Have the host connect the volume and give it to the guest."""
-    instance, device = found(work)
-    if device is None:
-        raise errors.Conflict("The server does not wait for the volume any more.")
-    if instance.host is None:
-        return
-    try:
-        work.tools.agents.attach_volume(
-            instance.host, instance.uuid, instance.epoch, device, timeout_s=max(1.0, work.seconds_left)
-        )
-    except errors.Timeout as exc:
-        if host_is_down(work.tools, instance.host):
-            raise errors.HostFailed("The server's host does not answer.") from exc
-        raise
-
-
-def unplug(work: Work[CellTools]) -> None:
-    """Have the guest without the disk and the host without the volume; one that is down loses both."""
-    instance, device = _turned_back(work)
-    if device is None or instance.host is None:
-        return
-    try:
-        work.tools.agents.detach_volume(instance.host, instance.uuid, instance.epoch, device, timeout_s=_UNPLUG_S)
-    except errors.Timeout:
-        if not host_is_down(work.tools, instance.host):
-            raise
-
-
-@retried
-def _turned_back(work: Work[CellTools]) -> tuple[Instance, BlockDevice | None]:
-    """Let no late message plug the volume in any more."""
-    with work.tools.db.writer() as session:
-        volumes.bring_to(session, work.subject, work.inputs["device"], Phase.DETACHING, work=work.workflow.uuid)
-    return found(work)
+    # A host that is down loses both.
+    reached(work, server, device, work.tools.agents.detach_volume, timeout_s=UNDO_S)
+    service.detach(device.attachment_id)
 
 
 def complete_attachment(work: Work[CellTools]) -> None:
-    """Tell the block storage service that the server has the volume."""
-    instance, device = found(work)
-    if device is not None and device.attachment_id is not None and instance.host is not None:
-        work.tools.volumes.as_service().complete(device.attachment_id)
+    """Tell the block storage service that the server has the volume, where a host has."""
+    if "attachment" in work.facts:
+        work.tools.volumes.as_service().complete(work.facts["attachment"])
 
 
-def mark_attached(work: Work[CellTools], session: Session) -> None:
+def mark_attached(work: Work[CellTools], session: Session) -> Facts | None:
     """Note that the server has the volume."""
-    volumes.bring_to(session, work.subject, work.inputs["device"], Phase.ATTACHED, work=None)
-    finish(work, session, error=None)
+    server = volumes.bring_to(session, work.subject, work.inputs["device"], Phase.ATTACHED, work=None)
+    return finish(work, session, error=None, server=server)
 
 
-def forget_volume(work: Work[CellTools], session: Session) -> None:
-    """Let the server have the volume no more, and say why."""
-    volumes.drop(session, instances.lock(session, work.subject), work.inputs["device"])
-    finish(work, session, error=work.reason or "An internal error happened.")
+def forget_volume(work: Work[CellTools], session: Session) -> Facts | None:
+    """Let the server have the volume no more, and say why if that was not asked for."""
+    server = instances.hold_placed(session, work.subject)
+    volumes.drop(session, server, work.inputs["device"])
+    return finish(work, session, error=work.reason, server=server)
 
 
-def found(work: Work[CellTools]) -> tuple[Instance, BlockDevice | None]:
+def found(work: Work[CellTools]) -> tuple[Placed, BlockDevice | None]:
     """Return the server and the place of the volume in it."""
     with work.tools.db.reading() as connection:
-        instance = instances.get(connection, work.subject)
-    return instance, block_device.find(instance.volumes, work.inputs["device"])
+        server = instances.placed(connection, work.subject)
+    return server, block_device.find(server.volumes, work.inputs["device"])
 
 
-def finish(work: Work[CellTools], session: Session, *, error: str | None) -> None:
-    """End the server's action."""
-    host = instances.hold(session, work.subject).host
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=host)
+@retried
+def turned(work: Work[CellTools], phase: Phase) -> tuple[Placed, BlockDevice | None]:
+    """Return the same as ``found``, once the volume's phase lets no late message do any more what is undone now."""
+    with work.tools.db.writer() as session:
+        server = volumes.bring_to(session, work.subject, work.inputs["device"], phase, work=work.workflow.uuid)
+    return server, block_device.find(server.volumes, work.inputs["device"])
+
+
+def reached(
+    work: Work[CellTools], server: Placed, device: BlockDevice, do: Callable[..., None], *, timeout_s: float
+) -> bool:
+    """Have a server's host ``do`` something with a volume of it; return False where that host is down."""
+    if server.host is None:
+        return True
+    try:
+        do(server.host, server.uuid, server.epoch, device, timeout_s=timeout_s)
+    except errors.Timeout:
+        if not host_is_down(work.tools, server.host):
+            raise
+        return False
+    return True
+
+
+def finish(work: Work[CellTools], session: Session, *, error: str | None, server: Placed | None = None) -> Facts | None:
+    """End the server's action; return as fact which work on the server that waits can go on. ``server`` is held."""
+    server = server or instances.hold_placed(session, work.subject)
+    actions.finish(
+        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=server.host
+    )
+    beside = volumes.others_at_work(server, work.workflow.uuid)
+    if server.task_state is None and not beside:
+        return None
+    waiting = workflows.hasten_others(session, CellWorkflowRow, work.subject, spare=volumes.KINDS, of_those=beside)
+    return {"others": waiting}
+
+
+def those_that_wait(work: Work[CellTools]) -> Collection[str]:
+    """Return the work on the server that ``finish`` has found waiting."""
+    others: Collection[str] = work.facts.get("others", ())
+    return others
 
 
 ATTACH_VOLUME = Definition(
     volumes.ATTACH,
     (
-        Step("hold attachment", hold_attachment, undo=remove_attachments),
-        Step("plug in", plug_in, undo=unplug),
+        Step("plug in", plug_in, undo=take_back),
         Step("complete attachment", complete_attachment, kept=True),
         Record("mark attached", mark_attached, no_way_back=True),
     ),
     on_failure=Record("forget volume", forget_volume),
     behind=volumes.KINDS,
+    afterwards=those_that_wait,
 )

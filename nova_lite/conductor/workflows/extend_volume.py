@@ -7,6 +7,7 @@ from nova_lite.cells import volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.attach_volume import finish, found
 from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.model.block_device import Phase
 
 #: A volume that waits for the host's part of its extension.
 _EXTENDING = "extending"
@@ -17,6 +18,8 @@ def extend_disk(work: Work[CellTools]) -> Facts | None:
     instance, device = found(work)
     if device is None or device.volume_id is None:
         return None
+    if device.phase is not Phase.ATTACHED:
+        raise errors.NotYet(f"Volume {device.volume_id} is {device.phase}.")
     service = work.tools.volumes.as_service()
     volume = service.show(device.volume_id)
     if instance.host is not None:
@@ -61,5 +64,4 @@ EXTEND_VOLUME = Definition(
     volumes.EXTEND,
     (Step("extend disk", extend_disk, undo=tell_failure), Record("note size", note_size, no_way_back=True)),
     on_failure=Record("end", end),
-    behind=volumes.KINDS,
 )

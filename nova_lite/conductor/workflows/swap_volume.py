@@ -13,10 +13,10 @@ from nova_lite.cells import volume_swaps as records
 from nova_lite.cells import volumes
 from nova_lite.conductor import volume_swaps
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.attach_volume import finish, found
-from nova_lite.conductor.workflows.tools import CellTools, host_is_down
+from nova_lite.conductor.workflows.attach_volume import finish, found, reached, those_that_wait
+from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.db.repositories.instances import Placed
 from nova_lite.model.block_device import BlockDevice, Phase
-from nova_lite.model.instance import Instance
 from nova_lite.storage import retried
 
 
@@ -35,22 +35,16 @@ def hold_attachment(work: Work[CellTools]) -> None:
 
 def turn_back(work: Work[CellTools]) -> None:
     """Have the guest have its volume where it was, and nobody anything of the next one. A host that is down is left."""
-    instance, device = _turned_back(work)
+    server, device = _turned_back(work)
     if device is None or device.next_volume_id is None:
         return
-    if instance.host is not None and device.next_attachment_id is not None:
-        try:
-            work.tools.agents.swap_volume_back(
-                instance.host, instance.uuid, instance.epoch, device, timeout_s=max(1.0, work.seconds_left)
-            )
-        except errors.Timeout:
-            if not host_is_down(work.tools, instance.host):
-                raise
+    if device.next_attachment_id is not None:
+        reached(work, server, device, work.tools.agents.swap_volume_back, timeout_s=max(1.0, work.seconds_left))
     volume_swaps.abandon(work.tools.volumes.as_service(), work.subject, device)
 
 
 @retried
-def _turned_back(work: Work[CellTools]) -> tuple[Instance, BlockDevice | None]:
+def _turned_back(work: Work[CellTools]) -> tuple[Placed, BlockDevice | None]:
     with work.tools.db.writer() as session:
         records.turn_back(session, work.subject, work.inputs["device"], work=work.workflow.uuid)
     return found(work)
@@ -58,19 +52,13 @@ def _turned_back(work: Work[CellTools]) -> tuple[Instance, BlockDevice | None]:
 
 def swap_disk(work: Work[CellTools]) -> None:
     """Have the host copy the volume to the next one, and the guest have that."""
-    instance, device = found(work)
-    if device is None or instance.host is None:
+    server, device = found(work)
+    if device is None or server.host is None:
         raise errors.Conflict("The server has the volume no more.")
     if device.phase is Phase.SWAPPED:
         return
-    try:
-        work.tools.agents.swap_volume(
-            instance.host, instance.uuid, instance.epoch, device, timeout_s=max(1.0, work.seconds_left)
-        )
-    except errors.Timeout as exc:
-        if host_is_down(work.tools, instance.host):
-            raise errors.HostFailed("The server's host does not answer.") from exc
-        raise
+    if not reached(work, server, device, work.tools.agents.swap_volume, timeout_s=max(1.0, work.seconds_left)):
+        raise errors.HostFailed("The server's host does not answer.")
 
 
 def note_swap(work: Work[CellTools], session: Session) -> None:
@@ -102,20 +90,20 @@ def complete_migration(work: Work[CellTools]) -> Facts | None:
     return {"size_gib": service.show(device.volume_id).size_gib}
 
 
-def take_over(work: Work[CellTools], session: Session) -> None:
+def take_over(work: Work[CellTools], session: Session) -> Facts | None:
     """Note that the server has its volume by the attachment that the next one came by."""
     if "size_gib" in work.facts:
         records.take_over(session, work.subject, work.inputs["device"], work.facts["size_gib"])
-    finish(work, session, error=None)
+    return finish(work, session, error=None)
 
 
-def keep_volume(work: Work[CellTools], session: Session) -> None:
+def keep_volume(work: Work[CellTools], session: Session) -> Facts | None:
     """Let the server have the volume as before, and say why; one that could not be turned back is left for audits."""
     if work.facts.get("left_behind"):
         records.leave(session, work.subject, work.inputs["device"])
     else:
         records.keep(session, work.subject, work.inputs["device"])
-    finish(work, session, error=work.reason or "An internal error happened.")
+    return finish(work, session, error=work.reason or "An internal error happened.")
 
 
 SWAP_VOLUME = Definition(
@@ -131,4 +119,5 @@ SWAP_VOLUME = Definition(
     ),
     on_failure=Record("keep volume", keep_volume),
     behind=volumes.KINDS,
+    afterwards=those_that_wait,
 )

@@ -23,8 +23,12 @@ _OF_REQUEST = sa.select(_A.id).where(
 _KNOWN = _OF_REQUEST.where(_A.action == sa.bindparam("action"))
 _OPEN = _OF_REQUEST.where(_A.finish_time.is_(None)).limit(1)
 _BEGUN, _EVENT_BEGUN = sa.insert(_ACTIONS), sa.insert(_EVENTS)
-_ENDED = sa.update(_ACTIONS).where(_A.id == sa.bindparam("this"))
-_EVENT_ENDED = sa.update(_EVENTS).where(_E.action_id == sa.bindparam("of"), _E.finish_time.is_(None))
+_ENDED = sa.update(_ACTIONS).where(
+    _A.instance_uuid == sa.bindparam("instance"), _A.request_id == sa.bindparam("request"), _A.finish_time.is_(None)
+)
+_OPEN_EVENTS = sa.update(_EVENTS).where(_E.finish_time.is_(None))
+_EVENT_ENDED = _OPEN_EVENTS.where(_E.action_id == sa.bindparam("of"))
+_EVENT_OF_REQUEST_ENDED = _OPEN_EVENTS.where(_E.action_id == _OPEN.scalar_subquery())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +133,21 @@ def _open_action(session: Session, instance_uuid: str, request_id: str) -> int |
 
 
 def _end_event(session: Session, action_id: int | None, now: datetime, *, error: str | None, host: str | None) -> None:
+    session.execute(_EVENT_ENDED, {"of": action_id, **_ending(now, error=error, host=host)})
+
+
+def _ending(now: datetime, *, error: str | None, host: str | None) -> dict[str, Any]:
     result = "Success" if error is None else "Error"
-    values = {"finish_time": now, "result": result, "details": error, "host": host}
-    session.execute(_EVENT_ENDED, {"of": action_id, **values})
+    return {"finish_time": now, "result": result, "details": error, "host": host}
 
 
 def finish(session: Session, *, instance_uuid: str, request_id: str, error: str | None, host: str | None) -> None:
     """Record how the actions of a request on an instance ended: well, or with ``error`` for users to read."""
-    action_id = _open_action(session, instance_uuid, request_id)
-    if action_id is None:
-        return
     now = utcnow()
+    which = {"instance": instance_uuid, "request": request_id}
+    session.execute(_EVENT_OF_REQUEST_ENDED, {**which, **_ending(now, error=error, host=host)})
     message = None if error is None else "Error"
-    session.execute(_ENDED, {"this": action_id, "finish_time": now, "updated_at": now, "message": message})
-    _end_event(session, action_id, now, error=error, host=host)
+    session.execute(_ENDED, {**which, "finish_time": now, "updated_at": now, "message": message})
 
 
 def interrupt(session: Session, instance_uuid: str, by: str, *, spare: Collection[str] = ()) -> None:

@@ -53,7 +53,7 @@ def _made(table: sa.Table) -> _Statements:
             step=0,
             attempt=0,
             deadline=epoch_now() + sa.bindparam("within_s", type_=sa.Double()),
-            lease_until=epoch_now() + _NUDGE_GRACE_S,
+            lease_until=epoch_now() + sa.bindparam("alone_s", type_=sa.Double()),
         ),
         claim=sa.update(table)
         .where(this, is_open, sa.or_(column.lease_owner.is_(None), column.lease_until < epoch_now()))
@@ -69,8 +69,11 @@ def _made(table: sa.Table) -> _Statements:
     )
 
 
-def add(handle: Handle, row: Row, workflow: Workflow, *, timeout_s: float) -> None:
-    """Record a new workflow, due ``timeout_s`` from now by the database's clock."""
+def add(handle: Handle, row: Row, workflow: Workflow, *, timeout_s: float, held_back_s: float | None = None) -> None:
+    """Record a new workflow, due ``timeout_s`` from now by the database's clock.
+
+    It is taken up in ``held_back_s`` at the earliest, unless it is hastened; where that is None, as soon as may be.
+    """
     handle.execute(
         _of(row).add,
         {
@@ -83,6 +86,8 @@ def add(handle: Handle, row: Row, workflow: Workflow, *, timeout_s: float) -> No
             "inputs": workflow.inputs,
             "facts": workflow.facts,
             "within_s": timeout_s,
+            "lease_owner": None if held_back_s is None else _PARKED,
+            "alone_s": _NUDGE_GRACE_S if held_back_s is None else held_back_s,
         },
     )
 
@@ -149,6 +154,21 @@ def hasten(session: Session, row: Row, uuid: str) -> None:
         .where(row.uuid == uuid, row.lease_owner == _PARKED, row.status.in_(OPEN))
         .values(lease_until=epoch_now() - 1)
     )
+
+
+def hasten_others(
+    session: Session, row: Row, subject: str, *, spare: Collection[str], of_those: Collection[str]
+) -> list[str]:
+    """Have parked workflows about ``subject`` taken up again at once; return them.
+
+    Of kinds to ``spare`` only ``of_those``.
+    """
+    wanted = sa.or_(row.kind.not_in(spare), row.uuid.in_(of_those))
+    parked = (row.subject == subject, row.lease_owner == _PARKED, row.status.in_(OPEN), wanted)
+    uuids = list(session.scalars(sa.select(row.uuid).where(*parked).with_for_update()))
+    if uuids:
+        session.execute(sa.update(row).where(row.uuid.in_(uuids), *parked).values(lease_until=epoch_now() - 1))
+    return uuids
 
 
 def renew(session: Session, row: Row, owner: str, uuids: Collection[str], *, lease_s: float) -> None:

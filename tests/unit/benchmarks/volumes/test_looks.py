@@ -13,8 +13,12 @@ def test_the_queries_find_what_they_are_read_for() -> None:
             "CREATE TABLE instances (uuid TEXT, volumes TEXT)",
             "CREATE TABLE block_device_mapping (instance_uuid TEXT, volume_id TEXT, connection_info TEXT, "
             "deleted INTEGER, destination_type TEXT)",
+            "CREATE TABLE instance_actions (id INTEGER, instance_uuid TEXT)",
+            "CREATE TABLE instance_actions_events (action_id INTEGER, finish_time TEXT)",
             """INSERT INTO instances VALUES ('vm', '[{"phase": "attaching"}]'), ('other', NULL)""",
-            "INSERT INTO block_device_mapping VALUES ('vm', 'v1', NULL, 0, 'volume'), ('vm', 'v0', '{}', 7, 'volume'), "
+            "INSERT INTO instance_actions VALUES (1, 'vm'), (2, 'other')",
+            "INSERT INTO instance_actions_events VALUES (1, NULL), (2, '2026-01-01')",
+            "INSERT INTO block_device_mapping VALUES ('vm', 'v1', '{}', 0, 'volume'), ('vm', 'v0', '{}', 7, 'volume'), "
             "('vm', NULL, NULL, 0, 'local')",
         ):
             connection.exec_driver_sql(statement)

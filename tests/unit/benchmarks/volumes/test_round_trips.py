@@ -34,10 +34,12 @@ def test_our_rows_have_volumes_with_how_far_they_are(rows: list[Any], expected: 
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([("vm", None, None)], Volumes(0, 0)),
-        ([("vm", "v1", None)], Volumes(0, 1)),
-        ([("vm", "v1", "{}")], Volumes(1, 0)),
-        ([("vm", "v1", "{}"), ("vm", "v2", None)], Volumes(1, 1)),
+        ([("vm", None, None, 0)], Volumes(0, 0)),
+        ([("vm", None, None, 1)], Volumes(0, 0)),
+        ([("vm", "v1", None, 1)], Volumes(0, 1)),
+        ([("vm", "v1", "{}", 1)], Volumes(0, 1)),
+        ([("vm", "v1", "{}", 0)], Volumes(1, 0)),
+        ([("vm", "v1", "{}", 0), ("vm", "v2", None, 0)], Volumes(1, 1)),
     ],
 )
 def test_the_real_ones_have_a_row_for_each_volume(rows: list[Any], expected: Volumes) -> None:
