@@ -40,6 +40,8 @@ BINARY = "nova-compute"
 _RETRY_S = 1.0
 #: Seconds between two looks whether an operator has mended what keeps the host from work.
 _MENDED_S = 10.0
+#: Seconds that an agent which is stopped waits for what it may be asking others.
+_LEAVE_S = 1.0
 
 
 class Agent:
@@ -63,6 +65,8 @@ class Agent:
         self._repairs = Ticker(conf.sync_power_state_interval, self._repair, "reconcile")
         self._looks = Ticker(conf.update_resources_interval, self._look, "resources")
         self._stopping = threading.Event()
+        #: Held while the host begins to take work: it does so before it is stopped, or not at all.
+        self._beginning = threading.Lock()
         self.ready = threading.Event()
         self._introduction = threading.Thread(target=self._introduce, name="introduction", daemon=True)
 
@@ -80,13 +84,14 @@ class Agent:
 
     def stop(self) -> None:
         """Finish what is under way and leave; guests go on running."""
-        self._stopping.set()
+        with self._beginning:
+            self._stopping.set()
+        # Each may be asking a conductor that has left before: not worth waiting for.
         if self._introduction.ident is not None:
-            self._introduction.join()
+            self._introduction.join(_LEAVE_S)
         if self.ready.is_set():
-            # It may be asking a conductor that has left before: not worth waiting for.
-            self._repairs.stop(wait_s=1.0)
-            self._looks.stop(wait_s=1.0)
+            self._repairs.stop(wait_s=_LEAVE_S)
+            self._looks.stop(wait_s=_LEAVE_S)
             self._heart.stop()
             self._server.stop()
         self._bus.close()
@@ -108,13 +113,19 @@ class Agent:
                 LOG.exception("This host cannot take work yet")
                 self._stopping.wait(_RETRY_S)
             else:
-                self._server.start()
-                self._heart.start()
-                self._repairs.start()
-                self._looks.start()
-                self.ready.set()
-                LOG.info("agent of %s (%s) takes work", self._conf.host, self._node)
+                self._take_work()
                 return
+
+    def _take_work(self) -> None:
+        with self._beginning:
+            if self._stopping.is_set():
+                return
+            self._server.start()
+            self._heart.start()
+            self._repairs.start()
+            self._looks.start()
+            self.ready.set()
+        LOG.info("agent of %s (%s) takes work", self._conf.host, self._node)
 
     def _repair(self) -> None:
         """Put the guests in order again: one may have stopped by itself, or been deleted while the bus was cut.
@@ -197,24 +208,12 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         )
     # Only hosts that run libvirt need its bindings.
     from nova_lite.compute.virt.libvirt import pci  # noqa: PLC0415
-    from nova_lite.compute.virt.libvirt.brick import Brick  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
-    from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.layout import Layout  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.migration import Reach  # noqa: PLC0415
 
-    state = Path(conf.state_path)
-    brick = Brick(
-        conf.host,
-        conf.my_ip,
-        state / "os-brick",
-        has_multipath=conf.libvirt.volume_use_multipath,
-        needs_multipath=conf.libvirt.volume_enforce_multipath,
-        attempts=conf.libvirt.num_volume_scan_tries,
-    )
     return LibvirtDriver(
         hostname=conf.host,
-        host_volumes=HostVolumes(conf.libvirt.volumes_by_host, state / "connected-volumes", brick),
         uri=conf.libvirt.connection_uri,
         virt_type=conf.libvirt.virt_type,
         instances_path=Path(conf.instances_path),

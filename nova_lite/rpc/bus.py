@@ -178,6 +178,7 @@ class Bus:
         with self._lock:
             self._clients.clear()
             if self._transport is not None:
+                _end_calls(self._transport)
                 self._transport.cleanup()
                 self._transport = None
 
@@ -267,6 +268,17 @@ def _register_bus_options(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(impl_rabbit.rabbit_opts, group="oslo_messaging_rabbit")
     # By default oslo.messaging waits longer after each try, up to half a minute: as long as the outage was, in effect.
     conf.set_default("rabbit_interval_max", _RETRY_MAX_S, group="oslo_messaging_rabbit")
+
+
+def _end_calls(transport: Any) -> None:
+    """Have whoever waits for an answer over a bus that is being left hear that none comes.
+
+    By itself oslo.messaging lets them wait on, as long as they wanted. Where it has other names for them it still does.
+    """
+    waiting = getattr(getattr(transport._driver, "_waiter", None), "waiters", None)
+    error = {"kind": "Unavailable", "message": "The message bus was left.", "code": None}
+    for message in list(getattr(waiting, "_queues", ())):
+        waiting.put(message, {"failure": None, "result": {"error": error}, "ending": True})  # type: ignore[union-attr]
 
 
 def _calm_listeners() -> None:

@@ -10,7 +10,7 @@ import pytest
 from kombu.connection import Connection
 from kombu.utils.scheduling import FairCycle
 
-from nova_lite import config
+from nova_lite import config, errors
 from nova_lite.rpc import memory
 from nova_lite.rpc.bus import Bus
 from tests.contract.bus.suite import BusContract, Echo
@@ -36,6 +36,32 @@ def test_virtual_hosts_do_not_hear_each_other() -> None:
         for bus in buses.values():
             bus.close()
     assert answers == ["one "] * 4 + ["two "] * 4
+
+
+def test_who_waits_for_an_answer_hears_that_its_bus_is_left() -> None:
+    """Not once its patience is over: that may be minutes away."""
+    bus = Bus(config.load([], []), f"kombu+memory:///{uuid.uuid4()}")
+    heard: list[str] = []
+
+    def ask() -> None:
+        try:
+            bus.call("nobody", "say", long_s=3600.0, word="")
+        except errors.Unavailable as exc:
+            heard.append(exc.message)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    pause = threading.Event()
+    while not _waiting(bus) and not pause.wait(0.01):
+        pass
+    bus.close()
+    asking.join(300)
+    assert heard == ["The message bus was left."]
+
+
+def _waiting(bus: Bus) -> bool:
+    waiter = getattr(getattr(bus._transport, "_driver", None), "_waiter", None)
+    return bool(waiter and waiter.waiters._queues)
 
 
 def test_an_idle_listener_does_not_poll(monkeypatch: pytest.MonkeyPatch) -> None:
