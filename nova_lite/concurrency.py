@@ -8,6 +8,7 @@ import heapq
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -145,6 +146,25 @@ class Alarm:
                     return heapq.heappop(self._due)[1]
                 self._changed.wait(left_s)
         return None
+
+
+class Tally:
+    """Counts events by what they are, from many threads, for whoever takes the counts away."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._counts: Counter[tuple[str, ...]] = Counter()
+
+    def add(self, *which: str, number: int = 1) -> None:
+        """Count ``number`` more events."""
+        with self._guard:
+            self._counts[which] += number
+
+    def take(self) -> dict[tuple[str, ...], int]:
+        """Return what was counted since this was last called."""
+        with self._guard:
+            counts, self._counts = self._counts, Counter()
+        return dict(counts)
 
 
 class KeyedLocks:

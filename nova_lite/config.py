@@ -174,6 +174,11 @@ SERVICE_OPTS: list[cfg.Opt] = [
         choices=["threading", "eventlet"],
         help="What a daemon runs its work on.",
     ),
+    cfg.StrOpt(
+        "monitoring_address",
+        help="HOST:PORT at which a daemon tells whoever asks whether it lives (/live), is ready (/ready), and its "
+        "numbers (/metrics), such as 127.0.0.1:9780; each daemon of a machine needs its own. Unset: nowhere.",
+    ),
     cfg.IntOpt(
         "graceful_shutdown_timeout", default=60, min=1, help="Seconds a daemon finishes its work in after SIGTERM."
     ),

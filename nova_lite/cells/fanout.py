@@ -109,6 +109,12 @@ class Fanout:
         done, _ = wait(futures, timeout=self._conf.cells.timeout)
         return any(future.result() for future in done)
 
+    def ping(self) -> None:
+        """Raise Unavailable when there are cells for servers and none of them answers."""
+        answers = self.ask(lambda cell: cell.db.ping(), with_cell0=False)
+        if answers.down and not answers.found:
+            raise errors.Unavailable("No cell answers.")
+
     def sighting(self, cell_uuid: str) -> Sighting:
         """Return how a cell last fared."""
         return self._sightings.get(cell_uuid, Sighting())

@@ -6,12 +6,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
 from nova_lite import concurrency, config, errors
+
+if TYPE_CHECKING:
+    from nova_lite.web.listener import Listener
 
 LOG = logging.getLogger(__name__)
 
@@ -27,11 +30,24 @@ class Service(Protocol):
         """Finish what is under way and end."""
         ...
 
+    def checks(self) -> dict[str, Callable[[], object]]:
+        """Return what it must be able to do when it is ready; each raises Unavailable."""
+        ...
 
-def run(prog: str, argv: Sequence[str] | None, service_name: str) -> int:
+
+class Meters(Protocol):
+    """What counts for those who watch a service; made with the numbers and the service."""
+
+    def refresh(self) -> None:
+        """Bring the numbers up to date."""
+        ...
+
+
+def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: str) -> int:
     """Run the service class named ``module:Class`` until SIGTERM or SIGINT; return the exit code.
 
-    The class is imported only after the threads are chosen: eventlet must patch before others import.
+    Who may watch it is told what the class named ``meters_name`` counts, where ``[service] monitoring_address`` says.
+    Classes are imported only after the threads are chosen: eventlet must patch before others import.
 
     0: stopped when asked to. 1: could not start, or did not stop within ``graceful_shutdown_timeout``.
     2: the command line or the configuration is wrong.
@@ -47,7 +63,8 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        service = _service_class(service_name)(conf)
+        service: Service = _class(service_name)(conf)
+        listener = _listener(conf, prog, service, meters_name) if conf.service.monitoring_address else None
         service.start()
     except errors.Misconfigured as exc:
         print(f"{prog}: {exc.message}", file=sys.stderr)
@@ -58,13 +75,31 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str) -> int:
     while not stopped.wait(3600):
         pass
     LOG.info("%s stops", prog)
-    return _stop_within(service, conf.service.graceful_shutdown_timeout)
+    code = _stop_within(service, conf.service.graceful_shutdown_timeout)
+    if listener is not None:
+        listener.stop()
+    return code
 
 
-def _service_class(name: str) -> Callable[[cfg.ConfigOpts], Service]:
+def _class(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
-    found: Callable[[cfg.ConfigOpts], Service] = getattr(importlib.import_module(module), attribute)
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def _listener(conf: cfg.ConfigOpts, prog: str, service: Service, meters_name: str) -> "Listener":
+    """Return what answers those who watch the service, at work; it tells what keeps the service from starting, too."""
+    # Only those who are watched carry it.
+    from nova_lite.web.health import Health  # noqa: PLC0415
+    from nova_lite.web.listener import Listener  # noqa: PLC0415
+    from nova_lite.web.metrics import Metrics  # noqa: PLC0415
+
+    metrics = Metrics(prog)
+    meters: Meters = _class(meters_name)(metrics, service)
+    listener = Listener(conf.service.monitoring_address, Health(service.checks()), metrics, meters.refresh)
+    listener.start()
+    LOG.info("%s can be watched at %s", prog, conf.service.monitoring_address)
+    return listener
 
 
 def _stop_within(service: Service, timeout_s: float) -> int:

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from oslo_config import cfg
@@ -42,6 +44,8 @@ _RETRY_S = 1.0
 _MENDED_S = 10.0
 #: Seconds that an agent which is stopped waits for what it may be asking others.
 _LEAVE_S = 1.0
+#: What no guest is called; who asks for it learns whether the hypervisor answers.
+_NO_GUEST = "00000000-0000-0000-0000-000000000000"
 
 
 class Agent:
@@ -68,7 +72,31 @@ class Agent:
         #: Held while the host begins to take work: it does so before it is stopped, or not at all.
         self._beginning = threading.Lock()
         self.ready = threading.Event()
+        #: When (``monotonic``) conductor and Placement last knew all of this host; None is never.
+        self.reported_at: float | None = None
         self._introduction = threading.Thread(target=self._introduce, name="introduction", daemon=True)
+
+    def checks(self) -> dict[str, Callable[[], object]]:
+        """Return what an agent that is ready can do, by what it is done with; each raises Unavailable."""
+        return {
+            "host": self._require_ready,
+            "bus": self._bus.ping,
+            "conductor": self._require_known,
+            "placement": self._placement.newest_version,
+            "hypervisor": lambda: self.driver.guest(_NO_GUEST),
+        }
+
+    def _require_ready(self) -> None:
+        if not self.ready.is_set():
+            raise errors.Unavailable("This host takes no work yet.")
+
+    def _require_known(self) -> None:
+        if self.ready.is_set() and not self._conductor.knows_host(self._conf.host, self._node):
+            raise errors.Unavailable("The conductor does not know this host.")
+
+    def _report(self) -> None:
+        self._reporter.report()
+        self.reported_at = time.monotonic()
 
     def start(self) -> None:
         """Reach the hypervisor (raises Unavailable), then introduce the host and take work.
@@ -101,7 +129,7 @@ class Agent:
         """Tell conductor and Placement of this host, put its guests in order, then listen. Retried until it works."""
         while not self._stopping.is_set():
             try:
-                self._reporter.report()
+                self._report()
                 self._reconciler.run(resumes=self._conf.resume_guests_state_on_host_boot)
             except errors.Misconfigured as exc:
                 LOG.error("This host takes no work: %s", exc.message)
@@ -136,7 +164,7 @@ class Agent:
             if not self._conductor.knows_host(self._conf.host, self._node):
                 LOG.warning("Host %s is not known any more, and introduces itself again", self._conf.host)
                 self._reporter.forget()
-                self._reporter.report()
+                self._report()
             self._reconciler.run()
         except errors.NovaLiteError as exc:
             LOG.warning("Cannot compare the guests with the cell: %s %s", exc, exc.facts)
@@ -144,7 +172,7 @@ class Agent:
     def _look(self) -> None:
         """Tell what changed of the host: memory was added, a device came or went."""
         try:
-            self._reporter.report()
+            self._report()
         except errors.NovaLiteError as exc:
             LOG.warning("Cannot tell what this host offers: %s %s", exc, exc.facts)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 from nova_lite import errors
-from nova_lite.concurrency import Alarm, Pool, Ticker
+from nova_lite.concurrency import Alarm, Pool, Tally, Ticker
 from nova_lite.conductor.steps import Definition, Detour, Facts, Record, Step, Stop, Work
 from nova_lite.db.repositories import workflows
 from nova_lite.model.workflow import Status, Workflow
@@ -72,6 +72,8 @@ class Runner(Generic[T]):
     def __post_init__(self) -> None:
         self._pool = Pool(self.threads, "workflow")
         self._running: set[str] = set()
+        #: Kind and outcome of what ended here.
+        self.ended = Tally()
         self._guard = threading.Lock()
         self._is_stopping = False
         self._alarm = Alarm(self.wake, "workflow-alarm")
@@ -105,6 +107,11 @@ class Runner(Generic[T]):
         except RuntimeError:  # stopping: the record waits for another conductor
             with self._guard:
                 self._running.discard(uuid)
+
+    @property
+    def running(self) -> int:
+        """Return how many workflows run here, or are about to."""
+        return len(self._running)
 
     def _scan(self) -> None:
         try:
@@ -183,6 +190,7 @@ class _Run(Generic[T]):
             if work.workflow.status is not Status.UNDOING:
                 reason = self._forward()
                 if reason is None:
+                    self._runner.ended.add(self._definition.kind, Status.DONE.value)
                     self._call_others()
                     return None
                 at = work.workflow
@@ -192,6 +200,7 @@ class _Run(Generic[T]):
             self._backward()
         except _Parked as parked:
             return parked.delay_s
+        self._runner.ended.add(self._definition.kind, Status.FAILED.value)
         self._call_others()
         return None
 

@@ -6,6 +6,7 @@ nothing above it.
 
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 from oslo_config import cfg
@@ -123,6 +124,8 @@ class Conductor:
         self._bus = Bus(conf)
         self._cells: Cells | None = None
         self._fanout: Fanout | None = None
+        #: The silence after which a service is down.
+        self.down_after_s: float = conf.service_down_time
         #: What looks from time to time whether something is to be put right.
         self._lookers: list[Looker] = []
         if conf.api_database.connection:
@@ -140,6 +143,20 @@ class Conductor:
     def is_super(self) -> bool:
         """Return whether this conductor runs what spans cells."""
         return self._cells is not None
+
+    @property
+    def services_db(self) -> Database:
+        """Return the database that the services beside this conductor report to."""
+        return self._db if self._cells is None else self._cells.cell0.db
+
+    def checks(self) -> dict[str, Callable[[], object]]:
+        """Return what a conductor that is ready can do, by what it is done with; each raises Unavailable."""
+        checks: dict[str, Callable[[], object]] = {
+            "database": self._db.ping,
+            "bus": self._bus.ping,
+            "placement": self.runner.tools.placement.newest_version,
+        }
+        return checks if self._fanout is None else {**checks, "cells": self._fanout.ping}
 
     def _build_super(self) -> None:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
@@ -190,7 +207,7 @@ class Conductor:
             threads=self._conf.conductor.threads,
         )
         self._lookers = [looker(self._conf, self._db, self.runner.wake) for looker in (Reclaimer, RescueTimeouts)]
-        self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self._conf.service_down_time)
+        self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self.down_after_s)
 
     def start(self) -> None:
         """Begin to listen and to run workflows."""
@@ -217,8 +234,7 @@ class Conductor:
 
     def _beat(self) -> None:
         try:
-            services_db = self._db if self._cells is None else self._cells.cell0.db
-            with services_db.writer() as session:
+            with self.services_db.writer() as session:
                 hosts.beat(session, self._conf.host, hosts.CONDUCTOR)
         except errors.Unavailable as exc:
             LOG.warning("Could not write a heartbeat: %s %s", exc, exc.facts)

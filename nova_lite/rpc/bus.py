@@ -132,8 +132,11 @@ class Bus:
 
         The connection for answers, opened with the first call, is tried for ever, whatever limits the call has.
         """
-        if self._has_answered:
-            return
+        if not self._has_answered:
+            self.ping()
+
+    def ping(self) -> None:
+        """Raise Unavailable when no broker takes connections."""
         hosts = oslo_messaging.TransportURL.parse(self._conf, self._url).hosts
         for host in hosts:
             try:

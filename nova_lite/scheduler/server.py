@@ -11,6 +11,7 @@ import numpy as np
 from oslo_config import cfg
 
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.concurrency import Tally
 from nova_lite.errors import Unavailable
 from nova_lite.model.host import HostState
 from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
@@ -43,6 +44,8 @@ class SchedulerEndpoint:
         self._placement = placement
         self._waiting = waiting
         self._weighing = Weighing(conf.filter_scheduler)
+        #: What became of servers and of claims.
+        self.tally = Tally()
 
     def place(self, spec: dict[str, Any], instance_uuids: list[str]) -> dict[str, Any]:
         claimed: list[str] = []
@@ -52,7 +55,9 @@ class SchedulerEndpoint:
             return self._claim_first(uuid, wanted, hosts, survey.offers, claimed)
 
         try:
-            return self._decide(wanted, instance_uuids, claim)
+            answer = self._decide(wanted, instance_uuids, claim)
+            self.tally.add("server", "refused" if answer["refusal"] else "placed", number=len(instance_uuids))
+            return answer
         finally:
             self._let_go_unwanted(claimed)
 
@@ -147,7 +152,9 @@ class SchedulerEndpoint:
         for host in ranking:
             if self._placement.claim(uuid, offers[host.node], project_id=spec.project_id, user_id=spec.user_id):
                 claimed.append(uuid)
+                self.tally.add("claim", "made")
                 return host
+            self.tally.add("claim", "refused")
             held = self._placement.allocations(uuid)
             if held:
                 return _adopted(held, ranking, offers)

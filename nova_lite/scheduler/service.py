@@ -1,6 +1,7 @@
 """The scheduler process."""
 
 import logging
+from collections.abc import Callable
 
 from oslo_config import cfg
 
@@ -34,13 +35,22 @@ class Scheduler:
         self._fanout = Fanout(conf, self._cells)
         self._bus = Bus(conf)
         self._hosts = Hosts(conf, self._db, self._cells, self._fanout)
-        placement = PlacementClient(conf)
-        endpoint = SchedulerEndpoint(conf, Surveyor(conf, self._hosts, placement), placement, Waiting(self._db))
-        self._server = self._bus.serve(TOPIC, conf.host, endpoint)
+        self._placement = placement = PlacementClient(conf)
+        self.endpoint = SchedulerEndpoint(conf, Surveyor(conf, self._hosts, placement), placement, Waiting(self._db))
+        self._server = self._bus.serve(TOPIC, conf.host, self.endpoint)
         conductor = ConductorClient(self._bus)
         self._heart = Ticker(
             conf.report_interval, lambda: conductor.heartbeat(conf.host, BINARY), "heartbeat", at_once=True
         )
+
+    def checks(self) -> dict[str, Callable[[], object]]:
+        """Return what a scheduler that is ready can do, by what it is done with; each raises Unavailable."""
+        return {
+            "database": self._db.ping,
+            "bus": self._bus.ping,
+            "placement": self._placement.newest_version,
+            "cells": self._fanout.ping,
+        }
 
     def start(self) -> None:
         """Begin to listen."""

@@ -189,6 +189,20 @@ def claimable(session: Session, row: Row, *, limit: int) -> list[str]:
     )
 
 
+def count_open(session: Session, row: Row) -> dict[tuple[str, str], int]:
+    """Return how many workflows have not ended, by kind and status."""
+    found = sa.select(row.kind, row.status, sa.func.count()).where(row.status.in_(OPEN)).group_by(row.kind, row.status)
+    return {(kind, status): count for kind, status, count in session.execute(found)}
+
+
+def overdue(session: Session, row: Row) -> tuple[int, float]:
+    """Return how many open workflows nobody runs though they could go on, and for how many seconds the first has."""
+    since = sa.func.coalesce(epoch_now() - sa.func.min(row.lease_until), 0.0)
+    found = sa.select(sa.func.count(), since).where(row.status.in_(OPEN), row.lease_until < epoch_now())
+    count, seconds = session.execute(found).one()
+    return int(count), float(seconds)
+
+
 def supersede(session: Session, row: Row, subject: str, *, spare: Collection[str] = ()) -> None:
     """Close every open workflow about ``subject``, but for kinds to ``spare``.
 

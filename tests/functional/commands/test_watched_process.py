@@ -1,0 +1,72 @@
+"""A daemon as a process tells those who watch it how it is, from its start to its end."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from nova_lite.db import migrate
+from nova_lite.storage import Database
+
+_DEADLINE_S = 480.0
+_CONFIGURATION = """
+[DEFAULT]
+host = one
+transport_url = kombu+memory:///watched
+[database]
+connection = {database}
+[placement]
+endpoint_override = http://127.0.0.1:{nobody}
+noauth_token = nova
+[service]
+monitoring_address = 127.0.0.1:{port}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def ask(port: int, page: str) -> tuple[int, bytes]:
+    """Return status and body of a page, 0 while nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=60) as answer:
+            return int(answer.status), answer.read()
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return exc.code, exc.read()
+    except OSError:
+        return 0, b""
+
+
+def test_a_conductor_without_placement_lives_and_is_not_ready(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/cell.db"
+    with contextlib.closing(Database(database)) as cell_db:
+        migrate.sync(cell_db, "cell")
+    port, file = free_port(), tmp_path / "nova-lite.conf"
+    file.write_text(_CONFIGURATION.format(database=database, nobody=free_port(), port=port))
+    command = [sys.executable, "-W", "ignore", "-m", "nova_lite.cmd.conductor", "--config-file", str(file)]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as conductor:
+        try:
+            end = time.monotonic() + _DEADLINE_S
+            while ask(port, "/live")[0] != 200 and conductor.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)
+            assert ask(port, "/live")[0] == 200, (tmp_path / "log").read_text()
+            status, body = ask(port, "/ready")
+            assert (status, set(json.loads(body)["reasons"])) == (503, {"placement"})
+            status, body = ask(port, "/metrics")
+            assert status == 200
+            assert b'nova_lite_build_info{service="nova-lite-conductor"' in body
+            assert b"nova_lite_workflows_overdue 0.0" in body
+            conductor.send_signal(signal.SIGTERM)
+            assert conductor.wait(_DEADLINE_S) == 0, (tmp_path / "log").read_text()
+        finally:
+            conductor.kill()
