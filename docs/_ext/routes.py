@@ -33,7 +33,9 @@ _NOWHERE = "sqlite:////nowhere/at/all.db"
 _WHO = {
     base.PROJECT_READER_OR_ADMIN: "readers of the project, admins",
     base.PROJECT_MEMBER_OR_ADMIN: "members of the project, admins",
+    base.PROJECT_MANAGER_OR_ADMIN: "managers of the project, admins",
     base.ADMIN: "admins",
+    base.SERVICE_OR_ADMIN: "services, admins",
     base.OWNER_OR_ADMIN: "the user, admins",
     base.ANYONE: "anyone with a token",
     base.NOBODY: "nobody",

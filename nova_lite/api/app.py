@@ -105,6 +105,7 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from nova_lite.web import app as web
 from nova_lite.web.caller import authenticator
+from nova_lite.web.endpoint import refuse_undeclared
 from nova_lite.web.policy import RulePolicy
 
 
@@ -334,6 +335,8 @@ def build(
     app.add_middleware(urls.ProjectCheck())
     lookup = ServerLookup(api_db, cells, Fanout(conf, cells))
     app.add_middleware(IdempotencyKeys(IdempotencyKeyService(conf, api_db, lookup)))
+    for path, handler in table:
+        refuse_undeclared(path, handler)
     former = gone.routes()
     for path, handler in [*versions.routes(), *former, *table]:
         app.add_route(path, handler)

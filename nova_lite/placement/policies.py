@@ -18,7 +18,6 @@ READERS_TOO = "rule:admin_or_project_reader_or_service_api"
 
 #: Building blocks of the rules, which a policy file may change as well.
 BLOCKS = (
-    RuleDefault("service_api", "role:service", "Another service.", scope_types=_SCOPES),
     RuleDefault(
         "admin_or_service_api",
         "role:admin or role:service",

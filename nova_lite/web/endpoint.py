@@ -4,12 +4,14 @@ Declared on the responder, so that a test can see that no route was left without
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, cast
 
 import falcon
 
+from nova_lite import errors
 from nova_lite.web import validation
 from nova_lite.web.validation import Query, Schemas, query_schema
 from nova_lite.web.versions import Version
@@ -79,6 +81,14 @@ def declared_endpoint(responder: object) -> Endpoint | None:
     """Return what ``responder`` declares, or None when it declares nothing."""
     declared = getattr(responder, "endpoint", None)
     return declared if isinstance(declared, Endpoint) else None
+
+
+def refuse_undeclared(path: str, handler: object) -> None:
+    """Raise Misconfigured when a responder of ``handler`` declares no policy: nobody may serve it."""
+    for name, responder in inspect.getmembers(handler, callable):
+        declared = declared_endpoint(responder)
+        if name.startswith("on_") and (declared is None or not declared.policy):
+            raise errors.Misconfigured(f"{name.removeprefix('on_').upper()} {path} has no rule that says who may.")
 
 
 def _check(declared: Endpoint, req: falcon.Request) -> None:

@@ -53,7 +53,7 @@ DocumentedRuleDefault = oslo_policy.DocumentedRuleDefault
 #: Building blocks every API's rules may name.
 BASE_RULES = (
     RuleDefault("context_is_admin", "role:admin", "Who counts as an administrator."),
-    RuleDefault("admin_api", "rule:context_is_admin", "Default rule of administrative actions."),
+    RuleDefault("admin_api", "is_admin:True", "No rule's default: policy files of old name it."),
     RuleDefault("project_member_api", "role:member and project_id:%(project_id)s", "A member, in their own project."),
     RuleDefault("project_reader_api", "role:reader and project_id:%(project_id)s", "A reader, in their own project."),
     RuleDefault(
@@ -65,6 +65,23 @@ BASE_RULES = (
         "project_reader_or_admin",
         "rule:project_reader_api or rule:context_is_admin",
         "Default rule of actions that look at what a project owns.",
+    ),
+    RuleDefault(
+        "project_manager_api", "role:manager and project_id:%(project_id)s", "A manager, in their own project."
+    ),
+    RuleDefault(
+        "project_manager_or_admin",
+        "rule:project_manager_api or rule:context_is_admin",
+        "Default rule of what a project's managers may do beyond its members.",
+    ),
+    RuleDefault("service_api", "role:service", "Another service."),
+    RuleDefault(
+        "service_or_admin", "rule:service_api or rule:context_is_admin", "Default rule of what other services do."
+    ),
+    RuleDefault(
+        "admin_or_owner",
+        "is_admin:True or project_id:%(project_id)s",
+        "No rule's default: policy files of old name it.",
     ),
 )
 
@@ -210,7 +227,10 @@ def _prefix(name: str) -> str:
 def _judge(
     enforcer: oslo_policy.Enforcer, action: str, target: Mapping[str, object], credentials: Mapping[str, object]
 ) -> bool:
-    return bool(enforcer.authorize(action, dict(target), dict(credentials)))
+    """Return whether the rule lets them in; it may ask ``is_admin``, which is what ``context_is_admin`` says."""
+    own = {"user_id": credentials.get("user_id"), "project_id": credentials.get("project_id")}
+    is_admin = bool(enforcer.authorize("context_is_admin", own, dict(credentials)))
+    return bool(enforcer.authorize(action, dict(target), {**credentials, "is_admin": is_admin}))
 
 
 def _frozen(values: Mapping[str, object]) -> tuple[object, ...]:

@@ -17,8 +17,8 @@ ACCESS_ADD = "os_compute_api:os-flavor-access:add_tenant_access"
 ACCESS_REMOVE = "os_compute_api:os-flavor-access:remove_tenant_access"
 
 RULES = (
-    rule(INDEX, ANYONE, "List the flavors the caller may use."),
-    rule(SHOW, ANYONE, "Show a flavor the caller may use."),
+    rule(INDEX, ANYONE, "List the flavors the caller may use.", scopes=()),
+    rule(SHOW, ANYONE, "Show a flavor the caller may use.", scopes=()),
     rule(CREATE, ADMIN, "Create a flavor."),
     rule(UPDATE, ADMIN, "Describe a flavor anew."),
     rule(DELETE, ADMIN, "Delete a flavor."),

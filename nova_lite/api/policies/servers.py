@@ -102,7 +102,7 @@ RULES = (
     rule(RESIZE, PROJECT_MEMBER_OR_ADMIN, "Give a server another flavor."),
     rule(CONFIRM_RESIZE, PROJECT_MEMBER_OR_ADMIN, "Make a server's resize or migration final."),
     rule(REVERT_RESIZE, PROJECT_MEMBER_OR_ADMIN, "Move a server back that was resized or migrated."),
-    rule(MIGRATE, ADMIN, "Move a server to another host."),
+    rule(MIGRATE, PROJECT_MANAGER_OR_ADMIN, "Move a server to another host."),
     rule(MIGRATE_TO_HOST, ADMIN, "Name the host a server is moved to."),
     rule(MIGRATE_LIVE, PROJECT_MANAGER_OR_ADMIN, "Move a running server to another host."),
     rule(MIGRATE_LIVE_TO_HOST, ADMIN, "Name the host a running server is moved to."),

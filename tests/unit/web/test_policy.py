@@ -91,6 +91,17 @@ def test_a_file_opens_and_closes_rules(files: Files) -> None:
     assert not policy.allows("things:show", OWN, ADMIN)
 
 
+def test_rules_may_ask_for_administrators_as_old_files_do(files: Files) -> None:
+    files.main.write_text(
+        '"context_is_admin": "role:boss"\n"things:show": "is_admin:True"\n"things:update": "rule:admin_api"\n'
+    )
+    policy = files.policy()
+    for rule in ("things:show", "things:update"):
+        assert not policy.allows(rule, OWN, ADMIN)
+        assert policy.allows(rule, OWN, {**JOE, "roles": ["boss"]})
+        assert not policy.allows(rule, OWN, {**JOE, "is_admin": True}), "nobody says so of themselves"
+
+
 def test_a_file_that_changes_is_read_again(files: Files) -> None:
     policy = files.policy()
     assert not policy.allows("things:update", OWN, JOE)
