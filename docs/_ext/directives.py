@@ -1,8 +1,8 @@
 """The directives that write what the code knows into the pages, so that a page cannot say something else.
 
 ``options``, ``commands``, ``routes``, ``versions``, ``microversions``, ``server-actions``, ``whole-api``,
-``whole-versions``, ``states``, ``workflow``, ``workflow-kinds``, ``modules``, ``audit-findings`` and ``sequence``. They
-need docutils only; Sphinx loads them as an extension.
+``whole-versions``, ``whole-policy``, ``states``, ``workflow``, ``workflow-kinds``, ``modules``, ``audit-findings`` and
+``sequence``. They need docutils only; Sphinx loads them as an extension.
 """
 
 import sys
@@ -13,7 +13,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
-from docs._ext import audits, commands, modules, options, routes, sequence, states, whole_api, workflows
+from docs._ext import audits, commands, modules, options, routes, sequence, states, whole_api, whole_policy, workflows
 
 
 class Generated(Directive):
@@ -79,6 +79,7 @@ MAKERS: dict[str, Callable[..., list[str]]] = {
     "server-actions": routes.action_lines,
     "whole-api": whole_api.route_lines,
     "whole-versions": whole_api.version_lines,
+    "whole-policy": whole_policy.lines,
     "states": _state_lines,
     "workflow": workflows.lines,
     "workflow-kinds": workflows.kinds_lines,

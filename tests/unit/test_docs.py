@@ -10,7 +10,7 @@ from docutils import nodes
 from docutils.core import publish_doctree
 from docutils.parsers.rst import directives as known_directives
 
-from docs._ext import commands, modules, options, routes, sequence, states, whole_api, workflows
+from docs._ext import commands, modules, options, routes, sequence, states, whole_api, whole_policy, workflows
 from docs._ext.directives import DIRECTIVES
 from nova_lite import config
 from nova_lite.api.handlers import server_actions
@@ -219,6 +219,22 @@ def test_every_error_code_of_placement_is_listed() -> None:
 def test_every_server_action_is_listed() -> None:
     text = shown(".. server-actions::")
     assert all(name in text for name in server_actions.ACTIONS)
+
+
+def test_every_rule_is_as_elsewhere_or_explained() -> None:
+    here, known, text = whole_policy.here(), whole_policy.known(), shown(".. whole-policy::")
+    for name, check in known.items():
+        if name in here:
+            assert whole_policy.is_same(check, here[name].check_str), f"{name} has another default elsewhere"
+            assert here[name].scope_types == (["project"] if ":" in name else None), name
+        else:
+            assert whole_policy.reason(name, whole_policy.WHY_NOT), f"{name} is not here: say why"
+        assert name in text
+    ours = here.keys() - known.keys()
+    assert all(whole_policy.reason(name, whole_policy.OURS) for name in ours), ours
+    used = {whole_policy.reason(name, whole_policy.WHY_NOT) for name in known.keys() - here.keys()}
+    assert used == set(whole_policy.WHY_NOT)
+    assert {whole_policy.reason(name, whole_policy.OURS) for name in ours} == set(whole_policy.OURS)
 
 
 def test_of_the_whole_api_all_is_served_gone_or_explained() -> None:
