@@ -26,6 +26,7 @@ from nova_lite.api.handlers import (
     keypairs,
     limits,
     migrations,
+    openapi,
     quota_class_sets,
     quota_sets,
     server_actions,
@@ -338,7 +339,7 @@ def build(
     for path, handler in table:
         refuse_undeclared(path, handler)
     former = gone.routes()
-    for path, handler in [*versions.routes(), *former, *table]:
+    for path, handler in [*versions.routes(), *openapi.routes(table), *former, *table]:
         app.add_route(path, handler)
     return urls.VersionPrefix(app, nouns=_nouns([*former, *table]), link_prefix=conf.api.compute_link_prefix)
 

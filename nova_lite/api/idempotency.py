@@ -10,10 +10,12 @@ from nova_lite import errors
 from nova_lite.api.services.idempotency_keys import Answer, IdempotencyKeyService, make_key, results_of
 from nova_lite.web import validation
 
-_HEADER = "Idempotency-Key"
+HEADER = "Idempotency-Key"
 _REPLAYED = "Idempotent-Replayed"
 _LONGEST = 255
-_TAKEN_AT = ("/servers", "/servers/{server_id}/action")
+#: What a client may call its request, as a schema.
+NAME = {"type": "string", "minLength": 1, "maxLength": _LONGEST, "pattern": "^[ -~]+$"}
+TAKEN_AT = ("/servers", "/servers/{server_id}/action")
 
 
 class IdempotencyKeys:
@@ -26,13 +28,13 @@ class IdempotencyKeys:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
         """Answer a named request as before; raises Invalid, Unprocessable or Conflict where it cannot be taken."""
-        name = req.get_header(_HEADER)
+        name = req.get_header(HEADER)
         if name is None or req.method != "POST":
             return
-        if req.uri_template not in _TAKEN_AT:
-            raise errors.Invalid(f"{_HEADER}: taken by POST /servers and POST /servers/{{server_id}}/action alone")
+        if req.uri_template not in TAKEN_AT:
+            raise errors.Invalid(f"{HEADER}: taken by POST /servers and POST /servers/{{server_id}}/action alone")
         if not (0 < len(name) <= _LONGEST and name.isascii() and name.isprintable()):
-            raise errors.Invalid(f"{_HEADER}: from 1 to {_LONGEST} printable ASCII characters")
+            raise errors.Invalid(f"{HEADER}: from 1 to {_LONGEST} printable ASCII characters")
         asked = (req.path, req.query_string, str(req.context.version))
         key = make_key(req.context.caller, name, asked, validation.body_of(req))
         answer = self._service.begin(req.context.caller, key, params.get("server_id"))

@@ -15,6 +15,8 @@ Wsgi: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 #: Where requests go whose path names no version; no client can ask for it, for a version would stand before it.
 CHOICES = "/-/choices"
+#: The API's description of itself, the only URL beside the root that stands before a version.
+OPENAPI = "/openapi.json"
 VERSION_ROOTS = ("/v2", "/v2.1")
 
 _VERSIONED = re.compile(r"(/v2(?:\.1)?)(/.*)?", re.DOTALL)
@@ -36,7 +38,7 @@ class VersionPrefix:
         match = _VERSIONED.fullmatch(path)
         if match is not None:
             self._enter(env, match[1], match[2] or "")
-        elif path not in ("", "/"):
+        elif path not in ("", "/", OPENAPI):
             env["PATH_INFO"] = CHOICES
         return self._app(env, start_response)
 

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 App: TypeAlias = falcon.App[falcon.Request, falcon.Response]
 
 _REQUEST_ID = re.compile(r"req-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_REQUEST_ID_HEADER = "X-Openstack-Request-Id"
+REQUEST_ID_HEADER = "X-Openstack-Request-Id"
 
 #: Error kind → status, the same in every API; an API may add to it or change it.
 STATUSES: Mapping[type[errors.NovaLiteError], int] = {
@@ -136,7 +136,7 @@ class _Frame:
         context.taken_as_json = self._api.taken_as_json
         for name, component in self._components.items():
             setattr(context, name, component)
-        sent_id = req.get_header(_REQUEST_ID_HEADER)
+        sent_id = req.get_header(REQUEST_ID_HEADER)
         context.global_request_id = sent_id if sent_id and _REQUEST_ID.fullmatch(sent_id) else None
         if not self._api.is_public(req.path):
             context.caller = self._authenticator.caller(req, context.request_id, context.global_request_id)
@@ -148,7 +148,7 @@ class _Frame:
             raise falcon.HTTPNotFound(title="Not Found")
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
-        resp.set_header(_REQUEST_ID_HEADER, req.context.request_id)
+        resp.set_header(REQUEST_ID_HEADER, req.context.request_id)
         for header in self._api.request_id_headers:
             resp.set_header(header, req.context.request_id)
         if req.context.announced:

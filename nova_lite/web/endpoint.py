@@ -26,6 +26,28 @@ _FIRST = Version(1, 0)
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a responder answers when all went well: statuses, and others in later versions, oldest first.
+
+    Those of ``empty`` never have a body.
+    """
+
+    first: tuple[int, ...]
+    later: tuple[tuple[Version, tuple[int, ...]], ...] = ()
+    empty: frozenset[int] = frozenset({204})
+
+    def statuses(self, version: Version) -> tuple[int, ...]:
+        """Return the statuses of ``version``."""
+        return next((statuses for since, statuses in reversed(self.later) if version >= since), self.first)
+
+
+OK = Answers((200,))
+EMPTY_OK = Answers((200,), empty=frozenset({200}))
+ACCEPTED = Answers((202,), empty=frozenset({202}))
+NO_CONTENT = Answers((204,))
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """What one responder declares.
 
@@ -40,6 +62,11 @@ class Endpoint:
     enforce: bool = False
     since: Version = _FIRST
     until: Version | None = None
+    answers: Answers = OK
+
+    def is_known(self, version: Version) -> bool:
+        """Return whether a client who speaks ``version`` finds this URL."""
+        return self.since <= version and (self.until is None or version <= self.until)
 
 
 def endpoint(
@@ -50,6 +77,7 @@ def endpoint(
     enforce: bool = False,
     since: str = "1.0",
     until: str | None = None,
+    answers: Answers = OK,
 ) -> Callable[[Responder[P]], Responder[P]]:
     """Declare a responder's policy and schemas, and check them before it runs.
 
@@ -63,6 +91,7 @@ def endpoint(
         enforce=enforce,
         since=Version.parse(since),
         until=Version.parse(until) if until else None,
+        answers=answers,
     )
 
     def decorate(responder: Responder[P]) -> Responder[P]:
@@ -93,7 +122,7 @@ def refuse_undeclared(path: str, handler: object) -> None:
 
 def _check(declared: Endpoint, req: falcon.Request) -> None:
     version: Version = req.context.version
-    if version < declared.since or (declared.until is not None and version > declared.until):
+    if not declared.is_known(version):
         raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
     if declared.enforce:
         for rule in declared.policy:

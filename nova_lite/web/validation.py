@@ -3,7 +3,7 @@
 Schemas are compiled once, when the module that names them is imported.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -50,6 +50,10 @@ class Schemas:
         self.dated: Final = tuple(entries)
         self._compiled = [(since, _compile(schema)) for since, schema in entries]
 
+    def at(self, version: Version) -> JsonSchema:
+        """Return the schema of ``version``, in Draft 4."""
+        return next((schema for since, schema in reversed(self.dated) if since <= version), self.dated[0][1])
+
     def check(self, value: object, version: Version, where: str = "body") -> None:
         """Raise Invalid, naming the field, unless ``value`` is what the schema of ``version`` wants."""
         validator = self._compiled[0][1]
@@ -63,6 +67,21 @@ class Schemas:
             raise errors.Invalid(f"{where}: nested too deeply") from None
         if error is not None:
             raise errors.Invalid(_explain(error, where))
+
+
+class Kinds(Schemas):
+    """A body that can be of several kinds, each with the first version that knows it.
+
+    It is checked for what any of them looks like; which one it is, and whether a good one, the responder finds out.
+    """
+
+    def __init__(self, shape: Schemas, kinds: Iterable[tuple[Version, Schemas]]) -> None:
+        super().__init__(*((str(since), schema) for since, schema in shape.dated))
+        self._kinds: Final = tuple(kinds)
+
+    def at(self, version: Version) -> JsonSchema:
+        """Return the schema that all kinds known in ``version`` have together, in Draft 4."""
+        return {"oneOf": [schema.at(version) for since, schema in self._kinds if since <= version]}
 
 
 def _compile(schema: JsonSchema) -> jsonschema_rs.Draft4Validator:

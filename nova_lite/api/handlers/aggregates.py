@@ -8,6 +8,7 @@ from typing import Any
 import falcon
 
 from nova_lite import errors
+from nova_lite.api.microversions import MINIMUM
 from nova_lite.api.policies import aggregates as policies
 from nova_lite.api.schemas import aggregates as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY, MAX_INT, read_uuid
@@ -16,8 +17,8 @@ from nova_lite.api.views import aggregates as views
 from nova_lite.db.repositories.aggregates import Aggregate
 from nova_lite.model.caller import Caller
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
-from nova_lite.web.validation import Schemas
+from nova_lite.web.endpoint import ACCEPTED, ANY_QUERY, EMPTY_OK, endpoint
+from nova_lite.web.validation import Kinds, Schemas
 
 #: Told who asks, which aggregate, and what stands under the action's name.
 Do = Callable[[AggregateService, Caller, int, Any], Aggregate]
@@ -84,7 +85,7 @@ class AggregateItem:
         change = AggregateChange(name=wanted.get("name"), metadata=metadata)
         send_json(resp, views.one(req, self._aggregates.change(_number(aggregate_id), change)))
 
-    @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True)
+    @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True, answers=EMPTY_OK)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         self._aggregates.remove(_number(aggregate_id))
 
@@ -95,7 +96,11 @@ class AggregateAction:
     def __init__(self, aggregates: AggregateService) -> None:
         self._aggregates = aggregates
 
-    @endpoint(policy=tuple(action.policy for action in ACTIONS.values()), query=ANY_QUERY, body=schemas.ANY_ACTION)
+    @endpoint(
+        policy=tuple(action.policy for action in ACTIONS.values()),
+        query=ANY_QUERY,
+        body=Kinds(schemas.ANY_ACTION, ((MINIMUM, action.schema) for action in ACTIONS.values())),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         caller, body = req.context.caller, req.context.body
         name = next(iter(body))
@@ -113,7 +118,14 @@ class AggregateImages:
     def __init__(self, aggregates: AggregateService) -> None:
         self._aggregates = aggregates
 
-    @endpoint(policy=policies.CACHE_IMAGES, query=ANY_QUERY, body=schemas.CACHE_IMAGES, enforce=True, since="2.81")
+    @endpoint(
+        policy=policies.CACHE_IMAGES,
+        query=ANY_QUERY,
+        body=schemas.CACHE_IMAGES,
+        enforce=True,
+        since="2.81",
+        answers=ACCEPTED,
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         wanted = [read_uuid(image["id"], "cache.id") for image in req.context.body["cache"]]
         self._aggregates.cache_images(req.context.caller, _number(aggregate_id), wanted)

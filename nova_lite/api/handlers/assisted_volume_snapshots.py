@@ -7,7 +7,7 @@ from nova_lite import errors
 from nova_lite.api.policies import assisted_volume_snapshots as policies
 from nova_lite.api.schemas import assisted_volume_snapshots as schemas
 from nova_lite.api.services.assisted_volume_snapshots import AssistedVolumeSnapshotService
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import Answers, endpoint
 
 
 class _DeleteInfo(msgspec.Struct):
@@ -22,7 +22,7 @@ class AssistedVolumeSnapshots:
     def __init__(self, snapshots: AssistedVolumeSnapshotService) -> None:
         self._snapshots = snapshots
 
-    @endpoint(policy=policies.CREATE, body=schemas.CREATE, enforce=True)
+    @endpoint(policy=policies.CREATE, body=schemas.CREATE, enforce=True, answers=Answers(()))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._snapshots.refuse(req.context.body["snapshot"]["volume_id"])
 
@@ -33,7 +33,7 @@ class AssistedVolumeSnapshot:
     def __init__(self, snapshots: AssistedVolumeSnapshotService) -> None:
         self._snapshots = snapshots
 
-    @endpoint(policy=policies.DELETE, query=schemas.DELETE_QUERY, enforce=True)
+    @endpoint(policy=policies.DELETE, query=schemas.DELETE_QUERY, enforce=True, answers=Answers(()))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, snapshot_id: str) -> None:
         told = req.context.query.all("delete_info")
         try:

@@ -13,7 +13,7 @@ from nova_lite.api.services.compute_services import ComputeServiceService, Servi
 from nova_lite.api.views import compute_services as views
 from nova_lite.model.caller import Caller
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ANY_QUERY, NO_CONTENT, endpoint
 from nova_lite.web.versions import Version
 
 _BY_UUID = Version(2, 53)
@@ -50,7 +50,7 @@ class ComputeService:
         placed = self._services.change(req.context.caller, ref, _change(req.context.body))
         send_json(resp, views.one(req, placed))
 
-    @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True)
+    @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True, answers=NO_CONTENT)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, service_id: str) -> None:
         if req.context.version >= _BY_UUID:
             ref = ServiceRef(uuid=read_uuid(service_id, "service id"))

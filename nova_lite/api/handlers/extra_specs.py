@@ -8,7 +8,7 @@ from nova_lite.api.schemas import extra_specs as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import EMPTY_OK, endpoint
 from nova_lite.web.versions import Version
 
 #: From here on known names are checked.
@@ -50,7 +50,7 @@ class ExtraSpec:
         self._extra_specs.add(flavor_id, {key: value}, is_checked=req.context.version >= _CHECKED)
         send_json(resp, {key: value})
 
-    @endpoint(policy=policies.EXTRA_SPECS_DELETE, query=LENIENT_QUERY, enforce=True)
+    @endpoint(policy=policies.EXTRA_SPECS_DELETE, query=LENIENT_QUERY, enforce=True, answers=EMPTY_OK)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, flavor_id: str, key: str) -> None:
         self._extra_specs.delete(flavor_id, key)
         resp.status = falcon.HTTP_200

@@ -17,7 +17,7 @@ from nova_lite.db.repositories.flavors import FlavorQuery
 from nova_lite.model.flavor import Flavor
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import ACCEPTED, endpoint
 from nova_lite.web.validation import Query
 
 _TRUE = ("1", "t", "true", "on", "y", "yes")
@@ -71,7 +71,7 @@ class FlavorItem:
         flavor = self._flavors.describe(flavor_id, req.context.body["flavor"]["description"])
         send_json(resp, views.one(req, flavor, with_extra_specs=_may_see_extra_specs(req)))
 
-    @endpoint(policy=policies.DELETE, query=LENIENT_QUERY, enforce=True)
+    @endpoint(policy=policies.DELETE, query=LENIENT_QUERY, enforce=True, answers=ACCEPTED)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, flavor_id: str) -> None:
         self._flavors.delete(flavor_id)
         resp.status = falcon.HTTP_202

@@ -7,7 +7,7 @@ from nova_lite.api.policies import images as policies
 from nova_lite.api.schemas import server_metadata as schemas
 from nova_lite.api.services.image_proxies import ImageProxyService
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ANY_QUERY, NO_CONTENT, endpoint
 
 
 class ImageMetadata:
@@ -49,7 +49,7 @@ class ImageMetadataItem:
         self._images.merge(req.context.caller, image_id, item)
         send_json(resp, {"meta": item})
 
-    @endpoint(policy=policies.CHANGE, query=ANY_QUERY, enforce=True, until="2.38")
+    @endpoint(policy=policies.CHANGE, query=ANY_QUERY, enforce=True, until="2.38", answers=NO_CONTENT)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str, key: str) -> None:
         self._images.remove(req.context.caller, image_id, key)
         resp.status = falcon.HTTP_204

@@ -8,7 +8,7 @@ from nova_lite.api.services.image_proxies import ImageProxyService
 from nova_lite.api.views import images as views
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ANY_QUERY, NO_CONTENT, endpoint
 
 
 class Images:
@@ -39,7 +39,7 @@ class Image:
         found = self._images.show(req.context.caller, image_id)
         send_json(resp, {"image": views.one(found, views.Look(req, self._images.endpoint))})
 
-    @endpoint(policy=policies.CHANGE, query=ANY_QUERY, enforce=True, until="2.35")
+    @endpoint(policy=policies.CHANGE, query=ANY_QUERY, enforce=True, until="2.35", answers=NO_CONTENT)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         self._images.delete(req.context.caller, image_id)
         resp.status = falcon.HTTP_204

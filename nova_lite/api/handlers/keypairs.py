@@ -10,7 +10,7 @@ from nova_lite.api.services.keypairs import KeypairService
 from nova_lite.api.views import keypairs as views
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import Answers, endpoint
 from nova_lite.web.versions import Version
 
 #: From here on statuses say what happened: 201 created, 204 deleted.
@@ -37,7 +37,12 @@ class Keypairs:
             found, has_more = self._keypairs.page(caller, user_id, marker=page.marker, limit=page.limit)
         send_json(resp, views.many(req, found, has_more=has_more))
 
-    @endpoint(policy=policies.CREATE, query=LENIENT_QUERY, body=schemas.CREATE)
+    @endpoint(
+        policy=policies.CREATE,
+        query=LENIENT_QUERY,
+        body=schemas.CREATE,
+        answers=Answers((200,), later=((_EXACT_STATUSES, (201,)),)),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = req.context.body["keypair"]
         caller = req.context.caller
@@ -62,7 +67,11 @@ class KeypairItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         send_json(resp, views.one(req, self._keypairs.show(req.context.caller, _user_id(req), name)))
 
-    @endpoint(policy=policies.DELETE, query=schemas.ITEM_QUERY)
+    @endpoint(
+        policy=policies.DELETE,
+        query=schemas.ITEM_QUERY,
+        answers=Answers((202,), later=((_EXACT_STATUSES, (204,)),), empty=frozenset({202, 204})),
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         self._keypairs.delete(req.context.caller, _user_id(req), name)
         resp.status = falcon.HTTP_204 if req.context.version >= _EXACT_STATUSES else falcon.HTTP_202

@@ -8,7 +8,7 @@ from nova_lite.api.schemas.values import read_boolean
 from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.views import quota_sets as views
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ACCEPTED, ANY_QUERY, endpoint
 
 
 class QuotaSet:
@@ -33,7 +33,7 @@ class QuotaSet:
         )
         send_json(resp, views.one(req, None, found))
 
-    @endpoint(policy=policies.DELETE, query=schemas.QUERY)
+    @endpoint(policy=policies.DELETE, query=schemas.QUERY, answers=ACCEPTED)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
         self._quota_sets.remove(req.context.caller, project_id, _user(req))
         resp.status = falcon.HTTP_202

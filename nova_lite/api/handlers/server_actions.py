@@ -29,8 +29,8 @@ from nova_lite.api.views.links import bookmark
 from nova_lite.model.caller import Caller
 from nova_lite.model.states import VmState
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
-from nova_lite.web.validation import Schemas
+from nova_lite.web.endpoint import Answers, endpoint
+from nova_lite.web.validation import Kinds, Schemas
 from nova_lite.web.versions import Version
 
 
@@ -368,7 +368,8 @@ class ServerAction:
     @endpoint(
         policy=(*(action.policy for action in ACTIONS.values()), scheduling_rules.SHOW_HOSTS),
         query=CREATE_QUERY,
-        body=schemas.ANY,
+        body=Kinds(schemas.ANY, ((action.since, action.schema) for action in ACTIONS.values())),
+        answers=Answers((202, 200, 204)),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         is_rehearsal = read_boolean(req.context.query.one("dry_run") or False)

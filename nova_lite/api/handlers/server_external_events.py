@@ -8,7 +8,7 @@ from nova_lite.api.schemas.values import read_uuid
 from nova_lite.api.services.server_external_events import Event, ServerExternalEventService
 from nova_lite.api.views import server_external_events as views
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ANY_QUERY, Answers, endpoint
 
 
 class ServerExternalEvents:
@@ -17,7 +17,7 @@ class ServerExternalEvents:
     def __init__(self, events: ServerExternalEventService) -> None:
         self._events = events
 
-    @endpoint(policy=policies.CREATE, query=ANY_QUERY, body=schemas.CREATE, enforce=True)
+    @endpoint(policy=policies.CREATE, query=ANY_QUERY, body=schemas.CREATE, enforce=True, answers=Answers((200, 207)))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         told = req.context.body["events"]
         events = [Event(each["name"], read_uuid(each["server_uuid"], "server_uuid"), each.get("tag")) for each in told]

@@ -13,7 +13,7 @@ from nova_lite.api.views import server_groups as views
 from nova_lite.errors import Invalid
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ANY_QUERY, NO_CONTENT, endpoint
 from nova_lite.web.validation import Query
 
 _MAX_PER_HOST = "max_server_per_host"
@@ -56,7 +56,7 @@ class ServerGroupItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, group_id: str) -> None:
         send_json(resp, views.one(req, self._groups.show(req.context.caller, group_id)))
 
-    @endpoint(policy=policies.DELETE, query=ANY_QUERY)
+    @endpoint(policy=policies.DELETE, query=ANY_QUERY, answers=NO_CONTENT)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, group_id: str) -> None:
         self._groups.remove(req.context.caller, group_id)
         resp.status = falcon.HTTP_204

@@ -8,7 +8,7 @@ from nova_lite.api.schemas import server_metadata as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
 from nova_lite.api.services.server_metadata import ServerMetadataService
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import NO_CONTENT, endpoint
 
 
 class ServerMetadata:
@@ -50,7 +50,7 @@ class ServerMetadataItem:
         self._service.set_item(req.context.caller, server_id, key, item[key])
         send_json(resp, {"meta": item})
 
-    @endpoint(policy=rules.METADATA_DELETE, query=LENIENT_QUERY)
+    @endpoint(policy=rules.METADATA_DELETE, query=LENIENT_QUERY, answers=NO_CONTENT)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str, key: str) -> None:
         self._service.remove(req.context.caller, server_id, key)
         resp.status = falcon.HTTP_204

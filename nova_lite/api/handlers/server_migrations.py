@@ -9,7 +9,7 @@ from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.server_migrations import ServerMigrationService
 from nova_lite.api.views import server_migrations as views
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import ACCEPTED, endpoint
 from nova_lite.web.versions import Version
 
 #: From here on an abort ends one, too, that waits or is prepared.
@@ -39,7 +39,7 @@ class ServerMigrationItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str, migration_id: str) -> None:
         send_json(resp, views.one(req, self._migrations.show(req.context.caller, server_id, _number(migration_id))))
 
-    @endpoint(policy=policies.DELETE, query=LENIENT_QUERY, since="2.24")
+    @endpoint(policy=policies.DELETE, query=LENIENT_QUERY, since="2.24", answers=ACCEPTED)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str, migration_id: str) -> None:
         even_if_waiting = req.context.version >= _ABORTS_WAITING
         self._live.abort(req.context.caller, server_id, _number(migration_id), even_if_waiting=even_if_waiting)
@@ -52,7 +52,9 @@ class ServerMigrationAction:
     def __init__(self, live: LiveMigrationService) -> None:
         self._live = live
 
-    @endpoint(policy=policies.FORCE_COMPLETE, query=LENIENT_QUERY, body=schemas.FORCE_COMPLETE, since="2.22")
+    @endpoint(
+        policy=policies.FORCE_COMPLETE, query=LENIENT_QUERY, body=schemas.FORCE_COMPLETE, since="2.22", answers=ACCEPTED
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str, migration_id: str) -> None:
         self._live.force_complete(req.context.caller, server_id, _number(migration_id))
         resp.status = falcon.HTTP_202

@@ -26,7 +26,7 @@ from nova_lite.db.repositories.instance_lists import Named
 from nova_lite.model.instance import Instance
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import NO_CONTENT, Answers, endpoint
 from nova_lite.web.validation import Query
 from nova_lite.web.versions import Version
 
@@ -55,7 +55,12 @@ class Servers:
         servers = [views.basic(each, seen_by) for each in found.servers]
         _send_page(req, resp, found, servers, is_detailed=False)
 
-    @endpoint(policy=(rules.CREATE, scheduling_rules.SHOW_HOSTS), query=schemas.CREATE_QUERY, body=schemas.CREATE)
+    @endpoint(
+        policy=(rules.CREATE, scheduling_rules.SHOW_HOSTS),
+        query=schemas.CREATE_QUERY,
+        body=schemas.CREATE,
+        answers=Answers((202, 200)),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         body: Mapping[str, Any] = req.context.body
         server: Mapping[str, Any] = body["server"]
@@ -122,7 +127,7 @@ class Server:
         found = self._servers.update(req.context.caller, server_id, changes, **_wants(req))
         send_json(resp, {"server": views.updated(_seen(req, found), _host_status(req, found))})
 
-    @endpoint(policy=rules.DELETE, query=LENIENT_QUERY)
+    @endpoint(policy=rules.DELETE, query=LENIENT_QUERY, answers=NO_CONTENT)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         self._deletion.delete(req.context.caller, server_id)
         resp.status = falcon.HTTP_204

@@ -14,7 +14,7 @@ UNVERSIONED = frozenset({"", "/", urls.CHOICES})
 
 def is_public(path: str) -> bool:
     """Return whether ``path`` is shown without a token."""
-    return path in ("", "/", urls.CHOICES, *urls.VERSION_ROOTS)
+    return path in ("", "/", urls.CHOICES, urls.OPENAPI, *urls.VERSION_ROOTS)
 
 
 def routes() -> list[tuple[str, object]]:

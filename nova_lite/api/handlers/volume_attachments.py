@@ -10,7 +10,7 @@ from nova_lite.api.services.volume_swaps import VolumeSwapService
 from nova_lite.api.views import volume_attachments as views
 from nova_lite.web import paging
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import ANY_QUERY, endpoint
+from nova_lite.web.endpoint import ACCEPTED, ANY_QUERY, Answers, endpoint
 from nova_lite.web.validation import Query
 from nova_lite.web.versions import Version
 
@@ -42,7 +42,12 @@ class VolumeAttachments:
         found = self._attachments.of_server(req.context.caller, server_id)[offset : offset + limit]
         send_json(resp, views.many(req, [held for held in found if held.has_attachment or with_reserving]))
 
-    @endpoint(policy=policies.CREATE, query=ANY_QUERY, body=schemas.CREATE)
+    @endpoint(
+        policy=policies.CREATE,
+        query=ANY_QUERY,
+        body=schemas.CREATE,
+        answers=Answers((200,), later=((_SILENT, (202,)),), empty=frozenset({202})),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         body = req.context.body["volumeAttachment"]
         wanted = Wanted(
@@ -73,7 +78,7 @@ class VolumeAttachment:
         held = self._attachments.show(req.context.caller, server_id, volume_id, with_reserving=with_reserving)
         send_json(resp, views.one(req, held))
 
-    @endpoint(policy=(policies.UPDATE, policies.SWAP), query=ANY_QUERY, body=schemas.UPDATE)
+    @endpoint(policy=(policies.UPDATE, policies.SWAP), query=ANY_QUERY, body=schemas.UPDATE, answers=ACCEPTED)
     def on_put(self, req: falcon.Request, resp: falcon.Response, server_id: str, volume_id: str) -> None:
         body = req.context.body["volumeAttachment"]
         other = read_uuid(body["volumeId"], "volumeId")
@@ -88,7 +93,7 @@ class VolumeAttachment:
             self._attachments.update(req.context.caller, server_id, volume_id, changes)
         resp.status = falcon.HTTP_202
 
-    @endpoint(policy=policies.DELETE, query=ANY_QUERY)
+    @endpoint(policy=policies.DELETE, query=ANY_QUERY, answers=ACCEPTED)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str, volume_id: str) -> None:
         may_be_shelved = req.context.version >= _ON_SHELF
         self._attachments.detach(req.context.caller, server_id, volume_id, may_be_shelved=may_be_shelved)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import falcon
 import falcon.testing
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -29,6 +30,7 @@ from nova_lite.model.migration import Migration
 from nova_lite.model.volume import Volume
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
+from nova_lite.web.endpoint import declared_endpoint
 from tests.functional.compute_api.factories import make_instance, make_migration, make_spec
 from tests.tables import make_tables
 
@@ -123,6 +125,19 @@ class _Nothing(VolumesAs):
         raise NotFound(f"Volume {volume_id} could not be found.")
 
 
+class DeclaredAnswers:
+    """falcon middleware: whatever story is told, a good answer is one that its responder declares."""
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
+        declared = declared_endpoint(getattr(resource, f"on_{req.method.lower()}", None))
+        if declared is None or resp.status_code >= 300:
+            return
+        answers = declared.answers
+        assert resp.status_code in answers.statuses(req.context.version), (req.method, req.uri_template, resp.status)
+        if resp.status_code in answers.empty:
+            assert not resp.render_body(), (req.method, req.uri_template, resp.status)
+
+
 class Cloud:
     """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of.
 
@@ -165,6 +180,8 @@ class Cloud:
             images=self.images,
             volumes=self.volumes,
         )
+        # What is seen here is what falcon answers, before the prefix of the version is put before it.
+        cast(falcon.App[Any, Any], cast(Any, self.app)._app).add_middleware(DeclaredAnswers())
 
     def close(self) -> None:
         self.cells.close()
