@@ -236,12 +236,24 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         )
     # Only hosts that run libvirt need its bindings.
     from nova_lite.compute.virt.libvirt import pci  # noqa: PLC0415
+    from nova_lite.compute.virt.libvirt.brick import Brick  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
+    from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.layout import Layout  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.migration import Reach  # noqa: PLC0415
 
+    state = Path(conf.state_path)
+    brick = Brick(
+        conf.host,
+        conf.my_ip,
+        state / "os-brick",
+        has_multipath=conf.libvirt.volume_use_multipath,
+        needs_multipath=conf.libvirt.volume_enforce_multipath,
+        attempts=conf.libvirt.num_volume_scan_tries,
+    )
     return LibvirtDriver(
         hostname=conf.host,
+        host_volumes=HostVolumes(conf.libvirt.volumes_by_host, state / "connected-volumes", brick),
         uri=conf.libvirt.connection_uri,
         virt_type=conf.libvirt.virt_type,
         instances_path=Path(conf.instances_path),
