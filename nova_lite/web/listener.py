@@ -3,10 +3,12 @@
 It knows no tokens and tells no names: of hosts, projects or resources. It is for the loopback, or a network of its own.
 """
 
+import contextlib
 import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -19,6 +21,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds a client may take over its request.
 _PATIENCE_S = 5.0
+#: Seconds until the next connection is waited for, when one could not be taken.
+_PAUSE_S = 0.1
 _JSON = "application/json"
 
 #: Status, type and body of an answer.
@@ -36,9 +40,10 @@ class Listener:
         self._metrics = metrics
         self._refresh = refresh
         self._refreshing = threading.Lock()
+        self._stopping = threading.Event()
         self._pages = {"/live": self._live, "/ready": self._ready, "/metrics": self._numbers}
         self._server = _server(address, self._answer)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="watched", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="watched", daemon=True)
 
     @property
     def port(self) -> int:
@@ -51,9 +56,27 @@ class Listener:
 
     def stop(self) -> None:
         """Answer nobody any more."""
-        self._server.shutdown()
+        self._stopping.set()
+        # Whoever waits for a connection is woken by one.
+        with contextlib.suppress(OSError), socket.socket(self._server.address_family) as last:
+            last.settimeout(_PATIENCE_S)
+            last.connect(self._server.socket.getsockname())
+        self._thread.join(_PATIENCE_S)
         self._server.server_close()
-        self._thread.join()
+
+    def _serve(self) -> None:
+        """Take connections; the library's own loop would hold up every green thread while it waits for one."""
+        while not self._stopping.is_set():
+            try:
+                connection, client = self._server.get_request()
+            except OSError as exc:
+                LOG.warning("A connection could not be taken: %s", exc)
+                time.sleep(_PAUSE_S)
+                continue
+            if self._stopping.is_set():
+                connection.close()
+            else:
+                self._server.process_request(connection, client)
 
     def _answer(self, path: str) -> _Answer:
         page = self._pages.get(path.partition("?")[0])
@@ -123,6 +146,10 @@ def _server(address: str, answer: Callable[[str], _Answer]) -> ThreadingHTTPServ
 
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Note that a client went away before its answer; what else goes wrong is answered."""
+            LOG.debug("A client left", exc_info=True)
 
     Handler.answer = staticmethod(answer)
     try:

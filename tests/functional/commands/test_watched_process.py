@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from nova_lite.db import migrate
 from nova_lite.storage import Database
 
@@ -18,7 +20,7 @@ _DEADLINE_S = 480.0
 _CONFIGURATION = """
 [DEFAULT]
 host = one
-transport_url = kombu+memory:///watched
+transport_url = fake:///
 [database]
 connection = {database}
 [placement]
@@ -26,6 +28,7 @@ endpoint_override = http://127.0.0.1:{nobody}
 noauth_token = nova
 [service]
 monitoring_address = 127.0.0.1:{port}
+executor = {executor}
 """
 
 
@@ -38,7 +41,7 @@ def free_port() -> int:
 def ask(port: int, page: str) -> tuple[int, bytes]:
     """Return status and body of a page, 0 while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=20) as answer:
             return int(answer.status), answer.read()
     except urllib.error.HTTPError as exc:
         with exc:
@@ -47,12 +50,14 @@ def ask(port: int, page: str) -> tuple[int, bytes]:
         return 0, b""
 
 
-def test_a_conductor_without_placement_lives_and_is_not_ready(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["threading", "eventlet"])
+def test_a_conductor_without_placement_lives_and_is_not_ready(tmp_path: Path, executor: str) -> None:
     database = f"sqlite:///{tmp_path}/cell.db"
     with contextlib.closing(Database(database)) as cell_db:
         migrate.sync(cell_db, "cell")
     port, file = free_port(), tmp_path / "nova-lite.conf"
-    file.write_text(_CONFIGURATION.format(database=database, nobody=free_port(), port=port))
+    facts = {"database": database, "nobody": free_port(), "port": port, "executor": executor}
+    file.write_text(_CONFIGURATION.format(**facts))
     command = [sys.executable, "-W", "ignore", "-m", "nova_lite.cmd.conductor", "--config-file", str(file)]
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as conductor:
         try:
