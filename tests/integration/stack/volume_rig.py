@@ -196,6 +196,7 @@ def volume_rig(deployment: Deployment) -> Iterator[VolumeRig]:
         neighbours.cinder.stop()
         neighbours.cinder.tells_compute = False
         _use_volumes(deployment, has_volumes=False)
+        neighbours.cinder.start()  # other modules have it running, too
 
 
 def tell_secret(hosts: RealHosts, name: str, key: str) -> None:
