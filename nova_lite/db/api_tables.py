@@ -57,7 +57,7 @@ class InstanceMappingRow(ApiBase):
     vcpus: Mapped[int] = mapped_column(sa.Integer)
     ram_mib: Mapped[int] = mapped_column(sa.Integer)
     queued_for_delete: Mapped[bool] = mapped_column(sa.Boolean, default=False)
-    deletion_protected: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
+    deletion_protected: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default="0")
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
 
 

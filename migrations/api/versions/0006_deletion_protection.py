@@ -11,6 +11,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Make room for the mark; no server of before has it."""
-    op.add_column(
-        "instance_mappings", sa.Column("deletion_protected", sa.Boolean, nullable=False, server_default=sa.false())
-    )
+    op.add_column("instance_mappings", sa.Column("deletion_protected", sa.Boolean, nullable=False, server_default="0"))
