@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.integration.stack.ceph import POOLS
 from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.guests import Guest
@@ -87,6 +88,31 @@ def test_two_guests_share_a_volume(rig: VolumeRig, guests: tuple[Guest, Guest], 
     assert there.reads(shared) == "alone"
     rig.detach(there.uuid, shared)
     assert rig.dangling() == []
+
+
+def test_a_volume_goes_to_another_pool_below_a_guest_that_runs(rig: VolumeRig, guests: tuple[Guest, Guest]) -> None:
+    guest, volume = guests[0], rig.volume()
+    rig.attach(guest.uuid, volume)
+    guest.writes(volume, "before")
+    before = rig.pool(volume)
+    (after,) = set(POOLS) - {before}
+    host = f"cinder@{after}#{after}"
+    rig.cinder.call("POST", f"/volumes/{volume}/action", {"os-migrate_volume": {"host": host}})
+
+    def is_over() -> bool:
+        told = rig.told_of(volume)
+        assert told["migration_status"] != "error", told
+        return rig.pool(volume) == after and told["migration_status"] == "success" and told["status"] == "in-use"
+
+    wait_until(is_over, f"{volume} in {after}", timeout_s=300, interval_s=0.5)
+    rig.settle()
+    assert guest.reads(volume) == "before"
+    guest.writes(volume, "after", at_mib=1)
+    assert guest.reads(volume, at_mib=1) == "after"
+    assert rig.dangling() == []
+    rig.detach(guest.uuid, volume)
+    assert rig.dangling() == []
+    rig.remove(volume)
 
 
 def test_a_server_that_boots_from_a_volume_keeps_it_through_all_that_it_goes_through(rig: VolumeRig) -> None:

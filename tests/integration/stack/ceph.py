@@ -13,8 +13,8 @@ from typing import Any
 from tests.integration.stack.processes import Missing, Program, wait_until
 from tests.integration.stack.site import Site, environment, tool, wait_listening
 
-#: Who block storage and hypervisors are in the cluster, and the pool that is theirs.
-USER, POOL = "cinder", "volumes"
+#: Who block storage and hypervisors are in the cluster, and the pools that are theirs.
+USER, POOLS = "cinder", ("volumes", "others")
 #: What libvirt calls the key of ``USER``.
 SECRET = "2f9b5c0e-57c5-4d1c-8f2d-0a4b7f6b9d11"
 _PACKAGES = {"ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "ceph": "ceph-common"}
@@ -78,16 +78,13 @@ class Ceph:
         return json.loads(self._ceph(*words, "-f", "json") or "null")
 
     def images(self) -> list[str]:
-        """Return the names of the images in the pool."""
-        said = self._run("rbd", "-c", str(self._data / "ceph.conf"), "ls", POOL)
-        return said.split()
+        """Return the names of the images in all pools."""
+        return [name for pool in POOLS for name in self._rbd("ls", pool)]
 
     def watchers(self, image: str) -> int:
         """Return how many clients have an image open."""
-        said = json.loads(
-            self._run("rbd", "-c", str(self._data / "ceph.conf"), "status", f"{POOL}/{image}", "--format", "json")
-        )
-        return len(said["watchers"])
+        (pool,) = [pool for pool in POOLS if image in self._rbd("ls", pool)]
+        return len(self._rbd("status", f"{pool}/{image}")["watchers"])
 
     def _make(self) -> None:
         """Make the keys and the data of every daemon. All of them are local: nothing runs yet."""
@@ -151,8 +148,9 @@ class Ceph:
         self._run("ceph-osd", "-c", str(self._data / "ceph.conf"), "-i", "0", "--mkfs", "--osd-uuid", store)
 
     def _make_pool(self) -> None:
-        self._ceph("osd", "pool", "create", POOL, "8")
-        self._ceph("osd", "pool", "application", "enable", POOL, "rbd")
+        for pool in POOLS:
+            self._ceph("osd", "pool", "create", pool, "8")
+            self._ceph("osd", "pool", "application", "enable", pool, "rbd")
         rights = ("mon", "profile rbd", "osd", "profile rbd", "mgr", "profile rbd")
         keyring = self._data / "client.keyring"
         keyring.write_text(self._ceph("auth", "get-or-create", f"client.{USER}", *rights))
@@ -164,6 +162,9 @@ class Ceph:
             self._site.processes.require(name)
         said = self.ask("status")
         return bool(said["osdmap"]["num_up_osds"] and said["mgrmap"]["available"] and said["pgmap"]["bytes_total"])
+
+    def _rbd(self, *words: str) -> Any:
+        return json.loads(self._run("rbd", "-c", str(self._data / "ceph.conf"), *words, "--format", "json"))
 
     def _ceph(self, *words: str) -> str:
         return self._run("ceph", "-c", str(self._data / "ceph.conf"), *words)

@@ -20,8 +20,6 @@ CINDER = Account("cinder", "service", ("admin", "service"))
 #: Cinder as of the release of the other neighbours. An environment of its own, for it is three times as big as the
 #: others' and most tests do not need it.
 REQUIREMENTS = ("cinder==29.0.0", "uwsgi==2.0.31", "PyMySQL")
-#: The back end.
-BACKEND = "ceph"
 _VHOST = "cinder"
 PROCESSES = ("cinder-api", "cinder-volume", "cinder-scheduler")
 
@@ -40,6 +38,8 @@ class Cinder:
         self._glance = glance
         #: Whether it tells the Compute API of what becomes of volumes; else it finds none.
         self.tells_compute = False
+        #: The pools its volumes are in, each a back end of that name.
+        self.pools: tuple[str, ...] = ceph.POOLS[:1]
         self.port = site.port("cinder")
         self.url = f"http://{site.address}:{self.port}"
 
@@ -88,7 +88,7 @@ class Cinder:
     def _backend_is_known(self) -> bool:
         for name in PROCESSES:
             self._site.processes.require(name)
-        return bool(self.call("GET", "/scheduler-stats/get_pools")["pools"])
+        return len(self.call("GET", "/scheduler-stats/get_pools")["pools"]) == len(self.pools)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Send one request as the administrator, without a service token; return the decoded body of the answer."""
@@ -109,6 +109,20 @@ class Cinder:
         sudo.chmod(0o755)
         found = environment()
         return found | {"PATH": f"{folder}:{venv / 'bin'}:{found.get('PATH', '')}"}
+
+    def _backend(self, pool: str) -> str:
+        """Return the group of a back end. Its store is sparse, and shared with nobody."""
+        return f"""\
+[{pool}]
+volume_driver = cinder.volume.drivers.rbd.RBDDriver
+volume_backend_name = {pool}
+rbd_pool = {pool}
+rbd_user = {ceph.USER}
+rbd_ceph_conf = {self._storage.configuration}
+rbd_secret_uuid = {ceph.SECRET}
+rados_connect_timeout = 10
+max_over_subscription_ratio = 1000
+"""
 
     def _write_configuration(self, venv: Path, bus: str) -> Path:
         data = self._site.folder("data", "cinder")
@@ -133,7 +147,7 @@ rootwrap_config = {folder}/rootwrap.conf
 resource_query_filters_file = {folder}/resource_filters.json
 state_path = {data}
 image_conversion_dir = {data}/conversion
-enabled_backends = {BACKEND}
+enabled_backends = {",".join(self.pools)}
 glance_api_servers = {self._glance.url}
 report_interval = 2
 rpc_response_timeout = 20
@@ -141,16 +155,7 @@ backend_stats_polling_interval = 5
 quota_volumes = 500
 quota_snapshots = 500
 quota_gigabytes = 5000
-[{BACKEND}]
-volume_driver = cinder.volume.drivers.rbd.RBDDriver
-volume_backend_name = {BACKEND}
-rbd_pool = {ceph.POOL}
-rbd_user = {ceph.USER}
-rbd_ceph_conf = {self._storage.configuration}
-rbd_secret_uuid = {ceph.SECRET}
-rados_connect_timeout = 10
-# Its store is sparse, and shared with nobody.
-max_over_subscription_ratio = 1000
+{"".join(map(self._backend, self.pools))}
 [database]
 connection = {self._mariadb.url("cinder")}
 [coordination]

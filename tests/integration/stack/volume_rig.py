@@ -100,7 +100,16 @@ class VolumeRig:
         return made
 
     def status(self, volume_id: str) -> str:
-        return str(self.cinder.call("GET", f"/volumes/{volume_id}")["volume"]["status"])
+        return str(self.told_of(volume_id)["status"])
+
+    def told_of(self, volume_id: str) -> dict[str, Any]:
+        """Return a volume as Cinder's administrator sees it."""
+        found: dict[str, Any] = self.cinder.call("GET", f"/volumes/{volume_id}")["volume"]
+        return found
+
+    def pool(self, volume_id: str) -> str:
+        """Return the pool that a volume is in."""
+        return str(self.told_of(volume_id)["os-vol-host-attr:host"]).rpartition("#")[2]
 
     def comes(self, volume_id: str, *statuses: str) -> None:
         """Wait until a volume has one of these statuses."""
@@ -194,7 +203,7 @@ def volume_rig(deployment: Deployment) -> Iterator[VolumeRig]:
     finally:
         hosts.stop_all()
         neighbours.cinder.stop()
-        neighbours.cinder.tells_compute = False
+        neighbours.cinder.tells_compute, neighbours.cinder.pools = False, ceph.POOLS[:1]
         _use_volumes(deployment, has_volumes=False)
         neighbours.cinder.start()  # other modules have it running, too
 
@@ -210,7 +219,7 @@ def tell_secret(hosts: RealHosts, name: str, key: str) -> None:
 def _begin_telling(deployment: Deployment) -> None:
     cinder = deployment.neighbours.cinder
     cinder.stop()
-    cinder.tells_compute = True
+    cinder.tells_compute, cinder.pools = True, ceph.POOLS
     deployment.neighbours.ceph.start()
     cinder.start()
 
