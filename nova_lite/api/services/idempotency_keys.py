@@ -85,10 +85,9 @@ class IdempotencyKeyService:
             raise errors.Unprocessable("Idempotency-Key: the key was used for another request already.")
         if known.answer is not None:
             return msgspec.json.decode(Fernet(key.secret).decrypt(known.answer.encode()), type=Answer)
-        if known.is_held:
-            raise errors.Conflict("A request with the same Idempotency-Key is being carried out. Ask again in a while.")
-        self._refuse_done(caller, known, server_id)
-        if not self._take_over(key, known):
+        if not known.is_held:
+            self._refuse_done(caller, known, server_id)
+        if known.is_held or not self._take_over(key, known):
             raise errors.Conflict("A request with the same Idempotency-Key is being carried out. Ask again in a while.")
         return None
 

@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api.policies import volume_attachments as rules
+from nova_lite.api.services import volume_reservations
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
 from nova_lite.cells import operations, volumes
 from nova_lite.cells.operations import Requester
@@ -102,7 +103,16 @@ class VolumeAttachmentService:
         volume = service.show(wanted.volume_id)
         self._refuse(instance, volume, wanted)
         device = _begin_attach(cell, uuid, _new(instance, volume, wanted), caller, self._conf.operation_timeout)
-        return Held(uuid, self._reserve(service, cell, uuid, device, caller))
+        volume_reservations.reserve(
+            device,
+            uuid,
+            cell,
+            user=service,
+            volumes=self._volumes,
+            records=volumes,
+            requester=_requester(caller),
+        )
+        return Held(uuid, device)
 
     def update(self, caller: Caller, uuid: str, volume_id: str, changes: Changes) -> None:
         """Note whether a volume goes with its server; raises Invalid when anything else is to change."""
@@ -209,27 +219,6 @@ class VolumeAttachmentService:
             return False
         return True
 
-    def _reserve(
-        self, service: VolumesAs, cell: OpenCell, uuid: str, device: BlockDevice, caller: Caller
-    ) -> BlockDevice:
-        """Reserve the volume that has a place among the server's; a refusal takes the place back."""
-        volume_id, work = str(device.volume_id), str(device.work)
-        try:
-            attachment = service.reserve(volume_id, uuid)
-        except errors.Unavailable:
-            # Reserved or not: a conductor finds out.
-            _give_up(cell, uuid, device, may_be_reserved=True)
-            ConductorClient(cell.bus).wake(work)
-            raise
-        except errors.NovaLiteError:
-            _give_up(cell, uuid, device, may_be_reserved=False)
-            raise
-        if not _note_reserved(cell, uuid, device, attachment.id, caller):
-            self._volumes.as_service().detach(attachment.id)
-            raise errors.Conflict(f"Instance {uuid} does not wait for volume {volume_id} any more.")
-        ConductorClient(cell.bus).wake(work)
-        return device
-
 
 def _device(instance: Instance, volume_id: str) -> BlockDevice:
     found = block_device.of_volume(instance.volumes, volume_id)
@@ -287,18 +276,6 @@ def _requester(caller: Caller) -> Requester:
 def _begin_attach(cell: OpenCell, uuid: str, device: BlockDevice, caller: Caller, timeout_s: float) -> BlockDevice:
     with cell.db.writer() as session:
         return volumes.begin_attach(session, uuid, device, _requester(caller), timeout_s=timeout_s)
-
-
-@retried
-def _note_reserved(cell: OpenCell, uuid: str, device: BlockDevice, attachment_id: str, caller: Caller) -> bool:
-    with cell.db.writer() as session:
-        return volumes.note_reserved(session, uuid, device, attachment_id, _requester(caller))
-
-
-@retried
-def _give_up(cell: OpenCell, uuid: str, device: BlockDevice, *, may_be_reserved: bool) -> None:
-    with cell.db.writer() as session:
-        volumes.give_up(session, uuid, device, may_be_reserved=may_be_reserved)
 
 
 @retried

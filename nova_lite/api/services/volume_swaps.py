@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api.policies import volume_attachments as rules
+from nova_lite.api.services import volume_reservations
 from nova_lite.api.services.server_lookup import ServerLookup, refuse_if_locked, target
 from nova_lite.api.services.volume_attachments import Changes, VolumeAttachmentService
 from nova_lite.cells import operations, volume_swaps, volumes
@@ -17,7 +18,6 @@ from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
 from nova_lite.model.volume import Volume
-from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import retried
 
 _MIGRATING, _AVAILABLE, _READ_ONLY = "migrating", "available", "ro"
@@ -64,27 +64,15 @@ class VolumeSwapService:
             raise errors.Conflict(f"Instance {uuid} is not ready: it has no cell yet.")
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
         device = _begin(located.cell, uuid, volume_id, next_id, requester, self._conf.volume_swap_timeout)
-        self._reserve(service, located.cell, uuid, device, requester)
-
-    def _reserve(
-        self, service: VolumesAs, cell: OpenCell, uuid: str, device: BlockDevice, requester: Requester
-    ) -> None:
-        """Reserve the volume that is to take a device's place; a refusal takes that back."""
-        next_id, work = str(device.next_volume_id), str(device.work)
-        try:
-            attachment = service.reserve(next_id, uuid)
-        except errors.Unavailable:
-            # Reserved or not: a conductor finds out.
-            _give_up(cell, uuid, device, may_be_reserved=True)
-            ConductorClient(cell.bus).wake(work)
-            raise
-        except errors.NovaLiteError:
-            _give_up(cell, uuid, device, may_be_reserved=False)
-            raise
-        if not _note_reserved(cell, uuid, device, attachment.id, requester):
-            self._volumes.as_service().detach(attachment.id)
-            raise errors.Conflict(f"Instance {uuid} does not wait for volume {next_id} any more.")
-        ConductorClient(cell.bus).wake(work)
+        volume_reservations.reserve(
+            device,
+            uuid,
+            located.cell,
+            user=service,
+            volumes=self._volumes,
+            records=volume_swaps,
+            requester=requester,
+        )
 
 
 def refuse(instance: Instance, volume: Volume, new: Volume, *, cross_az_attach: bool) -> None:
@@ -121,15 +109,3 @@ def _begin(
 ) -> BlockDevice:
     with cell.db.writer() as session:
         return volume_swaps.begin(session, uuid, volume_id, next_id, requester, timeout_s=timeout_s)
-
-
-@retried
-def _note_reserved(cell: OpenCell, uuid: str, device: BlockDevice, attachment_id: str, requester: Requester) -> bool:
-    with cell.db.writer() as session:
-        return volume_swaps.note_reserved(session, uuid, device, attachment_id, requester)
-
-
-@retried
-def _give_up(cell: OpenCell, uuid: str, device: BlockDevice, *, may_be_reserved: bool) -> None:
-    with cell.db.writer() as session:
-        volume_swaps.give_up(session, uuid, device, may_be_reserved=may_be_reserved)

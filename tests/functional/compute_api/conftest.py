@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from nova_lite.clients.volumes import Volumes
+from nova_lite.embedded.image_directory import ImageDirectory
+from nova_lite.testing import block_storage
+from nova_lite.testing.block_storage import BlockStorage
 from tests.functional.compute_api.cloud import Client, Cloud
 
 
@@ -23,3 +27,25 @@ def client(cloud: Cloud) -> Client:
 @pytest.fixture
 def admin(cloud: Cloud) -> Client:
     return cloud.client("admin:admins")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockStorage]:
+    directory = tmp_path_factory.mktemp("volumes")
+    with block_storage.running(directory, ImageDirectory(directory / "images")) as service:
+        yield service
+
+
+@pytest.fixture
+def storage(running: BlockStorage) -> Iterator[BlockStorage]:
+    """The block storage service of a module, without the faults of the test before."""
+    yield running
+    running.faults.clear()
+
+
+@pytest.fixture
+def volume_cloud(tmp_path: Path, storage: BlockStorage) -> Iterator[Cloud]:
+    """A cloud that has ``storage`` for its block storage service."""
+    made = Cloud(tmp_path, volumes=Volumes(storage.configuration(http_retries=0)))
+    yield made
+    made.close()

@@ -2,62 +2,30 @@
 
 import json
 import uuid as uuids
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from nova_lite.clients.volumes import Volumes
 from nova_lite.db.api_tables import ApiWorkflowRow, BuildRequestRow, FlavorRow, InstanceMappingRow, RequestSpecRow
-from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.volume_records import StoredAttachment, StoredSnapshot, StoredType, StoredVolume
 from nova_lite.model.workflow import OPEN
-from nova_lite.testing import block_storage
 from nova_lite.testing.block_storage import BlockStorage, Fault
+from tests.functional.compute_api import stored_volumes
 from tests.functional.compute_api.cloud import IMAGE_ID, QUEUED_IMAGE_ID, Client, Cloud
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockStorage]:
-    directory = tmp_path_factory.mktemp("volumes")
-    with block_storage.running(directory, ImageDirectory(directory / "images")) as service:
-        yield service
-
-
 @pytest.fixture
-def storage(running: BlockStorage) -> Iterator[BlockStorage]:
-    yield running
-    running.faults.clear()
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, storage: BlockStorage) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, volumes=Volumes(storage.configuration(http_retries=0)))
-    yield made
-    made.close()
+def cloud(volume_cloud: Cloud) -> Cloud:
+    return volume_cloud
 
 
 def volume(storage: BlockStorage, **values: Any) -> str:
-    """Have a volume that nobody needs the file of; ``values`` say what is special about it."""
-    facts: dict[str, Any] = {
-        "id": str(uuids.uuid4()),
-        "project_id": "demo",
-        "user_id": "alice",
-        "size_gib": 1,
-        "status": "available",
-        "is_bootable": True,
-        "type_id": storage.store.types.default().id,
-        "created_at": "2026-01-01T00:00:00.000000",
-    }
-    made = StoredVolume(**(facts | values))
-    with storage.store.records.changing():
-        storage.store.records.put(made)
-    return made.id
+    """Have a volume that a server can boot from, unless ``values`` say otherwise."""
+    return stored_volumes.volume(storage, **({"is_bootable": True} | values))
 
 
 def snapshot(storage: BlockStorage, volume_id: str, **values: Any) -> str:

@@ -1,76 +1,45 @@
 """Rebuilding servers that boot from volumes, as far as the API decides: what is taken, and what is refused."""
 
 import uuid as uuids
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from nova_lite.clients.volumes import Volumes
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.embedded import volume_api, volume_requests
-from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
-from nova_lite.testing import block_storage
 from nova_lite.testing.block_storage import BlockStorage, Fault
 from nova_lite.web.versions import Version
 from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, GIB, IMAGE_ID, Client, Cloud
+from tests.functional.compute_api.stored_volumes import volume
 
 OTHER = "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
 SOMEBODY = "99999999-9999-4999-8999-999999999999"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockStorage]:
-    directory = tmp_path_factory.mktemp("volumes")
-    with block_storage.running(directory, ImageDirectory(directory / "images")) as service:
-        yield service
-
-
 @pytest.fixture
-def storage(running: BlockStorage) -> Iterator[BlockStorage]:
-    yield running
-    running.faults.clear()
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, storage: BlockStorage) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, volumes=Volumes(storage.configuration(http_retries=0)))
-    made.images.images[OTHER] = Image(OTHER, "other", "active", "raw", size=GIB + 1)
-    yield made
-    made.close()
+def cloud(volume_cloud: Cloud) -> Cloud:
+    volume_cloud.images.images[OTHER] = Image(OTHER, "other", "active", "raw", size=GIB + 1)
+    return volume_cloud
 
 
 def server(cloud: Cloud, storage: BlockStorage, *, holders: tuple[str, ...] = (), **values: Any) -> Instance:
     """Return a server that boots from a volume; ``values`` are the volume's, ``vm_state`` the server's."""
     vm_state = values.pop("vm_state", VmState.ACTIVE)
-    volume = StoredVolume(
-        **{
-            "id": str(uuids.uuid4()),
-            "project_id": "demo",
-            "user_id": "alice",
-            "size_gib": 2,
-            "status": "in-use",
-            "type_id": storage.store.types.default().id,
-            "created_at": "2026-01-01T00:00:00.000000",
-            "image_metadata": {"image_id": IMAGE_ID},
-            **values,
-        }
-    )
-    root = BlockDevice(str(uuids.uuid4()), volume.id, "/dev/vda", str(uuids.uuid4()), boot_index=0)
+    facts = {"size_gib": 2, "status": "in-use", "image_metadata": {"image_id": IMAGE_ID}}
+    volume_id = volume(storage, **(facts | values))
+    root = BlockDevice(str(uuids.uuid4()), volume_id, "/dev/vda", str(uuids.uuid4()), boot_index=0)
     made = cloud.add_server(CELL1, host="h1", image_id="", vm_state=vm_state, volumes=(root,))
     with storage.store.records.changing():
-        storage.store.records.put(volume)
         for holder in (made.uuid, *holders):
             storage.store.records.put(
-                StoredAttachment(str(uuids.uuid4()), volume.id, "demo", "attached", instance_uuid=holder)
+                StoredAttachment(str(uuids.uuid4()), volume_id, "demo", "attached", instance_uuid=holder)
             )
     return made
 

@@ -1,7 +1,6 @@
 """``/servers/{id}/os-volume_attachments``: volumes reserved, listed, updated and detached, or refused with words."""
 
 import uuid as uuids
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from nova_lite.cells import volumes as marks
 from nova_lite.clients.volumes import Volumes
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import hosts, instances
-from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
 from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.conductor import HostReport
@@ -21,48 +19,16 @@ from nova_lite.model.guest import HostResources
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
-from nova_lite.testing import block_storage
 from nova_lite.testing.block_storage import BlockStorage, Fault
 from tests.functional.compute_api.cloud import CELL1, Client, Cloud
+from tests.functional.compute_api.stored_volumes import volume
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockStorage]:
-    directory = tmp_path_factory.mktemp("volumes")
-    with block_storage.running(directory, ImageDirectory(directory / "images")) as service:
-        yield service
-
-
 @pytest.fixture
-def storage(running: BlockStorage) -> Iterator[BlockStorage]:
-    yield running
-    running.faults.clear()
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, storage: BlockStorage) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, volumes=Volumes(storage.configuration(http_retries=0)))
-    yield made
-    made.close()
-
-
-def volume(storage: BlockStorage, **values: Any) -> str:
-    """Have a volume that nobody needs the file of; ``values`` say what is special about it."""
-    facts: dict[str, Any] = {
-        "id": str(uuids.uuid4()),
-        "project_id": "demo",
-        "user_id": "alice",
-        "size_gib": 1,
-        "status": "available",
-        "type_id": storage.store.types.default().id,
-        "created_at": "2026-01-01T00:00:00.000000",
-    }
-    made = StoredVolume(**(facts | values))
-    with storage.store.records.changing():
-        storage.store.records.put(made)
-    return made.id
+def cloud(volume_cloud: Cloud) -> Cloud:
+    return volume_cloud
 
 
 def status(storage: BlockStorage, volume_id: str) -> str:

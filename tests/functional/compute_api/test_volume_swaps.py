@@ -11,6 +11,7 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.testing.block_storage import BlockStorage, Fault
 from tests.functional.compute_api.cloud import Client, Cloud
+from tests.functional.compute_api.stored_volumes import volume
 from tests.functional.compute_api.test_volume_attachments import (
     NOBODY,
     attachments,
@@ -19,14 +20,11 @@ from tests.functional.compute_api.test_volume_attachments import (
     devices,
     message,
     path,
-    running,
     server,
-    storage,
-    volume,
     work,
 )
 
-__all__ = ["cloud", "running", "storage"]
+__all__ = ["cloud"]
 
 
 @pytest.fixture
