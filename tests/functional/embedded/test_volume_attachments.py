@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nova_lite import errors
-from nova_lite.api.services import volume_attachments
+from nova_lite.api.services import volume_reservations
 from nova_lite.cells.registry import OpenCell
 from nova_lite.clients.volumes import VolumesAs
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -330,14 +330,14 @@ def test_a_request_that_takes_too_long_gives_its_volume_back(
     """A conductor took the place back while the volume was being reserved."""
     server_id, _ = server(user, image)
     volume_id = storage.volume()
-    note = volume_attachments._note_reserved
+    note = volume_reservations._note_reserved
 
-    def late(cell: OpenCell, uuid: str, device: BlockDevice, *more: Any) -> bool:
+    def late(records: Any, cell: OpenCell, uuid: str, device: BlockDevice, *more: Any) -> bool:
         hasten(cloud, device)
         gone(user, server_id, volume_id)
-        return note(cell, uuid, device, *more)
+        return note(records, cell, uuid, device, *more)
 
-    monkeypatch.setattr(volume_attachments, "_note_reserved", late)
+    monkeypatch.setattr(volume_reservations, "_note_reserved", late)
     answer = user.ask("POST", path(server_id), {"volumeAttachment": {"volumeId": volume_id}})
     assert (answer.status, "does not wait" in answer.json["conflictingRequest"]["message"]) == (409, True)
     storage.wait(volume_id, "available")
@@ -348,14 +348,14 @@ def test_a_server_that_goes_meanwhile_gives_its_volume_back(
 ) -> None:
     server_id, _ = server(user, image)
     volume_id = storage.volume()
-    note = volume_attachments._note_reserved
+    note = volume_reservations._note_reserved
 
     def late(*asked: Any) -> bool:
         assert user.ask("DELETE", f"/servers/{server_id}").status == 204
         user.wait_gone(server_id)
         return note(*asked)
 
-    monkeypatch.setattr(volume_attachments, "_note_reserved", late)
+    monkeypatch.setattr(volume_reservations, "_note_reserved", late)
     answer = user.ask("POST", path(server_id), {"volumeAttachment": {"volumeId": volume_id}})
     assert answer.status == 409
     storage.wait(volume_id, "available")
