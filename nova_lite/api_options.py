@@ -1,4 +1,4 @@
-"""Every option of ``[api]``, which both REST APIs read; ``config.py`` has the others, and registers these with them."""
+"""Every option of the REST APIs: of what they answer, and of proxies and browsers; ``config.py`` registers them."""
 
 from oslo_config import cfg
 
@@ -20,7 +20,6 @@ API_OPTS: list[cfg.Opt] = [
         help="Who may read /metrics.",
     ),
     cfg.IntOpt("max_limit", default=1000, min=1, help="Items a list answers at most in one page."),
-    cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Bytes of a request body at most."),
     cfg.IntOpt(
         "idempotency_key_lifetime",
         default=86400,
@@ -56,5 +55,63 @@ API_OPTS: list[cfg.Opt] = [
         default=True,
         help="Whether a list that cannot tell of servers or migrations in cells that are down leaves them out; else it "
         "is refused. From 2.69 on a list of servers without filters, order or page tells of them, whatever this says.",
+    ),
+]
+
+#: Groups and names that operators of OpenStack know, though the code is ours: see docs/decisions/0034-wsgi.rst.
+OSLO_MIDDLEWARE_OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "enable_proxy_headers_parsing",
+        default=False,
+        help="Whether a proxy before the API sets Forwarded or X-Forwarded-Proto, -Host and -Prefix, so that links in "
+        "answers follow them. Without such a proxy anyone could set them.",
+    ),
+    cfg.IntOpt(
+        "max_request_body_size",
+        default=114688,
+        min=1024,
+        deprecated_opts=[cfg.DeprecatedOpt("max_request_body_size", group="api")],
+        help="Bytes of a request body to the Compute API at most.",
+    ),
+]
+
+_HEADERS = ["X-Auth-Token", "X-Openstack-Request-Id", "X-OpenStack-Nova-API-Version", "OpenStack-API-Version"]
+
+CORS_OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "allowed_origin",
+        default=[],
+        help="Origins (scheme://host:port) of pages whose scripts may use the API from browsers; * is any.",
+    ),
+    cfg.BoolOpt("allow_credentials", default=True, help="Whether these requests may carry cookies and the like."),
+    cfg.ListOpt(
+        "expose_headers",
+        default=[
+            *_HEADERS,
+            "X-Compute-Request-Id",
+            "X-Subject-Token",
+            "X-Service-Token",
+            "Location",
+            "Retry-After",
+            "Idempotent-Replayed",
+        ],
+        help="Headers of answers that scripts may read, beside those they always may.",
+    ),
+    cfg.IntOpt("max_age", default=3600, min=0, help="Seconds for which browsers may remember what they are allowed."),
+    cfg.ListOpt(
+        "allow_methods", default=["GET", "PUT", "POST", "DELETE", "PATCH"], help="Methods that scripts may use."
+    ),
+    cfg.ListOpt(
+        "allow_headers",
+        default=[
+            *_HEADERS,
+            "X-Identity-Status",
+            "X-Roles",
+            "X-Service-Catalog",
+            "X-User-Id",
+            "X-Tenant-Id",
+            "Idempotency-Key",
+        ],
+        help="Headers that scripts may send, beside those they always may.",
     ),
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
-from nova_lite.api_options import API_OPTS
+from nova_lite.api_options import API_OPTS, CORS_OPTS, OSLO_MIDDLEWARE_OPTS
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
 from nova_lite.volume_options import CINDER_OPTS, HOST_VOLUME_OPTS, VOLUME_OPTS
 
@@ -379,6 +379,8 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "database": DATABASE_OPTS,
     "placement_database": DATABASE_OPTS,
     "api": API_OPTS,
+    "oslo_middleware": OSLO_MIDDLEWARE_OPTS,
+    "cors": CORS_OPTS,
     "service": SERVICE_OPTS,
     "rpc": RPC_OPTS,
     "conductor": CONDUCTOR_OPTS,

@@ -40,6 +40,7 @@ WHY_NOT: Mapping[str, str] = {
 OURS: Mapping[str, str] = {
     f"{_PREFIX}flavors:": "elsewhere every token may look at flavors and nothing can forbid it",
     f"{_PREFIX}images:": "elsewhere the image service alone decides; these can only narrow it",
+    f"{_PREFIX}metrics:": "the API tells its numbers here alone",
     f"{_PREFIX}os-cells:": "the state of cells is told here alone",
     f"{_PREFIX}servers:deletion_protection": "servers can be protected from being deleted here alone",
     f"{_PREFIX}servers:operations": "operations are told here alone",

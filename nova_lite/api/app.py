@@ -26,6 +26,7 @@ from nova_lite.api.handlers import (
     keypairs,
     limits,
     migrations,
+    monitoring,
     openapi,
     quota_class_sets,
     quota_sets,
@@ -106,8 +107,11 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from nova_lite.web import app as web
 from nova_lite.web.caller import authenticator
+from nova_lite.web.cors import shared
 from nova_lite.web.endpoint import refuse_undeclared
+from nova_lite.web.monitoring import UNVERSIONED
 from nova_lite.web.policy import RulePolicy
+from nova_lite.web.proxies import Wsgi, behind_proxy
 
 
 @dataclass(frozen=True)
@@ -316,32 +320,34 @@ def build(
     api_bus: Bus,
     images: Images,
     volumes: Volumes | None = None,
-) -> urls.Wsgi:
+) -> Wsgi:
     """Return the Compute API over ``api_db`` and ``cells``. Connects to nothing before the first request.
 
     Without ``volumes`` they are those of the service that ``conf`` names.
     """
     table = routes(Backing(conf, api_db, cells, api_bus, images, volumes or Volumes(conf), Fanout(conf, cells)))
+    watched = monitoring.Monitoring(conf, api_db)
     api = web.Api(
         negotiation=NEGOTIATION,
         render_fault=faults.render,
         statuses=faults.STATUS_OF,
-        is_public=versions.is_public,
-        unversioned=versions.UNVERSIONED,
+        is_public=lambda path: versions.is_public(path) or path in watched.public,
+        unversioned=versions.UNVERSIONED | UNVERSIONED,
         taken_as_json=frozenset({None, "text/plain"}),
-        max_body_bytes=conf.api.max_request_body_size,
+        max_body_bytes=conf.oslo_middleware.max_request_body_size,
         request_id_headers=("X-Compute-Request-Id",),
     )
-    app = web.build(api, authenticator(conf, RulePolicy(conf, policies.rules())))
+    app = web.build(api, authenticator(conf, RulePolicy(conf, policies.rules())), watched.meter)
     app.add_middleware(urls.ProjectCheck())
     lookup = ServerLookup(api_db, cells, Fanout(conf, cells))
     app.add_middleware(IdempotencyKeys(IdempotencyKeyService(conf, api_db, lookup)))
     for path, handler in table:
         refuse_undeclared(path, handler)
     former = gone.routes()
-    for path, handler in [*versions.routes(), *openapi.routes(table), *former, *table]:
+    for path, handler in [*versions.routes(), *watched.routes(), *openapi.routes(table), *former, *table]:
         app.add_route(path, handler)
-    return urls.VersionPrefix(app, nouns=_nouns([*former, *table]), link_prefix=conf.api.compute_link_prefix)
+    prefixed = urls.VersionPrefix(app, nouns=_nouns([*former, *table]), link_prefix=conf.api.compute_link_prefix)
+    return shared(conf, behind_proxy(conf, prefixed))
 
 
 def _nouns(table: Iterable[tuple[str, Any]]) -> frozenset[str]:

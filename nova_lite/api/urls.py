@@ -4,19 +4,21 @@
 """
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
 import falcon
 
 from nova_lite import errors
-
-Wsgi: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
+from nova_lite.web.monitoring import UNVERSIONED
+from nova_lite.web.proxies import Wsgi
 
 #: Where requests go whose path names no version; no client can ask for it, for a version would stand before it.
 CHOICES = "/-/choices"
-#: The API's description of itself, the only URL beside the root that stands before a version.
+#: The API's description of itself.
 OPENAPI = "/openapi.json"
+#: What stands before a version.
+_UNVERSIONED = frozenset({"", "/", OPENAPI}) | UNVERSIONED
 VERSION_ROOTS = ("/v2", "/v2.1")
 
 _VERSIONED = re.compile(r"(/v2(?:\.1)?)(/.*)?", re.DOTALL)
@@ -38,7 +40,7 @@ class VersionPrefix:
         match = _VERSIONED.fullmatch(path)
         if match is not None:
             self._enter(env, match[1], match[2] or "")
-        elif path not in ("", "/", OPENAPI):
+        elif path not in _UNVERSIONED:
             env["PATH_INFO"] = CHOICES
         return self._app(env, start_response)
 

@@ -11,11 +11,12 @@ from typing import Any
 from oslo_log import log as oslo_logging
 
 from nova_lite import config
-from nova_lite.api import app, urls
+from nova_lite.api import app
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
+from nova_lite.web.proxies import Wsgi
 
 
 class _Lazy:
@@ -23,7 +24,7 @@ class _Lazy:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._app: urls.Wsgi | None = None
+        self._app: Wsgi | None = None
         self._pid = 0
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -35,7 +36,7 @@ class _Lazy:
         return self._app(env, start_response)
 
 
-def _built() -> urls.Wsgi:
+def _built() -> Wsgi:
     conf = config.load_for_wsgi()
     oslo_logging.setup(conf, "nova_lite")
     api_db = Database(conf.api_database.connection, pool_size=conf.api_database.max_pool_size)

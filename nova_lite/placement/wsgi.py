@@ -8,21 +8,23 @@ import gc
 from nova_lite import config, errors
 from nova_lite.placement import app
 from nova_lite.storage import Database
-from nova_lite.web.app import App
+from nova_lite.web.cors import shared
+from nova_lite.web.proxies import Wsgi, behind_proxy
 
 #: Objects made until the garbage collector looks at the young ones, and how much rarer at the older ones. An answer is
 #: thousands of objects that die with it, and the snapshot stays: with Python's own 700 a large answer costs double.
 _COLLECT_AFTER = (50_000, 10, 10)
 
 
-def build() -> App:
+def build() -> Wsgi:
     """Return the application that the configuration files describe."""
     gc.set_threshold(*_COLLECT_AFTER)
     conf = config.load_for_wsgi(calls_neighbours=False)
     settings = conf.placement_database
     if not settings.connection:
         raise errors.Misconfigured("[placement_database] connection: missing")
-    return app.build(conf, Database(settings.connection, pool_size=settings.max_pool_size))
+    served = app.build(conf, Database(settings.connection, pool_size=settings.max_pool_size))
+    return shared(conf, behind_proxy(conf, served))
 
 
 application = build()

@@ -11,9 +11,11 @@ from nova_lite.web.health import Health
 from nova_lite.web.metrics import CONTENT_TYPE, Metrics
 
 HEALTHCHECK = "/healthcheck"
+LIVE = "/live"
+READY = "/ready"
 METRICS = "/metrics"
 #: They are the same in every version of an API.
-UNVERSIONED = frozenset({HEALTHCHECK, METRICS})
+UNVERSIONED = frozenset({HEALTHCHECK, LIVE, READY, METRICS})
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -60,6 +62,17 @@ class HealthPage:
         complaints = self._health.complaints()
         resp.set_header("Cache-Control", "no-cache")
         send_json(resp, {"healthy": not complaints, "reasons": complaints}, 503 if complaints else 200)
+
+    on_head = on_get
+
+
+class LivePage:
+    """Answers anyone that this process answers at all: where it does not, a restart may help."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200."""
+        resp.set_header("Cache-Control", "no-cache")
+        send_json(resp, {"alive": True})
 
     on_head = on_get
 

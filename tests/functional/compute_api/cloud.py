@@ -138,10 +138,17 @@ class DeclaredAnswers:
             assert not resp.render_body(), (req.method, req.uri_template, resp.status)
 
 
+def innermost(app: Any) -> falcon.App[Any, Any]:
+    """Return the falcon application inside what was put before it."""
+    while not isinstance(app, falcon.App):
+        app = app._app
+    return app
+
+
 class Cloud:
     """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of.
 
-    Its volumes are those of ``volumes``, without them there is none.
+    Its volumes are those of ``volumes``, without them there is none. ``options`` is group → option → value.
     """
 
     def __init__(
@@ -151,9 +158,10 @@ class Cloud:
         cells: Sequence[str] = (CELL1, CELL2),
         database: Callable[[str], str] | None = None,
         volumes: Volumes | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.directory = directory
-        self.conf = _configuration(directory, database)
+        self.conf = _configuration(directory, database, options or {})
         name = f"cloud{next(_clouds)}"
         self.api_db = Database(self.conf.api_database.connection)
         make_tables(self.api_db, ApiBase.metadata)
@@ -181,7 +189,7 @@ class Cloud:
             volumes=self.volumes,
         )
         # What is seen here is what falcon answers, before the prefix of the version is put before it.
-        cast(falcon.App[Any, Any], cast(Any, self.app)._app).add_middleware(DeclaredAnswers())
+        innermost(self.app).add_middleware(DeclaredAnswers())
 
     def close(self) -> None:
         self.cells.close()
@@ -300,7 +308,9 @@ class Client:
         return self.request("DELETE", path)
 
 
-def _configuration(directory: Path, database: Callable[[str], str] | None) -> cfg.ConfigOpts:
+def _configuration(
+    directory: Path, database: Callable[[str], str] | None, options: Mapping[str, Mapping[str, Any]]
+) -> cfg.ConfigOpts:
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
     # None is silent because the machine is busy.
@@ -309,4 +319,7 @@ def _configuration(directory: Path, database: Callable[[str], str] | None) -> cf
     conf.set_override("call_monitor_timeout", 60, group="rpc")
     url = database("api") if database else f"sqlite:///{directory / 'api.sqlite'}"
     conf.set_override("connection", url, group="api_database")
+    for group, values in options.items():
+        for name, value in values.items():
+            conf.set_override(name, value, group=group)
     return conf

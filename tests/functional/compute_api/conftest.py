@@ -1,7 +1,8 @@
 """Fixtures of the Compute API's stories."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,22 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
     made = Cloud(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def make_cloud(tmp_path: Path) -> Iterator[Callable[..., Cloud]]:
+    """Makes a cloud with options of its own, by group: ``make_cloud(api={"max_limit": 2})``."""
+    made: list[Cloud] = []
+
+    def make(**options: Mapping[str, Any]) -> Cloud:
+        directory = tmp_path / f"made{len(made)}"
+        directory.mkdir()
+        made.append(Cloud(directory, options=options))
+        return made[-1]
+
+    yield make
+    for cloud in made:
+        cloud.close()
 
 
 @pytest.fixture
