@@ -29,7 +29,6 @@ _ACTIONS: Mapping[str, Collection[str]] = {
 }
 _NETWORKS = "networks come later"
 _CONSOLES = "consoles come later"
-_VOLUMES = "the way through to the block storage service is to be made"
 _ACTION = f"{SERVER_ACTION} "
 #: What is not here yet: how path and action begin, as a pattern, perhaps after a method → why.
 WHY_NOT: Mapping[str, str] = {
@@ -39,9 +38,7 @@ WHY_NOT: Mapping[str, str] = {
     "/os-hosts": "to be made",
     "/os-networks": _NETWORKS,
     "/os-security-group": _NETWORKS,
-    "/os-snapshots": _VOLUMES,
     "/os-tenant-networks": _NETWORKS,
-    "/os-volumes(/|$)": _VOLUMES,
     f"{_ACTION}addF": _NETWORKS,
     f"{_ACTION}removeF": _NETWORKS,
     f"{_ACTION}addS": _NETWORKS,

@@ -32,7 +32,6 @@ WHY_NOT: Mapping[str, str] = {
     f"{_PREFIX}os-security-groups:": _NETWORKS,
     f"{_PREFIX}os-server-shares:": "there is no client of a share service",
     f"{_PREFIX}os-tenant-networks:": _NETWORKS,
-    f"{_PREFIX}os-volumes:": "the way through to the block storage service is to be made",
     f"{_PREFIX}servers:create:attach_network": _NETWORKS,
     f"{_PREFIX}servers:create:trusted_certs": "image signatures are not supported: 400, whoever asks",
 }

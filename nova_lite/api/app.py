@@ -43,9 +43,11 @@ from nova_lite.api.handlers import (
     server_tags,
     server_topology,
     servers,
+    snapshots,
     usages,
     versions,
     volume_attachments,
+    volumes,
     volumes_boot,
 )
 from nova_lite.api.handlers import cells as cell_handlers
@@ -100,6 +102,7 @@ from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.api.services.usages import UsageService
 from nova_lite.api.services.volume_attachments import VolumeAttachmentService
 from nova_lite.api.services.volume_swaps import VolumeSwapService
+from nova_lite.api.services.volumes import SnapshotService, VolumeService
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.volumes import Volumes
@@ -137,6 +140,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
         *_host_routes(backing),
         *_quota_routes(backing),
         *_image_routes(backing),
+        *_volume_routes(backing),
     ]
     return [*table, *volumes_boot.routes(table)]
 
@@ -271,6 +275,19 @@ def _image_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/images/{image_id}", images.Image(service)),
         ("/images/{image_id}/metadata", image_metadata.ImageMetadata(service)),
         ("/images/{image_id}/metadata/{key}", image_metadata.ImageMetadataItem(service)),
+    ]
+
+
+def _volume_routes(backing: Backing) -> list[tuple[str, object]]:
+    service, kept = VolumeService(backing.volumes), SnapshotService(backing.volumes)
+    max_limit = backing.conf.api.max_limit
+    return [
+        ("/os-volumes", volumes.Volumes(service, max_limit=max_limit)),
+        ("/os-volumes/detail", volumes.VolumesDetail(service, max_limit=max_limit)),
+        ("/os-volumes/{volume_id}", volumes.Volume(service)),
+        ("/os-snapshots", snapshots.Snapshots(kept, max_limit=max_limit)),
+        ("/os-snapshots/detail", snapshots.SnapshotsDetail(kept, max_limit=max_limit)),
+        ("/os-snapshots/{snapshot_id}", snapshots.Snapshot(kept)),
     ]
 
 

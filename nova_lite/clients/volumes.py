@@ -88,6 +88,10 @@ class VolumesAs:
         """Begin to remove a volume; none is no error."""
         self._gone(_volume(volume_id), lambda api: api.volumes.delete(volume_id))
 
+    def every(self) -> list[Volume]:
+        """Return all volumes of the caller's project, newest first."""
+        return self._calls.ask("volumes", lambda api: [_read_volume(found.to_dict()) for found in api.volumes.list()])
+
     def named(self, name: str) -> list[Volume]:
         """Return the volumes called ``name``: what a call made whose answer was lost."""
         search = {"name": name, **self._everywhere()}
@@ -212,6 +216,12 @@ class VolumesAs:
             f"snapshot {snapshot_id}", lambda api: _read_snapshot(api.volume_snapshots.get(snapshot_id).to_dict())
         )
 
+    def every_snapshot(self) -> list[VolumeSnapshot]:
+        """Return all snapshots of the caller's project, newest first."""
+        return self._calls.ask(
+            "snapshots", lambda api: [_read_snapshot(one.to_dict()) for one in api.volume_snapshots.list()]
+        )
+
     def snapshots_of(self, volume_id: str) -> list[VolumeSnapshot]:
         """Return every snapshot of a volume."""
         search = {"volume_id": volume_id, **self._everywhere()}
@@ -281,6 +291,8 @@ def _read_volume(found: Mapping[str, Any]) -> Volume:
         attachments=tuple(_read_use(use) for use in found.get("attachments") or ()),
         metadata=dict(found.get("metadata") or {}),
         image_metadata=dict(found.get("volume_image_metadata") or {}),
+        description=found.get("description"),
+        created_at=found.get("created_at"),
     )
 
 
@@ -313,4 +325,6 @@ def _read_snapshot(found: Mapping[str, Any]) -> VolumeSnapshot:
         name=found.get("name") or "",
         progress=found.get("os-extended-snapshot-attributes:progress") or "",
         metadata=dict(found.get("metadata") or {}),
+        description=found.get("description"),
+        created_at=found.get("created_at"),
     )

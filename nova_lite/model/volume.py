@@ -20,6 +20,7 @@ class Volume:
 
     ``has_shared_targets`` is None where the service does not say (before 3.48): then they must be taken to be shared.
     ``service_uuid`` names the back end's service, for locks; ``cluster`` its cluster, told to administrators alone.
+    ``created_at`` is written as the service does.
     """
 
     id: str
@@ -40,6 +41,8 @@ class Volume:
     attachments: tuple[VolumeUse, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     image_metadata: dict[str, str] = field(default_factory=dict)
+    description: str | None = None
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class VolumeSnapshot:
     name: str = ""
     progress: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    description: str | None = None
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

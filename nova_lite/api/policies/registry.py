@@ -34,6 +34,7 @@ from nova_lite.api.policies import (
     servers,
     usages,
     volume_attachments,
+    volumes,
 )
 
 
@@ -71,4 +72,5 @@ def rules() -> list[oslo_policy.RuleDefault]:
         *assisted_volume_snapshots.RULES,
         *server_migrations.RULES,
         *volume_attachments.RULES,
+        *volumes.RULES,
     ]

@@ -10,6 +10,7 @@ from nova_lite import errors
 from nova_lite.api.policies import volume_attachments as rules
 from nova_lite.api.services import volume_reservations
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
+from nova_lite.api.services.volumes import as_user
 from nova_lite.cells import operations, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
@@ -155,10 +156,7 @@ class VolumeAttachmentService:
 
     def as_user(self, caller: Caller) -> VolumesAs:
         """Return the volumes that a caller sees; raises Unsupported where there is no block storage service."""
-        try:
-            return self._volumes.as_user(caller.token or "")
-        except errors.Misconfigured as exc:
-            raise errors.Unsupported("This cloud has no block storage service that it could ask.") from exc
+        return as_user(self._volumes, caller)
 
     def _refuse(self, instance: Instance, volume: Volume, wanted: Wanted) -> None:
         """Raise Invalid when the volume cannot be attached to this server, whatever else happens."""

@@ -27,7 +27,7 @@ from nova_lite.model.host import CELL0_UUID, Cell
 from nova_lite.model.image import Image
 from nova_lite.model.instance import Instance
 from nova_lite.model.migration import Migration
-from nova_lite.model.volume import Volume
+from nova_lite.model.volume import NewVolume, Volume, VolumeSnapshot
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from nova_lite.web.endpoint import declared_endpoint
@@ -123,6 +123,18 @@ class _Nothing(VolumesAs):
 
     def show(self, volume_id: str) -> Volume:
         raise NotFound(f"Volume {volume_id} could not be found.")
+
+    def every(self) -> list[Volume]:
+        return []
+
+    def create(self, new: NewVolume) -> Volume:
+        raise Invalid("There is no room for volumes.")
+
+    def snapshot(self, snapshot_id: str) -> VolumeSnapshot:
+        raise NotFound(f"Snapshot {snapshot_id} could not be found.")
+
+    def every_snapshot(self) -> list[VolumeSnapshot]:
+        return []
 
 
 class DeclaredAnswers:

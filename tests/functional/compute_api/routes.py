@@ -201,6 +201,21 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
             None,
         )
     ],
+    "POST /os-volumes": [
+        (
+            {
+                "volume": {
+                    "size": "1",
+                    "display_name": "v",
+                    "display_description": "text",
+                    "availability_zone": "nova",
+                    "metadata": {"a": "b"},
+                }
+            },
+            None,
+        )
+    ],
+    "POST /os-snapshots": [({"snapshot": {"volume_id": IMAGE_ID, "display_name": "s", "force": True}}, None)],
     "POST /os-server-external-events": [
         ({"events": [{"name": "volume-extended", "server_uuid": CELL1, "tag": IMAGE_ID}]}, None)
     ],
