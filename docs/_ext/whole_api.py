@@ -35,7 +35,6 @@ WHY_NOT: Mapping[str, str] = {
     "/os-baremetal-nodes": "there is no client of a bare metal service",
     "/os-console-auth-tokens": _CONSOLES,
     "/os-floating-ip": _NETWORKS,
-    "/os-hosts": "to be made",
     "/os-networks": _NETWORKS,
     "/os-security-group": _NETWORKS,
     "/os-tenant-networks": _NETWORKS,

@@ -25,7 +25,6 @@ WHY_NOT: Mapping[str, str] = {
     f"{_PREFIX}os-baremetal-nodes:": "there is no client of a bare metal service",
     f"{_PREFIX}os-console-auth-tokens": "consoles come later",
     f"{_PREFIX}os-floating-ip": _NETWORKS,
-    f"{_PREFIX}os-hosts:": "to be made",
     f"{_PREFIX}os-multinic:": _NETWORKS,
     f"{_PREFIX}os-networks:": _NETWORKS,
     f"{_PREFIX}os-remote-consoles": "consoles come later",

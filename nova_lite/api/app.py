@@ -18,6 +18,7 @@ from nova_lite.api.handlers import (
     flavor_access,
     flavors,
     gone,
+    hosts,
     hypervisors,
     image_metadata,
     images,
@@ -64,6 +65,7 @@ from nova_lite.api.services.evacuations import EvacuationService
 from nova_lite.api.services.extra_specs import ExtraSpecService
 from nova_lite.api.services.flavor_access import FlavorAccessService
 from nova_lite.api.services.flavors import FlavorService
+from nova_lite.api.services.hosts import HostService
 from nova_lite.api.services.hypervisors import HypervisorService
 from nova_lite.api.services.idempotency_keys import IdempotencyKeyService
 from nova_lite.api.services.image_proxies import ImageProxyService
@@ -295,6 +297,7 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
     services = ComputeServiceService(conf, api_db, cells, fanout, backing.api_bus)
     nodes = HypervisorService(conf, cells, fanout)
+    machines = HostService(conf, cells, services)
     groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus, backing.images)
     zones = AvailabilityZoneService(conf, api_db, fanout)
     usage = UsageService(conf, api_db, cells, fanout)
@@ -302,6 +305,11 @@ def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     return [
         ("/os-services", compute_services.ComputeServices(services)),
         ("/os-services/{service_id}", compute_services.ComputeService(services)),
+        ("/os-hosts", hosts.Hosts(machines)),
+        ("/os-hosts/{host}", hosts.Host(machines)),
+        ("/os-hosts/{host}/reboot", hosts.HostReboot(machines)),
+        ("/os-hosts/{host}/shutdown", hosts.HostShutdown(machines)),
+        ("/os-hosts/{host}/startup", hosts.HostStartup(machines)),
         ("/os-cells", cell_handlers.Cells(CellService(conf, api_db, cells, fanout))),
         ("/os-hypervisors", hypervisors.Hypervisors(nodes, max_limit=conf.api.max_limit)),
         ("/os-hypervisors/detail", hypervisors.HypervisorsDetail(nodes, max_limit=conf.api.max_limit)),

@@ -41,6 +41,32 @@ def of_hosts(session: Session, hosts: Sequence[str]) -> dict[str, Occupancy]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What live servers were promised of a host; memory in MiB, disk in GiB."""
+
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+
+
+def shares(session: Session, host: str) -> dict[str, Share]:
+    """Return project → what its live servers were promised of a host."""
+    row = InstanceRow
+    found = session.execute(
+        sa.select(
+            row.project_id,
+            sa.func.sum(row.vcpus),
+            sa.func.sum(row.memory_mb),
+            sa.func.sum(row.root_gb + row.ephemeral_gb),
+        )
+        .where(row.host == host, row.deleted.is_(False))
+        .group_by(row.project_id)
+        .order_by(row.project_id)
+    )
+    return {project: Share(int(vcpus), int(ram), int(disk)) for project, vcpus, ram, disk in found}
+
+
 def has_unfinished_migrations(session: Session, host: str) -> bool:
     """Return whether a server is on its way from or to a host, or is yet to be confirmed."""
     found = sa.select(MigrationRow.id).where(

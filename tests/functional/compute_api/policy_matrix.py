@@ -165,6 +165,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "name": "mine",
         "service_id": "12345678-1234-4234-8234-123456789abc",
         "hypervisor_id": "h1",
+        "host": "h1",
         "migration_id": str(migration.number),
         "operation_id": "12345678-1234-4234-8234-123456789abc",
         "volume_id": IMAGE_ID,
@@ -232,7 +233,8 @@ def _rows(cloud: Cloud, asked: list[tuple[str, str, str, Any, str]]) -> Iterator
         heard = {}
         for caller, token in CALLERS.items():
             found = answer(cloud, method, path.format(**parts), body, version, token)
-            assert found.status_code < 500 or "changePassword" in name, f"{name}: {found.status_code} for {caller}"
+            is_fine = found.status_code < 500 or found.status_code == 501 or "changePassword" in name
+            assert is_fine, f"{name}: {found.status_code} for {caller}"
             heard[caller] = (found.status_code, _without_ids(found.text, parts))
             if method != "GET" and not 400 <= found.status_code < 500:
                 parts = everything_there(cloud)

@@ -201,6 +201,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
             None,
         )
     ],
+    "PUT /os-hosts/{host}": [({"status": "enable"}, None)],
     "POST /os-volumes": [
         (
             {
