@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks import boot, requests_sql, up
+from benchmarks.api import comparison as api
+from benchmarks.api.parts import PARTS as API_PARTS
 from benchmarks.listing import comparison as listing
 from benchmarks.listing.parts import PARTS as LISTING_PARTS
 from benchmarks.moves import comparison as moves
@@ -22,7 +24,7 @@ from benchmarks.scheduling.parts import PARTS as SCHEDULING_PARTS
 from benchmarks.volumes import comparison as volumes
 from benchmarks.volumes.parts import PARTS as VOLUMES_PARTS
 
-_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "moves", "volumes", "all")
+_NAMES = ("up", "boot", "statements", "placement", "listing", "scheduling", "moves", "volumes", "api", "all")
 #: Benchmark → its parts.
 _PARTS = {
     "placement": PLACEMENT_PARTS,
@@ -30,6 +32,7 @@ _PARTS = {
     "scheduling": SCHEDULING_PARTS,
     "moves": MOVES_PARTS,
     "volumes": VOLUMES_PARTS,
+    "api": API_PARTS,
 }
 
 
@@ -50,7 +53,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="placement, listing: write a drawing (SVG)")
-    parser.add_argument("--part", action="append", default=[], help="placement, listing, scheduling, moves: only this")
+    parser.add_argument(
+        "--part", action="append", default=[], help="placement, listing, scheduling, moves, api: only this"
+    )
     arguments = parser.parse_args()
     for part in arguments.part:
         if part not in _PARTS.get(arguments.name, ()):
@@ -64,6 +69,7 @@ def main() -> int:
         "scheduling": partial(scheduling.run, quick=arguments.quick, parts=arguments.part),
         "moves": partial(moves.run, quick=arguments.quick, parts=arguments.part),
         "volumes": partial(volumes.run, quick=arguments.quick, parts=arguments.part),
+        "api": partial(api.run, quick=arguments.quick, parts=arguments.part),
     }
     found = {}
     for name in benchmarks if arguments.name == "all" else (arguments.name,):

@@ -10,14 +10,18 @@ from typing import Any
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-def noauth(_settings: object, **_options: str) -> Callable[[Wsgi], Wsgi]:
-    """Return a paste filter that believes a token ``user:project``, as ours does with ``auth_strategy = noauth2``.
+def without_networks() -> None:
+    """Have the question for security groups, which would go to Neutron, answered at once: no server has a port here.
 
-    No server has a port here, so the question for security groups, which would go to Neutron, is answered at once:
-    what that costs the real one is left out of its figures.
+    What that costs the real one is left out of its figures.
     """
     groups: Any = importlib.import_module("nova.network.security_group_api")
     groups.get_instances_security_groups_bindings = lambda *_args, **_named: {}
+
+
+def noauth(_settings: object, **_options: str) -> Callable[[Wsgi], Wsgi]:
+    """Return a paste filter that believes a token ``user:project``, as ours does with ``auth_strategy = noauth2``."""
+    without_networks()
 
     def around(app: Wsgi) -> Wsgi:
         def believing(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

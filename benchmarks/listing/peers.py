@@ -28,6 +28,9 @@ class OurNova:
     One made ``like`` another has the same cells and servers, and an API database of its own.
     """
 
+    #: What of its configuration says who calls.
+    auth = "[api]\nauth_strategy = noauth2\n"
+
     def __init__(
         self,
         site: Site,
@@ -85,13 +88,11 @@ class OurNova:
 [DEFAULT]
 transport_url = fake:/
 service_down_time = {_DOWN_AFTER_S}
-[api]
-auth_strategy = noauth2
 [api_database]
 connection = {self.api_url}
 [cells]
 timeout = {self._cell_timeout_s}
-"""
+{self.auth}"""
         configuration = self._site.write(text, "etc", f"{self.name}.conf")
         uwsgi = Path(sys.prefix) / "bin" / "uwsgi"
         if not uwsgi.exists():
@@ -130,6 +131,12 @@ def real(stage: Stage, cells: int, servers: int) -> RealNova:
         processes=PROCESSES,
         threads=THREADS,
     )
+    fill_real(stage, nova, servers)
+    return nova
+
+
+def fill_real(stage: Stage, nova: RealNova, servers: int) -> None:
+    """Make the real Nova's databases with so many servers in them; MariaDB must be up."""
 
     def seed(python: Path) -> None:
         urls = [nova.url(cell) for cell in nova.cells]
@@ -138,7 +145,6 @@ def real(stage: Stage, cells: int, servers: int) -> RealNova:
         run(argv, log=stage.site.path("log", "seed-real.log"), env=variables, timeout_s=900)
 
     nova.make(seed)
-    return nova
 
 
 def ours(stage: Stage, cells: int, servers: int, name: str = "ours", *, cell_timeout_s: float = 2.0) -> OurNova:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from benchmarks.listing.cloud import HOSTS, IMAGE_PROPERTIES, SIZES, Server, Size, host_name, servers
+from benchmarks.listing.cloud import HOSTS, IMAGE_PROPERTIES, SIZES, Server, Size, host_name, servers, uuid_of
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import HostMappingRow, InstanceMappingRow, RequestSpecRow
 from nova_lite.db.cell_tables import InstanceRow
@@ -114,7 +114,7 @@ def _instance(server: Server, flavor: Flavor) -> Row:
         "vm_state": "deleted" if server.is_deleted else server.state,
         "power_state": int(states[server.state]),
         "host": server.host,
-        "node": server.uuid,
+        "node": uuid_of(f"node-{server.host}"),
         "node_name": server.host,
         "vcpus": flavor.vcpus,
         "memory_mb": flavor.ram_mib,

@@ -49,8 +49,11 @@ def resident_mb(pid: int) -> float:
 class _Server(Protocol):
     """What both servers can do."""
 
-    name: str
-    port: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
     def start(self) -> None: ...
 

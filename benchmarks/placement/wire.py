@@ -5,13 +5,11 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_HEADERS = (
-    "Host: 127.0.0.1\r\nX-Auth-Token: admin\r\nAccept: application/json\r\nOpenStack-API-Version: placement 1.39\r\n"
-)
+_HEADERS = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.39"}
 _PIECE = 1 << 18
 
 
@@ -20,14 +18,18 @@ class BadAnswer(Exception):
 
 
 def request(method: str, path: str, body: object = None) -> bytes:
-    """Return one request as it goes over the wire."""
-    if body is None:
-        return f"{method} {path} HTTP/1.1\r\n{_HEADERS}\r\n".encode()
-    text = json.dumps(body).encode()
-    head = (
-        f"{method} {path} HTTP/1.1\r\n{_HEADERS}Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
-    )
-    return head.encode() + text
+    """Return one request to Placement as it goes over the wire."""
+    return encoded(method, path, _HEADERS, body)
+
+
+def encoded(method: str, path: str, headers: Mapping[str, str], body: object = None) -> bytes:
+    """Return one request as it goes over the wire, ``body`` as JSON."""
+    text = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(text)}"]
+    return "\r\n".join((*lines, "", "")).encode() + text
 
 
 @dataclass(frozen=True, slots=True)

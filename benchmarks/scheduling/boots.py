@@ -4,7 +4,6 @@ Nobody polls the Compute API: what that costs would weigh on the slower cloud mo
 row says so, which is what the next GET would answer; the watcher looks every ``_LOOK_S``.
 """
 
-import json
 import threading
 import time
 import uuid
@@ -15,7 +14,7 @@ from itertools import count
 
 import sqlalchemy as sa
 
-from benchmarks.placement.wire import BadAnswer, Client
+from benchmarks.placement.wire import BadAnswer, Client, encoded
 from benchmarks.scheduling.cloud import RAM_MIB, USER, Cloud, Where
 from benchmarks.scheduling.figures import Boot, Run
 
@@ -35,17 +34,8 @@ _ACTIVE = sa.text(
 
 def request(method: str, path: str, body: object = None) -> bytes:
     """Return one request to a Compute API as it goes over the wire."""
-    text = b"" if body is None else json.dumps(body).encode()
-    lines = [
-        f"{method} /v2.1{path} HTTP/1.1",
-        "Host: 127.0.0.1",
-        f"X-Auth-Token: {USER}",
-        "Accept: application/json",
-        "OpenStack-API-Version: compute 2.96",
-    ]
-    if body is not None:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(text)}"]
-    return "\r\n".join((*lines, "", "")).encode() + text
+    headers = {"X-Auth-Token": USER, "OpenStack-API-Version": "compute 2.96"}
+    return encoded(method, f"/v2.1{path}", headers, body)
 
 
 def server(name: str, image_id: str, *, many: int = 1) -> bytes:

@@ -46,11 +46,11 @@ def opened(clouds: Sequence[str]) -> Iterator[tuple[Place, Surroundings]]:
         rabbitmq = RabbitMQ(stage.site, vhosts)
         rabbitmq.start()
         place = Place(stage, rabbitmq)
-        yield place, _images(place)
+        yield place, images(place)
 
 
-def _images(place: Place) -> Surroundings:
-    """Start the image service."""
+def images(place: Place) -> Surroundings:
+    """Start the image service; return what clouds are told of it."""
     port = place.site.port("images")
     directory = place.site.folder("data", "images")
     argv = (sys.executable, "-W", "ignore", "-m", "benchmarks.scheduling.images", str(port), str(directory))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import oslo_messaging
+from nova_lite.rpc.messaging import oslo_messaging  # isort: skip - it comes before what is within it
 from kombu import exceptions as amqp_errors
 from oslo_config import cfg
 from oslo_messaging import exceptions as bus_errors

@@ -1,17 +1,12 @@
 """URLs of message buses: whether one is usable, how it is shown without its secrets, and this process's own."""
 
 import functools
-import warnings
 from importlib import metadata
 
 from oslo_config import cfg
 
 from nova_lite import errors
-
-with warnings.catch_warnings():
-    # That a library of a library is deprecated is nothing operators of commands can mend.
-    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
-    import oslo_messaging
+from nova_lite.rpc.messaging import oslo_messaging
 
 _STARS = "****"
 _EXAMPLE = "rabbit://user:password@host:5672/vhost"

@@ -1,6 +1,6 @@
 """Bodies and query strings: reading them safely and checking them against dated JSON schemas.
 
-Schemas are compiled once, when the module that names them is imported.
+A schema is compiled by the first request that it checks: no worker ever needs all those of all versions.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -48,18 +48,19 @@ class Schemas:
         if entries != sorted(entries, key=lambda entry: entry[0]):
             raise ValueError("schema entries go from the oldest version to the youngest")
         self.dated: Final = tuple(entries)
-        self._compiled = [(since, _compile(schema)) for since, schema in entries]
+        #: First version → validator. Two threads may make the same one at once: the later stays.
+        self._compiled: dict[Version, jsonschema_rs.Draft4Validator] = {}
 
     def at(self, version: Version) -> JsonSchema:
         """Return the schema of ``version``, in Draft 4."""
-        return next((schema for since, schema in reversed(self.dated) if since <= version), self.dated[0][1])
+        return self._entry(version)[1]
 
     def check(self, value: object, version: Version, where: str = "body") -> None:
         """Raise Invalid, naming the field, unless ``value`` is what the schema of ``version`` wants."""
-        validator = self._compiled[0][1]
-        for since, candidate in self._compiled:
-            if since <= version:
-                validator = candidate
+        since, schema = self._entry(version)
+        validator = self._compiled.get(since)
+        if validator is None:
+            validator = self._compiled[since] = _compile(schema)
         try:
             error = next(validator.iter_errors(value), None)
         except ValueError:
@@ -67,6 +68,10 @@ class Schemas:
             raise errors.Invalid(f"{where}: nested too deeply") from None
         if error is not None:
             raise errors.Invalid(_explain(error, where))
+
+    def _entry(self, version: Version) -> tuple[Version, JsonSchema]:
+        """Return the youngest entry that is not younger than ``version``; the first for versions before all."""
+        return next((entry for entry in reversed(self.dated) if entry[0] <= version), self.dated[0])
 
 
 class Kinds(Schemas):
