@@ -52,6 +52,9 @@ class VersionPrefix:
         if rest in ("", "/"):
             env["PATH_INFO"] = version
             return
+        if "" in rest[1:].split("/"):
+            # No URL of the table has an empty part, nor one more slash at its end.
+            return
         first, _, tail = rest[1:].partition("/")
         has_project = first not in self._nouns
         if has_project and tail.partition("/")[0] not in self._nouns:

@@ -9,7 +9,7 @@ import falcon
 from nova_lite import errors
 from nova_lite.api import urls
 from nova_lite.api.handlers.looks import HostStatusSight, look
-from nova_lite.api.schemas.values import read_boolean
+from nova_lite.api.schemas.values import read_address, read_boolean
 from nova_lite.api.services.rebuilds import AskedRebuild
 from nova_lite.api.services.servers import Details
 from nova_lite.api.views import servers as views
@@ -49,7 +49,7 @@ def asked(body: Mapping[str, Any], *, reimages: bool = False) -> AskedRebuild:
         changes["display_name"] = body["name"].strip()
     for wire, attribute in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):
         if wire in body:
-            changes[attribute] = body[wire] or None
+            changes[attribute] = read_address(body[wire])
     return AskedRebuild(
         image_id=body["imageRef"],
         changes=changes,

@@ -12,7 +12,7 @@ from nova_lite.api.handlers.looks import HostStatusSight, look
 from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
-from nova_lite.api.schemas.values import LENIENT_QUERY, read_boolean, read_whole_number
+from nova_lite.api.schemas.values import LENIENT_QUERY, read_address, read_boolean, read_whole_number
 from nova_lite.api.services import block_device_mappings
 from nova_lite.api.services.block_device_mappings import Asked
 from nova_lite.api.services.server_creation import NewServers, ServerCreationService
@@ -207,8 +207,8 @@ def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version
         hypervisor_hostname=server.get("hypervisor_hostname"),
         min_count=min_count,
         max_count=read_whole_number(server, "max_count", 1, min_count),
-        access_ip_v4=server.get("accessIPv4") or None,
-        access_ip_v6=server.get("accessIPv6") or None,
+        access_ip_v4=read_address(server.get("accessIPv4")),
+        access_ip_v6=read_address(server.get("accessIPv6")),
         disk_config=server.get("OS-DCF:diskConfig", "MANUAL"),
         tags=tuple(dict.fromkeys(server.get("tags", ()))),
         hints=hints,
@@ -259,5 +259,5 @@ def _changes(server: Mapping[str, Any]) -> dict[str, object]:
             changes[attribute] = server[wire]
     for wire, attribute in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):
         if wire in server:
-            changes[attribute] = server[wire] or None
+            changes[attribute] = read_address(server[wire])
     return changes

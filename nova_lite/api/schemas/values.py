@@ -1,5 +1,6 @@
 """Values that many schemas share, and what is read from them once they are valid."""
 
+import ipaddress
 import uuid as uuids
 from collections.abc import Mapping
 from typing import Any
@@ -53,6 +54,11 @@ def read_whole_number(body: Mapping[str, Any], field: str, minimum: int, default
 def read_boolean(value: object) -> bool:
     """Return the truth of a valid BOOLEAN."""
     return value in _TRUE
+
+
+def read_address(text: str | None) -> str | None:
+    """Return a valid IP address in its shortest form, as it is kept and shown; None for none at all."""
+    return str(ipaddress.ip_address(text)) if text else None
 
 
 def is_number(text: str) -> bool:

@@ -94,7 +94,8 @@ class HypervisorService:
     def show(self, ref: HypervisorRef, *, with_servers: bool, with_uptime: bool = False) -> Hypervisor:
         """Return one hypervisor; ``with_uptime`` also how long its host is up, None when that does not answer.
 
-        Raises: NotFound, Invalid when several cells have its number, Unavailable when a cell that may have it is down.
+        A number that several cells have is that of the first of them, in the order of lists.
+        Raises: NotFound, Unavailable when a cell that may have it is down.
         """
         cell, hypervisor = self._find(_Reading(ref=ref, with_servers=with_servers))
         if with_uptime and _is_up(hypervisor):
@@ -136,13 +137,14 @@ class HypervisorService:
 
     def _marked(self, marker: HypervisorRef) -> tuple[OpenCell, Hypervisor]:
         try:
-            return self._find(_Reading(ref=marker, with_usage=False))
+            return self._find(_Reading(ref=marker, with_usage=False), must_be_alone=True)
         except NotFound:
             raise Invalid(f"marker: hypervisor {marker} could not be found") from None
 
-    def _find(self, reading: _Reading) -> tuple[OpenCell, Hypervisor]:
+    def _find(self, reading: _Reading, *, must_be_alone: bool = False) -> tuple[OpenCell, Hypervisor]:
         found, is_complete = self._ask(reading)
-        if len(found) > 1:
+        if must_be_alone and len(found) > 1:
+            # What follows the first of them would bring a list back to where it was.
             raise Invalid(f"Hypervisor {reading.ref} is in several cells. Use microversion 2.53 or later and its UUID.")
         if found:
             return found[0]

@@ -132,10 +132,9 @@ def image_of_disk(
         "owner_id": instance.project_id,
         "base_image_ref": instance.image_id,
         "image_location": "snapshot",
-        "image_type": "snapshot" if rotation is None else "backup",
     }
     if rotation is not None:
-        ours["backup_type"] = rotation.backup_type
+        ours |= {"image_type": "backup", "backup_type": rotation.backup_type}
     return Image(
         id=str(uuids.uuid4()),
         name=name,
@@ -143,5 +142,6 @@ def image_of_disk(
         disk_format="",
         size=0,
         min_disk_gib=instance.flavor.root_gib,
-        properties={**inherited, **metadata, **ours},
+        # Of what type a snapshot is the caller may say otherwise; backups are told apart by it.
+        properties={**inherited, "image_type": "snapshot", **metadata, **ours},
     )

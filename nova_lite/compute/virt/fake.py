@@ -22,6 +22,9 @@ from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
 _SECTOR = 512
+#: What a guest writes at each boot between its first line and its last two, and how many boots its log can hold.
+_BOOT_LOG = "".join(f"[{number / 10:8.3f}] fake device {number} is ready\n" for number in range(1, 48))
+_LOGGED_BOOTS = console.MAX_BYTES // len(_BOOT_LOG) + 1
 #: How the files of guests end that were set aside.
 _ASIDE = ".aside"
 
@@ -334,7 +337,8 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
         """Return what a guest would have written at each of its boots."""
         self.faults.play("console_output")
         known = self._known(uuid)
-        boots = (f"fake boot {boot} of {known.uuid}\n\n{known.name} login: \n" for boot in range(1, known.boots + 1))
+        kept = range(max(1, known.boots - _LOGGED_BOOTS + 1), known.boots + 1)
+        boots = (f"fake boot {boot} of {known.uuid}\n{_BOOT_LOG}\n{known.name} login: \n" for boot in kept)
         return console.tail("".join(boots).encode(), lines)
 
     # -- records ------------------------------------------------------------------------------------------------

@@ -24,11 +24,11 @@ class FakeInside:
         raise NotImplementedError
 
     def diagnostics(self, uuid: str) -> Diagnostics:
-        """Return counters of a guest that has done little."""
+        """Return counters of a guest that has done little, of the driver it imitates: clients know no other name."""
         self.faults.play("diagnostics")
         self._require_running(uuid)
         return Diagnostics(
-            driver="fake",
+            driver="libvirt",
             hypervisor="fake",
             hypervisor_os="linux",
             memory_max_kib=_MEMORY_KIB,

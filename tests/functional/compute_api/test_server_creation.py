@@ -20,6 +20,7 @@ from nova_lite.db.api_tables import (
 )
 from nova_lite.errors import Unavailable
 from nova_lite.model.image import Image
+from nova_lite.model.states import VmState
 from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, IMAGE_ID, QUEUED_IMAGE_ID, Client, Cloud
 
 
@@ -75,6 +76,7 @@ def waiting(cloud: Cloud) -> list[dict[str, Any]]:
         pytest.param({"tags": ["a,b"]}, id="comma in a tag"),
         pytest.param({"tags": [f"t{number}" for number in range(51)]}, id="too many tags"),
         pytest.param({"accessIPv4": "300.1.1.1"}, id="bad address"),
+        pytest.param({"accessIPv6": "fe80::1%eth0"}, id="address of one host's card"),
         pytest.param({"OS-DCF:diskConfig": "SOME"}, id="bad disk configuration"),
         pytest.param({"trusted_image_certificates": ["a"]}, id="certificates"),
     ],
@@ -324,3 +326,14 @@ def test_hosts_and_names_of_guests_may_have_underscores(client: Client, admin: C
     answer = admin.post("/servers", body(host="rack_1"))
     assert answer.status_code == 400
     assert "rack_1 could not be found" in answer.json["badRequest"]["message"]
+
+
+def test_addresses_are_kept_and_shown_in_their_shortest_form(cloud: Cloud, client: Client) -> None:
+    longest = "0000:0000:0000:0000:0000:babe:220.12.22.2"
+    made = client.post("/servers", body(accessIPv4="192.0.2.1", accessIPv6=longest)).json["server"]["id"]
+    shown = client.get(f"/servers/{made}").json["server"]
+    assert (shown["accessIPv4"], shown["accessIPv6"]) == ("192.0.2.1", "::babe:dc0c:1602")
+    there = cloud.add_server(vm_state=VmState.ACTIVE, host="host1").uuid
+    for asked, kept in ((longest, "::babe:dc0c:1602"), ("", "")):
+        changed = client.put(f"/servers/{there}", {"server": {"accessIPv6": asked}})
+        assert (changed.status_code, changed.json["server"]["accessIPv6"]) == (200, kept)

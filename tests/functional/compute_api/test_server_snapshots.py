@@ -28,7 +28,7 @@ def test_an_image_waits_for_the_disk(cloud: Cloud, action: str) -> None:
     server = cloud.add_server(
         vm_state=VmState.ACTIVE, host="host1", image_properties={"hw_disk_bus": "scsi", "img_signature": "x"}
     )
-    asked = body(action, metadata={"colour": "blue", "instance_uuid": "forged"})
+    asked = body(action, metadata={"colour": "blue", "instance_uuid": "forged", "image_type": "golden"})
     answer = cloud.client().post(f"/servers/{server.uuid}/action", asked)
     assert answer.status_code == 202
     image_id = answer.json["image_id"]
@@ -41,7 +41,7 @@ def test_an_image_waits_for_the_disk(cloud: Cloud, action: str) -> None:
     kind, inputs = workflow(cloud, server.uuid)
     if action == "createImage":
         assert (kind, inputs) == ("snapshot", {"image": image_id})
-        assert image.properties["image_type"] == "snapshot"
+        assert image.properties["image_type"] == "golden"
     else:
         assert (kind, inputs) == ("backup", {"image": image_id, "backup_type": "daily", "rotation": 2})
         assert (image.properties["image_type"], image.properties["backup_type"]) == ("backup", "daily")

@@ -27,6 +27,14 @@ def test_version_roots_tell_themselves_to_anyone(cloud: Cloud, path: str) -> Non
     assert answer.json["version"]["id"] == ("v2.1" if "2.1" in path else "v2.0")
 
 
+@pytest.mark.parametrize("path", ["/os-simple-tenant-usage/", "/servers/", "/servers/detail/", "/servers//tags"])
+@pytest.mark.parametrize("root", ["/v2.1", "/v2.1/demo", "/v2"])
+def test_no_url_has_an_empty_part(cloud: Cloud, root: str, path: str) -> None:
+    answer = cloud.client("admin:admins" if root != "/v2.1/demo" else "alice:demo", root=root).get(path)
+    assert answer.status_code == 404
+    assert "resource" in answer.json["itemNotFound"]["message"]
+
+
 def test_unversioned_path_offers_choices(cloud: Cloud) -> None:
     answer = _get(cloud, "/servers")
     assert answer.status_code == 300
