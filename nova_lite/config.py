@@ -13,6 +13,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
 from nova_lite.api_options import API_OPTS, CORS_OPTS, OSLO_MIDDLEWARE_OPTS
+from nova_lite.metadata_options import FORCE_OPTS, METADATA_OPTS, NEUTRON_OPTS
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
 from nova_lite.volume_options import CINDER_OPTS, HOST_VOLUME_OPTS, VOLUME_OPTS
 
@@ -23,6 +24,8 @@ WSGI_ENVIRONMENT = "NOVA_LITE_CONFIG_FILES"
 
 #: Neighbours that are called with credentials, each from the group of its name.
 NEIGHBOURS = ("placement", "glance", "cinder", "service_user")
+#: Group of the credentials for vendordata services, whose URLs stand elsewhere.
+VENDORS = "vendordata_dynamic_auth"
 
 DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt("my_ip", default="127.0.0.1", help="IP address of this host, shown to operators."),
@@ -374,11 +377,11 @@ PLACEMENT_OPTS: list[cfg.Opt] = [
 ]
 
 _GROUPS: dict[str, list[cfg.Opt]] = {
-    "DEFAULT": [*DEFAULT_OPTS, *VOLUME_OPTS],
+    "DEFAULT": [*DEFAULT_OPTS, *VOLUME_OPTS, *FORCE_OPTS],
     "api_database": DATABASE_OPTS,
     "database": DATABASE_OPTS,
     "placement_database": DATABASE_OPTS,
-    "api": API_OPTS,
+    "api": [*API_OPTS, *METADATA_OPTS],
     "oslo_middleware": OSLO_MIDDLEWARE_OPTS,
     "cors": CORS_OPTS,
     "service": SERVICE_OPTS,
@@ -396,6 +399,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "glance": GLANCE_OPTS,
     "cinder": CINDER_OPTS,
     "placement": PLACEMENT_OPTS,
+    "neutron": NEUTRON_OPTS,
 }
 
 
@@ -438,6 +442,8 @@ def register(conf: cfg.ConfigOpts, *, calls_neighbours: bool = True) -> None:
         ks_loading.register_auth_conf_options(conf, neighbour)
         ks_loading.register_session_conf_options(conf, neighbour)
         ks_loading.register_adapter_conf_options(conf, neighbour)
+    ks_loading.register_auth_conf_options(conf, VENDORS)
+    ks_loading.register_session_conf_options(conf, VENDORS)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
@@ -447,9 +453,10 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     from keystonemiddleware import auth_token  # noqa: PLC0415
 
     groups = {name: list(options) for name, options in _GROUPS.items()}
-    for neighbour in NEIGHBOURS:
+    for neighbour in (*NEIGHBOURS, VENDORS):
         options = ks_loading.get_auth_common_conf_options() + ks_loading.get_session_conf_options()
-        options += ks_loading.get_adapter_conf_options(include_deprecated=False)
+        if neighbour != VENDORS:
+            options += ks_loading.get_adapter_conf_options(include_deprecated=False)
         options += ks_loading.get_auth_plugin_conf_options("password")
         groups.setdefault(neighbour, []).extend(options)
     groups["keystone_authtoken"] = [opt for _, opts in auth_token.list_opts() for opt in opts]

@@ -1,7 +1,7 @@
 """The config drive: a small read-only disk that tells the guest who it is.
 
-What files it has is pure; writing them onto an ISO image takes one external tool. Guests look for a file system
-labelled ``config-2``.
+It holds what the metadata service tells: ``model/guest_documents.py``. Writing that onto an ISO image takes one
+external tool. Guests look for a file system labelled ``config-2``.
 """
 
 import shutil
@@ -9,15 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
 from nova_lite import errors
+from nova_lite.clients.vendordata import Teller
 from nova_lite.compute import external_tools
+from nova_lite.model.guest_documents import drive_files
+from nova_lite.model.instance import Instance
 
 _LABEL = "config-2"
-
-#: A guest takes the newest version it knows, or ``latest``; all have the same content here.
-_VERSIONS = ("2018-08-27", "latest")
 
 #: Room for the largest user data the API accepts, many times over.
 _MAX_BYTES = 64 * 1024**2
@@ -25,23 +23,20 @@ _MAX_BYTES = 64 * 1024**2
 _TOOLS = ("genisoimage", "xorrisofs", "mkisofs")
 
 
-def files(metadata: Mapping[str, object], user_data: bytes | None) -> dict[str, bytes]:
-    """Return the drive's files: path relative to its root → content.
+class ConfigDrives:
+    """Knows what belongs on the config drives of this host's guests."""
 
-    Raises: Invalid, when ``metadata`` is no JSON.
-    """
-    try:
-        shared = {
-            "meta_data.json": orjson.dumps(dict(metadata)),
-            "network_data.json": orjson.dumps({"links": [], "networks": [], "services": []}),
-            "vendor_data.json": b"{}",
-            "vendor_data2.json": b"{}",
-        }
-    except TypeError as error:
-        raise errors.Invalid(f"The config drive's metadata cannot be written as JSON: {error}") from error
-    if user_data is not None:
-        shared["user_data"] = user_data
-    return {f"openstack/{version}/{name}": content for version in _VERSIONS for name, content in shared.items()}
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+
+    def files(self, instance: Instance) -> dict[str, bytes]:
+        """Return the files of a server's drive, path relative to its root → content; none where it has no drive.
+
+        Raises GuestFailed for user data that is none, Misconfigured and Unavailable for what the vendor was to say.
+        """
+        if not instance.has_config_drive:
+            return {}
+        return drive_files(self._teller.told(instance), skipped=self._teller.skipped_versions)
 
 
 def find_tool() -> str:

@@ -11,6 +11,7 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.clients.images import Images
 from nova_lite.clients.placement import PlacementClient
+from nova_lite.clients.vendordata import Teller
 from nova_lite.clients.volumes import Volumes
 from nova_lite.compute import identity
 from nova_lite.compute.actions import snapshot
@@ -22,6 +23,7 @@ from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner
 from nova_lite.compute.actions.volume_swaps import VolumeSwapper
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.host_reports import HostReporter
 from nova_lite.compute.images import ImageCache
 from nova_lite.compute.reconcilers import Reconciler
@@ -183,13 +185,14 @@ def make_endpoint(
     """Return what answers for the host that ``conf`` names; ``service`` is where its images are from."""
     images = ImageCache(Path(conf.image_cache_path), service)
     volumes = make_plugger(conf, driver, conductor)
-    spawner = Spawner(conf.host, driver, images, conductor, volumes)
+    drives = ConfigDrives(Teller(conf))
+    spawner = Spawner(conf.host, driver, images, conductor, volumes, drives)
     return ComputeEndpoint(
         spawner,
         Power(conf.host, driver, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
-        Mover(conf.host, driver, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
-        LiveMigrator(conf.host, driver, conductor, volumes, _patience(conf)),
-        Rescuer(conf.host, driver, images, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
+        Mover(conf.host, driver, conductor, volumes, drives, shutdown_timeout_s=conf.shutdown_timeout),
+        LiveMigrator(conf.host, driver, conductor, volumes, drives, _patience(conf)),
+        Rescuer(conf.host, driver, images, conductor, volumes, drives, shutdown_timeout_s=conf.shutdown_timeout),
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         Unshelver(spawner, service),
         volumes,

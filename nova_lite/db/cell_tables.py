@@ -78,6 +78,8 @@ class InstanceRow(CellBase):
     shelved_image: Mapped[str | None] = mapped_column(sa.String(255))
     shelved_at: Mapped[datetime | None] = mapped_column(Timestamp)
     volumes: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
+    personality: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
+    boot_roles: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, default=utcnow, onupdate=utcnow)
     launched_at: Mapped[datetime | None] = mapped_column(Timestamp)

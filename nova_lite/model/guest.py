@@ -39,7 +39,7 @@ class GuestSpec:
     """Everything needed to make one guest.
 
     ``epoch`` is the fence: a move raises it, and a guest with an older one must not run.
-    ``metadata`` is what the config drive carries as ``meta_data.json``; ``user_data`` is raw bytes or None.
+    ``config_files`` is what the config drive holds, path → content.
     """
 
     uuid: str
@@ -51,8 +51,7 @@ class GuestSpec:
     ephemeral_gib: int = 0
     swap_mib: int = 0
     has_config_drive: bool = False
-    metadata: dict[str, object] = field(default_factory=dict)
-    user_data: bytes | None = None
+    config_files: dict[str, bytes] = field(default_factory=dict, repr=False)
     image_properties: dict[str, str] = field(default_factory=dict)
     volumes: tuple[VolumeDisk, ...] = ()
 

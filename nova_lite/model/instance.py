@@ -23,12 +23,21 @@ class Fault:
 
 @known
 @dataclass(frozen=True, slots=True)
+class InjectedFile:
+    """A file its user puts into a server; ``contents`` is base64. No host ever has a file at ``path``."""
+
+    path: str
+    contents: str
+
+
+@known
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One server. Times are naive UTC.
 
     ``epoch`` is the fence that a move raises. ``node`` is the compute node's UUID, its provider in Placement too.
     Before a cell is chosen an instance lives in its build request, with ``host`` None. ``shelved_image`` has the
-    disk of one that is shelved.
+    disk of one that is shelved. ``boot_roles`` are the roles its user had, with commas between them.
     """
 
     uuid: str
@@ -72,6 +81,8 @@ class Instance:
     fault: Fault | None = None
     shelved_image: str | None = None
     volumes: tuple[BlockDevice, ...] = ()
+    personality: tuple[InjectedFile, ...] = ()
+    boot_roles: str | None = None
 
     @property
     def is_deleted(self) -> bool:

@@ -12,10 +12,12 @@ import pytest
 
 from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.live_migration import Departure, Landing, Patience, Stage
 from tests.contract.virt.suite import a_spec, power_state, wait_until
+from tests.guests import config_files
 from tests.integration.conftest import started
 from tests.integration.stack.libvirt_hosts import LibvirtHosts
 from tests.integration.stack.live_rig import HERE, PATIENCE_S, THERE, Rig, hosts_of, rig_on
@@ -62,7 +64,7 @@ class Traveller:
     def __init__(self, rig: Rig, patience: Patience) -> None:
         self.rig = rig
         rig.be(patience)
-        self.spec = a_spec(has_config_drive=True, user_data=_BUSY)
+        self.spec = a_spec(has_config_drive=True, config_files=config_files(_BUSY))
         self.uuid = self.spec.uuid
         rig.driver.spawn(self.spec, rig.image)
         self.boot_id = self.tells(rig.driver)[1]
@@ -162,7 +164,7 @@ def test_a_busy_guest_is_slowed_down(rig: Rig) -> None:
 def test_patience_ends(rig: Rig, forces: bool) -> None:
     patience = replace(_SLOW, timeout_s_per_gib=1, forces=forces)
     guest = Traveller(rig, patience)
-    migrator = LiveMigrator(HERE, rig.driver, _Asked(), cast(VolumePlugger, None), patience)
+    migrator = LiveMigrator(HERE, rig.driver, _Asked(), cast(VolumePlugger, None), cast(ConfigDrives, None), patience)
     guest.depart()
     wait_until(
         lambda: migrator.departure(guest.uuid, wait_s=1).stage is not Stage.LEAVING, PATIENCE_S, "the end of patience"

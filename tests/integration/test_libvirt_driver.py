@@ -1,5 +1,6 @@
 """The libvirt driver keeps the contract with real guests, and what only real guests can show."""
 
+import base64
 import os
 import re
 import shutil
@@ -22,10 +23,13 @@ from nova_lite.compute import image_format
 from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, properties, volume_xml
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
+from nova_lite.model import guest_documents
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
+from nova_lite.model.instance import InjectedFile
 from tests.contract.virt.connections import ISCSI, NBD, RBD
 from tests.contract.virt.suite import GIB, DriverContract, MoveContract, a_spec, power_state, wait_until
 from tests.contract.virt.volume_suite import VolumeContract
+from tests.guests import INSTANCE, config_files
 from tests.integration.stack.libvirt import Libvirt, guest_image, raw_volume
 from tests.integration.stack.neighbours import Neighbours
 
@@ -157,6 +161,17 @@ def seen_on_console(rig: LibvirtRig, uuid: str, pattern: str) -> None:
     wait_until(lambda: re.search(pattern, console(rig, uuid)) is not None, rig.patience_s, f"{pattern} on the console")
 
 
+#: Shows what its drive says, in both layouts, and a file that was put into the server.
+_READS_ITS_FILES = b"""#!/bin/sh
+echo first words of user data
+cd /run/config
+echo "file $(cat openstack/content/0000) end, $(ls openstack | wc -l) folders, and $(ls /etc/planted 2>&1)"
+echo "ec2 $(grep -o '"instance-id":"[^"]*"' ec2/latest/meta-data.json) end"
+echo "seed $(grep -o '"random_seed":"[^"]*"' openstack/latest/meta_data.json | wc -c) end"
+"""
+_FILES = (InjectedFile("/../../etc/planted", base64.b64encode(b"words of a file").decode()),)
+
+
 @pytest.mark.parametrize(
     ("machine", "bus", "prefix"), [("pc", "virtio", "vd"), ("q35", "virtio", "vd"), ("q35", "scsi", "sd")]
 )
@@ -166,13 +181,16 @@ def test_guest_sees_its_config_drive_and_disks(rig: LibvirtRig, machine: str, bu
         ephemeral_gib=1,
         swap_mib=64,
         has_config_drive=True,
-        metadata={"uuid": "meta", "hostname": "proud-name", "name": "vm"},
-        user_data=b"#!/bin/sh\necho first words of user data\n",
+        config_files=config_files(_READS_ITS_FILES, hostname="proud-name", personality=_FILES),
         image_properties={"hw_machine_type": machine, "hw_disk_bus": bus},
     )
     rig.driver.spawn(spec, rig.image)
     seen_on_console(rig, spec.uuid, "proud-name login:")
     seen_on_console(rig, spec.uuid, "first words of user data")
+    folders = len(guest_documents.VERSIONS) + 2
+    seen_on_console(rig, spec.uuid, f"file words of a file end, {folders} folders, and .*No such file")
+    seen_on_console(rig, spec.uuid, f'ec2 "instance-id":"i-{INSTANCE.uuid[:8]}" end')
+    seen_on_console(rig, spec.uuid, "seed [1-9][0-9]{2} end")
     # Which name a guest gives to which disk is its own matter: it looks at them in no fixed order.
     disks = re.findall(rf"guest: disk {prefix}[a-z] (\d+) KiB", console(rig, spec.uuid))
     assert sorted(map(int, disks)) == [65536, 1048576, 1048576]
@@ -203,7 +221,9 @@ done
 
 
 def test_a_guest_sees_volumes_come_grow_and_go(rig: LibvirtRig) -> None:
-    spec = a_spec(has_config_drive=True, user_data=_WATCHES, image_properties={"hw_machine_type": "q35"})
+    spec = a_spec(
+        has_config_drive=True, config_files=config_files(_WATCHES), image_properties={"hw_machine_type": "q35"}
+    )
     rig.driver.spawn(spec, rig.image)
     volume = rig.volume()
     path = Path(str(volume.connection["device_path"]))
@@ -223,7 +243,9 @@ def test_a_guest_sees_volumes_come_grow_and_go(rig: LibvirtRig) -> None:
 
 
 def test_what_a_guest_wrote_is_where_it_went(rig: LibvirtRig) -> None:
-    spec = a_spec(has_config_drive=True, user_data=_WATCHES, image_properties={"hw_machine_type": "q35"})
+    spec = a_spec(
+        has_config_drive=True, config_files=config_files(_WATCHES), image_properties={"hw_machine_type": "q35"}
+    )
     rig.driver.spawn(spec, rig.image)
     volume = rig.volume()
     other, larger = (replace(rig.volume(), volume_id=volume.volume_id) for _ in range(2))
@@ -385,7 +407,7 @@ def test_a_raw_disk_stays_raw_whatever_its_guest_writes(rig: LibvirtRig) -> None
         b"#!/bin/sh\necho the disk began with $(head -c 3 /dev/vdb) end\n"
         b"printf 'QFI\\373\\0\\0\\0\\003' >/dev/vdb\nsync\necho header written\n"
     )
-    spec = a_spec(ephemeral_gib=1, has_config_drive=True, user_data=words)
+    spec = a_spec(ephemeral_gib=1, has_config_drive=True, config_files=config_files(words))
     rig.driver.spawn(spec, rig.image)
     seen_on_console(rig, spec.uuid, "header written")
     rig.driver.reboot(spec.uuid, hard=True, timeout_s=0)

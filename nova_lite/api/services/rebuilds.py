@@ -11,10 +11,11 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import image_mappings
+from nova_lite.api.services.guest_data import needs_config_drive, refuse_bad_user_data
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import Quotas
 from nova_lite.api.services.rebuilt_volumes import RebuiltVolumes
-from nova_lite.api.services.server_creation import refuse_bad_user_data, refuse_unfit
+from nova_lite.api.services.server_creation import refuse_unfit
 from nova_lite.api.services.server_lookup import ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.api.services.servers import Details, ServerService
@@ -97,7 +98,7 @@ class RebuildService:
             self._rebuilt.refuse_unfit(caller, instance, root, image, reimages=reimages)
         changes = {**asked.changes, **self._checked(caller, instance, asked.changes)}
         refuse_unfit(image, instance.claimed_flavor)
-        if image.properties.get("img_config_drive") == "mandatory":
+        if needs_config_drive(self._conf, image):
             changes["has_config_drive"] = True
         columns = {_COLUMNS.get(name, name): value for name, value in changes.items()}
         wanted = Rebuild(

@@ -1,7 +1,5 @@
 """Making servers: check everything, write everything down in one transaction, answer; conductors do the rest."""
 
-import base64
-import binascii
 import re
 import uuid as uuids
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from nova_lite.api.services.block_device_mappings import IMAGE, Asked, refuse_mi
 from nova_lite.api.services.boot_holdings import BootHoldings, Holding
 from nova_lite.api.services.boot_volumes import BootVolumes, Plan
 from nova_lite.api.services.extra_specs import refuse_aliases
+from nova_lite.api.services.guest_data import needs_config_drive, refuse_bad_user_data
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.rehearsals import Rehearsal
@@ -209,7 +208,7 @@ class ServerCreationService:
             show_image=lambda image_id: (
                 booted if booted is not None and booted.id == image_id else self._image(caller, image_id)
             ),
-            has_config_drive=new.has_config_drive,
+            has_config_drive=new.has_config_drive or self._conf.force_config_drive,
             shares=new.knows_shared_volumes,
         )
         image = plan.root or booted or self._image(caller, new.image_id)
@@ -329,7 +328,8 @@ class ServerCreationService:
             key_name=new.key_name,
             key_data=key_data,
             user_data=new.user_data,
-            has_config_drive=new.has_config_drive or image.properties.get("img_config_drive") == "mandatory",
+            has_config_drive=new.has_config_drive or needs_config_drive(self._conf, image),
+            boot_roles=",".join(sorted(caller.roles)),
             requested_zone=destination.zone,
             reservation_id=f"r-{uuids.uuid4().hex[:8]}",
             access_ip_v4=new.access_ip_v4,
@@ -456,16 +456,6 @@ def _refuse_bad_counts(new: NewServers) -> None:
         raise errors.Invalid(f"max_count: at most {_MAX_COUNT} servers can be asked for at once")
     if new.max_count > 1 and new.hostname is not None:
         raise errors.Invalid("hostname: cannot be given to more than one server")
-
-
-def refuse_bad_user_data(user_data: str | None) -> None:
-    """Raise Invalid for what is not base64."""
-    # Encoders break long lines.
-    text = re.sub(r"\s+", "", user_data or "", flags=re.ASCII)
-    try:
-        base64.b64decode(text.encode(), validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise errors.Invalid("user_data: not base64") from exc
 
 
 def refuse_unfit(image: Image, flavor: Flavor) -> None:

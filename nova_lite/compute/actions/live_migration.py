@@ -8,6 +8,7 @@ from typing import Protocol
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import guest_spec, host_failures
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import PowerState
@@ -32,11 +33,20 @@ class LiveFence(Protocol):
 class LiveMigrator:
     """One host's part of live migrations. What is asked late or twice is refused with Conflict, or changes nothing."""
 
-    def __init__(self, host: str, driver: Driver, fence: LiveFence, volumes: VolumePlugger, patience: Patience) -> None:
+    def __init__(
+        self,
+        host: str,
+        driver: Driver,
+        fence: LiveFence,
+        volumes: VolumePlugger,
+        drives: ConfigDrives,
+        patience: Patience,
+    ) -> None:
         self._host = host
         self._driver = driver
         self._fence = fence
         self._volumes = volumes
+        self._drives = drives
         self._patience = patience
 
     # -- where the guest is -------------------------------------------------------------------------------------
@@ -104,7 +114,9 @@ class LiveMigrator:
     def prepare_landing(self, instance: Instance, migration: str, leaving: Leaving, *, copies_disks: bool) -> Landing:
         """Have ready what the guest needs here."""
         self._require(migration, "preparing")
-        spec = guest_spec(instance, self._volumes.disks(instance))
+        # Where disks are not copied the guest keeps the drive it has.
+        config_files = self._drives.files(instance) if copies_disks else None
+        spec = guest_spec(instance, self._volumes.disks(instance), config_files)
         with host_failures():
             return self._driver.prepare_landing(spec, leaving, copies_disks=copies_disks)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, guest_spec
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import Guest, PowerState
@@ -34,12 +35,20 @@ class Mover:
     """
 
     def __init__(
-        self, host: str, driver: Driver, fence: MoveFence, volumes: VolumePlugger, *, shutdown_timeout_s: float
+        self,
+        host: str,
+        driver: Driver,
+        fence: MoveFence,
+        volumes: VolumePlugger,
+        drives: ConfigDrives,
+        *,
+        shutdown_timeout_s: float,
     ) -> None:
         self._host = host
         self._driver = driver
         self._fence = fence
         self._volumes = volumes
+        self._drives = drives
         self._shutdown_timeout_s = shutdown_timeout_s
 
     def contents(self) -> tuple[list[Guest], list[str]]:
@@ -63,7 +72,8 @@ class Mover:
     def receive(self, instance: Instance, disks_at: str, *, start: bool) -> PowerState:
         """Make the guest of disks from elsewhere, and start it if it shall run; return its power state."""
         self._check_may_come(instance)
-        self._driver.receive(guest_spec(instance, self._volumes.disks(instance)), disks_at, start=False)
+        spec = guest_spec(instance, self._volumes.disks(instance), self._drives.files(instance))
+        self._driver.receive(spec, disks_at, start=False)
         if start:
             # Asked again, for disks may take an hour.
             self._check_may_come(instance)

@@ -3,6 +3,7 @@
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, ImageSource, guest_spec, host_failures
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
@@ -18,6 +19,7 @@ class Rescuer:
         images: ImageSource,
         fence: Fence,
         volumes: VolumePlugger,
+        drives: ConfigDrives,
         *,
         shutdown_timeout_s: float,
     ) -> None:
@@ -27,6 +29,7 @@ class Rescuer:
         self._fence = fence
         self._shutdown_timeout_s = shutdown_timeout_s
         self._volumes = volumes
+        self._drives = drives
 
     def rescue(self, instance: Instance, image_id: str) -> PowerState:
         """Boot the guest from a fresh disk of the image; raises Conflict when nobody rescues it here (any more).
@@ -37,9 +40,8 @@ class Rescuer:
             image = self._images.fetch(image_id) if self._driver.needs_image else None
         self._check("rescue", instance.uuid, instance.epoch)
         with host_failures():
-            self._driver.rescue(
-                guest_spec(instance, self._volumes.disks(instance)), image, timeout_s=self._shutdown_timeout_s
-            )
+            spec = guest_spec(instance, self._volumes.disks(instance), self._drives.files(instance))
+            self._driver.rescue(spec, image, timeout_s=self._shutdown_timeout_s)
         return self._state(instance.uuid)
 
     def unrescue(self, instance_uuid: str, epoch: int, *, during: str, start: bool) -> PowerState:

@@ -1,14 +1,13 @@
 """Make a guest on this host, and remove it."""
 
-import base64
-import binascii
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from nova_lite import errors
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, VolumeDisk
@@ -44,12 +43,21 @@ class ImageSource(Protocol):
 class Spawner:
     """Makes and removes guests of one host."""
 
-    def __init__(self, host: str, driver: Driver, images: ImageSource, fence: Fence, volumes: VolumePlugger) -> None:
+    def __init__(
+        self,
+        host: str,
+        driver: Driver,
+        images: ImageSource,
+        fence: Fence,
+        volumes: VolumePlugger,
+        drives: ConfigDrives,
+    ) -> None:
         self._host = host
         self._driver = driver
         self._images = images
         self._fence = fence
         self._volumes = volumes
+        self._drives = drives
 
     def build(self, instance: Instance, *, start: bool = True, is_new: bool = True) -> PowerState:
         """Make the guest, unless it is here already, and start it if it shall run; return its power state.
@@ -59,8 +67,9 @@ class Spawner:
         Raises Conflict when the instance is not being built here (any more), GuestFailed for what the user must change,
         HostFailed for what another host might do, Unavailable when the conductor cannot be asked.
         """
-        spec = guest_spec(instance, self._volumes.disks(instance, anew=is_new))
+        volumes = self._volumes.disks(instance, anew=is_new)
         with host_failures():
+            spec = guest_spec(instance, volumes, self._drives.files(instance))
             needs_image = self._driver.needs_image and not spec.boots_from_volume
             image = self._images.fetch(instance.image_id) if needs_image else None
         # Asked last, for the image may have taken minutes; that nobody answers is no failure of this host.
@@ -102,8 +111,10 @@ def host_failures() -> Iterator[None]:
         raise errors.HostFailed("The host could not start the server: an internal error happened.") from exc
 
 
-def guest_spec(instance: Instance, volumes: tuple[VolumeDisk, ...] = ()) -> GuestSpec:
-    """Return what the hypervisor is told about ``instance``, with its ``volumes`` as disks of its host."""
+def guest_spec(
+    instance: Instance, volumes: tuple[VolumeDisk, ...] = (), config_files: Mapping[str, bytes] | None = None
+) -> GuestSpec:
+    """Return what the hypervisor is told about ``instance``: its ``volumes`` as disks of its host, its config drive."""
     return GuestSpec(
         uuid=instance.uuid,
         name=instance.display_name,
@@ -114,40 +125,7 @@ def guest_spec(instance: Instance, volumes: tuple[VolumeDisk, ...] = ()) -> Gues
         ephemeral_gib=instance.flavor.ephemeral_gib,
         swap_mib=instance.flavor.swap_mib,
         has_config_drive=instance.has_config_drive,
-        metadata=_metadata(instance),
-        user_data=_decoded(instance.user_data),
+        config_files=dict(config_files or {}),
         image_properties=instance.image_properties,
         volumes=volumes,
     )
-
-
-def _metadata(instance: Instance) -> dict[str, object]:
-    """Return the guest's ``meta_data.json``."""
-    found: dict[str, object] = {
-        "uuid": instance.uuid,
-        "name": instance.display_name,
-        "hostname": instance.hostname,
-        "launch_index": instance.launch_index,
-        "availability_zone": instance.availability_zone,
-        "project_id": instance.project_id,
-        "meta": instance.metadata,
-    }
-    tagged = [device for device in instance.volumes if device.tag]
-    if tagged:
-        found["devices"] = [
-            {"type": "disk", "serial": device.volume_id, "path": device.device_name, "tags": [device.tag]}
-            for device in tagged
-        ]
-    if instance.key_name is not None:
-        found["public_keys"] = {instance.key_name: instance.key_data}
-        found["keys"] = [{"name": instance.key_name, "type": "ssh", "data": instance.key_data}]
-    return found
-
-
-def _decoded(user_data: str | None) -> bytes | None:
-    if user_data is None:
-        return None
-    try:
-        return base64.b64decode(user_data)
-    except binascii.Error as exc:
-        raise errors.GuestFailed("user_data is not base64.") from exc

@@ -16,7 +16,7 @@ from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
-from nova_lite.model.instance import Fault, Instance
+from nova_lite.model.instance import Fault, InjectedFile, Instance
 from nova_lite.model.states import COPYING_TO_SHELVE, TaskState, VmState, after_power_report
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import Handle
@@ -59,6 +59,10 @@ def _devices(stored: Any) -> tuple[BlockDevice, ...]:
     return msgspec.convert(stored, tuple[BlockDevice, ...]) if stored else ()
 
 
+def _files(stored: Any) -> tuple[InjectedFile, ...]:
+    return msgspec.convert(stored, tuple[InjectedFile, ...]) if stored else ()
+
+
 _TASKS: dict[str | None, TaskState | None] = {None: None, **{state.value: state for state in TaskState}}
 #: What is more than a plain value: its place, and how it is made of what is stored.
 _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
@@ -69,6 +73,7 @@ _MADE: tuple[tuple[int, Callable[[Any], object]], ...] = (
     (_FIELDS.index("tags"), tuple),
     (_FIELDS.index("fault"), lambda stored: stored and msgspec.convert(stored, Fault)),
     (_FIELDS.index("volumes"), _devices),
+    (_FIELDS.index("personality"), _files),
 )
 #: States of an instance whose guest must be off, and of one whose guest should be running.
 _OFF = (VmState.STOPPED, VmState.SOFT_DELETED, VmState.SHELVED)
@@ -346,6 +351,8 @@ def _values(instance: Instance) -> dict[str, Any]:
         "deleted": instance.is_deleted,
         "shelved_image": instance.shelved_image,
         **with_volumes(instance.volumes),
+        "personality": msgspec.to_builtins(instance.personality) or None,
+        "boot_roles": instance.boot_roles,
     }
 
 

@@ -16,5 +16,13 @@ def put(session: Session, instance_uuid: str, sealed: str | None) -> None:
     session.execute(sa.update(InstanceRow).where(*_is(instance_uuid)).values(sealed_password=sealed))
 
 
+def put_first(session: Session, instance_uuid: str, sealed: str) -> bool:
+    """Keep a password where none is kept; False where one is, or the server is gone."""
+    row = InstanceRow.sealed_password
+    is_free = sa.or_(row.is_(None), row == "")
+    done = session.execute(sa.update(InstanceRow).where(*_is(instance_uuid), is_free).values(sealed_password=sealed))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
 def _is(uuid: str) -> tuple[sa.ColumnElement[bool], ...]:
     return InstanceRow.uuid == uuid, InstanceRow.deleted.is_(False)

@@ -13,7 +13,7 @@ from nova_lite.model.conductor import HostReport
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.host import Load
-from nova_lite.model.instance import Fault, Instance
+from nova_lite.model.instance import Fault, InjectedFile, Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.storage import Database, epoch_now
 from tests.contract.db.factories import NOON, make_instance, make_resources, make_workflow, new_uuid
@@ -60,6 +60,8 @@ WHOLE = Instance(
     deleted_at=NOON.replace(second=15),
     fault=Fault(500, "message", NOON.replace(second=16), "details"),
     shelved_image="shelved-image",
+    personality=(InjectedFile("/etc/motd", "aGk="),),
+    boot_roles="member",
     volumes=(
         BlockDevice("b", "v", "/dev/vdb", "a", Phase.DETACHING, "w", 0, True, True, "t", "scsi", "disk", 5, "fast"),
     ),

@@ -236,6 +236,12 @@ def test_an_image_says_what_it_needs(cloud: Cloud, client: Client) -> None:
     assert waiting(cloud)[0]["has_config_drive"]
 
 
+def test_a_config_drive_can_be_given_to_every_server(cloud: Cloud, client: Client) -> None:
+    cloud.conf.set_override("force_config_drive", True)
+    assert client.post("/servers", body()).status_code == 202
+    assert waiting(cloud)[0]["has_config_drive"]
+
+
 def test_the_image_may_also_stand_among_the_block_devices(cloud: Cloud, client: Client) -> None:
     device = {
         "uuid": IMAGE_ID,

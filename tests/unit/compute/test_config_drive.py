@@ -2,34 +2,32 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
-from nova_lite import errors
+from nova_lite import config, errors
+from nova_lite.clients.vendordata import Teller
 from nova_lite.compute import config_drive
+from tests.guests import INSTANCE, config_files
 
-METADATA: dict[str, object] = {"uuid": "u", "name": "vm é", "meta": {"k": "v"}}
-
-
-def test_every_version_has_the_same_files() -> None:
-    files = config_drive.files(METADATA, b"\x00\xffuser data")
-    names = {"meta_data.json", "network_data.json", "vendor_data.json", "vendor_data2.json", "user_data"}
-    assert files.keys() == {f"openstack/{version}/{name}" for version in ("latest", "2018-08-27") for name in names}
-    assert orjson.loads(files["openstack/latest/meta_data.json"]) == METADATA
-    assert files["openstack/latest/user_data"] == b"\x00\xffuser data"
-    assert orjson.loads(files["openstack/latest/network_data.json"]) == {"links": [], "networks": [], "services": []}
+FILES = config_files(b"words")
 
 
-def test_no_user_data_is_no_file() -> None:
-    assert "openstack/latest/user_data" not in config_drive.files(METADATA, None)
-    assert config_drive.files(METADATA, b"")["openstack/latest/user_data"] == b""
-
-
-def test_metadata_must_be_json() -> None:
-    with pytest.raises(errors.Invalid, match="JSON"):
-        config_drive.files({"set": {1, 2}}, None)
+def test_the_configuration_says_which_versions_are_left_out_and_whose_names_they_are() -> None:
+    drives = config_drive.ConfigDrives(Teller(config.load(files=[])))
+    files = drives.files(replace(INSTANCE, has_config_drive=True))
+    assert [path for path in files if path.startswith("ec2/")] == [
+        "ec2/2009-04-04/meta-data.json",
+        "ec2/latest/meta-data.json",
+    ]
+    found = orjson.loads(files["openstack/latest/meta_data.json"])
+    assert found["hostname"] == "vm-one.novalocal"
+    again = drives.files(replace(INSTANCE, has_config_drive=True))["openstack/latest/meta_data.json"]
+    assert orjson.loads(again)["random_seed"] != found["random_seed"]
+    assert drives.files(INSTANCE) == {}
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def test_the_iso_holds_the_files_under_their_label(tmp_path: Path, tool: str) ->
     if shutil.which("isoinfo") is None:
         pytest.skip("isoinfo is not installed")
     path = tmp_path / "disk.config"
-    config_drive.write_iso(path, config_drive.files(METADATA, b"words"), tool)
+    config_drive.write_iso(path, FILES, tool)
     assert path.stat().st_mode & 0o777 == 0o600
 
     def isoinfo(*options: str) -> bytes:
@@ -55,7 +53,8 @@ def test_the_iso_holds_the_files_under_their_label(tmp_path: Path, tool: str) ->
     assert b"Volume id: config-2" in isoinfo("-d")
     for names in ("-R", "-J"):
         assert isoinfo(names, "-x", "/openstack/latest/user_data") == b"words"
-        assert orjson.loads(isoinfo(names, "-x", "/openstack/2018-08-27/meta_data.json")) == METADATA
+        for name in FILES:
+            assert isoinfo(names, "-x", f"/{name}") == FILES[name]
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "a/../../b", "a//b", "", ".", "a/\0"])

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from nova_lite import config, errors
+from nova_lite.clients.vendordata import Teller
 from nova_lite.clients.volumes import Volumes
 from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
@@ -21,11 +22,11 @@ from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
 from nova_lite.compute.actions.spawn import Spawner, guest_spec
 from nova_lite.compute.actions.volume_swaps import VolumeSwapper
 from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
-from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import BaseImage, PowerState
 from nova_lite.model.instance import Instance
@@ -118,14 +119,15 @@ class Host:
         self.volumes = VolumePlugger(
             "host1", self.driver, Volumes(config.load(files=[])), cast(ConductorClient, self.fence), patience_s=1
         )
-        spawner = Spawner("host1", self.driver, self.images, self.fence, self.volumes)
+        drives = ConfigDrives(Teller(config.load(files=[])))
+        spawner = Spawner("host1", self.driver, self.images, self.fence, self.volumes, drives)
         locks = KeyedLocks()
         self.ear = ComputeEndpoint(
             spawner,
             Power("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=1),
-            Mover("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=1),
-            LiveMigrator("host1", self.driver, self.fence, self.volumes, Patience()),
-            Rescuer("host1", self.driver, self.images, self.fence, self.volumes, shutdown_timeout_s=1),
+            Mover("host1", self.driver, self.fence, self.volumes, drives, shutdown_timeout_s=1),
+            LiveMigrator("host1", self.driver, self.fence, self.volumes, drives, Patience()),
+            Rescuer("host1", self.driver, self.images, self.fence, self.volumes, drives, shutdown_timeout_s=1),
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
             Unshelver(spawner, self.store),
             self.volumes,
@@ -357,25 +359,16 @@ def test_one_guest_has_one_caller_at_a_time() -> None:
 
 
 def test_what_the_hypervisor_is_told() -> None:
-    keyed = replace(INSTANCE, key_name="k", key_data="ssh-rsa x", user_data="aGk=", metadata={"a": "b"}, launch_index=2)
-    spec = guest_spec(keyed)
-    assert (spec.uuid, spec.name, spec.epoch, spec.user_data) == (UUID, "vm", 1, b"hi")
-    assert spec.metadata["public_keys"] == {"k": "ssh-rsa x"}
-    assert (spec.metadata["meta"], spec.metadata["launch_index"]) == ({"a": "b"}, 2)
-    assert "public_keys" not in guest_spec(INSTANCE).metadata
-
-
-def test_what_guests_read_of_tagged_volumes() -> None:
-    named = BlockDevice("one", "v1", "/dev/vdb", "a1", tag="data")
-    plain = BlockDevice("two", "v2", "/dev/vdc", "a2")
-    spec = guest_spec(replace(INSTANCE, volumes=(named, plain)))
-    assert spec.metadata["devices"] == [{"type": "disk", "serial": "v1", "path": "/dev/vdb", "tags": ["data"]}]
-    assert "devices" not in guest_spec(replace(INSTANCE, volumes=(plain,))).metadata
+    spec = guest_spec(replace(INSTANCE, has_config_drive=True), config_files={"a": b"b"})
+    assert (spec.uuid, spec.name, spec.epoch) == (UUID, "vm", 1)
+    assert (spec.has_config_drive, spec.config_files) == (True, {"a": b"b"})
 
 
 def test_user_data_that_is_no_base64_is_the_users_mistake() -> None:
+    drives = ConfigDrives(Teller(config.load(files=[])))
+    assert drives.files(replace(INSTANCE, user_data="a")) == {}, "without a drive nobody looks"
     with pytest.raises(errors.GuestFailed, match="user_data"):
-        guest_spec(replace(INSTANCE, user_data="a"))
+        drives.files(replace(INSTANCE, user_data="a", has_config_drive=True))
 
 
 class TestMoves:

@@ -105,8 +105,7 @@ class Disks:
                 if spec.swap_mib:
                     disks.append(self._make_swap(directory, spec.swap_mib))
                 if spec.has_config_drive:
-                    files = config_drive.files(spec.metadata, spec.user_data)
-                    disks.append(self._make_config_drive(directory, files))
+                    disks.append(self._make_config_drive(directory, spec.config_files))
             except OSError as error:
                 raise errors.Unavailable("The host cannot write the instance's disks", cause=str(error)) from error
             undo.pop_all()
@@ -150,8 +149,7 @@ class Disks:
                 if spec.swap_mib:
                     disks.append(self._make_swap(directory, spec.swap_mib))
                 if spec.has_config_drive:
-                    files = config_drive.files(spec.metadata, spec.user_data)
-                    disks.append(self._make_config_drive(directory, files))
+                    disks.append(self._make_config_drive(directory, spec.config_files))
             except OSError as error:
                 raise errors.Unavailable("The host cannot write the instance's disks", cause=str(error)) from error
             undo.pop_all()
@@ -166,6 +164,15 @@ class Disks:
         path = Path(self.rescue_path(spec.uuid))
         path.unlink(missing_ok=True)
         return self._make_over(path, image, spec.root_gib)
+
+    def renew_config_drive(self, spec: GuestSpec) -> None:
+        """Write the guest's config drive anew, if it has one; the guest is off."""
+        path = self._directory(spec.uuid) / _CONFIG_DRIVE
+        if not path.exists():
+            return
+        half_written = path.with_suffix(".tmp")
+        config_drive.write_iso(half_written, spec.config_files, self._iso_tool)
+        half_written.replace(path)
 
     def keep_definition(self, uuid: str, xml: str) -> None:
         """Keep the guest's definition until it is rescued no more."""

@@ -310,6 +310,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
             self._disks.keep_definition(spec.uuid, own)
             disk = self._disks.make_rescue(spec, image)
             self.power_off(spec.uuid, timeout_s=timeout_s)
+            self._disks.renew_config_drive(spec)
             xml = domain_xml.rescued(own, disk, self._disk_cache)
             self._define(spec.uuid, xml, start=False)
         self.power_on(spec.uuid)

@@ -89,8 +89,7 @@ class LiveDisks:
                 path = directory / Path(disk.path).name
                 found[disk.path] = str(path)
                 if disk.is_read_only:
-                    files = config_drive.files(spec.metadata, spec.user_data)
-                    config_drive.write_iso(path, files, config_drive.find_tool())
+                    config_drive.write_iso(path, spec.config_files, config_drive.find_tool())
                 else:
                     external_tools.run([qemu_img, "create", "-q", "-f", disk.disk_format, str(path), str(size)])
                     path.chmod(0o600)

@@ -62,7 +62,9 @@ def test_a_disk_of_zero_has_the_images_size(disks: Disks, image: BaseImage) -> N
 
 
 def test_all_kinds_of_disks(disks: Disks, image: BaseImage) -> None:
-    spec = GuestSpec(UUID, "vm", 1, 1, 64, 1, ephemeral_gib=1, swap_mib=16, has_config_drive=True, metadata={"a": 1})
+    spec = GuestSpec(
+        UUID, "vm", 1, 1, 64, 1, ephemeral_gib=1, swap_mib=16, has_config_drive=True, config_files={"a": b"1"}
+    )
     made = disks.make(spec, image)
     assert [(Path(disk.path).name, disk.disk_format, disk.is_config_drive) for disk in made] == [
         ("disk", "qcow2", False),
@@ -73,6 +75,17 @@ def test_all_kinds_of_disks(disks: Disks, image: BaseImage) -> None:
     assert Path(made[1].path).stat().st_size == GIB
     assert Path(made[1].path).stat().st_blocks * 512 < 64 * 1024**2
     assert Path(made[2].path).read_bytes()[4086:4096] == b"SWAPSPACE2"
+
+
+def test_a_config_drive_is_written_anew(disks: Disks, image: BaseImage) -> None:
+    disks.renew_config_drive(SPEC)
+    spec = replace(SPEC, has_config_drive=True, config_files={"openstack/latest/meta_data.json": b"old words"})
+    drive = Path(disks.make(spec, image)[-1].path)
+    assert b"old words" in drive.read_bytes()
+    disks.renew_config_drive(replace(spec, config_files={"openstack/latest/meta_data.json": b"new words"}))
+    assert b"new words" in drive.read_bytes()
+    assert drive.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in drive.parent.iterdir()) == ["disk", "disk.config", "unfinished"]
 
 
 def test_an_attempt_is_unfinished_until_it_is_said_to_be_done(disks: Disks, image: BaseImage) -> None:
