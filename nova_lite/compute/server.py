@@ -20,6 +20,7 @@ from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.block_device import BlockDevice
+from nova_lite.model.guest import RescueDevice
 from nova_lite.model.instance import Instance
 from nova_lite.model.live_migration import Landing, Leaving
 
@@ -176,10 +177,11 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._live.clear_departed(instance_uuid, migration, _devices(volumes))
 
-    def rescue(self, instance: dict[str, Any], image_id: str) -> int:
+    def rescue(self, instance: dict[str, Any], image_id: str, device: dict[str, Any] | None = None) -> int:
         wanted = msgspec.convert(instance, Instance)
+        seen_as = None if device is None else msgspec.convert(device, RescueDevice)
         with self._locks.hold(wanted.uuid):
-            return int(self._rescuer.rescue(wanted, image_id))
+            return int(self._rescuer.rescue(wanted, image_id, seen_as))
 
     def unrescue(self, instance_uuid: str, epoch: int, during: str, start: bool) -> int:
         with self._locks.hold(instance_uuid):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from nova_lite.model.plain import known
 
 #: Bus → how disks on it are named.
-DEVICE_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
+DEVICE_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
 #: The letters of a bus's disks: sda to sdz, and no further.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -1,5 +1,6 @@
 """What a hypervisor driver is told about a guest, and what it tells back: values, no I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -75,6 +76,31 @@ class BaseImage:
 
 
 @known
+@dataclass(frozen=True, slots=True)
+class RescueDevice:
+    """How a rescued guest sees the disk it boots from, which then comes after all its own; ``bus`` None: as they are.
+
+    Words are those of images' properties: ``disk`` or ``cdrom``; ``virtio``, ``scsi``, ``usb`` and so on.
+    """
+
+    kind: str = "disk"
+    bus: str | None = None
+
+    @classmethod
+    def of(cls, properties: Mapping[str, str]) -> "RescueDevice | None":
+        """Return what an image's properties say of it; None where they say nothing: the disk comes first then."""
+        kind, bus = properties.get(_RESCUE_DEVICE), properties.get(_RESCUE_BUS)
+        return cls(kind or "disk", bus) if kind or bus else None
+
+
+def names_rescue_device(properties: Mapping[str, str]) -> bool:
+    """Return whether an image says both what its disk is to be and where, as rescues of servers on volumes want."""
+    return _RESCUE_DEVICE in properties and _RESCUE_BUS in properties
+
+
+_RESCUE_DEVICE, _RESCUE_BUS = "hw_rescue_device", "hw_rescue_bus"
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A guest as the hypervisor has it."""

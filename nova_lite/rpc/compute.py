@@ -7,7 +7,7 @@ import msgspec
 
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.diagnostics import Diagnostics
-from nova_lite.model.guest import Guest, PowerState
+from nova_lite.model.guest import Guest, PowerState, RescueDevice
 from nova_lite.model.instance import Instance
 from nova_lite.model.live_migration import Departure, Landing, Leaving
 from nova_lite.rpc.bus import Bus
@@ -302,11 +302,18 @@ class ComputeClient:
             volumes=msgspec.to_builtins(volumes),
         )
 
-    def rescue(self, instance: Instance, image_id: str, *, timeout_s: float) -> PowerState:
+    def rescue(
+        self, instance: Instance, image_id: str, *, device: RescueDevice | None = None, timeout_s: float
+    ) -> PowerState:
         """Boot the guest on ``instance.host`` from a fresh disk of the image. Raises GuestFailed, HostFailed."""
-        plain = msgspec.to_builtins(instance)
         answer = self._bus.call(
-            TOPIC, "rescue", server=instance.host, long_s=timeout_s, instance=plain, image_id=image_id
+            TOPIC,
+            "rescue",
+            server=instance.host,
+            long_s=timeout_s,
+            instance=msgspec.to_builtins(instance),
+            image_id=image_id,
+            device=msgspec.to_builtins(device),
         )
         return PowerState(answer)
 

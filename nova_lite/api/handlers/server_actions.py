@@ -129,10 +129,22 @@ def _inject_network_info(services: Services, caller: Caller, server_id: str, bod
     return None
 
 
-def _rescue(services: Services, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
+def _rescue(
+    services: Services,
+    caller: Caller,
+    server_id: str,
+    body: Mapping[str, str] | None,
+    *,
+    may_boot_from_volume: bool = False,
+) -> Answer:
     asked = body or {}
-    services.actions.rescue(caller, server_id, asked.get("rescue_image_ref"))
+    image_id = asked.get("rescue_image_ref")
+    services.actions.rescue(caller, server_id, image_id, may_boot_from_volume=may_boot_from_volume)
     return {"adminPass": asked.get("adminPass") or passwords.make()}
+
+
+def _rescue_volumes_too(services: Services, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
+    return _rescue(services, caller, server_id, body, may_boot_from_volume=True)
 
 
 def _rebuild(
@@ -316,7 +328,7 @@ ACTIONS: Mapping[str, Action] = {
     "unpause": _operation(rules.UNPAUSE, schemas.UNPAUSE, "unpause"),
     "suspend": _operation(rules.SUSPEND, schemas.SUSPEND, "suspend"),
     "resume": _operation(rules.RESUME, schemas.RESUME, "resume"),
-    "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue),
+    "rescue": Action(rules.RESCUE, schemas.RESCUE, _rescue, later=((Version(2, 87), _rescue_volumes_too),)),
     "unrescue": _operation(rules.UNRESCUE, schemas.UNRESCUE, "unrescue"),
     "rebuild": Action(rules.REBUILD, schemas.REBUILD, _rebuild, later=((Version(2, 93), _rebuild_volumes_too),)),
     "evacuate": Action(

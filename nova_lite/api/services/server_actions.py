@@ -1,6 +1,7 @@
 """What can be done to a server: power, reboot, pause, its lock; its console log."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 
@@ -16,6 +17,7 @@ from nova_lite.cells import marks, operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.model.caller import Caller
+from nova_lite.model.guest import RescueDevice, names_rescue_device
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
 from nova_lite.model.workflow import Workflow
@@ -25,6 +27,7 @@ from nova_lite.storage import retried
 
 LOG = logging.getLogger(__name__)
 
+_NO_RESCUE_IMAGE = "Requested rescue image '{}' is not supported"
 #: Where a server may be for its password to be set, and to be interrupted.
 _PASSWORD_IN = frozenset({VmState.ACTIVE})
 _DUMPED_IN = frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.RESCUED, VmState.RESIZED, VmState.ERROR})
@@ -38,20 +41,38 @@ class ServerActionService:
         self._lookup = lookup
         self._images = images
 
-    def rescue(self, caller: Caller, uuid: str, image_id: str | None) -> None:
-        """Begin booting the server from a fresh disk of the image; None takes the image it was made from."""
+    def rescue(self, caller: Caller, uuid: str, image_id: str | None, *, may_boot_from_volume: bool) -> None:
+        """Begin booting the server from a fresh disk of the image; None takes the image it was made from.
+
+        Raises Invalid for an image that cannot be, and for a server that boots from a volume unless it may and the
+        image says what its disk is to be.
+        """
         located = self._lookup.find(caller, uuid)
-        caller.require(rules.RESCUE, **target(located.instance))
-        refuse_if_locked(caller, located.instance)
-        operations.refuse_if_wrong_state(located.instance, "rescue")
-        if located.instance.boots_from_volume:
-            raise errors.Invalid(f"Instance {uuid} cannot be rescued: it boots from a volume")
-        if image_id is not None:
-            try:
-                self._images.show(image_id, caller.token)
-            except errors.NotFound as exc:
-                raise errors.Invalid(f"Requested rescue image '{image_id}' is not supported") from exc
-        self.begin(caller, uuid, rules.RESCUE, "rescue", {"image_id": image_id or located.instance.image_id})
+        instance = located.instance
+        caller.require(rules.RESCUE, **target(instance))
+        refuse_if_locked(caller, instance)
+        operations.refuse_if_wrong_state(instance, "rescue")
+        properties = instance.image_properties if image_id is None else self._rescue_properties(caller, image_id)
+        rescue_image = image_id or instance.image_id
+        if instance.boots_from_volume and not (
+            may_boot_from_volume and rescue_image and names_rescue_device(properties)
+        ):
+            raise errors.Invalid(f"Instance {uuid} cannot be rescued: Cannot rescue a volume-backed instance")
+        inputs: dict[str, object] = {"image_id": rescue_image}
+        device = RescueDevice.of(properties)
+        if device is not None:
+            inputs["device"] = dataclasses.asdict(device)
+        self.begin(caller, uuid, rules.RESCUE, "rescue", inputs)
+
+    def _rescue_properties(self, caller: Caller, image_id: str) -> Mapping[str, str]:
+        """Return the properties of an image with data of its own; raises Invalid for another."""
+        try:
+            properties = self._images.show(image_id, caller.token).properties
+        except errors.NotFound as exc:
+            raise errors.Invalid(_NO_RESCUE_IMAGE.format(image_id)) from exc
+        if "block_device_mapping" in properties:
+            raise errors.Invalid(_NO_RESCUE_IMAGE.format(image_id))
+        return properties
 
     def lock(self, caller: Caller, uuid: str, reason: str | None) -> None:
         """Lock the server: only administrators may act on it from then on."""

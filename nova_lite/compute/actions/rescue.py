@@ -5,7 +5,7 @@ from nova_lite.compute.actions.spawn import Fence, ImageSource, guest_spec, host
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.driver import Driver
-from nova_lite.model.guest import PowerState
+from nova_lite.model.guest import PowerState, RescueDevice
 from nova_lite.model.instance import Instance
 
 
@@ -31,7 +31,7 @@ class Rescuer:
         self._volumes = volumes
         self._drives = drives
 
-    def rescue(self, instance: Instance, image_id: str) -> PowerState:
+    def rescue(self, instance: Instance, image_id: str, device: RescueDevice | None) -> PowerState:
         """Boot the guest from a fresh disk of the image; raises Conflict when nobody rescues it here (any more).
 
         Raises GuestFailed and HostFailed as a build does.
@@ -41,7 +41,7 @@ class Rescuer:
         self._check("rescue", instance.uuid, instance.epoch)
         with host_failures():
             spec = guest_spec(instance, self._volumes.disks(instance), self._drives.files(instance))
-            self._driver.rescue(spec, image, timeout_s=self._shutdown_timeout_s)
+            self._driver.rescue(spec, image, timeout_s=self._shutdown_timeout_s, device=device)
         return self._state(instance.uuid)
 
     def unrescue(self, instance_uuid: str, epoch: int, *, during: str, start: bool) -> PowerState:

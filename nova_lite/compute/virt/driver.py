@@ -11,7 +11,7 @@ from typing import Protocol
 from nova_lite.compute.virt.inside import Inside
 from nova_lite.compute.virt.live import LiveMoves
 from nova_lite.compute.virt.volumes import Volumes
-from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, RescueDevice
 from nova_lite.model.provider import Provider
 
 
@@ -134,10 +134,13 @@ class Driver(Inside, LiveMoves, Volumes, Protocol):
         """Return of which guests something was set aside here."""
         ...
 
-    def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
+    def rescue(
+        self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float, device: RescueDevice | None = None
+    ) -> None:
         """Boot the guest from a fresh disk of ``image``, its own disks behind that; one that runs is asked to stop.
 
-        A guest that is rescued already keeps its disk, and runs.
+        With a ``device`` the fresh disk is that, and comes last: its own disks have the names that they always had.
+        A guest that is rescued already keeps its disk, and runs. Raises GuestFailed for a device it cannot have.
         """
         ...
 

@@ -17,7 +17,7 @@ from nova_lite.compute.virt.fake_nodes import Node
 from nova_lite.compute.virt.fake_records import Record, path_of, write
 from nova_lite.compute.virt.fake_volumes import FakeVolumes
 from nova_lite.compute.virt.faults import FaultScript, Gate
-from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState, RescueDevice
 from nova_lite.model.provider import Provider, whole_host
 
 _GIB = 1024**3
@@ -39,6 +39,7 @@ _TRAITS = frozenset(
         "COMPUTE_STORAGE_BUS_SATA",
         "COMPUTE_STORAGE_BUS_SCSI",
         "COMPUTE_STORAGE_BUS_VIRTIO",
+        "COMPUTE_RESCUE_BFV",
         "COMPUTE_VOLUME_EXTEND",
         "COMPUTE_VOLUME_MULTI_ATTACH",
         "HW_ARCH_X86_64",
@@ -312,7 +313,9 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
         self.faults.play("asides")
         return list(self._aside)
 
-    def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
+    def rescue(
+        self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float, device: RescueDevice | None = None
+    ) -> None:
         """Count one more boot, from another disk."""
         self.faults.play("rescue")
         known = self._known(spec.uuid)

@@ -5,7 +5,7 @@ from nova_lite.cells import volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
 from nova_lite.db.repositories import instances
-from nova_lite.model.guest import PowerState
+from nova_lite.model.guest import PowerState, RescueDevice
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
 
@@ -13,7 +13,9 @@ from nova_lite.model.states import VmState
 def boot_rescue(work: Work[CellTools]) -> Facts:
     """Have the host boot the guest from a fresh disk of the image asked for."""
     instance = _on_host(work)
-    found = work.tools.agents.rescue(instance, work.inputs["image_id"], timeout_s=work.seconds_left)
+    told = work.inputs.get("device")
+    device = None if told is None else RescueDevice(told["kind"], told["bus"])
+    found = work.tools.agents.rescue(instance, work.inputs["image_id"], device=device, timeout_s=work.seconds_left)
     return {"power_state": int(found)}
 
 

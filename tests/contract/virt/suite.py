@@ -14,7 +14,7 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.compute.virt.driver import Driver
-from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState, RescueDevice
 
 GIB = 1024**3
 
@@ -316,6 +316,19 @@ class DriverContract:
         for _ in range(2):
             rig.driver.unrescue(spec.uuid, start=True)
             assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        self.booted(rig, spec, times=3)
+        rig.driver.destroy(spec.uuid)
+        assert rig.leftovers(spec.uuid) == []
+
+    def test_a_rescue_disk_may_come_last_and_is_booted_from(self, rig: Rig) -> None:
+        spec = a_spec(swap_mib=16)
+        rig.driver.spawn(spec, rig.image)
+        self.booted(rig, spec)
+        for _ in range(2):
+            rig.driver.rescue(spec, rig.image, timeout_s=0, device=RescueDevice("disk", "scsi"))
+            assert power_state(rig.driver, spec.uuid) is PowerState.RUNNING
+        self.booted(rig, spec, times=2)
+        rig.driver.unrescue(spec.uuid, start=True)
         self.booted(rig, spec, times=3)
         rig.driver.destroy(spec.uuid)
         assert rig.leftovers(spec.uuid) == []

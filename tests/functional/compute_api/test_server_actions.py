@@ -1,5 +1,7 @@
 """Actions on servers, beside what ``test_servers.py`` tells."""
 
+import uuid as uuids
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -228,6 +230,47 @@ class TestRescue:
         assert self.inputs(cloud, server) == {"image_id": BIG_IMAGE_ID}
         (done,) = client.get(f"/servers/{server.uuid}/os-instance-actions").json["instanceActions"]
         assert done["action"] == "rescue"
+
+    def test_an_image_says_what_its_disk_is_to_be(self, cloud: Cloud, client: Client) -> None:
+        for properties, device in (
+            ({"hw_rescue_device": "cdrom"}, {"kind": "cdrom", "bus": None}),
+            ({"hw_rescue_bus": "usb"}, {"kind": "disk", "bus": "usb"}),
+        ):
+            self.give(cloud, properties)
+            server = cloud.add_server(CELL1, host="h1")
+            assert self.ask(client, server, {"rescue_image_ref": BIG_IMAGE_ID}).status_code == 200
+            assert self.inputs(cloud, server) == {"image_id": BIG_IMAGE_ID, "device": device}
+        own = cloud.add_server(CELL1, host="h1", image_properties={"hw_rescue_bus": "scsi"})
+        assert self.ask(client, own, None).status_code == 200
+        assert self.inputs(cloud, own) == {"image_id": own.image_id, "device": {"kind": "disk", "bus": "scsi"}}
+
+    def test_one_that_boots_from_a_volume_wants_a_device_said(self, cloud: Cloud, client: Client) -> None:
+        both = {"hw_rescue_device": "disk", "hw_rescue_bus": "virtio"}
+        details = {"rescue_image_ref": BIG_IMAGE_ID}
+        server = cloud.add_server(CELL1, host="h1", image_id="", volumes=(self.root(),))
+        for properties in ({}, {"hw_rescue_device": "disk"}, {"hw_rescue_bus": "virtio"}):
+            self.give(cloud, properties)
+            assert self.ask(client, server, details).status_code == 400
+        self.give(cloud, both)
+        assert self.ask(cloud.client(version="2.86"), server, details).status_code == 400
+        assert cloud.instance(server.uuid).task_state is None
+        assert self.ask(cloud.client(version="2.87"), server, details).status_code == 200
+        assert self.inputs(cloud, server) == {"image_id": BIG_IMAGE_ID, "device": {"kind": "disk", "bus": "virtio"}}
+        # Made of such an image, but the image is not known any more: there is nothing to boot.
+        nameless = cloud.add_server(CELL1, host="h1", image_id="", image_properties=both, volumes=(self.root(),))
+        assert self.ask(client, nameless, None).status_code == 400
+
+    def test_an_image_of_snapshots_is_refused(self, cloud: Cloud, client: Client) -> None:
+        self.give(cloud, {"block_device_mapping": "[]"})
+        answer = self.ask(client, cloud.add_server(CELL1, host="h1"), {"rescue_image_ref": BIG_IMAGE_ID})
+        assert answer.status_code == 400
+        assert "not supported" in answer.json["badRequest"]["message"]
+
+    def give(self, cloud: Cloud, properties: dict[str, str]) -> None:
+        cloud.images.images[BIG_IMAGE_ID] = replace(cloud.images.show(BIG_IMAGE_ID), properties=properties)
+
+    def root(self) -> BlockDevice:
+        return BlockDevice(str(uuids.uuid4()), str(uuids.uuid4()), "/dev/vda", boot_index=0)
 
     def test_what_is_refused(self, cloud: Cloud, client: Client) -> None:
         server = cloud.add_server(CELL1, host="h1")

@@ -212,7 +212,7 @@ def test_a_rescue_is_fenced_and_undone() -> None:
         host.ear.rescue(plain, "image")
     host.fence.may = True
     for _ in range(2):
-        assert host.ear.rescue(plain, "image") == PowerState.RUNNING
+        assert host.ear.rescue(plain, "image", {"kind": "cdrom", "bus": "ide"}) == PowerState.RUNNING
     assert host.fence.asked[-1] == ("rescue", "host1", UUID, 1)
     for _ in range(2):
         assert host.ear.unrescue(UUID, 1, during="rescue", start=False) == PowerState.SHUTDOWN

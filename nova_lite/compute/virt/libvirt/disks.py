@@ -159,11 +159,15 @@ class Disks:
         """Return where the disk is that a rescued guest boots from."""
         return str(self._directory(uuid) / _RESCUE_DISK)
 
-    def make_rescue(self, spec: GuestSpec, image: BaseImage) -> Disk:
+    def rescue_disk(self, uuid: str, image: BaseImage) -> Disk:
+        """Return what ``make_rescue`` makes."""
+        return Disk(self.rescue_path(uuid), "qcow2", backing=(image.path, image.disk_format))
+
+    def make_rescue(self, spec: GuestSpec, image: BaseImage) -> None:
         """Make a fresh disk of the image to rescue the guest with; one half made is replaced."""
         path = Path(self.rescue_path(spec.uuid))
         path.unlink(missing_ok=True)
-        return self._make_over(path, image, spec.root_gib)
+        self._make_over(path, image, spec.root_gib)
 
     def renew_config_drive(self, spec: GuestSpec) -> None:
         """Write the guest's config drive anew, if it has one; the guest is off."""

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from nova_lite.compute.virt.libvirt.properties import Hardware
 from nova_lite.errors import GuestFailed
-from nova_lite.model.block_device import DEVICE_PREFIX, free_name
+from nova_lite.model.block_device import free_name
 from nova_lite.model.guest import GuestSpec
 
 #: The namespace of what we write into a domain's ``<metadata>``.
@@ -107,33 +107,6 @@ def has_disk(xml: str, path: str) -> bool:
     return any(source.get("file") == path for source in _parsed(xml).iterfind("devices/disk/source"))
 
 
-def rescued(xml: str, rescue: Disk, disk_cache: str) -> str:
-    """Return the definition ``xml`` with the disk ``rescue`` before its first, which it boots from.
-
-    Disks on the first one's bus move on by one letter; where they are plugged in is left to libvirt, for guests go by
-    that and not by letters.
-    """
-    root = _parsed(xml)
-    devices = root.find("devices")
-    disks = [] if devices is None else devices.findall("disk")
-    first = next((disk for disk in disks if disk.get("device") == "disk"), None)
-    target = None if first is None else first.find("target")
-    if devices is None or first is None or target is None:
-        raise ValueError("a definition without a disk")
-    bus = target.get("bus", "virtio")
-    prefix = DEVICE_PREFIX[bus]
-    for disk in disks:
-        moved = disk.find("target")
-        if moved is not None and moved.get("dev", "").startswith(prefix):
-            moved.set("dev", prefix + chr(ord(moved.get("dev", "")[len(prefix)]) + 1))
-            for name in ("address", "alias"):
-                for placed in disk.findall(name):
-                    disk.remove(placed)
-    element = _disk_element(rescue, bus, prefix + "a", disk_cache)
-    devices.insert(list(devices).index(disks[0]), element)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
 def _parsed(xml: str) -> Element:
     return ElementTree.fromstring(xml)  # noqa: S314 - from libvirt
 
@@ -186,7 +159,7 @@ def _add_disks(devices: Element, hardware: Hardware, disks: Sequence[Disk], sett
         name = free_name([f"/dev/{each}" for each in taken], bus)
         if name is None:
             raise GuestFailed("The server has more disks than there are names.")
-        devices.append(_disk_element(disk, bus, name.removeprefix("/dev/"), setting.disk_cache))
+        devices.append(disk_element(disk, bus, name.removeprefix("/dev/"), setting.disk_cache))
         taken = {*taken, name.removeprefix("/dev/")}
 
 
@@ -205,7 +178,8 @@ def _target_of(disk: Element, name: str) -> str:
     return "" if target is None else target.get(name, "")
 
 
-def _disk_element(disk: Disk, bus: str, name: str, disk_cache: str) -> Element:
+def disk_element(disk: Disk, bus: str, name: str, disk_cache: str) -> Element:
+    """Return the device that a disk is on ``bus``, by ``name`` (``vda``)."""
     element = Element("disk", type="file", device="cdrom" if disk.is_config_drive else "disk")
     driver = SubElement(element, "driver", name="qemu", type=disk.disk_format, cache=disk_cache)
     SubElement(element, "source", file=disk.path)

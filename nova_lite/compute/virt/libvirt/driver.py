@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
-from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, snapshots, volumes
+from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, rescue_xml, snapshots, volumes
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
@@ -24,7 +24,7 @@ from nova_lite.compute.virt.libvirt.layout import Layout
 from nova_lite.compute.virt.libvirt.migration import LiveMigrations, Reach
 from nova_lite.compute.virt.libvirt.moved_disks import Finder, Whereabouts
 from nova_lite.compute.virt.libvirt.volume_driver import VolumeDriver
-from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState
+from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, PowerState, RescueDevice
 from nova_lite.model.live_migration import Departure, Landing, Leaving
 from nova_lite.model.provider import Provider
 
@@ -299,19 +299,22 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         """Have the guest go on there at once, or stand still."""
         self._live.hurry(uuid)
 
-    def rescue(self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float) -> None:
-        """Keep the guest's definition, and boot it by another one that has one disk more, in front."""
+    def rescue(
+        self, spec: GuestSpec, image: BaseImage | None, *, timeout_s: float, device: RescueDevice | None = None
+    ) -> None:
+        """Keep the guest's definition, and boot it by another one that has one disk more."""
         if image is None:
             raise errors.GuestFailed("There is no image to rescue the server with")
         own = self._on_guest(spec.uuid, domains.definition, "looking at")
         path = self._disks.rescue_path(spec.uuid)
         if not domain_xml.has_disk(own, path):
             check_size(spec, image)
+            disk = self._disks.rescue_disk(spec.uuid, image)
+            xml = rescue_xml.rescued(own, disk, self._disk_cache, device)
             self._disks.keep_definition(spec.uuid, own)
-            disk = self._disks.make_rescue(spec, image)
+            self._disks.make_rescue(spec, image)
             self.power_off(spec.uuid, timeout_s=timeout_s)
             self._disks.renew_config_drive(spec)
-            xml = domain_xml.rescued(own, disk, self._disk_cache)
             self._define(spec.uuid, xml, start=False)
         self.power_on(spec.uuid)
 

@@ -20,6 +20,7 @@ _CAPABILITIES = frozenset(
         os_traits.COMPUTE_FIRMWARE_BIOS,
         os_traits.COMPUTE_IMAGE_TYPE_QCOW2,
         os_traits.COMPUTE_IMAGE_TYPE_RAW,
+        os_traits.COMPUTE_RESCUE_BFV,
         os_traits.COMPUTE_STORAGE_BUS_IDE,
         os_traits.COMPUTE_STORAGE_BUS_SATA,
         os_traits.COMPUTE_STORAGE_BUS_SCSI,

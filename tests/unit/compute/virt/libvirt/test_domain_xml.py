@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from nova_lite.compute.virt.libvirt.domain_xml import Disk, Mark, Setting, domain, has_disk, read_mark, rescued
+from nova_lite.compute.virt.libvirt.domain_xml import Disk, Mark, Setting, domain, read_mark
 from nova_lite.compute.virt.libvirt.properties import Hardware
 from nova_lite.model.guest import GuestSpec
 
@@ -149,37 +149,3 @@ def test_the_mark_is_read_back() -> None:
 )
 def test_a_foreign_mark_is_none(text: str) -> None:
     assert read_mark(text) is None
-
-
-def test_a_rescued_guest_boots_from_the_disk_in_front_and_has_its_own_behind() -> None:
-    own = [Disk("/i/disk", "qcow2"), Disk("/i/disk.swap", "raw"), Disk("/i/disk.config", "raw", is_config_drive=True)]
-    root = built(disks=own)
-    for disk in root.iterfind("devices/disk"):  # as libvirt gives it back
-        ElementTree.SubElement(disk, "address", type="pci", slot="0x04")
-        ElementTree.SubElement(disk, "alias", name="virtio-disk0")
-    xml = ElementTree.tostring(root, encoding="unicode")
-    rescue = Disk("/i/disk.rescue", "qcow2", backing=("/images/x", "qcow2"))
-    text = rescued(xml, rescue, "none")
-    found = ElementTree.fromstring(text)
-    assert [path for path, _, _ in sources(found)] == ["/i/disk.rescue", "/i/disk", "/i/disk.swap", "/i/disk.config"]
-    assert [(dev, placed) for _, dev, placed in sources(found)][:3] == [("vda", False), ("vdb", False), ("vdc", False)]
-    assert found.find("devices/disk/backingStore/source") is not None
-    assert has_disk(text, "/i/disk.rescue")
-    assert not has_disk(xml, "/i/disk.rescue")
-    assert found.find("metadata/*") is not None
-
-
-def test_what_has_no_disk_cannot_be_rescued() -> None:
-    with pytest.raises(ValueError, match="without a disk"):
-        rescued("<domain><devices/></domain>", Disk("/i/disk.rescue", "qcow2"), "none")
-
-
-def sources(root: Element) -> list[tuple[str, str, bool]]:
-    """Return each disk's file, its name, and whether it is plugged in somewhere already."""
-    found = []
-    for disk in root.iterfind("devices/disk"):
-        source, target = disk.find("source"), disk.find("target")
-        assert source is not None
-        assert target is not None
-        found.append((source.get("file", ""), target.get("dev", ""), disk.find("address") is not None))
-    return found
