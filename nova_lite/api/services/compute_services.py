@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oslo_config import cfg
-from sqlalchemy.orm import Session
 
 from nova_lite.cells import host_status
 from nova_lite.cells.fanout import Answers, Fanout
@@ -20,7 +19,7 @@ from nova_lite.model.host import Service
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
-from nova_lite.storage import Database, retried
+from nova_lite.storage import Database, Handle, retried
 
 #: The zone of services that carry no servers.
 INTERNAL_ZONE = "internal"
@@ -87,13 +86,13 @@ class ComputeServiceService:
         rank_of = {cell.cell.uuid: rank for rank, cell in enumerate(cells)}
 
         def read(cell: OpenCell, after: Key | None, limit: int | None) -> list[tuple[Key, Service]]:
-            with cell.db.reader() as session:
-                found = self._services(session, ref)
+            with cell.db.reading() as connection:
+                found = self._services(connection, ref)
             return [((rank_of[cell.cell.uuid], service.number), service) for service in found]
 
         listed = self._listing.page(Wanted(read, lambda service: service.uuid, (False, False)), cells)
-        with self._api_db.reader() as session:
-            zone_of = zones.of_hosts(session)
+        with self._api_db.reading() as connection:
+            zone_of = zones.of_hosts(connection)
         services = [self._placed(row.item, zone_of) for row in listed.rows]
         if binary not in (None, hosts.AGENT):
             return services, []
@@ -201,9 +200,9 @@ class ComputeServiceService:
 
         return self._fanout.ask(question)
 
-    def _services(self, session: Session, ref: ServiceRef) -> list[Service]:
+    def _services(self, handle: Handle, ref: ServiceRef) -> list[Service]:
         return hosts.services(
-            session,
+            handle,
             down_after_s=self._conf.service_down_time,
             host=ref.host,
             binary=ref.binary,

@@ -24,14 +24,14 @@ class FlavorService:
             wanted = dataclasses.replace(wanted, with_disabled=True)
         else:
             wanted = dataclasses.replace(wanted, is_public=True)
-        with self._api_db.reader() as session:
-            found = flavors.page(session, wanted, limit + 1)
+        with self._api_db.reading() as connection:
+            found = flavors.page(connection, wanted, limit + 1)
         return found[:limit], 0 < limit < len(found)
 
     def show(self, caller: Caller, flavor_id: str) -> Flavor:
         """Return a flavor that ``caller`` may use."""
-        with self._api_db.reader() as session:
-            return flavors.get(session, flavor_id, visible_to=None if caller.is_admin else caller.project_id)
+        with self._api_db.reading() as connection:
+            return flavors.get(connection, flavor_id, visible_to=None if caller.is_admin else caller.project_id)
 
     @retried
     def create(self, flavor: Flavor) -> None:

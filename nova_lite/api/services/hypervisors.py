@@ -160,9 +160,9 @@ class HypervisorService:
 
     def _read(self, cell: OpenCell, reading: _Reading, after: int = 0) -> list[Hypervisor]:
         """Return a cell's hypervisors: one statement each for them, their use, their services and their servers."""
-        with cell.db.reader() as session:
+        with cell.db.reading() as connection:
             nodes = hosts.compute_nodes(
-                session,
+                connection,
                 uuids_wanted=None if reading.ref.uuid is None else [reading.ref.uuid],
                 number=reading.ref.number,
                 name_part=reading.name_part,
@@ -173,12 +173,12 @@ class HypervisorService:
             if not nodes:
                 return []
             services = hosts.services(
-                session,
+                connection,
                 down_after_s=self._conf.service_down_time,
                 binary=hosts.AGENT,
                 on_hosts=sorted({node.host for node in nodes}),
             )
-            servers = hosts.servers_on(session, [node.uuid for node in nodes]) if reading.with_servers else None
+            servers = hosts.servers_on(connection, [node.uuid for node in nodes]) if reading.with_servers else None
         of_host = {service.host: service for service in services}
         return [
             Hypervisor(node, of_host.get(node.host), None if servers is None else servers.get(node.uuid, ()))

@@ -24,8 +24,8 @@ class KeypairService:
     ) -> tuple[list[Keypair], bool]:
         """Return a user's keypairs by name, and whether more than ``limit`` (None: no limit) are left."""
         caller.require(policies.INDEX, user_id=user_id)
-        with self._api_db.reader() as session:
-            found = keypairs.page(session, user_id, marker=marker, limit=None if limit is None else limit + 1)
+        with self._api_db.reading() as connection:
+            found = keypairs.page(connection, user_id, marker=marker, limit=None if limit is None else limit + 1)
         if limit is None:
             return found, False
         return found[:limit], 0 < limit < len(found)
@@ -33,8 +33,8 @@ class KeypairService:
     def show(self, caller: Caller, user_id: str, name: str) -> Keypair:
         """Return a user's keypair."""
         caller.require(policies.SHOW, user_id=user_id)
-        with self._api_db.reader() as session:
-            return keypairs.get(session, user_id, name)
+        with self._api_db.reading() as connection:
+            return keypairs.get(connection, user_id, name)
 
     def create(
         self, caller: Caller, user_id: str, name: str, key_type: str, public_key: str | None

@@ -21,5 +21,5 @@ class LimitService:
         if other_project is not None:
             caller.require(policies.SHOW_OTHER)
         project_id = other_project or caller.project_id
-        with self._api_db.reader() as session:
-            return Limits(self._quotas.allowance(session, project_id).project, used(session, project_id))
+        with self._api_db.reading() as connection:
+            return Limits(self._quotas.allowance(connection, project_id).project, used(connection, project_id))

@@ -10,7 +10,7 @@ from nova_lite.api.services.quotas import NEVER_OF_USERS, UNLIMITED, Allowance, 
 from nova_lite.db.repositories import keypairs, quotas
 from nova_lite.errors import Invalid
 from nova_lite.model.caller import Caller
-from nova_lite.storage import Database, retried
+from nova_lite.storage import Database, Handle, retried
 
 #: No project's or user's id is longer.
 _MAX_ID = 255
@@ -26,24 +26,24 @@ class QuotaSetService:
     def show(self, caller: Caller, project_id: str, user_id: str | None) -> Limits:
         """Return a project's quotas, or those of a user in it."""
         caller.require(policies.SHOW, project_id=project_id)
-        with self._api_db.reader() as session:
-            return Limits(self._allowance(session, project_id, user_id).effective)
+        with self._api_db.reading() as connection:
+            return Limits(self._allowance(connection, project_id, user_id).effective)
 
     def detail(self, caller: Caller, project_id: str, user_id: str | None) -> Limits:
         """Return the same with what is used."""
         caller.require(policies.DETAIL, project_id=project_id)
-        with self._api_db.reader() as session:
-            found = used(session, project_id, user_id)
+        with self._api_db.reading() as connection:
+            found = used(connection, project_id, user_id)
             if user_id is not None:
                 # Keypairs are a user's, and count nowhere else.
-                found["key_pairs"] = keypairs.count(session, user_id)
-            return Limits(self._allowance(session, project_id, user_id).effective, found)
+                found["key_pairs"] = keypairs.count(connection, user_id)
+            return Limits(self._allowance(connection, project_id, user_id).effective, found)
 
     def defaults(self, caller: Caller, project_id: str) -> Limits:
         """Return the quotas of a project that was given none."""
         caller.require(policies.DEFAULTS, project_id=project_id)
-        with self._api_db.reader() as session:
-            return Limits({**self._quotas.configured, **quotas.class_limits(session, quotas.DEFAULT_CLASS)})
+        with self._api_db.reading() as connection:
+            return Limits({**self._quotas.configured, **quotas.class_limits(connection, quotas.DEFAULT_CLASS)})
 
     def update(
         self, caller: Caller, project_id: str, user_id: str | None, wanted: Mapping[str, int], *, is_forced: bool
@@ -96,8 +96,8 @@ class QuotaSetService:
                     highest = left + own
             _refuse_outside(resource, limit, lowest, highest)
 
-    def _allowance(self, session: Session, project_id: str, user_id: str | None) -> Allowance:
-        return self._quotas.allowance(session, project_id, user_id or quotas.WHOLE_PROJECT)
+    def _allowance(self, handle: Handle, project_id: str, user_id: str | None) -> Allowance:
+        return self._quotas.allowance(handle, project_id, user_id or quotas.WHOLE_PROJECT)
 
 
 def _refuse_outside(resource: str, limit: int, lowest: int, highest: int) -> None:

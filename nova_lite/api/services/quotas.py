@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from oslo_config import cfg
-from sqlalchemy.orm import Session
 
 from nova_lite.db.repositories import mappings, quotas, server_groups
 from nova_lite.errors import OverQuota
+from nova_lite.storage import Handle
 
 #: Everything a limit is kept for, by the name operators give it.
 RESOURCES = ("instances", "cores", "ram", "metadata_items", "key_pairs", "server_groups", "server_group_members")
@@ -63,23 +63,23 @@ class Quotas:
         """The limits where none were set."""
         return {**_OBSOLETE, **{resource: self._conf.quota[resource] for resource in RESOURCES}}
 
-    def allowance(self, session: Session, project_id: str, user_id: str = quotas.WHOLE_PROJECT) -> Allowance:
+    def allowance(self, handle: Handle, project_id: str, user_id: str = quotas.WHOLE_PROJECT) -> Allowance:
         """Return what a project and a user in it may have."""
-        found = quotas.limits(session, project_id, user_id)
+        found = quotas.limits(handle, project_id, user_id)
         return Allowance({**self.configured, **found.default, **found.project}, found.user)
 
 
-def used(session: Session, project_id: str, user_id: str | None = None) -> dict[str, int]:
+def used(handle: Handle, project_id: str, user_id: str | None = None) -> dict[str, int]:
     """Return what a project, or a user in it, has of that which is counted by project."""
     return {
-        **used_by_servers(session, project_id, user_id),
-        "server_groups": server_groups.count(session, project_id, user_id),
+        **used_by_servers(handle, project_id, user_id),
+        "server_groups": server_groups.count(handle, project_id, user_id),
     }
 
 
-def used_by_servers(session: Session, project_id: str, user_id: str | None = None) -> dict[str, int]:
+def used_by_servers(handle: Handle, project_id: str, user_id: str | None = None) -> dict[str, int]:
     """Return what the servers of a project, or of a user in it, use; the API database knows, no cell is asked."""
-    instances, cores, ram_mib = mappings.usage(session, project_id, user_id)
+    instances, cores, ram_mib = mappings.usage(handle, project_id, user_id)
     return {"instances": instances, "cores": cores, "ram": ram_mib}
 
 

@@ -12,6 +12,7 @@ from nova_lite.db.api_tables import FlavorProjectRow, FlavorRow
 from nova_lite.db.columns import moment_or_never
 from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.model.flavor import Flavor
+from nova_lite.storage import Handle
 
 #: What a list can be sorted by → the expression. NULL sorts differently in each database, so none is left.
 SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
@@ -64,10 +65,10 @@ class FlavorQuery:
     marker: str | None = None
 
 
-def get(session: Session, flavor_id: str, *, visible_to: str | None = None) -> Flavor:
+def get(handle: Handle, flavor_id: str, *, visible_to: str | None = None) -> Flavor:
     """Return a flavor; raises NotFound, also for one that project ``visible_to`` may not use (None: see all)."""
     statement = _ONE if visible_to is None else _ONE_USABLE
-    row = session.execute(statement, {"wanted": flavor_id, "visible_to": visible_to}).one_or_none()
+    row = handle.execute(statement, {"wanted": flavor_id, "visible_to": visible_to}).one_or_none()
     if row is None:
         raise _missing(flavor_id)
     return _flavor(row)
@@ -78,12 +79,12 @@ def number(session: Session, flavor_id: str) -> int | None:
     return session.scalar(sa.select(FlavorRow.id).filter_by(flavorid=flavor_id))
 
 
-def page(session: Session, wanted: FlavorQuery, limit: int) -> list[Flavor]:
+def page(handle: Handle, wanted: FlavorQuery, limit: int) -> list[Flavor]:
     """Return at most ``limit`` flavors in order; raises Invalid for a marker that names no flavor."""
     statement = _filtered(wanted)
     key = SORT_KEYS[wanted.sort_key]
     if wanted.marker is not None:
-        at = session.execute(sa.select(key, FlavorRow.id).where(FlavorRow.flavorid == wanted.marker)).one_or_none()
+        at = handle.execute(sa.select(key, FlavorRow.id).where(FlavorRow.flavorid == wanted.marker)).one_or_none()
         if at is None:
             raise Invalid(f"marker: flavor {wanted.marker[:255]!r} could not be found")
         here, last_id = at
@@ -91,7 +92,7 @@ def page(session: Session, wanted: FlavorQuery, limit: int) -> list[Flavor]:
         beyond_id = FlavorRow.id < last_id if wanted.is_descending else FlavorRow.id > last_id
         statement = statement.where(sa.or_(beyond, sa.and_(key == here, beyond_id)))
     order = (key.desc(), FlavorRow.id.desc()) if wanted.is_descending else (key, FlavorRow.id)
-    return [_flavor(row) for row in session.scalars(statement.order_by(*order).limit(limit))]
+    return [_flavor(row) for row in handle.execute(statement.order_by(*order).limit(limit))]
 
 
 def add(session: Session, flavor: Flavor) -> None:
@@ -185,8 +186,9 @@ def disallow(session: Session, flavor_id: str, project_id: str) -> None:
         raise NotFound(f"Flavor access not found for {flavor_id} / {project_id} combination.")
 
 
-def _filtered(wanted: FlavorQuery) -> sa.Select[FlavorRow]:
-    statement = sa.select(FlavorRow)
+def _filtered(wanted: FlavorQuery) -> sa.Select[Any]:
+    # Without the ORM, for lists may be long.
+    statement = sa.select(_TABLE)
     if wanted.is_public:
         statement = statement.where(_usable_by(wanted.project_id))
     elif wanted.is_public is False:

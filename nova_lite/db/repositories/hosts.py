@@ -1,5 +1,6 @@
 """A cell's services and hypervisors."""
 
+import functools
 import uuid as uuids
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,10 +34,19 @@ class Usage:
 
 #: The columns of services; read without the ORM, for a show of one server waits for this.
 _SERVICES = tuple(cast(sa.Table, ServiceRow.__table__).c)
-#: Made once, for each show of a server runs it.
-_AGENT_ON = sa.select(
+_ALL_SERVICES = sa.select(
     *_SERVICES, (ServiceRow.last_seen > epoch_now() - sa.bindparam("down_after_s", type_=sa.Double())).label("is_fresh")
-).where(ServiceRow.host == sa.bindparam("on_host"), ServiceRow.binary == AGENT)
+).order_by(ServiceRow.id)
+#: Made once, for each show of a server runs it.
+_AGENT_ON = _ALL_SERVICES.where(ServiceRow.host == sa.bindparam("on_host"), ServiceRow.binary == AGENT)
+#: What services are asked for by → the condition.
+_SERVICES_BY = {
+    "host": ServiceRow.host == sa.bindparam("host"),
+    "binary": ServiceRow.binary == sa.bindparam("binary"),
+    "uuid": ServiceRow.uuid == sa.bindparam("uuid"),
+    "number": ServiceRow.id == sa.bindparam("number"),
+    "on_hosts": ServiceRow.host.in_(sa.bindparam("on_hosts", expanding=True)),
+}
 #: The columns that make a Usage.
 _USAGE = (
     sa.func.count(),
@@ -45,6 +55,14 @@ _USAGE = (
     sa.func.sum(InstanceRow.root_gb + InstanceRow.ephemeral_gb),
     sa.func.sum(sa.case((InstanceRow.task_state.is_not(None), 1), else_=0)),
 )
+#: Made once, for each list of hypervisors runs it.
+_USED_ON = (
+    sa.select(InstanceRow.node, *_USAGE)
+    .where(InstanceRow.host.in_(sa.bindparam("on_hosts", expanding=True)), InstanceRow.deleted.is_(False))
+    .group_by(InstanceRow.node)
+)
+#: The columns of hypervisors; read without the ORM, for lists may be long.
+_NODES = tuple(cast(sa.Table, ComputeNodeRow.__table__).c)
 #: The columns that make a Hypervisor.
 _HYPERVISOR = (
     ComputeNodeRow.hypervisor_type,
@@ -113,15 +131,16 @@ def services(
     on_hosts: Sequence[str] | None = None,
 ) -> list[Service]:
     """Return the cell's services; down is one forced down or not seen for ``down_after_s`` by the database's clock."""
-    is_fresh = ServiceRow.last_seen > epoch_now() - down_after_s
-    statement = sa.select(*_SERVICES, is_fresh.label("is_fresh")).order_by(ServiceRow.id)
-    wanted = ((ServiceRow.host, host), (ServiceRow.binary, binary), (ServiceRow.uuid, uuid), (ServiceRow.id, number))
-    for column, value in wanted:
-        if value is not None:
-            statement = statement.where(column == value)
-    if on_hosts is not None:
-        statement = statement.where(ServiceRow.host.in_(on_hosts))
-    return [_service(row, bool(row.is_fresh)) for row in handle.execute(statement)]
+    asked = {"host": host, "binary": binary, "uuid": uuid, "number": number, "on_hosts": on_hosts}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    rows = handle.execute(_services_by(tuple(wanted)), {"down_after_s": down_after_s, **wanted})
+    return [_service(row, bool(row.is_fresh)) for row in rows]
+
+
+@functools.cache
+def _services_by(names: tuple[str, ...]) -> sa.Select[Any]:
+    """Return the statement that finds services by what is named; made once, for making one costs as much as its run."""
+    return _ALL_SERVICES.where(*(_SERVICES_BY[name] for name in names))
 
 
 def agent(handle: Handle, host: str, *, down_after_s: float) -> Service | None:
@@ -153,7 +172,7 @@ def remove_service(session: Session, service: Service) -> None:
 
 
 def compute_nodes(
-    session: Session,
+    handle: Handle,
     *,
     uuids_wanted: Sequence[str] | None = None,
     number: int | None = None,
@@ -166,7 +185,7 @@ def compute_nodes(
 
     ``after`` is the number behind which the page begins.
     """
-    statement = sa.select(ComputeNodeRow).order_by(ComputeNodeRow.id).limit(limit)
+    statement = sa.select(*_NODES).order_by(ComputeNodeRow.id).limit(limit)
     if uuids_wanted is not None:
         statement = statement.where(ComputeNodeRow.uuid.in_(uuids_wanted))
     if number is not None:
@@ -175,8 +194,8 @@ def compute_nodes(
         statement = statement.where(ComputeNodeRow.hypervisor_hostname.contains(name_part, autoescape=True))
     if after:
         statement = statement.where(ComputeNodeRow.id > after)
-    rows = list(session.scalars(statement))
-    used = _usage(session, [row.host for row in rows]) if with_usage and rows else {}
+    rows = handle.execute(statement).all()
+    used = _usage(handle, [row.host for row in rows]) if with_usage and rows else {}
     return [_node(row, used.get(row.uuid, Usage())) for row in rows]
 
 
@@ -210,9 +229,9 @@ def totals(session: Session) -> tuple[int, ComputeNode]:
     )
 
 
-def servers_on(session: Session, nodes: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+def servers_on(handle: Handle, nodes: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """Return compute node UUID → UUID and name of its live servers, oldest first."""
-    rows = session.execute(
+    rows = handle.execute(
         sa.select(InstanceRow.node, InstanceRow.uuid, InstanceRow.display_name)
         .where(InstanceRow.node.in_(nodes), InstanceRow.deleted.is_(False))
         .order_by(InstanceRow.id)
@@ -282,14 +301,9 @@ def nodes_of(session: Session, host: str) -> list[str]:
     return list(session.scalars(sa.select(ComputeNodeRow.uuid).where(ComputeNodeRow.host == host)))
 
 
-def _usage(session: Session, on_hosts: Sequence[str]) -> Mapping[str | None, Usage]:
+def _usage(handle: Handle, on_hosts: Sequence[str]) -> Mapping[str | None, Usage]:
     """Return compute node UUID → what its live servers use."""
-    rows = session.execute(
-        sa.select(InstanceRow.node, *_USAGE)
-        .where(InstanceRow.host.in_(on_hosts), InstanceRow.deleted.is_(False))
-        .group_by(InstanceRow.node)
-    )
-    return {node: _used(used) for node, *used in rows}
+    return {node: _used(used) for node, *used in handle.execute(_USED_ON, {"on_hosts": on_hosts})}
 
 
 def _used(row: Sequence[Any]) -> Usage:
@@ -326,7 +340,7 @@ def _service(row: Any, is_fresh: bool) -> Service:
     )
 
 
-def _node(row: ComputeNodeRow, used: Usage) -> ComputeNode:
+def _node(row: sa.Row[Any], used: Usage) -> ComputeNode:
     return ComputeNode(
         uuid=row.uuid,
         host=row.host,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import KeypairRow
 from nova_lite.errors import Conflict, Invalid, NotFound
+from nova_lite.storage import Handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +26,34 @@ class Keypair:
     created_at: datetime
 
 
-def get(session: Session, user_id: str, name: str) -> Keypair:
+_KEYPAIRS = cast(sa.Table, KeypairRow.__table__)
+#: Made once; read without the ORM, for lists may be long.
+_OF_USER = sa.select(_KEYPAIRS).where(_KEYPAIRS.c.user_id == sa.bindparam("owner"))
+_ONE = _OF_USER.where(_KEYPAIRS.c.name == sa.bindparam("wanted"))
+_BY_NAME = _OF_USER.order_by(_KEYPAIRS.c.name)
+
+
+def get(handle: Handle, user_id: str, name: str) -> Keypair:
     """Return a user's keypair; raises NotFound."""
-    row = session.scalar(sa.select(KeypairRow).filter_by(user_id=user_id, name=name))
+    row = handle.execute(_ONE, {"owner": user_id, "wanted": name}).one_or_none()
     if row is None:
         raise _missing(user_id, name)
     return _keypair(row)
 
 
-def page(session: Session, user_id: str, *, marker: str | None = None, limit: int | None = None) -> list[Keypair]:
+def page(handle: Handle, user_id: str, *, marker: str | None = None, limit: int | None = None) -> list[Keypair]:
     """Return a user's keypairs by name, after ``marker``; raises Invalid when that names none."""
-    statement = sa.select(KeypairRow).filter_by(user_id=user_id).order_by(KeypairRow.name).limit(limit)
+    statement = _BY_NAME if limit is None else _BY_NAME.limit(limit)
     if marker is not None:
-        if session.scalar(sa.select(KeypairRow.id).filter_by(user_id=user_id, name=marker)) is None:
+        if handle.execute(_ONE, {"owner": user_id, "wanted": marker}).one_or_none() is None:
             raise Invalid(f"marker: keypair {marker[:255]!r} could not be found")
-        statement = statement.where(KeypairRow.name > marker)
-    return [_keypair(row) for row in session.scalars(statement)]
+        statement = statement.where(_KEYPAIRS.c.name > marker)
+    return [_keypair(row) for row in handle.execute(statement, {"owner": user_id})]
 
 
-def count(session: Session, user_id: str) -> int:
+def count(handle: Handle, user_id: str) -> int:
     """Return how many keypairs a user has."""
-    return session.scalar(sa.select(sa.func.count()).select_from(KeypairRow).filter_by(user_id=user_id)) or 0
+    return handle.scalar(sa.select(sa.func.count()).select_from(KeypairRow).filter_by(user_id=user_id)) or 0
 
 
 def add(session: Session, *, user_id: str, name: str, kind: str, fingerprint: str, public_key: str) -> Keypair:
@@ -69,5 +78,5 @@ def _missing(user_id: str, name: str) -> NotFound:
     return NotFound(f"Keypair {name[:255]} not found for user {user_id}")
 
 
-def _keypair(row: KeypairRow) -> Keypair:
+def _keypair(row: KeypairRow | sa.Row[Any]) -> Keypair:
     return Keypair(row.id, row.user_id, row.name, row.type, row.fingerprint, row.public_key, row.created_at)

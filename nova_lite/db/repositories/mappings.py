@@ -66,6 +66,13 @@ _CELLS_OF = sa.select(_MAPPINGS.c.instance_uuid, _MAPPINGS.c.cell_uuid).where(
     _MAPPINGS.c.cell_uuid.is_not(None),
     _MAPPINGS.c.queued_for_delete.is_(False),
 )
+#: Made once, for each look at limits and each new server runs one of them.
+_USED = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(_MAPPINGS.c.vcpus), 0),
+    sa.func.coalesce(sa.func.sum(_MAPPINGS.c.ram_mib), 0),
+).where(_MAPPINGS.c.project_id == sa.bindparam("project"), _MAPPINGS.c.queued_for_delete.is_(False))
+_USED_BY_USER = _USED.where(_MAPPINGS.c.user_id == sa.bindparam("user"))
 _POINTED = sa.update(_MAPPINGS).where(_MAPPINGS.c.instance_uuid == sa.bindparam("this"))
 
 
@@ -336,16 +343,10 @@ def remove_instances(session: Session, uuids: Iterable[str]) -> None:
     session.execute(sa.delete(InstanceMappingRow).where(InstanceMappingRow.instance_uuid.in_(gone)))
 
 
-def usage(session: Session, project_id: str, user_id: str | None = None) -> tuple[int, int, int]:
+def usage(handle: Handle, project_id: str, user_id: str | None = None) -> tuple[int, int, int]:
     """Return the instances, vCPUs and MiB of memory that a project (or a user in it) has now."""
-    statement = sa.select(
-        sa.func.count(),
-        sa.func.coalesce(sa.func.sum(InstanceMappingRow.vcpus), 0),
-        sa.func.coalesce(sa.func.sum(InstanceMappingRow.ram_mib), 0),
-    ).where(InstanceMappingRow.project_id == project_id, InstanceMappingRow.queued_for_delete.is_(False))
-    if user_id is not None:
-        statement = statement.where(InstanceMappingRow.user_id == user_id)
-    instances, vcpus, ram_mib = session.execute(statement).one()
+    statement = _USED if user_id is None else _USED_BY_USER
+    instances, vcpus, ram_mib = handle.execute(statement, {"project": project_id, "user": user_id}).one()
     return int(instances), int(vcpus), int(ram_mib)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import QuotaClassLimitRow, QuotaLimitRow, QuotaLockRow
+from nova_lite.storage import Handle
 
 #: The class whose limits hold for every project that was given none.
 DEFAULT_CLASS = "default"
@@ -53,10 +54,10 @@ def lock(session: Session, project_id: str) -> None:
         session.scalar(_HELD, {"project": project_id})
 
 
-def limits(session: Session, project_id: str, user_id: str = WHOLE_PROJECT) -> SetLimits:
+def limits(handle: Handle, project_id: str, user_id: str = WHOLE_PROJECT) -> SetLimits:
     """Return the limits set for a project, for a user in it, and for everybody; one statement."""
     found = SetLimits({}, {}, {})
-    for is_of_class, owner, resource, limit in session.execute(_LIMITS, {"project": project_id, "user": user_id}):
+    for is_of_class, owner, resource, limit in handle.execute(_LIMITS, {"project": project_id, "user": user_id}):
         place = found.default if is_of_class else found.project if owner == WHOLE_PROJECT else found.user
         place[resource] = limit
     return found
@@ -103,9 +104,9 @@ def remove_limits(session: Session, project_id: str, user_id: str | None = None)
     session.execute(statement)
 
 
-def class_limits(session: Session, class_name: str) -> Limits:
+def class_limits(handle: Handle, class_name: str) -> Limits:
     """Return the limits set for a quota class."""
-    rows = session.execute(
+    rows = handle.execute(
         sa.select(QuotaClassLimitRow.resource, QuotaClassLimitRow.hard_limit).filter_by(class_name=class_name)
     )
     return dict(rows.all())

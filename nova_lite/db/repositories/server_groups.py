@@ -10,6 +10,11 @@ from sqlalchemy.orm import Session
 from nova_lite.db.api_tables import InstanceMappingRow, ServerGroupMemberRow, ServerGroupRow
 from nova_lite.errors import NotFound
 from nova_lite.model.server_group import AFFINITY, Building, Company, ServerGroup, Settlement
+from nova_lite.storage import Handle
+
+#: Made once, for each look at limits runs one of them.
+_COUNTED = sa.select(sa.func.count(ServerGroupRow.id)).where(ServerGroupRow.project_id == sa.bindparam("project"))
+_COUNTED_OF_USER = _COUNTED.where(ServerGroupRow.user_id == sa.bindparam("user"))
 
 
 def get(session: Session, uuid: str, *, visible_to: str | None = None) -> ServerGroup:
@@ -55,12 +60,10 @@ def remove(session: Session, uuid: str) -> None:
     session.execute(sa.delete(ServerGroupRow).where(ServerGroupRow.id == group_id))
 
 
-def count(session: Session, project_id: str, user_id: str | None = None) -> int:
+def count(handle: Handle, project_id: str, user_id: str | None = None) -> int:
     """Return how many groups a project, or a user in it, has."""
-    statement = sa.select(sa.func.count()).select_from(ServerGroupRow).filter_by(project_id=project_id)
-    if user_id is not None:
-        statement = statement.filter_by(user_id=user_id)
-    return session.scalar(statement) or 0
+    statement = _COUNTED if user_id is None else _COUNTED_OF_USER
+    return handle.scalar(statement, {"project": project_id, "user": user_id}) or 0
 
 
 def count_members(session: Session, uuid: str, user_id: str) -> int:

@@ -6,23 +6,24 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import AggregateHostRow, AggregateRow
+from nova_lite.storage import Handle
+
+#: Made once, for lists of services and of servers run it.
+_METADATA = sa.select(AggregateHostRow.host, AggregateRow.extra).join(
+    AggregateRow, AggregateRow.id == AggregateHostRow.aggregate_id
+)
 
 
-def of_hosts(session: Session) -> dict[str, str]:
+def of_hosts(handle: Handle) -> dict[str, str]:
     """Return host → availability zone, for hosts that are in one."""
-    found = {host: zone_of(each) for host, each in metadata_of_hosts(session).items()}
+    found = {host: zone_of(each) for host, each in metadata_of_hosts(handle).items()}
     return {host: zone for host, zone in found.items() if zone is not None}
 
 
-def metadata_of_hosts(session: Session) -> dict[str, list[dict[str, str]]]:
+def metadata_of_hosts(handle: Handle) -> dict[str, list[dict[str, str]]]:
     """Return host → the metadata of each aggregate it is in, for hosts that are in one."""
-    rows = session.execute(
-        sa.select(AggregateHostRow.host, AggregateRow.extra).join(
-            AggregateRow, AggregateRow.id == AggregateHostRow.aggregate_id
-        )
-    )
     found: dict[str, list[dict[str, str]]] = {}
-    for host, extra in rows:
+    for host, extra in handle.execute(_METADATA):
         found.setdefault(host, []).append(extra)
     return found
 
