@@ -74,7 +74,7 @@ def refuse_if_wrong_state(instance: Instance, kind: str, shown: str) -> None:
         raise errors.Conflict(f"Cannot '{shown}' instance {instance.uuid} while it is in {attribute} {value}")
 
 
-def begin(
+def begin(  # noqa: PLR0913 - what a move begins with
     session: Session,
     uuid: str,
     move: str,
@@ -83,10 +83,12 @@ def begin(
     *,
     is_resize: bool,
     flavor_numbers: Sequence[int | None] = (None, None),
+    disk_config: str | None = None,
 ) -> None:
     """Begin a move: from here on the server is busy with it, until it is handed over or given up.
 
-    ``flavor_numbers`` are those of the old and the new flavor in the API database.
+    ``flavor_numbers`` are those of the old and the new flavor in the API database. ``disk_config``, if any, is the
+    server's from now on, whatever becomes of the move.
 
     Raises NotFound when the instance is gone, Conflict when its state forbids it or it is on no host.
     """
@@ -97,7 +99,8 @@ def begin(
     refuse_if_wrong_state(instance, MOVE, shown)
     if instance.host is None or instance.node is None:
         raise errors.Conflict(f"Instance {uuid} is not ready: it has no host.")
-    instances.change(session, uuid, expect_task=None, task_state=ACTIONS["resize"].while_busy)
+    values = {} if disk_config is None else {"disk_config": disk_config}
+    instances.change(session, uuid, expect_task=None, task_state=ACTIONS["resize"].while_busy, **values)
     migrations.add(
         session,
         Migration(

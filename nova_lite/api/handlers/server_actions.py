@@ -224,7 +224,7 @@ def _flavor_id(body: Mapping[str, Any]) -> str:
 
 
 def _resize(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    services.moves.resize(caller, server_id, _flavor_id(body))
+    services.moves.resize(caller, server_id, _flavor_id(body), body.get("OS-DCF:diskConfig"))
     return None
 
 

@@ -41,10 +41,10 @@ class MoveService:
         self._beginnings = Beginnings(conf, api_db, cells)
         self._rehearsals = Rehearsals(api_db, bus)
 
-    def resize(self, caller: Caller, uuid: str, flavor_id: str) -> None:
+    def resize(self, caller: Caller, uuid: str, flavor_id: str, disk_config: str | None = None) -> None:
         """Begin to give the server another flavor; raises Invalid for one that cannot be, OverQuota."""
         instance, cell, flavor = self._resizable(caller, uuid, flavor_id)
-        self._begin_move(caller, instance, cell, flavor, is_resize=True, host=None)
+        self._begin_move(caller, instance, cell, flavor, is_resize=True, host=None, disk_config=disk_config)
 
     def rehearse_resize(self, caller: Caller, uuid: str, flavor_id: str) -> Rehearsal:
         """Return what ``resize`` would come to, and write nothing; raises as it does, but for OverQuota."""
@@ -109,7 +109,15 @@ class MoveService:
         ConductorClient(self._bus).wake(workflow.uuid)
 
     def _begin_move(
-        self, caller: Caller, instance: Instance, cell: OpenCell, flavor: Flavor, *, is_resize: bool, host: str | None
+        self,
+        caller: Caller,
+        instance: Instance,
+        cell: OpenCell,
+        flavor: Flavor,
+        *,
+        is_resize: bool,
+        host: str | None,
+        disk_config: str | None = None,
     ) -> None:
         numbers = self._flavor_numbers(instance.flavor.flavor_id, flavor.flavor_id)
         inputs = {
@@ -118,6 +126,7 @@ class MoveService:
             "flavor": msgspec.to_builtins(flavor),
             "flavor_numbers": numbers,
             "host": host,
+            "disk_config": disk_config,
         }
         workflow = workflow_of(caller, instance.uuid, moves.MOVE, inputs)
         self._record_move(instance, flavor, workflow)
@@ -132,6 +141,7 @@ class MoveService:
                 flavor,
                 is_resize=is_resize,
                 flavor_numbers=numbers,
+                disk_config=disk_config,
             )
 
         self._beginnings.begin_in_cell(workflow, cell, begin)

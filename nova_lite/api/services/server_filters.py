@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nova_lite import errors
-from nova_lite.db.repositories.instance_lists import SORT_KEYS, InstanceQuery, Pattern
+from nova_lite.db.repositories.instance_lists import SORT_KEYS, Expression, InstanceQuery, Pattern
 from nova_lite.model import states
 from nova_lite.model.states import TaskState, VmState
 
@@ -48,6 +48,13 @@ _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 #: What means something in a regular expression, beside what ``pattern`` understands.
 _UNSUPPORTED = frozenset("[](){}+?*^$\\")
+#: One character or one of some, and how often; what else there is in expressions is not run.
+_ONE = re.compile(
+    r"(\.|\[\^?(?:[0-9A-Za-z]-[0-9A-Za-z]|[0-9A-Za-z_. ])+-?\]|\\[^0-9A-Za-z]|[^][(){}+?*^$\\.])([*+?]?)", re.DOTALL
+)
+#: How many parts of an expression may be of any length, its beginning one of them: with each, the time that a
+#: hostile one takes grows by the length of names.
+_MOST_OPEN = 3
 _LONGEST_PATTERN = 1024
 #: Months and years alone are times, too.
 _MONTH_OR_YEAR = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
@@ -75,7 +82,7 @@ def instance_query(
     ``project_id`` None asks for every project. ``known_status_only`` makes an unknown status an error.
     """
     equal: dict[str, Any] = {} if project_id is None else {"project_id": project_id}
-    like: dict[str, Pattern] = {}
+    like: dict[str, Pattern | Expression] = {}
     if project_id is None:
         named = filters.get("project_id") or filters.get("tenant_id")
         if named:
@@ -170,6 +177,35 @@ def pattern(name: str, text: str) -> Pattern:
     return Pattern(tuple(parts), at_start, at_end)
 
 
+def expression(text: str) -> Expression | None:
+    """Return a regular expression with what ``pattern`` has not: ``[a-z]`` and its like, ``+``, ``?``, ``*``.
+
+    None for one without, and for one that has more: groups, choices, counts, or many parts of any length.
+    """
+    at_start, at_end = text.startswith("^"), text.endswith("$") and not text.endswith("\\$")
+    rest = text[int(at_start) : len(text) - int(at_end)]
+    found = list(_ONE.finditer(rest))
+    has_more = any(one[1].startswith("[") or (one[2] and one[0] != ".*") for one in found)
+    is_whole = len(text) <= _LONGEST_PATTERN and "".join(one[0] for one in found) == rest
+    if not has_more or not is_whole or sum(one[2] != "" for one in found) + (not at_start) > _MOST_OPEN:
+        return None
+    made = f"{'^' * at_start}{''.join(map(_written, found))}{'$' * at_end}"
+    try:
+        re.compile(made)
+    except re.error:
+        return None
+    return Expression(made)
+
+
+def _written(one: re.Match[str]) -> str:
+    """Return a part of an expression as every database reads it."""
+    what, how_often = one[1], one[2]
+    if what != "." and not what.startswith("["):
+        character = what[-1]
+        what = f"\\{character}" if character.isascii() and not character.isalnum() and character != "_" else character
+    return what + how_often
+
+
 def moment(name: str, text: str) -> datetime:
     """Return a time as clients write it, as naive UTC; raises Invalid."""
     text = text.strip()
@@ -183,7 +219,7 @@ def moment(name: str, text: str) -> datetime:
         raise errors.Invalid(f"{name}: {text[:64]!r} is not a time as ISO 8601 writes it") from exc
 
 
-def _add(equal: dict[str, Any], like: dict[str, Pattern], name: str, values: Sequence[str]) -> None:
+def _add(equal: dict[str, Any], like: dict[str, Pattern | Expression], name: str, values: Sequence[str]) -> None:
     """Add the condition of one filter, if it is one on a column."""
     last = values[-1]
     if name in _EXACT:
@@ -191,7 +227,7 @@ def _add(equal: dict[str, Any], like: dict[str, Pattern], name: str, values: Seq
     elif name in ("uuid", "vm_state", "task_state"):
         equal[name] = frozenset(values)
     elif name in _MATCHED:
-        like[_MATCHED[name]] = pattern(name, last)
+        like[_MATCHED[name]] = expression(last) or pattern(name, last)
     elif name in _NUMBERS:
         if not (last.isascii() and last.isdigit() and len(last) < 10):
             raise errors.Invalid(f"{name}: {last[:64]!r} is not a whole number")

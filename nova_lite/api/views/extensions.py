@@ -20,6 +20,7 @@ EXTENSIONS: Mapping[str, str] = {
     "os-admin-actions": "AdminActions",
     "os-admin-password": "AdminPassword",
     "os-aggregates": "Aggregates",
+    "os-assisted-volume-snapshots": "AssistedVolumeSnapshots",
     "os-attach-interfaces": "AttachInterfaces",
     "os-availability-zone": "AvailabilityZone",
     "os-block-device-mapping": "BlockDeviceMapping",
@@ -42,6 +43,7 @@ EXTENSIONS: Mapping[str, str] = {
     "os-flavor-manage": "FlavorManage",
     "os-flavor-rxtx": "FlavorRxtx",
     "os-flavor-swap": "FlavorSwap",
+    "os-hosts": "Hosts",
     "os-hypervisor-status": "HypervisorStatus",
     "os-hypervisors": "Hypervisors",
     "os-instance-actions": "InstanceActions",
@@ -72,6 +74,7 @@ EXTENSIONS: Mapping[str, str] = {
     "os-user-data": "UserData",
     "os-user-quotas": "UserQuotas",
     "os-volume-attachment-update": "VolumeAttachmentUpdate",
+    "os-volumes": "Volumes",
 }
 
 

@@ -44,6 +44,7 @@ def _begin(work: Work[SuperTools], requester: Requester) -> None:
             _flavor(work),
             is_resize=work.inputs["is_resize"],
             flavor_numbers=tuple(work.inputs["flavor_numbers"]),
+            disk_config=work.inputs.get("disk_config"),
         )
 
 

@@ -2,7 +2,8 @@
 
 The API has reserved the volume: its attachment is in the server's row. The agent has the attachment give it the way to
 the volume and plugs that in. What fails is undone: the guest loses the disk, the attachment is removed and the server's
-row forgets it. A server that is on no host has its volume reserved only; it is connected when the server comes to one.
+row forgets it. A server that is on no host has its volume by an attachment of none, which is completed all the same:
+clients look for volumes in use, as with Nova. It is connected when the server comes to a host.
 """
 
 from collections.abc import Callable, Collection
@@ -29,8 +30,6 @@ def plug_in(work: Work[CellTools]) -> Facts | None:
     server, device = found(work)
     if device is None or device.attachment_id is None:
         raise errors.Conflict("The request ended before the volume was reserved for the server.")
-    if server.host is None:
-        return None
     if not reached(work, server, device, work.tools.agents.attach_volume, timeout_s=max(1.0, work.seconds_left)):
         raise errors.HostFailed("The server's host does not answer.")
     return {"attachment": device.attachment_id}
@@ -55,7 +54,7 @@ def take_back(work: Work[CellTools]) -> None:
 
 
 def complete_attachment(work: Work[CellTools]) -> None:
-    """Tell the block storage service that the server has the volume, where a host has."""
+    """Tell the block storage service that the server has the volume."""
     if "attachment" in work.facts:
         work.tools.volumes.as_service().complete(work.facts["attachment"])
 

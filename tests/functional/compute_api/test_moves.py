@@ -100,6 +100,15 @@ def test_a_resize_is_written_down_and_counted_at_once(cloud: Cloud, client: Clie
     assert (action["action"], action["user_id"]) == ("resize", "alice")
 
 
+def test_a_resize_says_what_becomes_of_the_disk(cloud: Cloud, client: Client, server: Instance) -> None:
+    for status, asked in ((202, "AUTO"), (409, "MANUAL")):
+        answer = act(client, server, {"resize": {**RESIZE["resize"], "OS-DCF:diskConfig": asked}})
+        assert answer.status_code == status
+        assert client.get(f"/servers/{server.uuid}").json["server"]["OS-DCF:diskConfig"] == "AUTO"
+    (workflow,) = cloud.rows(cloud.api_db, ApiWorkflowRow)
+    assert workflow.inputs["disk_config"] == "AUTO"
+
+
 def test_a_migration_changes_no_count(cloud: Cloud, admin: Client, server: Instance) -> None:
     assert act(admin, server, {"migrate": None}).status_code == 202
     assert counted(cloud, server) == (1, 512)

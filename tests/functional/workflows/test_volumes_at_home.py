@@ -60,6 +60,25 @@ def test_a_server_whose_volumes_cannot_be_reserved_keeps_them_on_the_shelf(block
     blocks.assert_whole(server, volumes)
 
 
+def test_volumes_come_and_go_on_the_shelf(blocks: Blocks) -> None:
+    """Clients look for volumes in use; a host has them once the server comes to one."""
+    server, volumes = blocks.server(1)
+    blocks.site.shelve(server)
+    blocks.site.rest()
+    kept, given_back = blocks.volume(), blocks.volume()
+    for volume_id in (kept, given_back):
+        blocks.attach(server, volume_id)
+    held = {each.volume_id: (each.status, each.host) for each in blocks.attachments(server).values()}
+    assert held == {volumes[0]: ("reserved", None), kept: ("attached", None), given_back: ("attached", None)}
+    assert blocks.status(kept) == "in-use"
+    blocks.detach(server, given_back)
+    assert blocks.status(given_back) == "available"
+    blocks.site.act(server, "unshelve")
+    blocks.site.rest()
+    assert blocks.site.status(server) == "ACTIVE"
+    blocks.assert_whole(server, [*volumes, kept])
+
+
 def test_a_server_whose_host_is_down_frees_its_volumes_when_it_is_deleted_and_not_before(blocks: Blocks) -> None:
     server, volumes = blocks.server()
     host = str(blocks.instance(server).host)

@@ -42,7 +42,45 @@ def test_patterns_agree_with_like(seed: int) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("expression", ["(a+)+$", "[ab]", "a{2}", "a+", "a?", "*", r"\d", "a^b", "a$b", "a\\"])
+MORE = ("[ab]", "^a+b$", "w?eb", "[^a-w]b", r"^.*a[0-9_. -]*$", "a/*b", r"^.*eb[0-9]+$", r"a\.?b", "Ä+", "a|*b")
+
+
+@pytest.mark.parametrize("expression", MORE)
+def test_expressions_agree_with_regular_ones_in_python_and_sql(expression: str) -> None:
+    made = server_filters.expression(expression)
+    assert made is not None
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        for text in (*TEXTS, "a|b", "a.b", "ÄÄ"):
+            is_found = re.search(expression.replace("|", r"\|"), text) is not None
+            assert made.matches(text) == is_found, text
+            assert bool(connection.scalar(sa.select(made.condition(sa.literal(text))))) == is_found, text
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *PLAIN,
+        *SPECIAL_TO_LIKE,
+        "(a+)+$",
+        "[ab",
+        "[z-a]",
+        "[_-z]",
+        "[a-c-e]",
+        "a{2}",
+        r"\d+",
+        "a++",
+        "a+?",
+        "^a+b+c+d+",
+        "a+b+c+",
+    ],
+)
+def test_what_is_no_such_expression(expression: str) -> None:
+    assert server_filters.expression(expression) is None
+
+
+@pytest.mark.parametrize("expression", ["(a+)+$", "[z-a]", "a{2}", "a+b+c+", "*", r"\d", "a^b", "a$b", "a\\"])
 def test_what_could_take_for_ever_is_refused(expression: str) -> None:
     with pytest.raises(Invalid, match="name"):
         server_filters.pattern("name", expression)
