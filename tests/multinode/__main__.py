@@ -3,18 +3,16 @@
 # ruff: noqa: T201 - a command speaks to people.
 
 import argparse
-import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.integration.stack.libvirt import guest_image
 from tests.integration.stack.processes import StackError
-from tests.integration.stack.site import Site
+from tests.integration.stack.site import Site, alone
 from tests.integration.stack.venv import neighbours_venv
 from tests.multinode.cloud import Cloud
 from tests.multinode.layout import CLIENT
@@ -42,7 +40,8 @@ def main() -> int:
     arguments.dir.mkdir(parents=True, exist_ok=True)
     cloud = Cloud(arguments.dir, say)
     try:
-        with _alone(cloud.directory):
+        # The second half belongs to the first.
+        with nullcontext() if _ON_CLIENT in os.environ else alone(cloud.directory):
             return {"up": _up, "test": _test, "down": _down}[arguments.command](cloud, arguments)
     except StackError as exc:
         say(f"FAILED: {exc}")
@@ -95,20 +94,6 @@ def _at_client(cloud: Cloud, module: list[str], variables: dict[str, str]) -> in
         # It was interrupted as well, and may have something to put in order.
         child.wait()
         raise
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Let one command at a time work on a directory; the second half belongs to the first."""
-    if _ON_CLIENT in os.environ:
-        yield
-        return
-    with (directory / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise StackError(f"another command works on {directory}") from exc
-        yield
 
 
 if __name__ == "__main__":

@@ -68,6 +68,24 @@ class Ceph:
         for name in reversed(_PROCESSES):
             self._site.processes.stop(name, timeout_s=20)
 
+    def prepare(self, venv: Path) -> None:
+        """Have Cinder's environment import Debian's bindings of Ceph, which no package registry has; raises Missing."""
+        link_bindings(venv)
+
+    def backend(self, pool: str) -> str:
+        """Return the group of Cinder's configuration for a pool. Its store is sparse, and shared with nobody."""
+        return f"""\
+[{pool}]
+volume_driver = cinder.volume.drivers.rbd.RBDDriver
+volume_backend_name = {pool}
+rbd_pool = {pool}
+rbd_user = {USER}
+rbd_ceph_conf = {self.configuration}
+rbd_secret_uuid = {SECRET}
+rados_connect_timeout = 10
+max_over_subscription_ratio = 1000
+"""
+
     def key(self) -> str:
         """Return the key of ``USER``, in base64."""
         lines = (self._data / "client.keyring").read_text().splitlines()

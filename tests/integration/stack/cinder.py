@@ -1,13 +1,12 @@
-"""A real Cinder: API under uWSGI, scheduler and one volume service, whose volumes are images of a real Ceph."""
+"""A real Cinder: API under uWSGI, scheduler and one volume service, whose volumes are in a real Ceph, or pretended."""
 
 import json
 import shutil
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.integration.stack import ceph
-from tests.integration.stack.ceph import Ceph
 from tests.integration.stack.glance import Glance
 from tests.integration.stack.keystone import ADMIN, NOVA, REGION, Account, Keystone, uwsgi
 from tests.integration.stack.mariadb import MariaDB
@@ -21,14 +20,25 @@ CINDER = Account("cinder", "service", ("admin", "service"))
 #: others' and most tests do not need it.
 REQUIREMENTS = ("cinder==29.0.0", "uwsgi==2.0.31", "PyMySQL")
 _VHOST = "cinder"
+_REPOSITORY = Path(__file__).resolve().parents[3]
 PROCESSES = ("cinder-api", "cinder-volume", "cinder-scheduler")
+
+
+class Storage(Protocol):
+    """Where Cinder's volumes are."""
+
+    def prepare(self, venv: Path) -> None:
+        """Have Cinder's environment import what the driver needs; raises Missing."""
+
+    def backend(self, pool: str) -> str:
+        """Return the group of Cinder's configuration with which a back end has its volumes in a pool."""
 
 
 class Cinder:
     """A block storage service; its database is in MariaDB, its bus is a virtual host of the broker."""
 
     def __init__(
-        self, site: Site, mariadb: MariaDB, rabbitmq: RabbitMQ, keystone: Keystone, glance: Glance, storage: Ceph
+        self, site: Site, mariadb: MariaDB, rabbitmq: RabbitMQ, keystone: Keystone, glance: Glance, storage: Storage
     ) -> None:
         self._site = site
         self._storage = storage
@@ -48,7 +58,7 @@ class Cinder:
         done = self._site.path("data", "cinder", "synced")
         if done.exists():
             return
-        venv = cinder_venv()
+        venv = self._venv()
         self._mariadb.create(["cinder"])
         manage = [str(venv / "bin" / "cinder-manage"), "--config-file", str(self._write_configuration(venv, "")), "db"]
         run([*manage, "sync"], log=self._site.path("log", "cinder-manage.log"), env=self._environment(venv))
@@ -56,7 +66,7 @@ class Cinder:
 
     def start(self) -> None:
         """Start Cinder and put it into the catalog; all it needs must be up. Return once volumes can be made."""
-        venv = cinder_venv()
+        venv = self._venv()
         self.prepare()
         listed = self._site.path("data", "cinder", "listed")
         if not listed.exists():
@@ -108,21 +118,13 @@ class Cinder:
         sudo.write_text('#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"\n')
         sudo.chmod(0o755)
         found = environment()
-        return found | {"PATH": f"{folder}:{venv / 'bin'}:{found.get('PATH', '')}"}
+        path = f"{folder}:{venv / 'bin'}:{found.get('PATH', '')}"
+        return found | {"PATH": path, "PYTHONPATH": str(_REPOSITORY)}
 
-    def _backend(self, pool: str) -> str:
-        """Return the group of a back end. Its store is sparse, and shared with nobody."""
-        return f"""\
-[{pool}]
-volume_driver = cinder.volume.drivers.rbd.RBDDriver
-volume_backend_name = {pool}
-rbd_pool = {pool}
-rbd_user = {ceph.USER}
-rbd_ceph_conf = {self._storage.configuration}
-rbd_secret_uuid = {ceph.SECRET}
-rados_connect_timeout = 10
-max_over_subscription_ratio = 1000
-"""
+    def _venv(self) -> Path:
+        venv = cinder_venv()
+        self._storage.prepare(venv)
+        return venv
 
     def _write_configuration(self, venv: Path, bus: str) -> Path:
         data = self._site.folder("data", "cinder")
@@ -155,7 +157,7 @@ backend_stats_polling_interval = 5
 quota_volumes = 500
 quota_snapshots = 500
 quota_gigabytes = 5000
-{"".join(map(self._backend, self.pools))}
+{"".join(map(self._storage.backend, self.pools))}
 [database]
 connection = {self._mariadb.url("cinder")}
 [coordination]
@@ -179,6 +181,4 @@ service_token_roles_required = true
 
 def cinder_venv() -> Path:
     """Return Cinder's environment, made first where there is none; raises Missing when that fails."""
-    venv = cached_venv("cinder-venv", REQUIREMENTS, "Cinder")
-    ceph.link_bindings(venv)
-    return venv
+    return cached_venv("cinder-venv", REQUIREMENTS, "Cinder")

@@ -16,7 +16,7 @@ from tests.integration.stack.keystone import ADMIN, DEMO, OTHER, READER, Account
 from tests.integration.stack.libvirt import guest_image
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.processes import wait_until
-from tests.integration.stack.services import CELLS, CONTROL, DATABASES, Services
+from tests.integration.stack.services import CELLS, COMMON, CONTROL, DATABASES, HOSTS, Host, Services
 from tests.integration.stack.site import Site
 
 #: Name of the image that boots, and of a flavor it fits into.
@@ -26,23 +26,42 @@ _ACCOUNTS = (ADMIN, DEMO, OTHER, READER)
 
 
 class Deployment:
-    """Everything, started and stopped as one. ``start`` after ``stop`` goes on with the state kept on disk."""
+    """Everything, started and stopped as one. ``start`` after ``stop`` goes on with the state kept on disk.
 
-    def __init__(self, site: Site, neighbours: Neighbours | None = None) -> None:
+    ``say`` is told how far a start is.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        neighbours: Neighbours | None = None,
+        *,
+        hosts: tuple[Host, ...] = HOSTS,
+        settings: str = COMMON,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.site = site
         self.neighbours = neighbours or Neighbours(site)
-        self.services = Services(site, self.neighbours.rabbitmq, self.neighbours.mariadb, self.neighbours.keystone)
+        self.services = Services(
+            site,
+            self.neighbours.rabbitmq,
+            self.neighbours.mariadb,
+            self.neighbours.keystone,
+            hosts=hosts,
+            settings=settings,
+        )
+        self._say = say
 
     def start(self) -> None:
         """Start what does not run yet; return when every host takes work."""
-        image: list[Path] = []
-        side_by_side([self.neighbours.start, lambda: image.append(guest_image(self.site))])
-        self.services.write_configuration(self.neighbours.libvirt.uri)
+        self._start_neighbours()
+        self._say("nova_lite's databases, cells and endpoints")
         self._once("databases", self._make_databases)
         self._once("catalog", self._add_to_catalog)
+        self._say(f"nova_lite: {len(self.services.names)} processes")
         side_by_side([partial(self.services.start, name) for name in CONTROL])
         side_by_side([partial(self.services.start, host.name) for host in self.services.hosts])
-        self._once("image", lambda: self._upload(image[0]))
+        self._once("image", self._add_images)
         self._write_clouds()
         wait_until(
             self._hosts_reported, "every host reporting to its cell", timeout_s=60, interval_s=0.2, hint=self._logs()
@@ -90,6 +109,11 @@ class Deployment:
         """Return the ``clouds.yaml`` with one cloud a user: admin, demo, other, reader."""
         return self.site.path("clouds.yaml")
 
+    def _start_neighbours(self) -> None:
+        """Start what nova_lite needs, and write its configuration."""
+        side_by_side([self.neighbours.start, partial(_build_image, self.site)])
+        self.services.write_configuration(self.neighbours.libvirt.uri)
+
     def _stop_service(self, name: str) -> None:
         self.services.stop(name)
 
@@ -118,8 +142,8 @@ class Deployment:
         self.neighbours.keystone.add_endpoint("compute", "nova_lite", self.services.api_url)
         self.neighbours.keystone.add_endpoint("placement", "placement", self.services.placement_url)
 
-    def _upload(self, path: Path) -> None:
-        self.neighbours.glance.upload(IMAGE, path)
+    def _add_images(self) -> None:
+        self.neighbours.glance.upload(IMAGE, guest_image(self.site))
 
     def _add_flavors(self) -> None:
         with self.connect(ADMIN) as admin:
@@ -160,6 +184,10 @@ class Deployment:
 
     def _logs(self) -> str:
         return f"Logs: {self.site.path('log')}, at {time.strftime('%H:%M:%S')}"
+
+
+def _build_image(site: Site) -> None:
+    guest_image(site)
 
 
 def _epoch(shown: str | None) -> float:

@@ -29,11 +29,12 @@ class Account:
 
 ADMIN = Account("admin", "admin", ("admin",))
 NOVA = Account("nova", "service", ("admin", "service"))
+PLACEMENT = Account("placement", "service", ("admin", "service"))
 GLANCE = Account("glance", "service", ("admin", "service"))
 DEMO = Account("demo", "demo", ("member", "reader"))
 OTHER = Account("other", "other", ("member", "reader"))
 READER = Account("reader", "demo", ("reader",))
-_SEEDED = (NOVA, GLANCE, DEMO, OTHER, READER)
+_SEEDED = (NOVA, PLACEMENT, GLANCE, DEMO, OTHER, READER)
 
 
 class Keystone:

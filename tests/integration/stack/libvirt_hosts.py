@@ -146,7 +146,7 @@ class RealHosts(Services):
         self, site: Site, neighbours: Neighbours, *, cell: str, names: Sequence[str] = (*SHARING, APART)
     ) -> None:
         hosts = tuple(Host(name, cell, "libvirt") for name in names)
-        super().__init__(site, neighbours.rabbitmq, neighbours.mariadb, neighbours.keystone, hosts)
+        super().__init__(site, neighbours.rabbitmq, neighbours.mariadb, neighbours.keystone, hosts=hosts)
         self.libvirt = LibvirtHosts(site, [host.name for host in hosts])
 
     @property

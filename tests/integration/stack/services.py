@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.integration.stack.keystone import NOVA, Keystone
+from tests.integration.stack.keystone import NOVA, PLACEMENT, Account, Keystone
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Missing, Program, wait_until
 from tests.integration.stack.rabbitmq import RabbitMQ
@@ -72,9 +72,17 @@ class Services:
     """Every process of nova_lite in one deployment, by name: those of ``CONTROL`` and one agent a host."""
 
     def __init__(
-        self, site: Site, rabbitmq: RabbitMQ, mariadb: MariaDB, keystone: Keystone, hosts: tuple[Host, ...] = HOSTS
+        self,
+        site: Site,
+        rabbitmq: RabbitMQ,
+        mariadb: MariaDB,
+        keystone: Keystone,
+        *,
+        hosts: tuple[Host, ...] = HOSTS,
+        settings: str = COMMON,
     ) -> None:
         self._site = site
+        self._settings = settings
         self._rabbitmq = rabbitmq
         self._mariadb = mariadb
         self._keystone = keystone
@@ -101,17 +109,21 @@ class Services:
         """Return the configuration file of process ``name``."""
         return self._site.path("etc", "nova_lite", f"{name}.conf")
 
-    def write_configuration(self, libvirt_uri: str) -> None:
-        """Write the configuration of every process. Nothing of a cell names the API's database or bus."""
+    def write_configuration(self, libvirt_uri: str = "") -> None:
+        """Write the configuration of every process; without libvirt hosts there is no URI.
+
+        Nothing of a cell names the API's database or bus.
+        """
         above = self._section("api_database", connection=self._mariadb.url("nova_lite_api"))
         clients = self._clients()
-        token = self._credentials("keystone_authtoken", www_authenticate_uri=self._keystone.url)
+        token = self._checks_tokens_as(NOVA)
         self._write("api", "api", above + clients + token + self._section("api", auth_strategy="keystone"))
         self._write("super-conductor", "api", above + clients)
         self._write("scheduler", "api", above + clients)
         cell0 = self._section("database", connection=self._mariadb.url("nova_lite_cell0"))
         self._write("manage", "api", above + cell0)
         placement = self._section("placement_database", connection=self._mariadb.url("nova_lite_placement"))
+        token = self._checks_tokens_as(PLACEMENT)
         self._write("placement", None, placement + token + self._section("api", auth_strategy="keystone"))
         for cell in CELLS:
             database = self._section("database", connection=self._mariadb.url(f"nova_lite_{cell}"))
@@ -129,7 +141,7 @@ class Services:
             f"state_path = {state}",
             *([f"transport_url = {self._rabbitmq.url(bus)}"] if bus else []),
         ]
-        self.configuration(name).write_text("\n".join(lines) + "\n" + extra + COMMON + groups)
+        self.configuration(name).write_text("\n".join(lines) + "\n" + extra + self._settings + groups)
 
     def _section(self, group: str, **options: str) -> str:
         return f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
@@ -139,8 +151,12 @@ class Services:
         groups = ("placement", "glance", *(("cinder", "service_user") if self.has_volumes else ()))
         return "".join(self._credentials(group) for group in groups)
 
-    def _credentials(self, group: str, **options: str) -> str:
-        return self._section(group, **options) + self._keystone.credentials(NOVA)
+    def _credentials(self, group: str) -> str:
+        return self._section(group) + self._keystone.credentials(NOVA)
+
+    def _checks_tokens_as(self, account: Account) -> str:
+        where = self._section("keystone_authtoken", www_authenticate_uri=self._keystone.url)
+        return where + self._keystone.credentials(account)
 
     # -- databases and cells ------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """The place a deployment lives in: its directory, its ports, its processes, and where tools are found."""
 
+import contextlib
+import fcntl
 import json
 import os
 import random
@@ -7,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.integration.stack.processes import Missing, Processes, StackError, wait_until
@@ -91,6 +93,17 @@ def _free_port(taken: set[int]) -> int:
                 continue
             return port
     raise StackError("no free port between 20000 and 32000")
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Let one command at a time work on a directory; raises StackError where another one does."""
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise StackError(f"another command works on {directory}") from exc
+        yield
 
 
 def environment(**variables: str) -> dict[str, str]:
