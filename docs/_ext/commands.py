@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from docs._ext import markup
-from nova_lite.cmd import cloud, compute, conductor, daemon, manage, scheduler, status
+from nova_lite.cmd import cloud, compute, conductor, console_proxy, daemon, manage, scheduler, status
 
 #: What a command of ``nova-lite-manage`` returns when its help says nothing of its own.
 MANAGE_CODES = {"0": "done", "1": "failed; standard error says why"}
@@ -49,8 +49,10 @@ def daemons() -> list[Command]:
     """Return the daemons; all take the same arguments and return the same codes."""
     codes = _codes(inspect.getdoc(daemon.run) or "")
     return [
-        Command(f"nova-lite-{module.__name__.rpartition('.')[2]}", _first_line(module), exit_codes=codes)
-        for module in (conductor, scheduler, compute)
+        Command(
+            f"nova-lite-{module.__name__.rpartition('.')[2].replace('_', '-')}", _first_line(module), exit_codes=codes
+        )
+        for module in (conductor, scheduler, compute, console_proxy)
     ]
 
 

@@ -28,12 +28,10 @@ _ACTIONS: Mapping[str, Collection[str]] = {
     "/servers/{}/migrations/{}/action": server_migrations.FORCE_COMPLETE.dated[-1][1]["properties"],
 }
 _NETWORKS = "networks come later"
-_CONSOLES = "consoles come later"
 _ACTION = f"{SERVER_ACTION} "
 #: What is not here yet: how path and action begin, as a pattern, perhaps after a method → why.
 WHY_NOT: Mapping[str, str] = {
     "/os-baremetal-nodes": "there is no client of a bare metal service",
-    "/os-console-auth-tokens": _CONSOLES,
     "/os-floating-ip": _NETWORKS,
     "/os-networks": _NETWORKS,
     "/os-security-group": _NETWORKS,
@@ -42,11 +40,8 @@ WHY_NOT: Mapping[str, str] = {
     f"{_ACTION}removeF": _NETWORKS,
     f"{_ACTION}addS": _NETWORKS,
     f"{_ACTION}removeS": _NETWORKS,
-    f"{_ACTION}os-getS": _CONSOLES,
-    f"{_ACTION}os-getVNC": _CONSOLES,
     "POST /servers/{}/os-interface": _NETWORKS,
     "DELETE /servers/{}/os-interface/{}": _NETWORKS,
-    "/servers/{}/remote-consoles": _CONSOLES,
     "/servers/{}/shares": "there is no client of a share service",
 }
 #: What is gone elsewhere and is a URL of ours.
@@ -95,10 +90,11 @@ def served() -> dict[str, tuple[Version, Version]]:
     for route in routes.compute_routes():
         path = _PART.sub("{}", route.path)
         for action in _actions(path) if path.endswith("/action") else [""]:
-            since = route.since
+            since, until = route.since, route.until
             if path in (SERVER_ACTION, FORMER_ACTION):
-                since = max(since, server_actions.ACTIONS[action].since)
-            found[f"{route.method} {path} {action}".strip()] = (since, route.until)
+                acting = server_actions.ACTIONS[action]
+                since, until = max(since, acting.since), min(until, acting.until or until)
+            found[f"{route.method} {path} {action}".strip()] = (since, until)
     return found
 
 

@@ -12,6 +12,7 @@ from nova_lite.api.handlers import (
     assisted_volume_snapshots,
     availability_zones,
     compute_services,
+    console_auth_tokens,
     deletion_protection,
     extensions,
     extra_specs,
@@ -31,6 +32,7 @@ from nova_lite.api.handlers import (
     openapi,
     quota_class_sets,
     quota_sets,
+    remote_consoles,
     server_actions,
     server_diagnostics,
     server_external_events,
@@ -60,6 +62,7 @@ from nova_lite.api.services.assisted_volume_snapshots import AssistedVolumeSnaps
 from nova_lite.api.services.availability_zones import AvailabilityZoneService
 from nova_lite.api.services.cells import CellService
 from nova_lite.api.services.compute_services import ComputeServiceService
+from nova_lite.api.services.console_auth_tokens import ConsoleAuthTokenService
 from nova_lite.api.services.deletion_protection import DeletionProtectionService
 from nova_lite.api.services.evacuations import EvacuationService
 from nova_lite.api.services.extra_specs import ExtraSpecService
@@ -80,6 +83,7 @@ from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.services.rebuilds import RebuildService
+from nova_lite.api.services.remote_consoles import RemoteConsoleService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_creation import ServerCreationService
 from nova_lite.api.services.server_deletion import ServerDeletionService
@@ -171,6 +175,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         snapshots=snapshots,
         shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
         resets=StateResetService(conf, api_db, cells, lookup, api_bus),
+        consoles=RemoteConsoleService(conf, lookup),
     )
     moves = ServerMigrationService(lookup)
     assisted = AssistedVolumeSnapshotService(lookup, backing.volumes)
@@ -216,7 +221,11 @@ def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
     tags = ServerTagService(backing.api_db, lookup)
     networks = ServerNetworkService(lookup)
     protection = DeletionProtectionService(backing.api_db, lookup)
+    consoles = RemoteConsoleService(backing.conf, lookup)
+    tokens = ConsoleAuthTokenService(backing.fanout)
     return [
+        ("/servers/{server_id}/remote-consoles", remote_consoles.RemoteConsoles(consoles)),
+        ("/os-console-auth-tokens/{token}", console_auth_tokens.ConsoleAuthToken(tokens)),
         ("/servers/{server_id}/deletion-protection", deletion_protection.DeletionProtection(protection)),
         ("/servers/{server_id}/tags", server_tags.ServerTags(tags)),
         ("/servers/{server_id}/tags/{tag}", server_tags.ServerTag(tags)),

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from nova_lite.compute import uptime
+from nova_lite.compute.actions.consoles import Consoles
 from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
@@ -39,6 +40,7 @@ class ComputeEndpoint:
         unshelver: Unshelver,
         volumes: VolumePlugger,
         swapper: VolumeSwapper,
+        consoles: Consoles,
         reconciler: Reconciler,
         locks: KeyedLocks,
     ) -> None:
@@ -52,6 +54,7 @@ class ComputeEndpoint:
         self._unshelver = unshelver
         self._volumes = volumes
         self._swapper = swapper
+        self._consoles = consoles
         self._locks = locks
 
     def build(self, instance: dict[str, Any]) -> int:
@@ -213,6 +216,9 @@ class ComputeEndpoint:
 
     def console_output(self, instance_uuid: str, lines: int | None) -> str:
         return self._power.console_output(instance_uuid, lines)
+
+    def console(self, instance_uuid: str, kind: str) -> dict[str, Any]:
+        return _plain(self._consoles.find(instance_uuid, kind))
 
     def diagnostics(self, instance_uuid: str) -> dict[str, Any]:
         return _plain(self._power.diagnostics(instance_uuid))

@@ -15,6 +15,7 @@ from nova_lite.clients.vendordata import Teller
 from nova_lite.clients.volumes import Volumes
 from nova_lite.compute import identity
 from nova_lite.compute.actions import snapshot
+from nova_lite.compute.actions.consoles import Consoles
 from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
@@ -197,6 +198,7 @@ def make_endpoint(
         Unshelver(spawner, service),
         volumes,
         VolumeSwapper(conf.host, driver, Volumes(conf), volumes, conductor),
+        Consoles(conf, driver),
         Reconciler(conf.host, driver, conductor, volumes, locks),
         locks,
     )
@@ -238,7 +240,7 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
             nodes=fake_nodes.parse(conf.fake.nodes),
         )
     # Only hosts that run libvirt need its bindings.
-    from nova_lite.compute.virt.libvirt import pci  # noqa: PLC0415
+    from nova_lite.compute.virt.libvirt import consoles, pci  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.brick import Brick  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415
     from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes  # noqa: PLC0415
@@ -264,6 +266,12 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         images_path=Path(conf.image_cache_path),
         reach=Reach(
             conf.libvirt.live_migration_inbound_addr or conf.my_ip, conf.libvirt.live_migration_scheme, _patience(conf)
+        ),
+        offer=consoles.Offer(
+            vnc=conf.vnc.server_listen if conf.vnc.enabled else None,
+            spice=conf.spice.server_listen if conf.spice.enabled else None,
+            serial=conf.serial_console.proxyclient_address if conf.serial_console.enabled else None,
+            serial_ports=consoles.parse_ports(conf.serial_console.port_range),
         ),
         layout=Layout(has_cells=conf.libvirt.report_numa_cells, specs=pci.parse(conf.pci.device_spec)),
     )

@@ -168,6 +168,24 @@ class MigrationRow(CellBase):
     updated_at: Mapped[datetime | None] = mapped_column(Timestamp, onupdate=utcnow)
 
 
+class ConsoleTokenRow(CellBase):
+    """What a console's token stands for; of the token itself only a hash is here. See ``model/console.py``."""
+
+    __tablename__ = "console_tokens"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    instance_uuid: Mapped[str] = mapped_column(Uuid, index=True)
+    instance_host: Mapped[str] = mapped_column(sa.String(255))
+    epoch: Mapped[int] = mapped_column(sa.Integer)
+    kind: Mapped[str] = mapped_column(sa.String(32))
+    host: Mapped[str] = mapped_column(sa.String(255))
+    port: Mapped[int] = mapped_column(sa.Integer)
+    tls_port: Mapped[int | None] = mapped_column(sa.Integer)
+    base_url: Mapped[str] = mapped_column(sa.Text)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
+
+
 class ServiceRow(CellBase):
     """A process that reports; ``last_seen`` is seconds since 1970 by this database's clock."""
 

@@ -29,7 +29,8 @@ class Landing:
 
     ``address`` is where the other hypervisor is told of it, ``data_address`` where its memory goes. ``disks`` are those
     that are copied with it, source path → path there; none when both hosts see the same. ``volumes`` are its volumes as
-    only drivers of the same kind understand them, by their ids, without secrets.
+    only drivers of the same kind understand them, by their ids, without secrets, ``consoles`` where its consoles listen
+    there, by their protocols.
     """
 
     address: str
@@ -39,6 +40,7 @@ class Landing:
     disks: dict[str, str] = field(default_factory=dict)
     directory: str = ""
     volumes: dict[str, str] = field(default_factory=dict)
+    consoles: dict[str, str] = field(default_factory=dict)
 
 
 class Stage(StrEnum):

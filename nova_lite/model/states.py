@@ -84,6 +84,24 @@ RESETTABLE = frozenset(
     }
 )
 
+#: Tasks after which a guest is off, elsewhere or another one: whoever may open a console may not go on doing so.
+ENDING_CONSOLES = frozenset(
+    {
+        TaskState.POWERING_OFF,
+        TaskState.SUSPENDING,
+        TaskState.SOFT_DELETING,
+        TaskState.REBUILDING,
+        TaskState.RESIZE_PREP,
+        TaskState.RESIZE_MIGRATING,
+        TaskState.RESIZE_CONFIRMING,
+        TaskState.RESIZE_REVERTING,
+        TaskState.MIGRATING,
+        TaskState.SHELVING,
+        TaskState.SHELVING_OFFLOADING,
+        TaskState.DELETING,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Action:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from nova_lite.model.block_device import BlockDevice
+from nova_lite.model.console import Console
 from nova_lite.model.diagnostics import Diagnostics
 from nova_lite.model.guest import Guest, PowerState, RescueDevice
 from nova_lite.model.instance import Instance
@@ -407,14 +408,17 @@ class ComputeClient:
 
     def console_output(self, host: str, instance_uuid: str, lines: int | None) -> str:
         """Return the end of the guest's console log as text."""
-        answer = self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines)
-        return str(answer)
+        return str(self._bus.call(TOPIC, "console_output", server=host, instance_uuid=instance_uuid, lines=lines))
+
+    def console(self, host: str, instance_uuid: str, kind: str) -> Console:
+        """Return where the running guest has a console; raises Invalid when it has none of this kind."""
+        answer = self._bus.call(TOPIC, "console", server=host, instance_uuid=instance_uuid, kind=kind)
+        return msgspec.convert(answer, Console)
 
     def diagnostics(self, host: str, instance_uuid: str) -> Diagnostics:
         """Return how the guest fares; raises Conflict when it does not run."""
-        return msgspec.convert(
-            self._bus.call(TOPIC, "diagnostics", server=host, instance_uuid=instance_uuid), Diagnostics
-        )
+        answer = self._bus.call(TOPIC, "diagnostics", server=host, instance_uuid=instance_uuid)
+        return msgspec.convert(answer, Diagnostics)
 
     def set_password(self, host: str, instance_uuid: str, user: str, password: str) -> None:
         """Have the agent inside the guest set a password.

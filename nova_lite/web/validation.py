@@ -75,18 +75,21 @@ class Schemas:
 
 
 class Kinds(Schemas):
-    """A body that can be of several kinds, each with the first version that knows it.
+    """A body that can be of several kinds, each with the first and the last version that know it (None: any).
 
     It is checked for what any of them looks like; which one it is, and whether a good one, the responder finds out.
     """
 
-    def __init__(self, shape: Schemas, kinds: Iterable[tuple[Version, Schemas]]) -> None:
+    def __init__(self, shape: Schemas, kinds: Iterable[tuple[Version, Version | None, Schemas]]) -> None:
         super().__init__(*((str(since), schema) for since, schema in shape.dated))
         self._kinds: Final = tuple(kinds)
 
     def at(self, version: Version) -> JsonSchema:
         """Return the schema that all kinds known in ``version`` have together, in Draft 4."""
-        return {"oneOf": [schema.at(version) for since, schema in self._kinds if since <= version]}
+        known = (
+            schema for since, until, schema in self._kinds if since <= version and (until is None or version <= until)
+        )
+        return {"oneOf": [schema.at(version) for schema in known]}
 
 
 def _compile(schema: JsonSchema) -> jsonschema_rs.Draft4Validator:

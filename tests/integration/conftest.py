@@ -43,7 +43,7 @@ _GROUPS = {
         "test_real_volumes",
         "test_volumes",
     },
-    "libvirt": {"test_host_volumes", "test_libvirt_driver"},
+    "libvirt": {"test_consoles", "test_host_volumes", "test_libvirt_driver"},
 }
 _FAILED = pytest.StashKey[bool]()
 _SITES = pytest.StashKey[list[Path]]()

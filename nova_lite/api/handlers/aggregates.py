@@ -99,7 +99,7 @@ class AggregateAction:
     @endpoint(
         policy=tuple(action.policy for action in ACTIONS.values()),
         query=ANY_QUERY,
-        body=Kinds(schemas.ANY_ACTION, ((MINIMUM, action.schema) for action in ACTIONS.values())),
+        body=Kinds(schemas.ANY_ACTION, ((MINIMUM, None, action.schema) for action in ACTIONS.values())),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
         caller, body = req.context.caller, req.context.body

@@ -9,6 +9,8 @@ import falcon
 from nova_lite import errors
 from nova_lite.api.handlers import passwords, rebuilds
 from nova_lite.api.handlers.rebuilds import Rebuilding
+from nova_lite.api.handlers.remote_consoles import open_console
+from nova_lite.api.policies import remote_consoles as console_rules
 from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
@@ -19,6 +21,7 @@ from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.moves import MoveService
 from nova_lite.api.services.rebuilds import RebuildService
 from nova_lite.api.services.rehearsals import Rehearsal
+from nova_lite.api.services.remote_consoles import RemoteConsoleService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
@@ -59,6 +62,7 @@ class Services:
     snapshots: ServerSnapshotService
     shelving: ShelvingService
     resets: StateResetService
+    consoles: RemoteConsoleService
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -67,6 +71,7 @@ Do = Callable[[Services, Caller, str, Any], Answer]
 Rehearse = Callable[[Services, Caller, str, Any], Rehearsal]
 #: What was an action in old times → the last version that says so.
 GONE: Mapping[str, Version | None] = {"resetNetwork": None, "os-getRDPConsole": Version(2, 5)}
+_LAST_WITH_CONSOLES = Version(2, 5)
 _FIRST = Version(2, 1)
 _TELLS_IMAGE = Version(2, 45)
 
@@ -75,8 +80,8 @@ _TELLS_IMAGE = Version(2, 45)
 class Action:
     """One action: the rule it needs, the body it takes, what it does, and the status of an empty answer.
 
-    Before version ``since`` it is not there; before ``reads_since`` anything may stand under its name, and nothing is
-    made of it. ``later`` is what it does instead from other versions on, oldest first.
+    Before version ``since`` and after ``until`` it is not there; before ``reads_since`` anything may stand under its
+    name, and nothing is made of it. ``later`` is what it does instead from other versions on, oldest first.
     """
 
     policy: str
@@ -84,9 +89,14 @@ class Action:
     do: Do
     reads_since: Version = _FIRST
     since: Version = _FIRST
+    until: Version | None = None
     status: str = falcon.HTTP_202
     later: tuple[tuple[Version, Do], ...] = ()
     rehearse: Rehearse | None = None
+
+    def is_known(self, version: Version) -> bool:
+        """Return whether a caller who speaks ``version`` finds it."""
+        return self.since <= version and (self.until is None or version <= self.until)
 
     def done_by(self, version: Version) -> Do:
         """Return what does it for a caller who speaks ``version``."""
@@ -213,6 +223,15 @@ def _console_output(services: Services, caller: Caller, server_id: str, body: Ma
     length = body.get("length")
     lines = None if length is None or int(length) < 0 else int(length)
     return {"output": services.actions.console_output(caller, server_id, lines)}
+
+
+def _console(protocol: str, schema: Schemas) -> Action:
+    """Return an action that opens a console; from 2.6 on that is a URL of its own."""
+
+    def do(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
+        return open_console(services.consoles, caller, server_id, protocol, body)
+
+    return Action(console_rules.CREATE, schema, do, until=_LAST_WITH_CONSOLES)
 
 
 def _rehearse_resize(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
@@ -368,6 +387,9 @@ ACTIONS: Mapping[str, Action] = {
         rules.UNSHELVE, schemas.UNSHELVE, _unshelve, reads_since=Version(2, 77), rehearse=_rehearse_unshelve
     ),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
+    "os-getVNCConsole": _console("vnc", schemas.VNC_CONSOLE),
+    "os-getSPICEConsole": _console("spice", schemas.SPICE_CONSOLE),
+    "os-getSerialConsole": _console("serial", schemas.SERIAL_CONSOLE),
 }
 
 
@@ -380,7 +402,7 @@ class ServerAction:
     @endpoint(
         policy=(*(action.policy for action in ACTIONS.values()), scheduling_rules.SHOW_HOSTS),
         query=CREATE_QUERY,
-        body=Kinds(schemas.ANY, ((action.since, action.schema) for action in ACTIONS.values())),
+        body=Kinds(schemas.ANY, ((action.since, action.until, action.schema) for action in ACTIONS.values())),
         answers=Answers((202, 200, 204)),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
@@ -392,7 +414,7 @@ class ServerAction:
         action = ACTIONS.get(name)
         if action is None:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
-        if req.context.version < action.since:
+        if not action.is_known(req.context.version):
             raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
         action.schema.check(body, req.context.version)
         value = body[name] if req.context.version >= action.reads_since else None

@@ -1,5 +1,6 @@
 """Bodies of ``/servers/{id}/action``: one object whose one key names the action."""
 
+from nova_lite.api.schemas import remote_consoles
 from nova_lite.api.schemas.servers import CERTIFICATES, DISK_CONFIG, HOST_LABEL, IP_V4, IP_V6, METADATA
 from nova_lite.api.schemas.values import BOOLEAN, DESCRIPTION, HOST_NAME, NAME, whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
@@ -173,6 +174,9 @@ CONSOLE_OUTPUT = _action(
     "os-getConsoleOutput",
     {"type": "object", "properties": {"length": _LENGTH}, "additionalProperties": False},
 )
+VNC_CONSOLE = _action("os-getVNCConsole", remote_consoles.kind("novnc", "xvpvnc"))
+SPICE_CONSOLE = _action("os-getSPICEConsole", remote_consoles.kind("spice-html5"))
+SERIAL_CONSOLE = _action("os-getSerialConsole", remote_consoles.kind("serial"))
 RESIZE = _action(
     "resize",
     {

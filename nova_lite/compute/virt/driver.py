@@ -8,6 +8,7 @@ not mind: what is already so is left alone. Drivers know nothing of the bus, of 
 from pathlib import Path
 from typing import Protocol
 
+from nova_lite.compute.virt.consoles import Consoles
 from nova_lite.compute.virt.inside import Inside
 from nova_lite.compute.virt.live import LiveMoves
 from nova_lite.compute.virt.volumes import Volumes
@@ -15,7 +16,7 @@ from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, Re
 from nova_lite.model.provider import Provider
 
 
-class Driver(Inside, LiveMoves, Volumes, Protocol):
+class Driver(Consoles, Inside, LiveMoves, Volumes, Protocol):
     """What a hypervisor can do with guests.
 
     Errors: NotFound when the guest named does not exist (except in ``destroy``), GuestFailed when the user's input

@@ -11,6 +11,7 @@ import msgspec
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
+from nova_lite.compute.virt.fake_consoles import Echo, FakeConsoles
 from nova_lite.compute.virt.fake_inside import FakeInside
 from nova_lite.compute.virt.fake_moves import FakeLiveMoves, Job
 from nova_lite.compute.virt.fake_nodes import Node
@@ -47,7 +48,7 @@ _TRAITS = frozenset(
 )
 
 
-class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
+class FakeDriver(FakeConsoles, FakeVolumes, FakeInside, FakeLiveMoves):
     """Guests that are records. With ``state_dir`` they survive their process, though not the machine (no fsync).
 
     ``fail``, ``delay`` and ``hold`` script what the named method does next; see ``FaultScript``.
@@ -73,6 +74,7 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
         self._host_ip = host_ip
         self._nodes = nodes
         self._lock = threading.Lock()
+        self._echoes: dict[str, dict[str, Echo]] = {}
         self._records: dict[str, Record] = {}
         #: What was set aside of guests that moved away.
         self._aside: dict[str, Record] = {}
@@ -117,8 +119,9 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
             self._aside.update((record.uuid, record) for record in aside)
 
     def close(self) -> None:
-        """Let go of nothing: there is no connection."""
+        """Let go of nothing but consoles: there is no connection."""
         self.faults.play("close")
+        self._end_consoles()
 
     def resources(self) -> HostResources:
         """Return the resources given to the constructor."""
@@ -179,6 +182,7 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
             if self._records.pop(uuid, None) is not None and self._state_dir is not None:
                 path_of(self._state_dir, uuid).unlink(missing_ok=True)
         self._forget_awaited(uuid)
+        self._end_consoles(uuid)
         self.faults.play("destroy", after=True)
 
     def power_on(self, uuid: str) -> None:
@@ -261,6 +265,7 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
                     path_of(self._state_dir, uuid).unlink(missing_ok=True)
                 self._aside[uuid] = aside
                 del self._records[uuid]
+            self._end_consoles(uuid)
         elif uuid not in self._aside:
             raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
         self.faults.play("set_aside", after=True)
@@ -374,6 +379,8 @@ class FakeDriver(FakeVolumes, FakeInside, FakeLiveMoves):
             if self._state_dir is not None:
                 write(path_of(self._state_dir, record.uuid), record)
             self._records[record.uuid] = record
+        if record.power_state is PowerState.SHUTDOWN:
+            self._end_consoles(record.uuid)
 
 
 def _booted(record: Record) -> Record:

@@ -44,6 +44,9 @@ class FakeLiveMoves:
     _records: dict[str, Record]
     _jobs: dict[str, Job]
 
+    def _end_consoles(self, uuid: str | None = None) -> None:
+        raise NotImplementedError
+
     def leaving(self, uuid: str) -> Leaving:
         """Tell of the guest; raises Conflict when it does not run."""
         self.faults.play("leaving")
@@ -155,6 +158,7 @@ class FakeLiveMoves:
             write(path_of(self._directory(), uuid), leaving)
             self._complete_locked(leaving, directory, job.landing.epoch)
             job.over.set()
+        self._end_consoles(uuid)
 
     def _complete(self, record: Record, directory: Path) -> None:
         with self._lock:

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import CellWorkflowRow, InstanceRow
 from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import console_tokens
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, InjectedFile, Instance
-from nova_lite.model.states import COPYING_TO_SHELVE, TaskState, VmState, after_power_report
+from nova_lite.model.states import COPYING_TO_SHELVE, ENDING_CONSOLES, TaskState, VmState, after_power_report
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import Handle
 
@@ -148,13 +149,18 @@ def _placed(handle: Handle, which: sa.Select[Any], uuid: str) -> Placed:
 
 
 def change(handle: Handle, uuid: str, *, expect_task: TaskState | str | None = "any", **values: Any) -> None:
-    """Set columns of a live instance; raises Conflict when it is gone or its task is not ``expect_task``."""
+    """Set columns of a live instance; raises Conflict when it is gone or its task is not ``expect_task``.
+
+    A task that ends its consoles revokes their tokens.
+    """
     if unknown := values.keys() - _T.keys():
         raise TypeError(f"Instances have no {', '.join(sorted(unknown))}.")
     statement = {None: _CHANGED_AT_REST, "any": _CHANGED}.get(expect_task, _CHANGED_DURING)
     done = handle.execute(statement, {"this": uuid, "task": expect_task, "updated_at": utcnow(), **values})
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise Conflict(f"Instance {uuid} is gone or busy with something else.")
+    if values.get("task_state") in ENDING_CONSOLES:
+        console_tokens.revoke(handle, uuid)
 
 
 def set_fault(session: Session, uuid: str, fault: Fault, **values: Any) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nova_lite.api import app
+from nova_lite.api.handlers.server_actions import ACTIONS
 from nova_lite.api.policies import aggregates as aggregate_rules
+from nova_lite.api.policies import remote_consoles as console_rules
 from nova_lite.api.policies import servers as server_rules
 from nova_lite.api.policies import volume_attachments as volume_rules
 from nova_lite.cells.fanout import Fanout
@@ -15,7 +17,7 @@ from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 
 NEWEST = "2.104"
 #: What waits for the answer of a host.
-ASK_A_HOST = ("changePassword",)
+ASK_A_HOST = ("changePassword", "Console", "remote-consoles")
 _PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOY0H+Lq7kMIY/gfuyvmQbIEG16qI4jJ/qNBdDXVTCC/ me@here"
 
 
@@ -125,7 +127,11 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"unshelve": None}, server_rules.UNSHELVE),
         ({"createBackup": {"name": "b", "backup_type": "daily", "rotation": 1}}, server_rules.CREATE_BACKUP),
         ({"os-getConsoleOutput": {"length": 10}}, server_rules.CONSOLE_OUTPUT),
+        ({"os-getVNCConsole": {"type": "novnc"}}, console_rules.CREATE),
+        ({"os-getSPICEConsole": {"type": "spice-html5"}}, console_rules.CREATE),
+        ({"os-getSerialConsole": {"type": "serial"}}, console_rules.CREATE),
     ],
+    "POST /servers/{server_id}/remote-consoles": [({"remote_console": {"protocol": "vnc", "type": "novnc"}}, None)],
     "POST /servers/{server_id}/metadata": [({"metadata": {"a": "b"}}, None)],
     "PUT /servers/{server_id}/metadata": [({"metadata": {"key": "b"}}, None)],
     "PUT /servers/{server_id}/metadata/{key}": [({"meta": {"key": "b"}}, None)],
@@ -252,5 +258,8 @@ def every_request(cloud: Cloud) -> Iterator[Request]:
             route = f"{method} {path}"
             assert (endpoint.body is None) == (route not in _BODIES), f"{route}: give it a good body here"
             for body, rule in _BODIES.get(route, [(None, None)]):
-                version = str(endpoint.until or _VERSIONS.get(route, NEWEST))
+                until = endpoint.until
+                if path.endswith("/servers/{server_id}/action"):
+                    until = ACTIONS[next(iter(body))].until or until
+                version = str(until or _VERSIONS.get(route, NEWEST))
                 yield Request(method, path, rule or endpoint.policy[0], body, version, endpoint=endpoint)

@@ -221,6 +221,7 @@ def stocked(cloud: Cloud, dice: random.Random) -> dict[str, str]:
         "operation_id": _UUID,
         "volume_id": _UUID,
         "snapshot_id": _UUID,
+        "token": "unknown",
     }
 
 

@@ -180,7 +180,7 @@ def _takes(request: Request, version: Version, body: Any) -> bool:
     if request.path.startswith("/os-aggregates"):
         return name in aggregates.ACTIONS and _fits(aggregates.ACTIONS[name].schema, body, version)
     action = server_actions.ACTIONS.get(name)
-    return action is not None and version >= action.since and _fits(action.schema, body, version)
+    return action is not None and action.is_known(version) and _fits(action.schema, body, version)
 
 
 def _fits(schemas: Schemas, value: Any, version: Version) -> bool:

@@ -23,7 +23,11 @@ from tests.functional.compute_api.machines import add_machines
 from tests.functional.compute_api.test_fuzz import assert_useful, stocked
 
 #: Operations whose good request asks a host while the client waits; there is none.
-ASK_A_HOST = {("/servers/{server_id}/action", "changePassword"), ("/servers/{server_id}/action", "os-getConsoleOutput")}
+ASK_A_HOST = {
+    ("/servers/{server_id}/action", "changePassword"),
+    ("/servers/{server_id}/action", "os-getConsoleOutput"),
+    ("/servers/{server_id}/remote-consoles", "remote_console"),
+}
 #: How many requests of each operation.
 EXAMPLES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 2}
 #: Classes of characters that Python's expressions do not know, and what they know of them.

@@ -14,6 +14,7 @@ import pytest
 from nova_lite import config, errors
 from nova_lite.clients.vendordata import Teller
 from nova_lite.clients.volumes import Volumes
+from nova_lite.compute.actions.consoles import Consoles
 from nova_lite.compute.actions.live_migration import LiveMigrator
 from nova_lite.compute.actions.move import Mover
 from nova_lite.compute.actions.power import Power
@@ -134,6 +135,7 @@ class Host:
             VolumeSwapper(
                 "host1", self.driver, Volumes(config.load(files=[])), self.volumes, cast(ConductorClient, self.fence)
             ),
+            Consoles(config.load(files=[]), self.driver),
             Reconciler("host1", self.driver, cast(ConductorClient, self.fence), self.volumes, locks),
             locks,
         )

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from nova_lite.compute.virt.libvirt import console_xml
+from nova_lite.compute.virt.libvirt.console_xml import Listening
 from nova_lite.compute.virt.libvirt.properties import Hardware
 from nova_lite.errors import GuestFailed
 from nova_lite.model.block_device import free_name
@@ -46,6 +48,7 @@ class Setting:
     virt_type: str
     console_log: str
     disk_cache: str = "none"
+    listening: Listening = field(default_factory=Listening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def domain(
     _add_disks(devices, hardware, disks, setting, {_target_of(each, "dev") for each in volumes})
     devices.extend(rest)
     _add_controllers(devices, hardware)
-    _add_console(devices, setting)
+    console_xml.add(devices, setting.listening, setting.console_log)
     if hardware.has_agent:
         _add_agent_channel(devices)
     rng = SubElement(devices, "rng", model="virtio")
@@ -202,12 +205,6 @@ def _add_backing(element: Element, disk: Disk) -> None:
     SubElement(below, "format", type=disk_format)
     SubElement(below, "source", file=path)
     SubElement(below, "backingStore")
-
-
-def _add_console(devices: Element, setting: Setting) -> None:
-    serial = SubElement(devices, "serial", type="pty")
-    SubElement(serial, "log", file=setting.console_log, append="on")
-    SubElement(serial, "target", port="0")
 
 
 def _add_agent_channel(devices: Element) -> None:

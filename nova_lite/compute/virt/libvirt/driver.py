@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
 from nova_lite.compute.virt.libvirt.connection import CALL_TIMEOUT_S, Connection
+from nova_lite.compute.virt.libvirt.consoles import ConsoleDriver, Consoles, Offer
 from nova_lite.compute.virt.libvirt.disks import Disks, check_size
 from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes
 from nova_lite.compute.virt.libvirt.inside import InsideDomains
@@ -38,7 +40,7 @@ _VIRT_TYPES = ("qemu", "kvm")
 _POLL_S, _ASK_AGAIN_S = 0.2, 5.0
 
 
-class LibvirtDriver(InsideDomains, VolumeDriver):
+class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
     """Real guests. ``virt_type`` is what the operator says it is, never what the machine seems to offer."""
 
     needs_image = True
@@ -56,6 +58,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         reach: Reach | None = None,
         images_path: Path | None = None,
         host_volumes: HostVolumes | None = None,
+        offer: Offer | None = None,
     ) -> None:
         if virt_type not in _VIRT_TYPES:
             raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
@@ -69,6 +72,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
         self._reach = reach or Reach(host_ip)
         self._disk_cache = "writeback"
         self._connection = Connection(uri, call_timeout_s=call_timeout_s)
+        self._consoles = Consoles(self._connection, offer or Offer())
         by_host = host_volumes or HostVolumes.none()
         self._volumes = volumes.Volumes(hostname, host_ip, self._connection, self._disks, self._asides, by_host)
         self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, self._reach)
@@ -236,7 +240,8 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
             if self._is_elsewhere(uuid):
                 raise errors.Unavailable(f"Instance {uuid} is still defined by another host of this libvirt")
             self.clear_attempt(uuid)  # of another host that sees the same directories
-            self._define(uuid, domain_xml.with_epoch(self._asides.fetch(uuid), epoch), start=start)
+            xml = self._consoles.moved_back(uuid, self._asides.fetch(uuid))
+            self._define(uuid, domain_xml.with_epoch(xml, epoch), start=start)
         elif start:
             self.power_on(uuid)
         self._asides.forget_definition(uuid)
@@ -273,7 +278,8 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
             self._undefine(spec.uuid)
         with self._volumes.planned(spec.volumes) as plan:
             self._volumes.keep_secrets(plan)
-            return self._live.prepare_landing(spec, leaving, plan.told(), copies_disks=copies_disks)
+            landing = self._live.prepare_landing(spec, leaving, plan.told(), copies_disks=copies_disks)
+            return replace(landing, consoles=self._consoles.places(spec.uuid).told())
 
     def has_landed(self, uuid: str, epoch: int) -> bool:
         """Return whether the guest is here for good."""
@@ -358,7 +364,8 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
 
     def _setting(self, spec: GuestSpec) -> domain_xml.Setting:
         console_path = self._disks.console_path(spec.uuid)
-        return domain_xml.Setting(self._hostname, self._virt_type, console_path, self._disk_cache)
+        listening = self._consoles.places(spec.uuid)
+        return domain_xml.Setting(self._hostname, self._virt_type, console_path, self._disk_cache, listening)
 
     def _make(
         self, undo: ExitStack, spec: GuestSpec, disks: list[domain_xml.Disk], plan: volumes.Plan, *, start: bool
@@ -407,6 +414,7 @@ class LibvirtDriver(InsideDomains, VolumeDriver):
 
     def _remove(self, uuid: str) -> None:
         self._undefine(uuid)
+        self._consoles.forget(uuid)
         if not self._live.disks.is_others(uuid):
             self._disks.remove(uuid)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from nova_lite.compute.virt.libvirt import volume_xml
+from nova_lite.compute.virt.libvirt import console_xml, volume_xml
 from nova_lite.compute.virt.libvirt.domain_xml import NAMESPACE
 from nova_lite.model.live_migration import Landing
 from nova_lite.model.plain import known
@@ -58,7 +58,8 @@ def cpu(xml: str) -> str | None:
 def on_other_host(xml: str, landing: Landing, directory: str) -> str:
     """Return a definition, of a guest whose directory here is ``directory``, as it is where it lands.
 
-    The disks that are copied have nothing below them there, and volumes are reached as that host reaches them.
+    The disks that are copied have nothing below them there, volumes are reached as that host reaches them, and consoles
+    listen where it says.
     """
     root = _parsed(xml)
     files = landing.disks
@@ -72,6 +73,7 @@ def on_other_host(xml: str, landing: Landing, directory: str) -> str:
             source.set("file", files[path])
             _put_nothing_below(disk)
     volume_xml.replace_sources(root, landing.volumes)
+    console_xml.move(root, console_xml.Listening.heard(landing.consoles))
     for log in root.iterfind("devices/*/log"):
         log.set("file", _elsewhere(log.get("file", ""), directory, landing.directory))
     return ElementTree.tostring(root, encoding="unicode")

@@ -1,0 +1,415 @@
+"""Stories of the console proxy, by sockets: what it relays, whom it refuses, and what it never says."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+from nova_lite import config, errors
+from nova_lite.compute.actions.consoles import Consoles
+from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.console.meters import Meters
+from nova_lite.console.relay import Bounds
+from nova_lite.console.service import ConsoleProxy
+from nova_lite.db.cell_tables import ConsoleTokenRow
+from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import instances
+from nova_lite.model.console import Console, ConsoleToken
+from nova_lite.model.guest import GuestSpec
+from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState
+from nova_lite.rpc import compute
+from nova_lite.testing.cloud import eventually
+from nova_lite.web.health import Health
+from nova_lite.web.metrics import Metrics
+from tests.functional.compute_api.cloud import CELL1, CELL2, Cloud
+
+_PATIENCE_S = 480.0
+_PAGE = "<!DOCTYPE html><html><title>noVNC</title><script></script></html>"
+
+
+class Host:
+    """A host with imitated guests that answers for their consoles; ``told`` is what it says instead, if anything."""
+
+    def __init__(self, name: str) -> None:
+        conf = config.load(files=[])
+        conf.set_override("enabled", True, group="serial_console")
+        self.driver = FakeDriver(name)
+        self.told: Console | None = None
+        self._consoles = Consoles(conf, self.driver)
+
+    def console(self, instance_uuid: str, kind: str) -> dict[str, Any]:
+        found = self.told or self._consoles.find(instance_uuid, kind)
+        return {"kind": found.kind, "host": found.host, "port": found.port, "base_url": found.base_url}
+
+
+@dataclass
+class Site:
+    """Two cells, each with one host, and a proxy."""
+
+    cloud: Cloud
+    hosts: dict[str, Host]
+    proxy: ConsoleProxy
+
+    def boot(self, cell_uuid: str = CELL1) -> Instance:
+        server = self.cloud.add_server(cell_uuid, host="h1", epoch=1)
+        self.hosts[cell_uuid].driver.spawn(GuestSpec(server.uuid, "vm", 1, 1, 64, 1), None)
+        return server
+
+    def path(self, server: Instance, kind: str = "novnc") -> str:
+        """Ask for a console; return what a client asks the proxy for, as noVNC does."""
+        protocol = {"novnc": "vnc"}.get(kind, kind)
+        body = {"remote_console": {"protocol": protocol, "type": kind}}
+        answer = self.cloud.client().post(f"/servers/{server.uuid}/remote-consoles", body)
+        assert answer.status_code == 200, answer.text
+        query = urlsplit(answer.json["remote_console"]["url"]).query
+        (path,) = parse_qs(query).get("path", [f"?{query}"])
+        return f"/{path}"
+
+    def open(self, path: str, *, group: str = "vnc", **more: Any) -> ClientConnection:
+        url = f"ws://127.0.0.1:{self.proxy.ports[group]}{path}"
+        found: ClientConnection = connect(url, proxy=None, compression=None, open_timeout=_PATIENCE_S, **more)
+        return found
+
+    def change(self, server: Instance, **values: Any) -> None:
+        with self.cloud.cells.get(CELL1).db.writer() as session:
+            instances.change(session, server.uuid, **values)
+
+    def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Ask for a page."""
+        connection = HTTPConnection("127.0.0.1", self.proxy.ports["vnc"], timeout=_PATIENCE_S)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("consoles")
+    (directory / "web").mkdir()
+    (directory / "web" / "vnc_lite.html").write_text(_PAGE)
+    (directory / "secret").write_text("secret")
+    cloud = Cloud(directory)
+    hosts = {CELL1: Host("h1"), CELL2: Host("h1")}
+    serving = [cloud.cells.get(uuid).bus.serve(compute.TOPIC, "h1", host) for uuid, host in hosts.items()]
+    for each in serving:
+        each.start()
+    conf = cloud.conf
+    conf.set_override("web", str(directory / "web"))
+    conf.set_override("enabled", True, group="serial_console")
+    for group, of in (("vnc", "novncproxy"), ("serial_console", "serialproxy")):
+        conf.set_override(f"{of}_host", "127.0.0.1", group=group)
+        conf.set_override(f"{of}_port", 0, group=group)
+    conf.set_override("allowed_origins", ["dashboard.example"], group="console")
+    proxy = ConsoleProxy(conf)
+    proxy.start()
+    yield Site(cloud, hosts, proxy)
+    proxy.stop()
+    for each in serving:
+        each.stop()
+    for host in hosts.values():
+        host.driver.close()
+    cloud.close()
+
+
+def refusal(site: Site, path: str, **more: Any) -> int:
+    """Return the status with which a console is refused; nothing comes with it."""
+    with pytest.raises(InvalidStatus) as caught:
+        site.open(path, **more)
+    assert not caught.value.response.body
+    return caught.value.response.status_code
+
+
+def opened(site: Site, path: str, **more: Any) -> None:
+    """Open a console and see that it greets."""
+    with site.open(path, **more) as browser:
+        assert browser.recv(_PATIENCE_S) == b"RFB 003.008\n"
+
+
+def wrong(path: str) -> str:
+    return path.replace("token=", "token=bad")
+
+
+@pytest.mark.parametrize("cell_uuid", [CELL1, CELL2], ids=["one cell", "another cell"])
+@pytest.mark.parametrize("group", ["vnc", "serial_console"])
+def test_bytes_go_both_ways(site: Site, cell_uuid: str, group: str) -> None:
+    server = site.boot(cell_uuid)
+    kind, greeting = {"vnc": ("novnc", b"RFB 003.008\n"), "serial_console": ("serial", b"\r\nlogin: ")}[group]
+    with site.open(site.path(server, kind), group=group, subprotocols=[Subprotocol("binary")]) as browser:
+        assert browser.subprotocol == "binary"
+        assert browser.recv(_PATIENCE_S) == greeting
+        browser.send(b"root\n")
+        assert browser.recv(_PATIENCE_S) == b"root\n"
+        browser.send("text, too")
+        assert browser.recv(_PATIENCE_S) == b"text, too"
+        sent = bytes(range(256)) * 4096
+        teller = threading.Thread(target=browser.send, args=(sent,))
+        teller.start()
+        heard = b""
+        while len(heard) < len(sent):
+            data = browser.recv(_PATIENCE_S)
+            assert isinstance(data, bytes)
+            heard += data
+        teller.join()
+        assert heard == sent
+
+
+@pytest.mark.parametrize("way", ["query", "path of noVNC", "cookie"])
+def test_a_token_comes_in_several_ways(site: Site, way: str) -> None:
+    path = site.path(site.boot())
+    token = path.partition("token=")[2]
+    target, headers = {
+        "query": (f"/websockify?token={token}", {}),
+        "path of noVNC": (f"/websockify?{urlencode({'path': f'?token={token}'})}", {}),
+        "cookie": ("/websockify", {"Cookie": f"theme=dark; token={token}"}),
+    }[way]
+    with site.open(target, additional_headers=headers) as browser:
+        assert browser.subprotocol is None
+        assert browser.recv(_PATIENCE_S)
+
+
+def test_a_token_that_is_wrong_or_missing_opens_nothing(site: Site) -> None:
+    path = site.path(site.boot())
+    assert refusal(site, wrong(path)) == 403
+    assert refusal(site, "/websockify") == 403
+    assert refusal(site, "/?token=") == 403
+    # One in the query counts, whatever is in a cookie.
+    good = path.partition("token=")[2]
+    assert refusal(site, wrong(path), additional_headers={"Cookie": f"token={good}"}) == 403
+    opened(site, path)
+
+
+def test_a_token_that_has_expired_opens_nothing(site: Site) -> None:
+    server = site.boot()
+    path = site.path(server)
+    with site.cloud.cells.get(CELL1).db.writer() as session:
+        for row in session.query(ConsoleTokenRow).filter_by(instance_uuid=server.uuid):
+            row.expires_at = utcnow() - timedelta(seconds=1)
+    assert refusal(site, path) == 403
+
+
+@pytest.mark.parametrize("task", [TaskState.POWERING_OFF, TaskState.DELETING, TaskState.MIGRATING])
+def test_a_token_that_was_revoked_opens_nothing(site: Site, task: TaskState) -> None:
+    server = site.boot()
+    path = site.path(server)
+    site.change(server, task_state=task)
+    site.change(server, task_state=None)
+    assert refusal(site, path) == 403
+
+
+@pytest.mark.parametrize("moved", [{"host": "h2"}, {"epoch": 2}], ids=["elsewhere", "made anew"])
+def test_a_server_that_went_without_a_word_is_not_found_by_its_token(site: Site, moved: dict[str, Any]) -> None:
+    server = site.boot()
+    path = site.path(server)
+    site.change(server, **moved)
+    assert refusal(site, path) == 403
+
+
+def test_the_guest_that_came_to_the_port_of_another_is_not_shown(site: Site) -> None:
+    mine, theirs = site.boot(), site.boot()
+    path = site.path(mine)
+    host = site.hosts[CELL1]
+    now = host._consoles.find(theirs.uuid, "novnc")
+    host.told = replace(now, port=now.port)
+    try:
+        assert refusal(site, path) == 403
+    finally:
+        host.told = None
+    host.driver.power_off(mine.uuid, timeout_s=0)
+    assert refusal(site, path) == 403
+    host.driver.power_on(mine.uuid)  # its console listens elsewhere now
+    assert refusal(site, path) == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1", None),
+        ("http://127.0.0.1:8080", None),
+        ("http://dashboard.example", None),
+        ("https://127.0.0.1", 403),
+        ("http://evil.example", 403),
+        ("http://127.0.0.1.evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ],
+)
+def test_pages_of_others_open_nothing(site: Site, origin: str, status: int | None) -> None:
+    path = site.path(site.boot())
+    if status is None:
+        opened(site, path, origin=Origin(origin))
+    else:
+        assert refusal(site, path, origin=Origin(origin)) == status
+
+
+def test_pages_for_browsers(site: Site) -> None:
+    status, headers, body = site.get("/vnc_lite.html?path=%3Ftoken%3Dabc")
+    assert (status, body.decode()) == (200, _PAGE)
+    assert headers["Content-Type"] == "text/html"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    for path in ("/", "/missing.html", "/../secret", "/%2e%2e/secret", "//evil.example/%2e%2e", "/%00", "/web"):
+        status, headers, body = site.get(path)
+        assert (status, body) == (404, b""), path
+        assert "Location" not in headers
+
+
+def test_a_console_ends_with_its_guest(site: Site) -> None:
+    server = site.boot()
+    with site.open(site.path(server)) as browser:
+        browser.recv(_PATIENCE_S)
+        site.hosts[CELL1].driver.power_off(server.uuid, timeout_s=0)
+        with pytest.raises(ConnectionClosed):
+            browser.recv(_PATIENCE_S)
+        assert browser.close_code == 1000
+
+
+@pytest.mark.parametrize(
+    ("bounds", "why"),
+    [(Bounds(0.2, None), "nothing was said for too long"), (Bounds(None, 0.2), "its token has expired")],
+    ids=["silence", "the end"],
+)
+def test_a_console_is_closed_in_time(site: Site, monkeypatch: pytest.MonkeyPatch, bounds: Bounds, why: str) -> None:
+    monkeypatch.setattr(site.proxy.listener, "_bounds", lambda meant: bounds)
+    with site.open(site.path(site.boot())) as browser:
+        assert list(browser) in ([], [b"RFB 003.008\n"])
+        assert (browser.close_code, browser.close_reason) == (1000, why)
+
+
+def test_when_a_console_is_closed(site: Site) -> None:
+    conf, listener = site.cloud.conf, site.proxy.listener
+    console = Console("novnc", "127.0.0.1", 5900, "http://x/")
+    meant = ConsoleToken("x", "h1", 1, console, utcnow() + timedelta(seconds=600))
+    assert listener._bounds(meant) == Bounds(3600, None)
+    conf.set_override("idle_timeout", 0, group="console")
+    conf.set_override("enforce_session_timeout", True, group="consoleauth")
+    try:
+        found = listener._bounds(meant)
+    finally:
+        conf.clear_override("idle_timeout", group="console")
+        conf.clear_override("enforce_session_timeout", group="consoleauth")
+    assert found.idle_s is None
+    assert found.session_s is not None
+    assert 0 < found.session_s <= 600
+
+
+def test_there_are_no_more_sessions_than_permitted(site: Site) -> None:
+    paths = [site.path(site.boot()) for _ in range(2)]
+    eventually(lambda: site.proxy.listener.sessions == 0, "nobody")
+    site.cloud.conf.set_override("max_sessions", 1, group="console")
+    try:
+        with site.open(paths[0]) as browser:
+            browser.recv(_PATIENCE_S)
+            assert refusal(site, paths[1]) == 503
+        eventually(lambda: site.proxy.listener.sessions == 0, "the first left")
+        opened(site, paths[1])
+    finally:
+        site.cloud.conf.clear_override("max_sessions", group="console")
+
+
+def test_a_console_that_is_not_there_is_closed(site: Site) -> None:
+    server = site.boot()
+    found = site.hosts[CELL1]._consoles.find(server.uuid, "novnc")
+    host = site.hosts[CELL1]
+    host.told = replace(found, port=1)
+    try:
+        with site.open(site.path(server)) as browser, pytest.raises(ConnectionClosed):
+            browser.recv(_PATIENCE_S)
+        assert browser.close_reason == "it cannot be reached"
+    finally:
+        host.told = None
+
+
+def test_no_token_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        path = site.path(site.boot())
+        with site.open(path) as browser:
+            browser.recv(_PATIENCE_S)
+        assert refusal(site, wrong(path)) == 403
+        assert refusal(site, path, origin=Origin("http://evil.example")) == 403
+        site.get(f"/vnc_lite.html{path.lstrip('/')}")
+        malformed = HTTPConnection("127.0.0.1", site.proxy.ports["vnc"], timeout=_PATIENCE_S)
+        malformed.connect()
+        malformed.sock.sendall(f"GET {path} no protocol\r\n\r\n".encode())
+        malformed.sock.recv(1024)
+        malformed.close()
+        site.cloud.client("admin:admins").get(f"/os-console-auth-tokens/{path.partition('token=')[2]}")
+    ours = [record for record in caplog.records if not record.name.startswith("websockets.client")]
+    said = "\n".join(f"{record.getMessage()} {record.exc_text or ''}" for record in ours)
+    assert "opens the novnc console of instance" in said
+    assert "opens no console: the token is not known" in said
+    assert path.partition("token=")[2] not in said
+    assert "token=" not in said
+
+
+def test_its_numbers(site: Site) -> None:
+    metrics = Metrics("console-test")
+    meters = Meters(metrics, site.proxy)
+    site.proxy.tally.take()
+    with site.open(site.path(site.boot())) as browser:
+        browser.recv(_PATIENCE_S)
+        browser.send(b"12345")
+        browser.recv(_PATIENCE_S)
+        meters.refresh()
+        assert b"nova_lite_console_sessions 1.0" in metrics.render()
+    assert refusal(site, "/websockify") == 403
+
+    def told() -> bool:
+        meters.refresh()
+        numbers = metrics.render()
+        return all(
+            line in numbers
+            for line in (
+                b'nova_lite_console_connections_total{outcome="served"} 1.0',
+                b'nova_lite_console_connections_total{outcome="refused"} 1.0',
+                b'nova_lite_console_bytes_total{way="in"} 5.0',
+                b'nova_lite_console_bytes_total{way="out"} 17.0',
+                b"nova_lite_console_sessions 0.0",
+            )
+        )
+
+    eventually(told, "its numbers")
+    assert Health(site.proxy.checks(), patience_s=_PATIENCE_S).complaints() == {}
+
+
+def test_it_leaves_with_a_word(site: Site) -> None:
+    another = ConsoleProxy(site.cloud.conf)
+    another.start()
+    with Site(site.cloud, site.hosts, another).open(site.path(site.boot())) as browser:
+        browser.recv(_PATIENCE_S)
+        another.stop()
+        with pytest.raises(ConnectionClosed):
+            browser.recv(_PATIENCE_S)
+        assert browser.close_code == 1001
+
+
+def test_an_address_that_is_taken(site: Site) -> None:
+    port = site.proxy.ports["vnc"]
+    site.cloud.conf.set_override("novncproxy_port", port, group="vnc")
+    try:
+        with pytest.raises(errors.Misconfigured, match="cannot be had"):
+            ConsoleProxy(site.cloud.conf).start()
+    finally:
+        site.cloud.conf.set_override("novncproxy_port", 0, group="vnc")
+
+
+def test_a_proxy_without_anything_to_do(tmp_path: Path) -> None:
+    conf = config.load(files=[])
+    with pytest.raises(errors.Misconfigured, match="api_database"):
+        ConsoleProxy(conf)
+    conf.set_override("connection", f"sqlite:///{tmp_path / 'api'}", group="api_database")
+    conf.set_override("enabled", False, group="vnc")
+    with pytest.raises(errors.Misconfigured, match="nothing to do"):
+        ConsoleProxy(conf)
