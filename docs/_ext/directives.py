@@ -1,8 +1,8 @@
 """The directives that write what the code knows into the pages, so that a page cannot say something else.
 
 ``options``, ``commands``, ``routes``, ``versions``, ``microversions``, ``server-actions``, ``whole-api``,
-``whole-versions``, ``whole-policy``, ``states``, ``workflow``, ``workflow-kinds``, ``modules``, ``audit-findings`` and
-``sequence``. They need docutils only; Sphinx loads them as an extension.
+``whole-versions``, ``whole-policy``, ``states``, ``workflow``, ``workflow-kinds``, ``modules``, ``audit-findings``,
+``notification-events`` and ``sequence``. They need docutils only; Sphinx loads them as an extension.
 """
 
 import sys
@@ -13,7 +13,19 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
-from docs._ext import audits, commands, modules, options, routes, sequence, states, whole_api, whole_policy, workflows
+from docs._ext import (
+    audits,
+    commands,
+    modules,
+    notifications,
+    options,
+    routes,
+    sequence,
+    states,
+    whole_api,
+    whole_policy,
+    workflows,
+)
 
 
 class Generated(Directive):
@@ -85,6 +97,7 @@ MAKERS: dict[str, Callable[..., list[str]]] = {
     "workflow-kinds": workflows.kinds_lines,
     "modules": modules.lines,
     "audit-findings": audits.lines,
+    "notification-events": notifications.lines,
 }
 DIRECTIVES: dict[str, type[Directive]] = {
     **{name: type(name, (Generated,), {"make": staticmethod(make)}) for name, make in MAKERS.items()},

@@ -14,6 +14,7 @@ from nova_lite.api import microversions as compute_versions
 from nova_lite.api import urls
 from nova_lite.api.handlers import server_actions, versions
 from nova_lite.api.policies import base, registry
+from nova_lite.api.services.notices import Notices
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
@@ -23,6 +24,7 @@ from nova_lite.placement import microversions as placement_versions
 from nova_lite.placement import policies as placement_policies
 from nova_lite.placement.reader import Reader
 from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.notifications import Notifier
 from nova_lite.storage import Database
 from nova_lite.web.endpoint import declared_endpoint
 from nova_lite.web.versions import Version
@@ -61,7 +63,8 @@ def compute_routes() -> list[Route]:
     conf = config.load(files=[])
     database = Database(_NOWHERE)
     cells = Cells(conf, database)
-    backing = compute_api.Backing(conf, database, cells, Bus(conf), Images(conf), Volumes(conf), Fanout(conf, cells))
+    fanout, notices = Fanout(conf, cells), Notices(conf, Notifier(conf))
+    backing = compute_api.Backing(conf, database, cells, Bus(conf), Images(conf), Volumes(conf), fanout, notices)
     documents = [(path, handler) for path, handler in versions.routes() if path != urls.CHOICES]
     span = compute_versions.NEGOTIATION
     return list(_routes([*documents, *compute_api.routes(backing)], span.minimum, span.maximum))

@@ -80,6 +80,7 @@ from nova_lite.api.services.limits import LimitService
 from nova_lite.api.services.live_migrations import LiveMigrationService
 from nova_lite.api.services.migrations import MigrationService
 from nova_lite.api.services.moves import MoveService
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quota_class_sets import QuotaClassSetService
 from nova_lite.api.services.quota_sets import QuotaSetService
 from nova_lite.api.services.rebuilds import RebuildService
@@ -113,6 +114,7 @@ from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.volumes import Volumes
 from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.notifications import Notifier
 from nova_lite.storage import Database
 from nova_lite.web import app as web
 from nova_lite.web.caller import authenticator
@@ -134,6 +136,7 @@ class Backing:
     images: Images
     volumes: Volumes
     fanout: Fanout
+    notices: Notices
 
 
 def routes(backing: Backing) -> list[tuple[str, object]]:
@@ -153,6 +156,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
 
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
+    notices = backing.notices
     lookup = ServerLookup(api_db, cells, backing.fanout)
     history = ServerHistory(api_db, cells, backing.fanout)
     under_way = ServerOperationService(history)
@@ -164,14 +168,14 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images, backing.volumes)
-    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus, volumes=backing.volumes)
+    rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus, volumes=backing.volumes, notices=notices)
     acting = server_actions.Services(
-        ServerActionService(conf, lookup, backing.images),
+        ServerActionService(conf, lookup, backing.images, notices),
         deletion=deletion,
         moves=moving,
         live=live,
         rebuilds=rebuilding,
-        evacuations=EvacuationService(conf, api_db, cells, lookup, api_bus),
+        evacuations=EvacuationService(conf, api_db, cells, lookup, api_bus, notices),
         snapshots=snapshots,
         shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
         resets=StateResetService(conf, api_db, cells, lookup, api_bus),
@@ -185,7 +189,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     return [
         ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
-        ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup), deletion)),
+        ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, notices), deletion)),
         ("/servers/{server_id}/action", server_actions.ServerAction(acting)),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
@@ -240,9 +244,9 @@ def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
 
 def _flavor_routes(backing: Backing) -> list[tuple[str, object]]:
     max_limit = backing.conf.api.max_limit
-    service = FlavorService(backing.api_db)
-    access = FlavorAccessService(backing.api_db)
-    specs = ExtraSpecService(backing.api_db)
+    service = FlavorService(backing.api_db, backing.notices)
+    access = FlavorAccessService(backing.api_db, backing.notices)
+    specs = ExtraSpecService(backing.api_db, backing.notices)
     return [
         ("/flavors", flavors.Flavors(service, max_limit=max_limit)),
         ("/flavors/detail", flavors.FlavorsDetail(service, max_limit=max_limit)),
@@ -255,7 +259,7 @@ def _flavor_routes(backing: Backing) -> list[tuple[str, object]]:
 
 
 def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
-    service = KeypairService(backing.conf, backing.api_db)
+    service = KeypairService(backing.conf, backing.api_db, backing.notices)
     return [
         ("/os-keypairs", keypairs.Keypairs(service, max_limit=backing.conf.api.max_limit)),
         ("/os-keypairs/{name}", keypairs.KeypairItem(service)),
@@ -265,7 +269,7 @@ def _keypair_routes(backing: Backing) -> list[tuple[str, object]]:
 def _quota_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db = backing.conf, backing.api_db
     service = QuotaSetService(conf, api_db)
-    groups = ServerGroupService(conf, api_db)
+    groups = ServerGroupService(conf, api_db, backing.notices)
     return [
         ("/limits", limits.Limits(LimitService(conf, api_db))),
         ("/os-quota-sets/{project_id}", quota_sets.QuotaSet(service)),
@@ -304,10 +308,10 @@ def _volume_routes(backing: Backing) -> list[tuple[str, object]]:
 
 def _host_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, fanout = backing.conf, backing.api_db, backing.cells, backing.fanout
-    services = ComputeServiceService(conf, api_db, cells, fanout, backing.api_bus)
+    services = ComputeServiceService(conf, api_db, cells, fanout, backing.api_bus, backing.notices)
     nodes = HypervisorService(conf, cells, fanout)
     machines = HostService(conf, cells, services)
-    groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus, backing.images)
+    groups = AggregateService(conf, api_db, cells, fanout, backing.api_bus, backing.images, notices=backing.notices)
     zones = AvailabilityZoneService(conf, api_db, fanout)
     usage = UsageService(conf, api_db, cells, fanout)
     audits = AuditLogService(conf, fanout)
@@ -354,12 +358,14 @@ def build(
     api_bus: Bus,
     images: Images,
     volumes: Volumes | None = None,
+    notifier: Notifier | None = None,
 ) -> Wsgi:
     """Return the Compute API over ``api_db`` and ``cells``. Connects to nothing before the first request.
 
-    Without ``volumes`` they are those of the service that ``conf`` names.
+    Without ``volumes`` they are those of the service that ``conf`` names; ``notifier``, too, is then made as it says.
     """
-    table = routes(Backing(conf, api_db, cells, api_bus, images, volumes or Volumes(conf), Fanout(conf, cells)))
+    fanout, notices = Fanout(conf, cells), Notices(conf, notifier or Notifier(conf))
+    table = routes(Backing(conf, api_db, cells, api_bus, images, volumes or Volumes(conf), fanout, notices))
     watched = monitoring.Monitoring(conf, api_db)
     api = web.Api(
         negotiation=NEGOTIATION,

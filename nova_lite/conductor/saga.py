@@ -22,7 +22,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from nova_lite import errors
 from nova_lite.concurrency import Alarm, Pool, Tally, Ticker
-from nova_lite.conductor.steps import Definition, Detour, Facts, Record, Step, Stop, Work
+from nova_lite.conductor.steps import Definition, Detour, Facts, Onlooker, Record, Step, Stop, Work
 from nova_lite.db.repositories import workflows
 from nova_lite.model.workflow import Status, Workflow
 from nova_lite.storage import Database, retried
@@ -56,7 +56,7 @@ class Runner(Generic[T]):
     """Runs the workflows of one database with the given tools, until stopped.
 
     ``after_record`` is called after each progress written or kept, with the workflow's kind and step: tests stop or
-    fail there.
+    fail there. ``onlooker`` hears how each workflow goes on.
     """
 
     db: Database
@@ -68,6 +68,7 @@ class Runner(Generic[T]):
     scan_interval_s: float
     threads: int
     after_record: Callable[[str, str], None] = field(default=lambda kind, step: None)
+    onlooker: Onlooker[T] = field(default_factory=Onlooker)
 
     def __post_init__(self) -> None:
         self._pool = Pool(self.threads, "workflow")
@@ -181,6 +182,8 @@ class _Run(Generic[T]):
         #: Where the record stands: behind the work while a step is kept.
         self._recorded_step = work.workflow.step
         self._deadline = deadline
+        #: What made it fail, once it has.
+        self._error: Exception | None = None
 
     def go(self) -> float | None:
         """Run forward, and back when that fails; returns early when the workflow was parked: for how many seconds."""
@@ -197,10 +200,12 @@ class _Run(Generic[T]):
                 self._save(status=Status.UNDOING, reason=reason, step=at.step, facts=at.facts)
                 work.workflow = replace(work.workflow, status=Status.UNDOING, reason=reason)
                 work.may_have_run = True
+                self._runner.onlooker.turned_back(work, self._error)
             self._backward()
         except _Parked as parked:
             return parked.delay_s
         self._runner.ended.add(self._definition.kind, Status.FAILED.value)
+        self._runner.onlooker.failed(work, self._error)
         self._call_others()
         return None
 
@@ -223,9 +228,11 @@ class _Run(Generic[T]):
             raise
         except errors.NovaLiteError as exc:
             LOG.warning("%s of %s failed: %s %s", self._definition.kind, self._work.subject, exc, exc.facts)
+            self._error = exc
             return exc.message
-        except Exception:
+        except Exception as exc:
             LOG.exception("%s of %s failed", self._definition.kind, self._work.subject)
+            self._error = exc
             return "An internal error happened."
         return None
 
@@ -241,6 +248,7 @@ class _Run(Generic[T]):
             LOG.warning(
                 "%s of %s failed, its detour follows: %s %s", stop.step.name, self._work.subject, exc, exc.facts
             )
+            self._runner.onlooker.turned(self._work, exc)
             facts = {**self._work.facts, "detour": exc.message}
             self._save(facts=facts, step=here + 1, attempt=1)
             self._arrived(here + 1, facts, stop.step.name)
@@ -249,6 +257,7 @@ class _Run(Generic[T]):
         """Run one step, again while its errors pass; raises what ends the workflow, or takes it onto a detour."""
         step = stop.step
         tries = 0
+        self._runner.onlooker.begins(self._work, step.name)
         while True:
             self._work.seconds_left = self._deadline - time.monotonic()
             if may_give_up and self._work.seconds_left <= 0:
@@ -297,6 +306,7 @@ class _Run(Generic[T]):
             if not step.kept:
                 self._save(facts=facts, **values)
         self._arrived(onward, facts, step.name)
+        self._runner.onlooker.passed(self._work, step.name)
 
     def _arrived(self, at: int, facts: Mapping[str, object], after: str) -> None:
         self._work.workflow = replace(self._work.workflow, step=at, facts=dict(facts))

@@ -10,24 +10,28 @@ from nova_lite.cells import host_status, volume_images, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.repositories import evacuations, hosts, instances, migrations
-from nova_lite.model import states
+from nova_lite.model import payloads, states
 from nova_lite.model.block_device import Phase
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest, PowerState
+from nova_lite.model.notifications import Who
+from nova_lite.rpc.notifications import Notifier
 from nova_lite.storage import Database, retried
 
 #: Seconds that freeing what evacuated servers had may take before it is told as late; it is tried on.
 _CLEANING_S = 600.0
 #: Whom work is done for that hosts themselves cause.
 _NOBODY = Requester(user_id="", project_id="", request_id="")
+_TOLD = Who(user_id="", project_id="", request_id="")
 
 
 class CellEndpoint:
     """A cell conductor's ear, on its cell's bus: the pen that writes the cell's database for its hosts."""
 
-    def __init__(self, runner: Runner[Any], db: Database, *, down_after_s: float) -> None:
+    def __init__(self, runner: Runner[Any], db: Database, notifier: Notifier, *, down_after_s: float) -> None:
         self._runner = runner
         self._db = db
+        self._notifier = notifier
         self._down_after_s = down_after_s
 
     def wake(self, workflow_uuid: str) -> None:
@@ -52,7 +56,10 @@ class CellEndpoint:
             service = hosts.agent(session, report.host, down_after_s=self._down_after_s)
             if service is None or not (is_new or service.is_disabled):
                 return None
-            return host_status.begin(session, service, _NOBODY)
+            begun = host_status.begin(session, service, _NOBODY)
+        if is_new:
+            self._notifier.tell("service.create", None, _TOLD, lambda: payloads.service(service), host=report.host)
+        return begun
 
     def knows_host(self, host: str, node: str) -> bool:
         with self._db.reader() as session:

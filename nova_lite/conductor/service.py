@@ -17,6 +17,7 @@ from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.clients.volumes import Volumes
 from nova_lite.concurrency import Ticker
+from nova_lite.conductor.notices import CellNotices
 from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.rescue_timeouts import RescueTimeouts
 from nova_lite.conductor.saga import Runner
@@ -40,6 +41,7 @@ from nova_lite.conductor.spanning.reset_state import RESET_STATE
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
 from nova_lite.conductor.spanning.tools import SuperTools
+from nova_lite.conductor.steps import Onlooker
 from nova_lite.conductor.workflows import evacuate, power, rebuild, shelve, snapshot, unshelve, volume_images
 from nova_lite.conductor.workflows.attach_volume import ATTACH_VOLUME
 from nova_lite.conductor.workflows.build import BUILD
@@ -61,6 +63,7 @@ from nova_lite.db.repositories import hosts
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import ComputeClient
 from nova_lite.rpc.conductor import TOPIC
+from nova_lite.rpc.notifications import Notifier
 from nova_lite.rpc.scheduler import SchedulerClient
 from nova_lite.storage import Database
 
@@ -122,6 +125,7 @@ class Conductor:
         self._conf = conf
         self._owner = f"{uuid.uuid4()}@{conf.host}"[:_OWNER_LENGTH]
         self._bus = Bus(conf)
+        self._notifier = Notifier(conf)
         self._cells: Cells | None = None
         self._fanout: Fanout | None = None
         #: The silence after which a service is down.
@@ -205,9 +209,10 @@ class Conductor:
             lease_s=self._conf.conductor.lease,
             scan_interval_s=self._conf.conductor.scan_interval,
             threads=self._conf.conductor.threads,
+            onlooker=CellNotices(self._conf, self._notifier) if self._notifier.is_on else Onlooker(),
         )
         self._lookers = [looker(self._conf, self._db, self.runner.wake) for looker in (Reclaimer, RescueTimeouts)]
-        self._endpoint = CellEndpoint(self.runner, self._db, down_after_s=self.down_after_s)
+        self._endpoint = CellEndpoint(self.runner, self._db, self._notifier, down_after_s=self.down_after_s)
 
     def start(self) -> None:
         """Begin to listen and to run workflows."""
@@ -225,6 +230,7 @@ class Conductor:
             looker.stop()
         self.runner.stop()  # first: agents at work for it may still ask whether a guest may run
         self._server.stop()
+        self._notifier.close()
         self._bus.close()
         if self._fanout is not None:
             self._fanout.close()

@@ -40,6 +40,28 @@ class Work(Generic[T]):
         return self.workflow.subject
 
 
+class Onlooker(Generic[T]):
+    """Is told how work goes on, on the thread that does it; must not raise. This one does not care.
+
+    A step may be told to begin more than once: after an error that passes, or when another conductor goes on.
+    """
+
+    def begins(self, work: Work[T], step: str) -> None:
+        """Hear that a step is about to be run."""
+
+    def passed(self, work: Work[T], step: str) -> None:
+        """Hear that a step is done, and recorded unless it is kept."""
+
+    def turned(self, work: Work[T], error: Exception) -> None:
+        """Hear that a step failed and its detour is taken."""
+
+    def turned_back(self, work: Work[T], error: Exception | None) -> None:
+        """Hear that the work failed and is about to be undone."""
+
+    def failed(self, work: Work[T], error: Exception | None) -> None:
+        """Hear that failed work has ended; ``error`` is None where another conductor met it."""
+
+
 @dataclass(frozen=True)
 class Step(Generic[T]):
     """Something done outside the workflow's database; ``do`` may return facts. Both may run twice and must not mind.

@@ -39,6 +39,7 @@ from nova_lite.embedded.volume_events import ComputeEvents
 from nova_lite.embedded.volume_store import VolumeStore
 from nova_lite.placement import app as placement_api
 from nova_lite.rpc.bus import Bus
+from nova_lite.rpc.notifications import Notifier
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.storage import Database
 
@@ -166,7 +167,8 @@ class Cloud:
     def _compute_app(self, stack: contextlib.ExitStack, conf: cfg.ConfigOpts, api_db: Database) -> Wsgi:
         cells = stack.enter_context(contextlib.closing(Cells(conf, api_db)))
         bus = stack.enter_context(contextlib.closing(Bus(conf)))
-        return compute_api.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=Images(conf))
+        notifier = stack.enter_context(contextlib.closing(Notifier(conf)))
+        return compute_api.build(conf, api_db=api_db, cells=cells, api_bus=bus, images=Images(conf), notifier=notifier)
 
     def _prepare(self, api_db: Database, placement_db: Database, files: Configuration) -> None:
         """Bring the databases up to date, and what must be in them from the start."""

@@ -8,7 +8,7 @@ import logging
 import queue
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nova_lite.rpc.messaging import oslo_messaging  # isort: skip - it comes before what is within it
@@ -32,6 +32,7 @@ _FAILURES = (
     amqp_errors.ChannelError,
     OSError,
 )
+_IN_MEMORY = "kombu+memory"
 #: Nudges waiting to be sent; more are dropped, for whoever is nudged also looks by itself.
 _MAX_NUDGES = 10_000
 #: Where a broker listens when its URL does not say, and seconds it gets to take a connection.
@@ -63,24 +64,13 @@ class Bus:
     def _join(self) -> Any:
         with self._lock:
             if self._transport is None:
-                _register_bus_options(self._conf)
-                _calm_listeners()
-                if self._in_memory:
-                    # Only in-memory buses need it: kombu is not loaded for others.
-                    from nova_lite.rpc import memory  # noqa: PLC0415
-
-                    memory.install()
-                try:
-                    self._transport = oslo_messaging.get_rpc_transport(self._conf, url=self._url)
-                except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure):
-                    # Without its cause, which holds the URL and so a password.
-                    raise errors.Misconfigured("transport_url is not a usable message bus URL") from None
+                self._transport = open_transport(self._conf, self._url, oslo_messaging.get_rpc_transport)
             return self._transport
 
     @property
     def _in_memory(self) -> bool:
         transport: str = oslo_messaging.TransportURL.parse(self._conf, self._url).transport
-        return transport == "kombu+memory"
+        return transport == _IN_MEMORY
 
     def _topic(self, topic: str) -> str:
         """Return ``topic`` as this bus knows it.
@@ -262,6 +252,22 @@ class _Nudger(threading.Thread):
                 self._bus.cast(topic, method, **payload)
             except errors.Unavailable as exc:
                 LOG.warning("Could not send %s to %s: %s", method, topic, exc.facts.get("cause"))
+
+
+def open_transport(conf: cfg.ConfigOpts, url: str | None, get: Callable[..., Any]) -> Any:
+    """Return what oslo.messaging's ``get`` returns for the bus at ``url``; raises Misconfigured, without the URL."""
+    _register_bus_options(conf)
+    _calm_listeners()
+    try:
+        if oslo_messaging.TransportURL.parse(conf, url).transport == _IN_MEMORY:
+            # Only in-memory buses need it: kombu is not loaded for others.
+            from nova_lite.rpc import memory  # noqa: PLC0415
+
+            memory.install()
+        return get(conf, url=url)
+    except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure):
+        # Without its cause, which holds the URL and so a password.
+        raise errors.Misconfigured("transport_url is not a usable message bus URL") from None
 
 
 def _register_bus_options(conf: cfg.ConfigOpts) -> None:

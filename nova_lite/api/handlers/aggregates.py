@@ -42,7 +42,7 @@ def _remove_host(service: AggregateService, caller: Caller, aggregate_id: int, b
 
 
 def _set_metadata(service: AggregateService, caller: Caller, aggregate_id: int, body: Mapping[str, Any]) -> Aggregate:
-    return service.change(aggregate_id, AggregateChange(metadata=body["metadata"]))
+    return service.change(caller, aggregate_id, AggregateChange(metadata=body["metadata"]))
 
 
 ACTIONS: Mapping[str, Action] = {
@@ -65,7 +65,8 @@ class Aggregates:
     @endpoint(policy=policies.CREATE, query=ANY_QUERY, body=schemas.CREATE, enforce=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         wanted = req.context.body["aggregate"]
-        send_json(resp, views.created(req, self._aggregates.create(wanted["name"], wanted.get("availability_zone"))))
+        made = self._aggregates.create(req.context.caller, wanted["name"], wanted.get("availability_zone"))
+        send_json(resp, views.created(req, made))
 
 
 class AggregateItem:
@@ -83,11 +84,11 @@ class AggregateItem:
         wanted = req.context.body["aggregate"]
         metadata = {key: value for key, value in wanted.items() if key == "availability_zone"}
         change = AggregateChange(name=wanted.get("name"), metadata=metadata)
-        send_json(resp, views.one(req, self._aggregates.change(_number(aggregate_id), change)))
+        send_json(resp, views.one(req, self._aggregates.change(req.context.caller, _number(aggregate_id), change)))
 
     @endpoint(policy=policies.DELETE, query=ANY_QUERY, enforce=True, answers=EMPTY_OK)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, aggregate_id: str) -> None:
-        self._aggregates.remove(_number(aggregate_id))
+        self._aggregates.remove(req.context.caller, _number(aggregate_id))
 
 
 class AggregateAction:

@@ -28,7 +28,7 @@ class ExtraSpecs:
     @endpoint(policy=policies.EXTRA_SPECS_CREATE, query=LENIENT_QUERY, body=schemas.CREATE, enforce=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, flavor_id: str) -> None:
         added = {key: str(value) for key, value in req.context.body["extra_specs"].items()}
-        self._extra_specs.add(flavor_id, added, is_checked=req.context.version >= _CHECKED)
+        self._extra_specs.add(req.context.caller, flavor_id, added, is_checked=req.context.version >= _CHECKED)
         send_json(resp, {"extra_specs": added})
 
 
@@ -47,10 +47,10 @@ class ExtraSpec:
         if key not in req.context.body:
             raise errors.Invalid(f"body: names another extra spec than the URL, {key[:255]!r}")
         value = str(req.context.body[key])
-        self._extra_specs.add(flavor_id, {key: value}, is_checked=req.context.version >= _CHECKED)
+        self._extra_specs.add(req.context.caller, flavor_id, {key: value}, is_checked=req.context.version >= _CHECKED)
         send_json(resp, {key: value})
 
     @endpoint(policy=policies.EXTRA_SPECS_DELETE, query=LENIENT_QUERY, enforce=True, answers=EMPTY_OK)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, flavor_id: str, key: str) -> None:
-        self._extra_specs.delete(flavor_id, key)
+        self._extra_specs.delete(req.context.caller, flavor_id, key)
         resp.status = falcon.HTTP_200

@@ -39,7 +39,7 @@ class Flavors:
     @endpoint(policy=policies.CREATE, query=LENIENT_QUERY, body=schemas.CREATE, enforce=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         flavor = _flavor(req.context.body["flavor"])
-        self._flavors.create(flavor)
+        self._flavors.create(req.context.caller, flavor)
         send_json(resp, views.one(req, flavor, with_extra_specs=_may_see_extra_specs(req)))
 
 
@@ -68,12 +68,12 @@ class FlavorItem:
 
     @endpoint(policy=policies.UPDATE, query=LENIENT_QUERY, body=schemas.UPDATE, enforce=True, since="2.55")
     def on_put(self, req: falcon.Request, resp: falcon.Response, flavor_id: str) -> None:
-        flavor = self._flavors.describe(flavor_id, req.context.body["flavor"]["description"])
+        flavor = self._flavors.describe(req.context.caller, flavor_id, req.context.body["flavor"]["description"])
         send_json(resp, views.one(req, flavor, with_extra_specs=_may_see_extra_specs(req)))
 
     @endpoint(policy=policies.DELETE, query=LENIENT_QUERY, enforce=True, answers=ACCEPTED)
     def on_delete(self, req: falcon.Request, resp: falcon.Response, flavor_id: str) -> None:
-        self._flavors.delete(flavor_id)
+        self._flavors.delete(req.context.caller, flavor_id)
         resp.status = falcon.HTTP_202
 
 

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.notices import Notices
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiWorkflowRow
@@ -42,9 +43,18 @@ class AggregateService:
     """Aggregates in the API database."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout, api_bus: Bus, images: Images
+        self,
+        conf: cfg.ConfigOpts,
+        api_db: Database,
+        cells: Cells,
+        fanout: Fanout,
+        api_bus: Bus,
+        images: Images,
+        *,
+        notices: Notices,
     ) -> None:
         self._conf = conf
+        self._notices = notices
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
@@ -61,28 +71,43 @@ class AggregateService:
         with self._api_db.reader() as session:
             return aggregates.get(session, aggregate_id)
 
-    @retried
-    def create(self, name: str, zone: str | None) -> Aggregate:
+    def create(self, caller: Caller, name: str, zone: str | None) -> Aggregate:
         """Make an aggregate without hosts, an availability zone if ``zone`` is given; raises Conflict."""
+        made = self._create(name, zone)
+        self._notices.aggregate(caller, "create", made)
+        return made
+
+    @retried
+    def _create(self, name: str, zone: str | None) -> Aggregate:
         with self._api_db.writer() as session:
             return aggregates.add(session, name, {} if zone is None else {ZONE_KEY: zone})
 
-    def change(self, aggregate_id: int, change: AggregateChange) -> Aggregate:
+    def change(self, caller: Caller, aggregate_id: int, change: AggregateChange) -> Aggregate:
         """Rename an aggregate, or change its metadata and with it its zone.
 
         Raises NotFound, Conflict when the name is taken, Invalid for a zone that its hosts cannot change to.
         """
         seen = self.show(aggregate_id)
         occupied = self._occupancy(seen.hosts) if _is_other_zone(seen, change) else {}
-        return self._write(seen, change, occupied)
+        changed = self._write(seen, change, occupied)
+        if changed.name != seen.name:
+            self._notices.aggregate(caller, "update_prop", changed)
+        if changed.metadata != seen.metadata:
+            self._notices.aggregate(caller, "update_metadata", changed)
+        return changed
+
+    def remove(self, caller: Caller, aggregate_id: int) -> None:
+        """Forget an aggregate; raises NotFound, Invalid while it has hosts."""
+        self._notices.aggregate(caller, "delete", self._remove(aggregate_id))
 
     @retried
-    def remove(self, aggregate_id: int) -> None:
-        """Forget an aggregate; raises NotFound, Invalid while it has hosts."""
+    def _remove(self, aggregate_id: int) -> Aggregate:
         with self._api_db.writer() as session:
-            if aggregates.lock(session, aggregate_id).hosts:
+            aggregate = aggregates.lock(session, aggregate_id)
+            if aggregate.hosts:
                 raise Invalid(f"Aggregate {aggregate_id} still has hosts; remove them first.")
             aggregates.remove(session, aggregate_id)
+            return aggregate
 
     def add_host(self, caller: Caller, aggregate_id: int, host: str) -> Aggregate:
         """Put a host into an aggregate.
@@ -96,6 +121,7 @@ class AggregateService:
             raise NotFound(f"Compute host {host} could not be found.")
         added, workflow = self._add_host(caller, aggregate_id, host, occupancy)
         self._conductor.wake(workflow.uuid)
+        self._notices.aggregate(caller, "add_host", added)
         return added
 
     def remove_host(self, caller: Caller, aggregate_id: int, host: str) -> Aggregate:
@@ -111,6 +137,7 @@ class AggregateService:
         left, workflow = self._remove_host(caller, aggregate_id, host, occupancy)
         if workflow is not None:
             self._conductor.wake(workflow.uuid)
+        self._notices.aggregate(caller, "remove_host", left)
         return left
 
     def cache_images(self, caller: Caller, aggregate_id: int, images: Sequence[str]) -> None:

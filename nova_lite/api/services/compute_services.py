@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from oslo_config import cfg
 
+from nova_lite.api.services.notices import Notices
 from nova_lite.cells import host_status
 from nova_lite.cells.fanout import Answers, Fanout
 from nova_lite.cells.listing import Key, Listing, Wanted
@@ -71,7 +72,10 @@ class ServiceChange:
 class ComputeServiceService:
     """Lists, changes and deletes services."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout, api_bus: Bus) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout, api_bus: Bus, notices: Notices
+    ) -> None:
+        self._notices = notices
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
@@ -111,6 +115,7 @@ class ComputeServiceService:
         changed, workflow = self._write(caller, cell, service, change)
         if workflow is not None:
             ConductorClient(cell.bus).wake(workflow)
+        self._notices.service(caller, "update", changed)
         with self._api_db.reader() as session:
             return self._placed(changed, zones.of_hosts(session))
 
@@ -124,6 +129,7 @@ class ComputeServiceService:
         self._cells.forget()
         if workflow is not None:
             self._conductor.wake(workflow.uuid)
+        self._notices.service(caller, "delete", service)
 
     @retried
     def _write(

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import ServerLookup, hosting_cell, target
 from nova_lite.cells import evacuations, moves
@@ -23,7 +24,10 @@ from nova_lite.storage import Database
 class EvacuationService:
     """Begins evacuations, and rehearses them."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus, notices: Notices
+    ) -> None:
+        self._notices = notices
         self._conf = conf
         self._cells = cells
         self._lookup = lookup
@@ -54,6 +58,7 @@ class EvacuationService:
             evacuations.begin(session, uuid, workflow.uuid, requester)
 
         self._beginnings.begin_in_cell(workflow, cell, begin)
+        self._notices.instance(caller, "evacuate", instance)
         ConductorClient(self._bus).wake(workflow.uuid)
 
     def rehearse(self, caller: Caller, uuid: str, host: str | None, *, is_forced: bool) -> Rehearsal:

@@ -5,6 +5,7 @@ from oslo_config import cfg
 from nova_lite.api.policies import keypairs as policies
 from nova_lite.api.services import key_material
 from nova_lite.api.services.key_material import KeyMaterial
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quotas import Quotas
 from nova_lite.db.repositories import keypairs, quotas
 from nova_lite.db.repositories.keypairs import Keypair
@@ -15,7 +16,8 @@ from nova_lite.storage import Database, retried
 class KeypairService:
     """Keypairs in the API database; who acts for another user needs the policy to do so."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, notices: Notices) -> None:
+        self._notices = notices
         self._quotas = Quotas(conf)
         self._api_db = api_db
 
@@ -45,7 +47,9 @@ class KeypairService:
             material = key_material.generated(key_type, user_id)
         else:
             material = key_material.imported(key_type, public_key)
-        return self._add(caller.project_id, user_id, name, material), material
+        added = self._add(caller.project_id, user_id, name, material)
+        self._notices.keypair(caller, "create" if public_key is None else "import", added)
+        return added, material
 
     @retried
     def _add(self, project_id: str, user_id: str, name: str, material: KeyMaterial) -> Keypair:
@@ -64,9 +68,14 @@ class KeypairService:
                 public_key=material.public_key,
             )
 
-    @retried
     def delete(self, caller: Caller, user_id: str, name: str) -> None:
         """Forget a user's keypair; servers keep their copy."""
         caller.require(policies.DELETE, user_id=user_id)
+        self._notices.keypair(caller, "delete", self._remove(user_id, name))
+
+    @retried
+    def _remove(self, user_id: str, name: str) -> Keypair:
         with self._api_db.writer() as session:
+            last = keypairs.get(session, user_id, name)
             keypairs.remove(session, user_id, name)
+            return last

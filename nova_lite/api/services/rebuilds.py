@@ -13,6 +13,7 @@ from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import image_mappings
 from nova_lite.api.services.guest_data import needs_config_drive, refuse_bad_user_data
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quotas import Quotas
 from nova_lite.api.services.rebuilt_volumes import RebuiltVolumes
 from nova_lite.api.services.server_creation import refuse_unfit
@@ -68,8 +69,9 @@ class RebuildService:
         api_bus: Bus,
         *,
         volumes: Volumes,
+        notices: Notices,
     ) -> None:
-        self._servers = ServerService(conf, api_db, lookup)
+        self._servers = ServerService(conf, api_db, lookup, notices)
         self._conf = conf
         self._quotas = Quotas(conf)
         self._api_db = api_db

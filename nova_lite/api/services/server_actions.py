@@ -12,10 +12,12 @@ from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import server_passwords
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.server_lookup import Located, ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.cells import marks, operations
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
+from nova_lite.db.repositories import instances
 from nova_lite.model.caller import Caller
 from nova_lite.model.guest import RescueDevice, names_rescue_device
 from nova_lite.model.instance import Instance
@@ -36,8 +38,9 @@ _DUMPED_IN = frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.RESCUED, VmState
 class ServerActionService:
     """Begins actions; a conductor of the server's cell carries them out."""
 
-    def __init__(self, conf: cfg.ConfigOpts, lookup: ServerLookup, images: Images) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, lookup: ServerLookup, images: Images, notices: Notices) -> None:
         self._conf = conf
+        self._notices = notices
         self._lookup = lookup
         self._images = images
 
@@ -79,6 +82,7 @@ class ServerActionService:
         located = self._lookup.find(caller, uuid)
         caller.require(rules.LOCK, **target(located.instance))
         self._mark(caller, located, lambda session, requester: marks.lock(session, uuid, requester, reason))
+        self._tell(caller, located, "lock")
 
     def unlock(self, caller: Caller, uuid: str) -> None:
         """Unlock the server; what an administrator locked its owner cannot unlock."""
@@ -89,6 +93,14 @@ class ServerActionService:
         if is_of_others:
             caller.require(rules.UNLOCK_OVERRIDE, **target(located.instance))
         self._mark(caller, located, lambda session, requester: marks.unlock(session, uuid, requester))
+        self._tell(caller, located, "unlock")
+
+    def _tell(self, caller: Caller, located: Located, action: str) -> None:
+        """Tell what was written down of a server, as it is now."""
+        if self._notices.are_told:
+            with _cell(located).db.reader() as session:
+                now = instances.get(session, located.instance.uuid, with_deleted=True)
+            self._notices.instance(caller, action, now)
 
     def inject_network_info(self, caller: Caller, uuid: str) -> None:
         """Do nothing, after the checks: hosts of today's kinds have nowhere to put that."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from oslo_config import cfg
 
 from nova_lite.api.policies import server_groups as policies
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quotas import Limits, Quotas, how_many_fit
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import quotas, server_groups
@@ -18,7 +19,8 @@ from nova_lite.storage import Database, retried
 class ServerGroupService:
     """Groups in the API database."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, notices: Notices) -> None:
+        self._notices = notices
         self._quotas = Quotas(conf)
         self._api_db = api_db
 
@@ -51,12 +53,14 @@ class ServerGroupService:
             created_at=utcnow(),
         )
         self._add(group)
+        self._notices.server_group(caller, "create", group)
         return group
 
     def remove(self, caller: Caller, uuid: str) -> None:
         """Forget a group; its servers live on."""
-        self._find(caller, uuid, policies.DELETE)
+        group = self._find(caller, uuid, policies.DELETE)
         self._remove(uuid)
+        self._notices.server_group(caller, "delete", group)
 
     def _find(self, caller: Caller, uuid: str, rule: str) -> ServerGroup:
         with self._api_db.reader() as session:

@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.server_changes import ServerChanges
 from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, target
 from nova_lite.db.repositories import build_requests, hosts, mappings
@@ -44,7 +45,8 @@ class Remains:
 class ServerService:
     """One server at a time."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, notices: Notices) -> None:
+        self._notices = notices
         self._conf = conf
         self._api_db = api_db
         self._lookup = lookup
@@ -88,7 +90,10 @@ class ServerService:
             _refuse_bad_pin(located.instance, changes["requested_zone"])
             self._pin(uuid, changes["requested_zone"])
         if changes:
+            old_name = located.instance.display_name
             located = self._changes.apply(caller, located, lambda instance: changes)
+            if located.instance.display_name != old_name:
+                self._notices.renamed(caller, located.instance, old_name)
         return self.details(located, with_host_status=with_host_status, with_hints=with_hints)
 
     @retried

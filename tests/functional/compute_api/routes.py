@@ -11,7 +11,9 @@ from nova_lite.api.policies import aggregates as aggregate_rules
 from nova_lite.api.policies import remote_consoles as console_rules
 from nova_lite.api.policies import servers as server_rules
 from nova_lite.api.policies import volume_attachments as volume_rules
+from nova_lite.api.services.notices import Notices
 from nova_lite.cells.fanout import Fanout
+from nova_lite.rpc.notifications import Notifier
 from nova_lite.web.endpoint import Endpoint, declared_endpoint
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 
@@ -243,7 +245,10 @@ _VERSIONS = {"PUT /flavors/{flavor_id}/os-extra_specs/{key}": "2.85"}
 def table(cloud: Cloud) -> dict[str, object]:
     """Return the URL table of the application."""
     fanout = Fanout(cloud.conf, cloud.cells)
-    backing = app.Backing(cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, cloud.volumes, fanout)
+    notices = Notices(cloud.conf, Notifier(cloud.conf))
+    backing = app.Backing(
+        cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, cloud.volumes, fanout, notices
+    )
     return dict(app.routes(backing))
 
 

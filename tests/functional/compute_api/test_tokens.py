@@ -4,13 +4,18 @@ import falcon.testing
 
 from nova_lite.api import app
 from nova_lite.api.policies import registry
+from nova_lite.api.services.notices import Notices
 from nova_lite.cells.fanout import Fanout
+from nova_lite.rpc.notifications import Notifier
 from tests.functional.compute_api.cloud import Cloud
 
 
 def test_every_route_wants_a_token(cloud: Cloud) -> None:
     fanout = Fanout(cloud.conf, cloud.cells)
-    backing = app.Backing(cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, cloud.volumes, fanout)
+    notices = Notices(cloud.conf, Notifier(cloud.conf))
+    backing = app.Backing(
+        cloud.conf, cloud.api_db, cloud.cells, cloud.api_bus, cloud.images, cloud.volumes, fanout, notices
+    )
     client = falcon.testing.TestClient(cloud.app)
     for path, _ in app.routes(backing):
         url = f"/v2.1{path}".replace("{", "").replace("}", "")

@@ -1,0 +1,200 @@
+"""What notifications there are and what is in each: the one table of names, versions and keys that listeners know.
+
+``EVENTS`` is every event type; ``Shape`` is a kind of payload: which keys it has, and its name and version on the wire.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_FLAVOR = (
+    *("flavorid", "memory_mb", "vcpus", "root_gb", "ephemeral_gb", "name", "swap", "rxtx_factor", "vcpu_weight"),
+    *("disabled", "is_public", "extra_specs", "projects", "description"),
+)
+_INSTANCE = (
+    *("uuid", "user_id", "tenant_id", "reservation_id", "display_name", "display_description", "host_name", "host"),
+    *("node", "os_type", "architecture", "availability_zone", "flavor", "image_uuid", "key_name", "kernel_id"),
+    *("ramdisk_id", "created_at", "launched_at", "terminated_at", "deleted_at", "updated_at", "state", "power_state"),
+    *("task_state", "progress", "ip_addresses", "block_devices", "metadata", "locked", "auto_disk_config"),
+    *("request_id", "action_initiator_user", "action_initiator_project", "locked_reason", "shares"),
+)
+_ACTION = (*_INSTANCE, "fault")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A kind of payload: its name and version on the wire, and its keys."""
+
+    name: str
+    version: str
+    keys: tuple[str, ...]
+
+    def filled(self, **data: object) -> dict[str, object]:
+        """Return a payload as it is on the wire; raises TypeError where ``data`` has other keys than this shape."""
+        if wrong := data.keys() ^ set(self.keys):
+            raise TypeError(f"{self.name} and what is told differ in {', '.join(sorted(wrong))}.")
+        return {
+            "nova_object.name": self.name,
+            "nova_object.namespace": "nova",
+            "nova_object.version": self.version,
+            "nova_object.data": data,
+        }
+
+
+AGGREGATE = Shape("AggregatePayload", "1.1", ("id", "uuid", "name", "hosts", "metadata"))
+BLOCK_DEVICE = Shape(
+    "BlockDevicePayload", "1.0", ("device_name", "boot_index", "delete_on_termination", "volume_id", "tag")
+)
+EXCEPTION = Shape(
+    "ExceptionPayload", "1.1", ("module_name", "function_name", "exception", "exception_message", "traceback")
+)
+FLAVOR = Shape("FlavorPayload", "1.4", _FLAVOR)
+KEYPAIR = Shape("KeypairPayload", "1.0", ("user_id", "name", "fingerprint", "public_key", "type"))
+SERVER_GROUP = Shape(
+    "ServerGroupPayload",
+    "1.1",
+    ("uuid", "name", "user_id", "project_id", "policies", "members", "hosts", "policy", "rules"),
+)
+SERVICE = Shape(
+    "ServiceStatusPayload",
+    "1.1",
+    (
+        *("host", "binary", "topic", "report_count", "disabled", "disabled_reason", "availability_zone"),
+        *("last_seen_up", "forced_down", "version", "uuid"),
+    ),
+)
+INSTANCE_ACTION = Shape("InstanceActionPayload", "1.9", _ACTION)
+INSTANCE_CREATE = Shape(
+    "InstanceCreatePayload", "1.13", (*_ACTION, "keypairs", "tags", "trusted_image_certificates", "instance_name")
+)
+INSTANCE_REBUILD = Shape("InstanceActionRebuildPayload", "1.10", (*_ACTION, "trusted_image_certificates"))
+INSTANCE_RESCUE = Shape("InstanceActionRescuePayload", "1.4", (*_ACTION, "rescue_image_ref"))
+INSTANCE_RESIZE_PREP = Shape("InstanceActionResizePrepPayload", "1.4", (*_ACTION, "new_flavor"))
+INSTANCE_SNAPSHOT = Shape("InstanceActionSnapshotPayload", "1.10", (*_ACTION, "snapshot_image_id"))
+INSTANCE_VOLUME = Shape("InstanceActionVolumePayload", "1.7", (*_ACTION, "volume_id"))
+INSTANCE_VOLUME_SWAP = Shape("InstanceActionVolumeSwapPayload", "1.9", (*_ACTION, "old_volume_id", "new_volume_id"))
+INSTANCE_UPDATE = Shape(
+    "InstanceUpdatePayload", "2.1", (*_INSTANCE, "state_update", "audit_period", "old_display_name", "tags")
+)
+STATE_UPDATE = Shape("InstanceStateUpdatePayload", "1.0", ("old_state", "state", "old_task_state", "new_task_state"))
+AUDIT_PERIOD = Shape("AuditPeriodPayload", "1.0", ("audit_period_beginning", "audit_period_ending"))
+
+#: The name by which listeners know who tells.
+API, COMPUTE = "nova-api", "nova-compute"
+START, END, ERROR = "start", "end", "error"
+_WHOLE = (START, END, ERROR)
+_AROUND = (START, END)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whose request something is done for."""
+
+    user_id: str
+    project_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that is told: the last parts of its event type, none where it is told once; ``when`` is for people."""
+
+    name: str
+    shape: Shape
+    source: str
+    when: str
+    phases: tuple[str, ...] = ()
+
+
+def _of_instances() -> Iterator[Event]:
+    """Yield what is told of work on servers: when it begins, when it has ended, or that it failed."""
+    for action, when in (
+        ("delete", "deleted for good"),
+        ("shutdown", "its guest is removed for good"),
+        ("soft_delete", "deleted so that it can be restored"),
+        ("restore", "restored"),
+        ("power_on", "started"),
+        ("power_off", "stopped"),
+        ("reboot", "rebooted, softly or hard"),
+        ("pause", "paused"),
+        ("unpause", "unpaused"),
+        ("suspend", "suspended"),
+        ("resume", "resumed"),
+        ("unrescue", "booted from its own disk again"),
+        ("resize", "its disks leave their host, for a resize or a cold migration"),
+        ("resize_finish", "its guest is made on the new host, or in the new size"),
+        ("resize_confirm", "its move is confirmed"),
+        ("resize_revert", "its move is taken back"),
+        ("live_migration_pre", "the destination of its live migration gets ready"),
+        ("live_migration_post", "what its live migration left behind is cleared"),
+        ("live_migration_post_dest", "its live migration ends on the destination"),
+        ("live_migration_rollback", "a live migration that failed is taken back"),
+        ("shelve", "shelved"),
+        ("shelve_offload", "taken off its host while it is shelved"),
+        ("unshelve", "unshelved"),
+    ):
+        phases = _AROUND if action == "live_migration_rollback" else _WHOLE
+        yield Event(f"instance.{action}", INSTANCE_ACTION, COMPUTE, when, phases)
+    for action, shape, when in (
+        ("create", INSTANCE_CREATE, "made on a host"),
+        ("rebuild", INSTANCE_REBUILD, "made anew, from an image or on another host"),
+        ("rescue", INSTANCE_RESCUE, "booted from another disk"),
+        ("resize_prep", INSTANCE_RESIZE_PREP, "hosts are asked whether it can move"),
+        ("snapshot", INSTANCE_SNAPSHOT, "an image is made of it"),
+        ("volume_attach", INSTANCE_VOLUME, "gets a volume"),
+        ("volume_detach", INSTANCE_VOLUME, "loses a volume"),
+        ("volume_swap", INSTANCE_VOLUME_SWAP, "gets another volume in place of one it has"),
+    ):
+        yield Event(f"instance.{action}", shape, COMPUTE, when, _WHOLE)
+    yield Event("instance.lock", INSTANCE_ACTION, API, "locked")
+    yield Event("instance.unlock", INSTANCE_ACTION, API, "unlocked")
+    yield Event("instance.evacuate", INSTANCE_ACTION, API, "to be made anew elsewhere, for its host is down")
+    yield Event(
+        "instance.update",
+        INSTANCE_UPDATE,
+        f"{API} or {COMPUTE}",
+        "renamed; with ``notify_on_state_change`` its state changed while work was done on it",
+    )
+    yield Event("compute.exception", EXCEPTION, COMPUTE, "work on a server failed, or failed on one of several hosts")
+
+
+def _of_nouns() -> Iterator[Event]:
+    """Yield what is told of everything else."""
+    for action, when in (
+        ("create", "made"),
+        ("delete", "deleted"),
+        ("update_prop", "renamed, or made another zone"),
+        ("update_metadata", "its metadata changed"),
+        ("add_host", "gets a host"),
+        ("remove_host", "loses a host"),
+    ):
+        yield Event(f"aggregate.{action}", AGGREGATE, API, when, _AROUND)
+    for action, when in (
+        ("create", "made"),
+        ("delete", "deleted"),
+        ("update", "its description, its extra specs or the projects that may use it changed"),
+    ):
+        yield Event(f"flavor.{action}", FLAVOR, API, when)
+    for action, when in (("create", "made by us"), ("import", "brought by its user"), ("delete", "deleted")):
+        yield Event(f"keypair.{action}", KEYPAIR, API, when, _AROUND)
+    for action, when in (("create", "made"), ("delete", "deleted"), ("add_member", "servers are made in it")):
+        yield Event(f"server_group.{action}", SERVER_GROUP, API, when)
+    for action, when in (
+        ("create", "a host is seen for the first time"),
+        ("update", "disabled, enabled, forced down or no more"),
+        ("delete", "deleted"),
+    ):
+        yield Event(f"service.{action}", SERVICE, COMPUTE, when)
+
+
+#: Every kind of event by its name, without its phase.
+EVENTS: Mapping[str, Event] = {event.name: event for event in (*_of_instances(), *_of_nouns())}
+
+
+def event_type(name: str, phase: str | None = None) -> str:
+    """Return the event type that listeners see; raises KeyError for an event or phase that is not in the table."""
+    event = EVENTS[name]
+    if phase is None and not event.phases:
+        return name
+    if phase not in event.phases:
+        raise KeyError(f"{name}.{phase}")
+    return f"{name}.{phase}"

@@ -1,0 +1,85 @@
+"""Stories of what listeners hear of all that is no server."""
+
+import itertools
+
+from nova_lite.testing.cloud import ComputeUser
+from tests.functional.compute_api.test_keypairs import KEY
+from tests.functional.notifications.conftest import Heard, Listener
+
+_names = itertools.count(1)
+
+
+def _heard(listener: Listener, last: str, name: str) -> list[Heard]:
+    """Return all that was told of the noun called ``name`` once ``last`` was."""
+    listener.wait(lambda each: each.event_type == last and each.data.get("name") == name, f"{last} of {name}")
+    noun = f"{last.partition('.')[0]}."
+    told = [
+        each for each in list(listener.heard) if each.event_type.startswith(noun) and "nova_object.data" in each.payload
+    ]
+    return [each for each in told if each.data.get("name") == name]
+
+
+def test_flavors(user: ComputeUser, listener: Listener) -> None:
+    name = f"told{next(_names)}"
+    flavor = {"id": name, "name": name, "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}
+    assert user.ask("POST", "/flavors", {"flavor": flavor}).status == 200
+    assert user.ask("POST", f"/flavors/{name}/os-extra_specs", {"extra_specs": {"hw:mem_page_size": "4"}}).status == 200
+    assert user.ask("POST", f"/flavors/{name}/action", {"addTenantAccess": {"tenant": "demo"}}).status == 200
+    assert user.ask("PUT", f"/flavors/{name}", {"flavor": {"description": "small"}}).status == 200
+    assert user.ask("DELETE", f"/flavors/{name}").status == 202
+    told = _heard(listener, "flavor.delete", name)
+    assert [each.event_type for each in told] == ["flavor.create", *["flavor.update"] * 3, "flavor.delete"]
+    assert [each.data["extra_specs"] for each in told] == [{}, *[{"hw:mem_page_size": "4"}] * 4]
+    assert [each.data["projects"] for each in told] == [[], [], ["demo"], ["demo"], []]
+    assert told[3].data["description"] == "small"
+    assert {each.publisher.partition(":")[0] for each in told} == {"nova-api"}
+
+
+def test_keypairs(user: ComputeUser, listener: Listener) -> None:
+    name = f"told{next(_names)}"
+    body = {"keypair": {"name": name, "type": "ssh", "public_key": KEY}}
+    assert user.ask("POST", "/os-keypairs", body).status == 201
+    assert user.ask("DELETE", f"/os-keypairs/{name}").status == 204
+    told = _heard(listener, "keypair.delete.end", name)
+    phases = [f"keypair.{action}.{phase}" for action in ("import", "delete") for phase in ("start", "end")]
+    assert [each.event_type for each in told] == phases
+    assert told[0].data["public_key"] == KEY
+
+
+def test_aggregates(user: ComputeUser, listener: Listener) -> None:
+    name = f"told{next(_names)}"
+    made = user.ask("POST", "/os-aggregates", {"aggregate": {"name": name}}).json["aggregate"]
+    path = f"/os-aggregates/{made['id']}"
+    assert user.ask("POST", f"{path}/action", {"set_metadata": {"metadata": {"ssd": "true"}}}).status == 200
+    assert user.ask("POST", f"{path}/action", {"add_host": {"host": "cell1-host1"}}).status == 200
+    assert user.ask("POST", f"{path}/action", {"remove_host": {"host": "cell1-host1"}}).status == 200
+    assert user.ask("DELETE", path).status == 200
+    told = _heard(listener, "aggregate.delete.end", name)
+    actions = ("create", "update_metadata", "add_host", "remove_host", "delete")
+    assert [each.event_type for each in told] == [
+        f"aggregate.{action}.{phase}" for action in actions for phase in ("start", "end")
+    ]
+    assert (told[5].data["hosts"], told[5].data["metadata"]) == (["cell1-host1"], {"ssd": "true"})
+    assert {each.data["uuid"] for each in told} == {made["uuid"]}
+
+
+def test_server_groups(user: ComputeUser, listener: Listener) -> None:
+    name = f"told{next(_names)}"
+    group = {"name": name, "policy": "anti-affinity", "rules": {"max_server_per_host": 2}}
+    made = user.ask("POST", "/os-server-groups", {"server_group": group}).json["server_group"]
+    assert user.ask("DELETE", f"/os-server-groups/{made['id']}").status == 204
+    told = _heard(listener, "server_group.delete", name)
+    assert [each.event_type for each in told] == ["server_group.create", "server_group.delete"]
+    assert (told[0].data["policy"], told[0].data["rules"]) == ("anti-affinity", {"max_server_per_host": "2"})
+
+
+def test_services(user: ComputeUser, listener: Listener) -> None:
+    listener.wait(lambda each: each.event_type == "service.create" and each.data["host"] == "cell1-host2", "the host")
+    (service,) = user.ask("GET", "/os-services?host=cell1-host2&binary=nova-compute").json["services"]
+    path, disabled = f"/os-services/{service['id']}", {"status": "disabled", "disabled_reason": "told"}
+    assert user.ask("PUT", path, disabled).status == 200
+    assert user.ask("PUT", path, {"status": "enabled"}).status == 200
+    told = listener.wait(lambda each: each.event_type == "service.update" and each.data["disabled"], "disabled")
+    assert (told.data["disabled_reason"], told.data["uuid"]) == ("told", service["id"])
+    assert told.publisher == "nova-compute:cell1-host2"
+    listener.wait(lambda each: each.event_type == "service.update" and not each.data["disabled"], "enabled")

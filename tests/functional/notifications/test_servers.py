@@ -1,0 +1,222 @@
+"""Stories of what listeners hear of servers."""
+
+import json
+
+from nova_lite import errors
+from nova_lite.embedded.cloud import Cloud
+from nova_lite.model.notifications import EVENTS, event_type
+from nova_lite.testing import cloud as clouds
+from nova_lite.testing.cloud import ComputeUser
+from nova_lite.testing.volumes import VolumeUser
+from tests.functional.notifications.conftest import CANARY, Heard, Listener
+
+
+def _around(*actions: str) -> list[str]:
+    return [f"instance.{action}.{phase}" for action in actions for phase in ("start", "end")]
+
+
+def test_a_server_s_life_is_told_as_it_happens(user: ComputeUser, image: str, listener: Listener) -> None:
+    answer = user.ask(
+        "POST",
+        "/servers",
+        {
+            "server": {
+                "name": "told",
+                "flavorRef": "1",
+                "imageRef": image,
+                "networks": "none",
+                "adminPass": CANARY,
+                "user_data": "Y2FuYXJ5LTNjMWY=",
+                "metadata": {"colour": "red"},
+                "tags": ["b", "a"],
+            }
+        },
+    )
+    assert answer.status == 202, answer.json
+    server = answer.json["server"]["id"]
+    user.wait(server, "ACTIVE")
+    ended = listener.wait_for(server, "instance.create.end")
+    (begun,) = [each for each in listener.of(server) if each.event_type == "instance.create.start"]
+    request_id = answer.headers["x-openstack-request-id"]
+    assert begun.payload["nova_object.name"] == "InstanceCreatePayload"
+    assert begun.payload["nova_object.namespace"] == "nova"
+    assert begun.payload["nova_object.version"] == "1.13"
+    assert (begun.data["state"], begun.data["task_state"], begun.data["request_id"]) == (
+        "building",
+        "spawning",
+        request_id,
+    )
+    assert begun.context == {"request_id": request_id, "user_id": "admin", "project_id": "admin"}
+    assert (ended.data["state"], ended.data["task_state"], ended.data["power_state"]) == ("active", None, "running")
+    assert ended.publisher == f"nova-compute:{ended.data['host']}"
+    assert ended.data["flavor"]["nova_object.data"]["flavorid"] == "1"
+    assert (ended.data["metadata"], ended.data["tags"], ended.data["fault"]) == ({"colour": "red"}, ["a", "b"], None)
+    for action, status in (
+        ("os-stop", "SHUTOFF"),
+        ("os-start", "ACTIVE"),
+        ("pause", "PAUSED"),
+        ("unpause", "ACTIVE"),
+        ("suspend", "SUSPENDED"),
+        ("resume", "ACTIVE"),
+    ):
+        assert user.act(server, action).status == 202
+        user.wait(server, status)
+    assert user.act(server, "reboot", {"type": "HARD"}).status == 202
+    user.wait(server, "ACTIVE")
+    listener.wait_for(server, "instance.reboot.end")
+    assert user.act(server, "lock", {"locked_reason": "audit"}).status == 202
+    locked = listener.wait_for(server, "instance.lock")
+    assert (locked.data["locked"], locked.data["locked_reason"]) == (True, "audit")
+    assert locked.publisher.startswith("nova-api:")
+    assert user.act(server, "unlock").status == 202
+    assert user.ask("PUT", f"/servers/{server}", {"server": {"name": "renamed"}}).status == 200
+    renamed = listener.wait(
+        lambda each: each.event_type == "instance.update" and each.data["old_display_name"] == "told", "the new name"
+    )
+    assert (renamed.data["display_name"], renamed.publisher.partition(":")[0]) == ("renamed", "nova-api")
+    assert user.act(server, "forceDelete").status == 202
+    gone = listener.wait_for(server, "instance.delete.end")
+    assert (gone.data["state"], gone.data["host"]) == ("deleted", ended.data["host"])
+    assert gone.data["deleted_at"] is not None
+    told = _around("create", "power_off", "power_on", "pause", "unpause", "suspend", "resume", "reboot")
+    assert listener.types(server) == [
+        *told,
+        "instance.lock",
+        "instance.unlock",
+        "instance.delete.start",
+        "instance.shutdown.start",
+        "instance.shutdown.end",
+        "instance.delete.end",
+    ]
+    assert CANARY not in json.dumps([each.payload for each in listener.heard])
+    assert "Y2FuYXJ5LTNjMWY=" not in json.dumps([each.payload for each in listener.heard])
+
+
+def test_each_state_is_told_to_who_wants_that(user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("states", image)
+    user.wait(server, "ACTIVE")
+    user.act(server, "os-stop")
+    user.wait(server, "SHUTOFF")
+    listener.wait_for(server, "instance.power_off.end")
+    seen = [
+        tuple(each.data["state_update"]["nova_object.data"][name] for name in _STATES)
+        for each in listener.of(server)
+        if each.event_type == "instance.update"
+    ]
+    assert seen == [
+        ("building", "building", None, "spawning"),
+        ("building", "active", "spawning", None),
+        ("active", "active", None, "powering-off"),
+        ("active", "stopped", "powering-off", None),
+    ]
+
+
+_STATES = ("old_state", "state", "old_task_state", "new_task_state")
+
+
+def test_those_of_old_are_told_beside(user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("old", image)
+    user.wait(server, "ACTIVE")
+    heard = listener.wait(
+        lambda each: each.event_type == "compute.instance.create.end" and each.payload["instance_id"] == server,
+        "the notification of old",
+    )
+    assert heard.publisher == f"compute.{heard.payload['host']}"
+    assert (heard.payload["state"], heard.payload["display_name"], heard.payload["memory_mb"]) == ("active", "old", 96)
+
+
+def test_what_fails_is_told_with_its_reason(cloud: Cloud, user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("fails", image)
+    user.wait(server, "ACTIVE")
+    host = user.server(server)["OS-EXT-SRV-ATTR:host"]
+    clouds.fake_driver(cloud, host).fail("power_off", errors.GuestFailed("It has no switch."))
+    user.act(server, "os-stop")
+    failed = listener.wait_for(server, "instance.power_off.error")
+    fault = failed.data["fault"]["nova_object.data"]
+    assert (failed.priority, fault["exception"], fault["exception_message"]) == (
+        "error",
+        "GuestFailed",
+        "It has no switch.",
+    )
+    assert (failed.data["state"], failed.data["task_state"]) == ("active", None)
+    raised = listener.wait(lambda each: each.event_type == "compute.exception", "the exception")
+    assert raised.payload["nova_object.name"] == "ExceptionPayload"
+    assert raised.data["exception_message"] == "It has no switch."
+    assert raised.publisher == f"nova-compute:{host}"
+
+
+def test_moves_shelving_and_images_are_told(user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("moves", image)
+    user.wait(server, "ACTIVE")
+    user.act(server, "resize", {"flavorRef": "2"})
+    user.wait(server, "VERIFY_RESIZE")
+    user.act(server, "confirmResize")
+    user.wait(server, "ACTIVE")
+    user.act(server, "createImage", {"name": "made"})
+    listener.wait_for(server, "instance.snapshot.end")
+    user.wait(server, "ACTIVE")
+    user.act(server, "rescue", {"adminPass": CANARY})
+    user.wait(server, "RESCUE")
+    user.act(server, "unrescue")
+    user.wait(server, "ACTIVE")
+    user.act(server, "rebuild", {"imageRef": image})
+    listener.wait_for(server, "instance.rebuild.end")
+    user.wait(server, "ACTIVE")
+    user.act(server, "shelve")
+    user.wait(server, "SHELVED_OFFLOADED")
+    user.act(server, "unshelve")
+    user.wait(server, "ACTIVE")
+    listener.wait_for(server, "instance.unshelve.end")
+    assert user.ask("DELETE", f"/servers/{server}").status == 204
+    listener.wait_for(server, "instance.soft_delete.end")
+    assert user.act(server, "restore").status == 202
+    listener.wait_for(server, "instance.restore.end")
+    moved = ("create", "resize_prep", "resize", "resize_finish", "resize_confirm", "snapshot", "rescue", "unrescue")
+    again = ("rebuild", "shelve", "shelve_offload", "unshelve", "soft_delete", "restore")
+    assert listener.types(server) == _around(*moved, *again)
+    prepared = listener.wait_for(server, "instance.resize_prep.start")
+    assert prepared.data["new_flavor"]["nova_object.data"]["flavorid"] == "2"
+    assert prepared.data["flavor"]["nova_object.data"]["flavorid"] == "1"
+    assert listener.wait_for(server, "instance.snapshot.start").data["snapshot_image_id"] is not None
+    assert listener.wait_for(server, "instance.rescue.end").data["rescue_image_ref"] == image
+    assert CANARY not in json.dumps([each.payload for each in listener.heard])
+
+
+def test_volumes_are_told(cloud: Cloud, user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("volumes", image)
+    user.wait(server, "ACTIVE")
+    with VolumeUser(cloud.volume_url) as storage:
+        volume = storage.volume()
+        body = {"volumeAttachment": {"volumeId": volume}}
+        assert user.ask("POST", f"/servers/{server}/os-volume_attachments", body).status == 200
+        attached = listener.wait_for(server, "instance.volume_attach.end")
+        assert user.ask("DELETE", f"/servers/{server}/os-volume_attachments/{volume}").status == 202
+        detached = listener.wait_for(server, "instance.volume_detach.end")
+    assert (attached.data["volume_id"], detached.data["volume_id"]) == (volume, volume)
+    (device,) = [each["nova_object.data"] for each in attached.data["block_devices"]]
+    assert (device["volume_id"], device["device_name"]) == (volume, "/dev/vdb")
+    assert detached.data["block_devices"] == []
+
+
+def test_live_migrations_are_told(user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("live", image)
+    user.wait(server, "ACTIVE")
+    user.act(server, "os-migrateLive", {"host": None, "block_migration": "auto"})
+    listener.wait_for(server, "instance.live_migration_post.end")
+    user.wait(server, "ACTIVE")
+    assert listener.types(server)[2:] == [
+        "instance.live_migration_pre.start",
+        "instance.live_migration_pre.end",
+        "instance.live_migration_post.start",
+        "instance.live_migration_post_dest.start",
+        "instance.live_migration_post_dest.end",
+        "instance.live_migration_post.end",
+    ]
+
+
+def test_all_that_was_heard_is_in_the_table(listener: Listener) -> None:
+    """Run last: it looks at what all stories above left."""
+    known = {event_type(event.name, phase) for event in EVENTS.values() for phase in event.phases or (None,)}
+    versioned: list[Heard] = [each for each in listener.heard if "nova_object.name" in each.payload]
+    assert versioned
+    assert {each.event_type for each in versioned} <= known
