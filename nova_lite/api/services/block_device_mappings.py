@@ -23,7 +23,7 @@ _SWAP = "swap"
 _OLD_LOCAL = re.compile(r"swap|ephemeral[0-9]{1,4}", re.ASCII)
 #: A name that a disk can have: the bus's prefix and a letter.
 _NAME = re.compile(r"(?:/dev/)?(?:xvd|vd|sd|hd)([a-z])", re.ASCII)
-_BAD_BOOT_ORDER = (
+BAD_BOOT_ORDER = (
     "Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is "
     "not valid."
 )
@@ -90,7 +90,7 @@ def refuse_misfits(asked: Sequence[Asked], flavor: Flavor, *, count: int) -> Non
     """Raise Invalid for devices that no server of ``flavor`` can have, or not ``count`` of them."""
     indexes = sorted(one.boot_index for one in asked if one.boot_index is not None)
     if indexes != list(range(len(indexes))) or not indexes:
-        raise errors.Invalid(_BAD_BOOT_ORDER)
+        raise errors.Invalid(BAD_BOOT_ORDER)
     for one in asked:
         _refuse_misfit(one)
     volumes = [one.source_id for one in asked if one.source == VOLUME]
@@ -209,8 +209,8 @@ def _refuse_misfit(one: Asked) -> None:
         raise errors.Invalid("Images with destination_type 'volume' need to have a non-zero size specified")
     if one.is_volume and one.source == BLANK and not one.size:
         raise errors.Invalid("Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
-    if one.source == BLANK and one.is_root:
-        raise errors.Invalid(_BAD_BOOT_ORDER)
+    if one.source == BLANK and one.is_root and not one.is_volume:
+        raise errors.Invalid(BAD_BOOT_ORDER)
 
 
 def _refuse_too_much_local(asked: Iterable[Asked], flavor: Flavor) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from oslo_config import cfg
 
 from nova_lite import errors
-from nova_lite.api.services.block_device_mappings import IMAGE, SNAPSHOT, VOLUME, Asked, named
+from nova_lite.api.services.block_device_mappings import BAD_BOOT_ORDER, BLANK, IMAGE, SNAPSHOT, VOLUME, Asked, named
 from nova_lite.clients.volumes import Volumes, VolumesAs
 from nova_lite.model.block_device import DEVICE_PREFIX, BlockDevice, Phase, made_name
 from nova_lite.model.flavor import Flavor
@@ -172,6 +172,8 @@ class BootVolumes:
                     f"{one.size * _GIB} bytes, minimum size is {image.min_disk_gib * _GIB} bytes."
                 )
             return replace(image, id="")
+        if one.source == BLANK:
+            raise errors.Invalid(BAD_BOOT_ORDER)
         if one.source == SNAPSHOT:
             volume = _volume(service, _snapshot(service, str(one.source_id))[0])
         else:

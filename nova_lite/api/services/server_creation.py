@@ -12,7 +12,7 @@ from nova_lite import errors
 from nova_lite.api.policies import deletion_protection as protection_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import image_mappings
-from nova_lite.api.services.block_device_mappings import IMAGE, Asked, refuse_misfits, refuse_too_many_local
+from nova_lite.api.services.block_device_mappings import BLANK, IMAGE, Asked, refuse_misfits, refuse_too_many_local
 from nova_lite.api.services.boot_holdings import BootHoldings, Holding
 from nova_lite.api.services.boot_volumes import BootVolumes, Plan
 from nova_lite.api.services.extra_specs import refuse_aliases
@@ -199,12 +199,14 @@ class ServerCreationService:
             return image, Plan()
         refuse_misfits(devices, flavor, count=new.max_count)
         boots_from_volume = any(one.is_root and one.is_volume for one in devices)
-        names_root = booted is not None and any(one.is_root for one in images_own)
+        # A volume that is booted from though nothing is on it is of a server that is to be as imageRef says.
+        boots_nothing = any(one.is_root and one.source == BLANK for one in devices)
+        stands = booted is not None and (boots_nothing or any(one.is_root for one in images_own))
         plan = self._volumes.plan(
             caller.token,
             devices,
             flavor,
-            image=booted if names_root or not boots_from_volume else None,
+            image=booted if stands or not boots_from_volume else None,
             show_image=lambda image_id: (
                 booted if booted is not None and booted.id == image_id else self._image(caller, image_id)
             ),

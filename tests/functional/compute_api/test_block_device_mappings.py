@@ -122,6 +122,20 @@ def test_a_volume_is_reserved_before_the_server_is_accepted(
     assert sorted(kinds) == ["free-volumes", "schedule"]
 
 
+def test_an_empty_volume_may_be_booted_from_as_an_image_says(
+    cloud: Cloud, client: Client, storage: BlockStorage
+) -> None:
+    """Its user fills it, over the network or by a rescue disk."""
+    asked = body(blank(boot_index="0", delete_on_termination="true"), imageRef=IMAGE_ID)
+    answer = client.post("/servers", asked)
+    assert answer.status_code == 202, answer.text
+    [written] = waiting(cloud)
+    [device] = written["volumes"]
+    assert (device["source_type"], device["boot_index"], device["size_gib"]) == ("blank", 0, 1)
+    assert written["image_id"] == ""
+    assert client.get(f"/servers/{answer.json['server']['id']}").json["server"]["image"] == ""
+
+
 def test_a_rehearsal_holds_nothing(cloud: Cloud, client: Client, storage: BlockStorage) -> None:
     before = known(storage)
     # Nobody answers for the scheduler here; what comes before it is judged.
@@ -182,6 +196,10 @@ def test_a_snapshot_of_a_volume_that_does_not_boot_is_refused(cloud: Cloud, stor
         pytest.param([IMAGE_DISK], {}, id="image not named by imageRef"),
         pytest.param([IMAGE_DISK, blank(volume_size=None)], {"imageRef": IMAGE_ID}, id="no number"),
         pytest.param([blank()], {"imageRef": IMAGE_ID}, id="nothing to boot from"),
+        pytest.param([blank(boot_index=0)], {}, id="nothing on what is booted from, and no image"),
+        pytest.param(
+            [{**blank(boot_index=0), "destination_type": "local"}], {"imageRef": IMAGE_ID}, id="empty disk to boot from"
+        ),
         pytest.param([IMAGE_DISK, blank(boot_index=0)], {"imageRef": IMAGE_ID}, id="two to boot from"),
         pytest.param([IMAGE_DISK, blank(boot_index=2)], {"imageRef": IMAGE_ID}, id="gap"),
         pytest.param([IMAGE_DISK, blank(boot_index="one")], {"imageRef": IMAGE_ID}, id="order in words"),
@@ -193,7 +211,7 @@ def test_a_snapshot_of_a_volume_that_does_not_boot_is_refused(cloud: Cloud, stor
             {"imageRef": IMAGE_ID},
             id="name twice",
         ),
-        pytest.param([IMAGE_DISK, blank(disk_bus="usb")], {"imageRef": IMAGE_ID}, id="bus"),
+        pytest.param([IMAGE_DISK, blank(disk_bus="nvme")], {"imageRef": IMAGE_ID}, id="bus"),
         pytest.param([IMAGE_DISK, blank(tag="a/b")], {"imageRef": IMAGE_ID}, id="tag"),
         pytest.param([IMAGE_DISK, blank(volume_type="gold")], {"imageRef": IMAGE_ID}, id="no such volume type"),
         pytest.param([IMAGE_DISK, blank(virtual_name="swap")], {"imageRef": IMAGE_ID}, id="word of the old syntax"),
