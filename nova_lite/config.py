@@ -14,7 +14,7 @@ from oslo_log import log as oslo_logging
 
 from nova_lite.api_options import API_OPTS, CORS_OPTS, OSLO_MIDDLEWARE_OPTS
 from nova_lite.console_options import CONSOLE_OPTS, CONSOLEAUTH_OPTS, SERIAL_OPTS, SPICE_OPTS, VNC_OPTS, WEB_OPTS
-from nova_lite.metadata_options import FORCE_OPTS, METADATA_OPTS, NEUTRON_OPTS
+from nova_lite.metadata_options import FORCE_OPTS, INJECTION_OPTS, METADATA_OPTS, NEUTRON_OPTS
 from nova_lite.notification_options import NOTIFICATION_OPTS
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
 from nova_lite.volume_options import CINDER_OPTS, HOST_VOLUME_OPTS, VOLUME_OPTS
@@ -395,7 +395,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "notifications": NOTIFICATION_OPTS,
     "cells": CELLS_OPTS,
     "compute": COMPUTE_OPTS,
-    "quota": QUOTA_OPTS,
+    "quota": [*QUOTA_OPTS, *INJECTION_OPTS],
     "libvirt": LIBVIRT_OPTS,
     "pci": PCI_OPTS,
     "fake": FAKE_OPTS,

@@ -69,3 +69,12 @@ NEUTRON_OPTS: list[cfg.Opt] = [
         help="Secret that these proxies sign with, the same as theirs. Without it the metadata service does not start.",
     ),
 ]
+
+#: In ``[quota]``.
+INJECTION_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt("injected_files", default=5, min=-1, help="Files a user may put into a server as it is made."),
+    cfg.IntOpt(
+        "injected_file_content_bytes", default=10240, min=-1, help="Bytes one of these files may have; -1: unlimited."
+    ),
+    cfg.IntOpt("injected_file_path_length", default=255, min=-1, help="Bytes the path of one may have; -1: unlimited."),
+]

@@ -13,6 +13,7 @@ from nova_lite.api.schemas.values import read_address, read_boolean
 from nova_lite.api.services.rebuilds import AskedRebuild
 from nova_lite.api.services.servers import Details
 from nova_lite.api.views import servers as views
+from nova_lite.model.instance import InjectedFile
 from nova_lite.web.app import send_json
 
 #: What stands in the body → attribute of Instance, of what is taken as it is.
@@ -35,16 +36,21 @@ class Rebuilding:
     admin_password: str
 
 
+def read_files(body: Mapping[str, Any]) -> tuple[InjectedFile, ...]:
+    """Return the files that a body puts into a server."""
+    return tuple(InjectedFile(file["path"], file["contents"]) for file in body.get("personality", ()))
+
+
 def asked(body: Mapping[str, Any], *, reimages: bool = False) -> AskedRebuild:
     """Return what a valid body asks for; raises Invalid, in clear words, for what no host here can give.
 
     ``reimages``: from 2.93 on, a volume that is booted from is meant, too.
     """
-    if body.get("personality"):
-        raise errors.Invalid("personality: file injection is not supported; use user_data")
     if body.get(_CERTIFICATES):
         raise errors.Invalid(f"{_CERTIFICATES}: image signatures are not supported")
     changes = {attribute: body[wire] for wire, attribute in _ATTRIBUTES.items() if wire in body}
+    if "personality" in body:
+        changes["personality"] = read_files(body)
     if "name" in body:
         changes["display_name"] = body["name"].strip()
     for wire, attribute in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):

@@ -9,6 +9,7 @@ from nova_lite import errors
 from nova_lite.api import urls
 from nova_lite.api.handlers import passwords
 from nova_lite.api.handlers.looks import HostStatusSight, look
+from nova_lite.api.handlers.rebuilds import read_files
 from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import servers as schemas
@@ -201,6 +202,7 @@ def _new_servers(server: Mapping[str, Any], hints: Mapping[str, object], version
         metadata=server.get("metadata", {}),
         key_name=server.get("key_name"),
         user_data=server.get("user_data"),
+        personality=read_files(server),
         has_config_drive=read_boolean(server.get("config_drive", False)),
         availability_zone=server.get("availability_zone"),
         host=server.get("host"),
@@ -238,8 +240,6 @@ def _refuse_unsupported(server: Mapping[str, Any]) -> None:
     networks = server.get("networks")
     if isinstance(networks, list) and networks:
         raise errors.Invalid("networks: ports and networks are not supported; say none or auto (microversion 2.37)")
-    if server.get("personality"):
-        raise errors.Invalid("personality: file injection is not supported; use user_data")
     if server.get("trusted_image_certificates"):
         raise errors.Invalid("trusted_image_certificates: image signatures are not supported")
 

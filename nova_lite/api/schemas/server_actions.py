@@ -1,7 +1,7 @@
 """Bodies of ``/servers/{id}/action``: one object whose one key names the action."""
 
 from nova_lite.api.schemas import remote_consoles
-from nova_lite.api.schemas.servers import CERTIFICATES, DISK_CONFIG, HOST_LABEL, IP_V4, IP_V6, METADATA
+from nova_lite.api.schemas.servers import CERTIFICATES, DISK_CONFIG, HOST_LABEL, IP_V4, IP_V6, METADATA, PERSONALITY
 from nova_lite.api.schemas.values import BOOLEAN, DESCRIPTION, HOST_NAME, NAME, whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
 
@@ -56,7 +56,7 @@ _REBUILD: JsonSchema = {
         "OS-DCF:diskConfig": DISK_CONFIG,
         "accessIPv4": IP_V4,
         "accessIPv6": IP_V6,
-        "personality": {"type": "array", "items": {"type": "object"}},
+        "personality": PERSONALITY,
     },
     "required": ["imageRef"],
     "additionalProperties": False,

@@ -34,6 +34,15 @@ _FLAVOR_REF = {"type": ["string", "integer"], "minLength": 1, "maxLength": 1024}
 IP_V4 = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "maxLength": 0}]}
 IP_V6 = {"anyOf": [{"type": "string", "format": "ipv6"}, {"type": "string", "maxLength": 0}]}
 DISK_CONFIG = {"enum": ["AUTO", "MANUAL"]}
+PERSONALITY = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "contents": {"type": "string"}},
+        "required": ["path", "contents"],
+        "additionalProperties": False,
+    },
+}
 CERTIFICATES = {
     "type": ["array", "null"],
     "items": {"type": "string", "minLength": 1},
@@ -142,7 +151,7 @@ _CREATE = _server(
         "OS-DCF:diskConfig": DISK_CONFIG,
         "accessIPv4": IP_V4,
         "accessIPv6": IP_V6,
-        "personality": {"type": "array", "items": {"type": "object"}},
+        "personality": PERSONALITY,
         "availability_zone": NAME,
         "block_device_mapping": {"type": "array", "items": _OLD_DEVICE},
         "block_device_mapping_v2": {"type": "array", "items": _DEVICE},

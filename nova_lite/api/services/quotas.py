@@ -16,13 +16,18 @@ from nova_lite.storage import Handle
 RESOURCES = ("instances", "cores", "ram", "metadata_items", "key_pairs", "server_groups", "server_group_members")
 #: What the network service limits now. Such limits can be set and read until 2.35, and hold nobody back.
 NETWORKING = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
-#: Files put into a server as it is made: there can be none here. Such limits can be set and read until 2.56.
-INJECTED = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
+#: Files put into a server as it is made, up to 2.56, by the names of their options.
+_INJECTED_OPTIONS = {
+    "injected_files": "injected_files",
+    "injected_file_content_bytes": "injected_file_content_bytes",
+    "injected_file_path_bytes": "injected_file_path_length",
+}
+INJECTED = tuple(_INJECTED_OPTIONS)
 #: Set for a user, these are set for the whole project.
 NEVER_OF_USERS = frozenset({"fixed_ips", "floating_ips"})
 UNLIMITED = -1
 
-_OBSOLETE = {**dict.fromkeys(NETWORKING, UNLIMITED), **dict.fromkeys(INJECTED, 0)}
+_OBSOLETE = dict.fromkeys(NETWORKING, UNLIMITED)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Quotas:
     @property
     def configured(self) -> dict[str, int]:
         """The limits where none were set."""
-        return {**_OBSOLETE, **{resource: self._conf.quota[resource] for resource in RESOURCES}}
+        options = {**{resource: resource for resource in RESOURCES}, **_INJECTED_OPTIONS}
+        return {**_OBSOLETE, **{resource: self._conf.quota[option] for resource, option in options.items()}}
 
     def allowance(self, handle: Handle, project_id: str, user_id: str = quotas.WHOLE_PROJECT) -> Allowance:
         """Return what a project and a user in it may have."""

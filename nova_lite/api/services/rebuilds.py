@@ -11,7 +11,12 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services import image_mappings
-from nova_lite.api.services.guest_data import needs_config_drive, refuse_bad_user_data
+from nova_lite.api.services.guest_data import (
+    needs_config_drive,
+    refuse_bad_files,
+    refuse_bad_user_data,
+    refuse_too_many_files,
+)
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quotas import Quotas
@@ -102,7 +107,7 @@ class RebuildService:
         refuse_unfit(image, instance.claimed_flavor)
         if needs_config_drive(self._conf, image):
             changes["has_config_drive"] = True
-        columns = {_COLUMNS.get(name, name): value for name, value in changes.items()}
+        columns = {_COLUMNS.get(name, name): msgspec.to_builtins(value) for name, value in changes.items()}
         wanted = Rebuild(
             image.id,
             image.properties,
@@ -144,10 +149,16 @@ class RebuildService:
         """Return what follows from ``changes``, the public key of the keypair named; raises what is against them."""
         if "user_data" in changes:
             refuse_bad_user_data(changes["user_data"])
+        refuse_bad_files(changes.get("personality", ()))
         with self._api_db.reader() as session:
             if "metadata" in changes:
                 refuse_too_much(
                     changes["metadata"], self._quotas.allowance(session, instance.project_id, instance.user_id)
+                )
+            if "personality" in changes:
+                # Its user's limits, as everything of a server is that has one.
+                refuse_too_many_files(
+                    changes["personality"], self._quotas.allowance(session, instance.project_id, instance.user_id)
                 )
             if "key_name" not in changes:
                 return {}

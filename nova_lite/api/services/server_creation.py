@@ -16,7 +16,12 @@ from nova_lite.api.services.block_device_mappings import BLANK, IMAGE, Asked, re
 from nova_lite.api.services.boot_holdings import BootHoldings, Holding
 from nova_lite.api.services.boot_volumes import BootVolumes, Plan
 from nova_lite.api.services.extra_specs import refuse_aliases
-from nova_lite.api.services.guest_data import needs_config_drive, refuse_bad_user_data
+from nova_lite.api.services.guest_data import (
+    needs_config_drive,
+    refuse_bad_files,
+    refuse_bad_user_data,
+    refuse_too_many_files,
+)
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.rehearsals import Rehearsal
@@ -38,7 +43,7 @@ from nova_lite.db.repositories import (
 from nova_lite.model.caller import Caller
 from nova_lite.model.flavor import Flavor, rootless
 from nova_lite.model.image import Image
-from nova_lite.model.instance import Instance
+from nova_lite.model.instance import InjectedFile, Instance
 from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.model.workflow import Workflow
@@ -71,6 +76,7 @@ class NewServers:
     metadata: Mapping[str, str] = field(default_factory=dict)
     key_name: str | None = None
     user_data: str | None = None
+    personality: tuple[InjectedFile, ...] = ()
     has_config_drive: bool = False
     availability_zone: str | None = None
     host: str | None = None
@@ -159,6 +165,7 @@ class ServerCreationService:
             raise errors.Forbidden("The token is for no project, and a server must belong to one.")
         _refuse_bad_counts(new)
         refuse_bad_user_data(new.user_data)
+        refuse_bad_files(new.personality)
         if new.is_protected:
             caller.require(protection_rules.SET)
         flavor, key_data, destination, group = self._look_up(caller, new)
@@ -330,6 +337,7 @@ class ServerCreationService:
             key_name=new.key_name,
             key_data=key_data,
             user_data=new.user_data,
+            personality=new.personality,
             has_config_drive=new.has_config_drive or needs_config_drive(self._conf, image),
             boot_roles=",".join(sorted(caller.roles)),
             requested_zone=destination.zone,
@@ -411,6 +419,7 @@ class ServerCreationService:
         project_id, user_id = caller.project_id, caller.user_id
         allowance = self._quotas.allowance(session, project_id, user_id)
         refuse_too_much(new.metadata, allowance)
+        refuse_too_many_files(new.personality, allowance)
         needs = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram_mib}
         counts = [
             Limits(limits, used_by_servers(session, project_id, whose))

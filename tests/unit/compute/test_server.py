@@ -2,11 +2,12 @@
 
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -29,9 +30,9 @@ from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.flavor import Flavor
-from nova_lite.model.guest import BaseImage, PowerState
+from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
 from nova_lite.model.instance import Instance
-from nova_lite.model.live_migration import Patience
+from nova_lite.model.live_migration import Leaving, Patience
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.rpc.conductor import ConductorClient
 from tests.unit.compute.image_store import ImageStore
@@ -472,3 +473,33 @@ def test_a_delete_does_not_wait_for_a_copy_of_the_disk(tmp_path: Path) -> None:
         with pytest.raises(errors.GuestFailed):
             copying.result(30)
     assert host.store.images == {}
+
+
+LEAVING = msgspec.to_builtins(Leaving("host2", "fake", 1, disks_at="there"))
+_DRIVES: dict[str, tuple[str, Callable[[ComputeEndpoint, dict[str, Any]], object], bool]] = {
+    "build": ("spawn", lambda ear, told: ear.build(told), True),
+    "rebuild": ("spawn", lambda ear, told: ear.rebuild(told, True), True),
+    "receive": ("receive", lambda ear, told: ear.receive(told, "elsewhere", False), True),
+    "rescue": ("rescue", lambda ear, told: ear.rescue(told, "image"), True),
+    "copy live": ("prepare_landing", lambda ear, told: ear.prepare_landing(told, "m", LEAVING, True), True),
+    "share live": ("prepare_landing", lambda ear, told: ear.prepare_landing(told, "m", LEAVING, False), False),
+}
+
+
+@pytest.mark.parametrize("how", _DRIVES)
+def test_every_drive_is_written_of_what_is_known_now(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    host = Host()
+    host.fence.live = "preparing"
+    method, does, is_written = _DRIVES[how]
+    given: list[GuestSpec] = []
+
+    def note(spec: GuestSpec, *args: object, **kwargs: object) -> None:
+        given.append(spec)
+        raise errors.Unavailable("That is all there is to see.")
+
+    monkeypatch.setattr(host.driver, method, note)
+    named = replace(INSTANCE, display_name="renamed", has_config_drive=True)
+    with pytest.raises(errors.NovaLiteError):
+        does(host.ear, msgspec.to_builtins(named))
+    told = given[0].config_files.get("openstack/latest/meta_data.json", b"")
+    assert (b'"name":"renamed"' in told) is is_written
