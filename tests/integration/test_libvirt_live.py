@@ -4,6 +4,7 @@ What holds up guests that leave, on purpose or not, is in ``busy_guests.py``, wh
 """
 
 import operator
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -112,7 +113,10 @@ def test_disks_that_a_dead_host_left_in_a_directory_of_both_are_taken(rig: Rig, 
 
 
 def test_disks_are_copied_and_volumes_are_not(rig: Rig) -> None:
-    """The other host has the same volume elsewhere, and that is what the guest has there now and at its next start."""
+    """The other host has the same volume elsewhere, and that is what the guest has there now and at its next start.
+
+    So it is with its consoles, which listen at that host's address.
+    """
     there = rig.connected(THERE, "apart")
     here, far = replace(rig.volume("/dev/vda"), boot_index=0), rig.directory / "volume there"
     path = Path(str(here.connection["device_path"]))
@@ -133,7 +137,13 @@ def test_disks_are_copied_and_volumes_are_not(rig: Rig) -> None:
         xml = there._on_guest(spec.uuid, operator.methodcaller("XMLDesc", flags), "reading")
         assert str(far) in xml
         assert str(path) not in xml
-    there.reboot(spec.uuid, hard=True, timeout_s=0)
+    for _ in range(2):
+        for protocol, greeting in (("vnc", b"RFB"), ("serial", b"")):
+            ports = there.console_ports(spec.uuid, protocol)
+            assert ports is not None
+            with socket.create_connection((rig.hosts.address(THERE), ports.port), timeout=480) as console:
+                assert console.recv(len(greeting)) == greeting
+        there.reboot(spec.uuid, hard=True, timeout_s=0)
     assert there.volumes_of(spec.uuid) == [here.volume_id]
     there.check_reach(there.disks_at(spec.uuid))
     there.destroy(spec.uuid)

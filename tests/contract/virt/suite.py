@@ -433,6 +433,7 @@ class DriverContract:
             pytest.param(lambda driver, uuid: driver.unrescue(uuid, start=True), id="unrescue"),
             pytest.param(lambda driver, uuid: driver.snapshot(uuid, Path("/nowhere"), timeout_s=1), id="snapshot"),
             pytest.param(lambda driver, uuid: driver.console_output(uuid, lines=None), id="console"),
+            pytest.param(lambda driver, uuid: driver.console_ports(uuid, "vnc"), id="console to be opened"),
         ],
     )
     def test_unknown_guest_is_not_found(self, rig: Rig, act: Callable[[Driver, str], object]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nova_lite.compute import image_format
+from nova_lite.compute.virt.libvirt.consoles import Offer
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.compute.virt.libvirt.migration import Reach
 from nova_lite.model.guest import BaseImage, GuestSpec, VolumeDisk
@@ -35,8 +36,10 @@ class Rig:
 
     def connected(self, name: str, folder: str = "shared") -> LibvirtDriver:
         """Return a driver of a host, with its files in a folder of that name."""
-        reach = Reach(self.hosts.address(name), patience=self.patience)
-        driver = LibvirtDriver(name, self.hosts.uri(name), "qemu", self.directory / folder, reach=reach)
+        address = self.hosts.address(name)
+        reach, offer = Reach(address, patience=self.patience), Offer(vnc=address, serial=address)
+        path = self.directory / folder
+        driver = LibvirtDriver(name, self.hosts.uri(name), "qemu", path, reach=reach, offer=offer)
         self.opened.append(driver)
         driver.connect()
         return driver

@@ -93,7 +93,7 @@ def move(root: Element, listening: Listening) -> None:
     for serial in root.iterfind("devices/serial"):
         if serial.get("type") == "tcp":
             _connect(serial, listening)
-    _forget_twin(root)
+            _forget_twin(root)
 
 
 def _listen(graphics: Element, address: str) -> None:
