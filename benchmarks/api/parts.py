@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from benchmarks.placement.report import Ratio
 from benchmarks.placement.wire import BadAnswer, Step, ask
 from benchmarks.scheduling import boots
 from benchmarks.scheduling.cloud import Cloud, Fleet
+from benchmarks.scheduling.idle import pids_of
 from benchmarks.scheduling.place import Place, images
 from tests.integration.stack.processes import wait_until
 from tests.integration.stack.rabbitmq import RabbitMQ
@@ -148,7 +151,10 @@ class Parts:
         rabbitmq.start()
         place = Place(self._stage, rabbitmq)
         surroundings = images(place)
-        found: dict[str, list[Block]] = {"real": [], "ours": []}
+        image_id = surroundings.image_id
+        at_work: dict[str, list[Block]] = {"real": [], "ours": []}
+        alone: dict[str, list[Block]] = {"real": [], "ours": []}
+        memory: dict[str, float] = {}
         kinds: dict[str, type[clouds.RealCheckingCloud | clouds.OurCheckingCloud]] = {
             "real": clouds.RealCheckingCloud,
             "ours": clouds.OurCheckingCloud,
@@ -161,25 +167,45 @@ class Parts:
                 cloud.start()
                 boots.add_flavor(cloud)
                 peer = Peer(kind, ApiOf(cloud), self._stage.site)
-                for number in range(self._effort.blocks + 1):
-                    wanted = self._effort.ours if kind == "ours" else self._effort.real
-                    block = self._ask_for(peer, cloud, surroundings.image_id, wanted if number else cases.CROWD * 2)
-                    if number:
-                        found[kind].append(block)
+                self._ask_for(place, peer, cloud, image_id, cases.CROWD * 2)
+                wanted = self._effort.ours if kind == "ours" else self._effort.real
+                for _ in range(self._effort.blocks):
+                    at_work[kind].append(self._ask_for(place, peer, cloud, image_id, wanted))
+                    alone[kind].append(self._ask_for(place, peer, cloud, image_id, wanted, pauses=True))
+                memory[kind] = peer.memory_mb()
             finally:
                 cloud.stop()
-        self._measuring.add("POST /servers", cases.CROWD, found, cases.ACCEPTED)
+        self._measuring.add("POST /servers", cases.CROWD, at_work, cases.ACCEPTED)
+        self._measuring.add("POST /servers, nobody builds", cases.CROWD, alone, cases.ACCEPTED)
+        name = "memory of a worker that made servers"
+        self._report.ratios.append(Ratio(name, memory["real"], memory["ours"], "MB", cases.MEMORY))
 
-    def _ask_for(self, peer: Peer, cloud: Cloud, image_id: str, servers: int) -> Block:
-        """Ask for so many servers; return when all are there, too."""
+    def _ask_for(
+        self, place: Place, peer: Peer, cloud: Cloud, image_id: str, servers: int, *, pauses: bool = False
+    ) -> Block:
+        """Ask for so many servers; return when all are there, too. ``pauses``: nothing but the API works meanwhile."""
         engine = cloud.where.engine()
         with engine.connect() as connection:
             before = connection.scalar(_DONE) or 0
-            block = peer.block(_posts(image_id, servers), clients=cases.CROWD, budget_s=_ACTIVE_S)
+            with self._paused(place, cloud) if pauses else contextlib.nullcontext():
+                block = peer.block(_posts(image_id, servers), clients=cases.CROWD, budget_s=_ACTIVE_S)
             if set(block.statuses) != {202}:
                 raise BadAnswer(f"POST /servers, {peer.kind}: {dict(block.statuses)}")
             wait_until(lambda: (connection.scalar(_DONE) or 0) >= before + servers, "the servers", timeout_s=_ACTIVE_S)
         return block
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _paused(place: Place, cloud: Cloud) -> Iterator[None]:
+        """Stop the processes of a cloud but its Compute API where they are, and let them go on afterwards."""
+        pids = [pid for name in cloud.programs if name != f"{cloud.name}-api" for pid in pids_of(place, name)]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     # -- telling
 
