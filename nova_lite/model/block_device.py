@@ -7,7 +7,9 @@ from enum import StrEnum
 from nova_lite.model.plain import known
 
 #: Bus → how disks on it are named.
-DEVICE_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
+DEVICE_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
+#: The same with the bus that only a disk to rescue a guest with is on.
+_PREFIX_TO_RESCUE = {**DEVICE_PREFIX, "usb": "sd"}
 #: The letters of a bus's disks: sda to sdz, and no further.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -193,5 +195,5 @@ def local_names(
 
 def free_name(taken: Sequence[str], bus: str = "virtio") -> str | None:
     """Return the first name for a disk on ``bus`` (``/dev/vdb``) that is not ``taken``; None when all letters are."""
-    prefix = f"/dev/{DEVICE_PREFIX[bus]}"
+    prefix = f"/dev/{_PREFIX_TO_RESCUE[bus]}"
     return next((prefix + letter for letter in _LETTERS if prefix + letter not in taken), None)
