@@ -129,8 +129,8 @@ def microversion_lines(api: str) -> list[str]:
 def _routes(table: Iterable[tuple[str, Any]], minimum: Version, maximum: Version) -> Iterator[Route]:
     for path, handler in table:
         for name, responder in inspect.getmembers(handler, callable):
-            if not name.startswith("on_"):
-                continue
+            if not name.startswith("on_") or name == "on_head":
+                continue  # HEAD is GET without its body.
             declared = declared_endpoint(responder)
             if declared is None:
                 yield Route(name[3:].upper(), path, (), minimum, maximum)

@@ -27,21 +27,9 @@ _ACTIONS: Mapping[str, Collection[str]] = {
     "/os-aggregates/{}/action": aggregates.ACTIONS,
     "/servers/{}/migrations/{}/action": server_migrations.FORCE_COMPLETE.dated[-1][1]["properties"],
 }
-_NETWORKS = "networks come later"
-_ACTION = f"{SERVER_ACTION} "
 #: What is not here yet: how path and action begin, as a pattern, perhaps after a method → why.
 WHY_NOT: Mapping[str, str] = {
     "/os-baremetal-nodes": "there is no client of a bare metal service",
-    "/os-floating-ip": _NETWORKS,
-    "/os-networks": _NETWORKS,
-    "/os-security-group": _NETWORKS,
-    "/os-tenant-networks": _NETWORKS,
-    f"{_ACTION}addF": _NETWORKS,
-    f"{_ACTION}removeF": _NETWORKS,
-    f"{_ACTION}addS": _NETWORKS,
-    f"{_ACTION}removeS": _NETWORKS,
-    "POST /servers/{}/os-interface": _NETWORKS,
-    "DELETE /servers/{}/os-interface/{}": _NETWORKS,
     "/servers/{}/shares": "there is no client of a share service",
 }
 #: What is gone elsewhere and is a URL of ours.

@@ -29,6 +29,7 @@ from nova_lite.api.handlers import (
     limits,
     migrations,
     monitoring,
+    networks,
     openapi,
     quota_class_sets,
     quota_sets,
@@ -150,6 +151,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
         *_quota_routes(backing),
         *_image_routes(backing),
         *_volume_routes(backing),
+        *networks.routes(),
     ]
     return [*table, *volumes_boot.routes(table)]
 
@@ -180,6 +182,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         shelving=ShelvingService(conf, api_db, cells, lookup, backing.images, api_bus),
         resets=StateResetService(conf, api_db, cells, lookup, api_bus),
         consoles=RemoteConsoleService(conf, lookup),
+        networks=ServerNetworkService(lookup),
     )
     moves = ServerMigrationService(lookup)
     assisted = AssistedVolumeSnapshotService(lookup, backing.volumes)
@@ -373,7 +376,9 @@ def build(
         statuses=faults.STATUS_OF,
         is_public=lambda path: versions.is_public(path) or path in watched.public,
         unversioned=versions.UNVERSIONED | UNVERSIONED,
-        taken_as_json=frozenset({None, "text/plain"}),
+        taken_as_json=frozenset({None, "text/plain", "application/vnd.openstack.compute+json"}),
+        wrong_method_status=404,
+        is_relaxed=urls.is_relaxed,
         max_body_bytes=conf.oslo_middleware.max_request_body_size,
         request_id_headers=("X-Compute-Request-Id",),
     )
@@ -383,10 +388,11 @@ def build(
     app.add_middleware(IdempotencyKeys(IdempotencyKeyService(conf, api_db, lookup)))
     for path, handler in table:
         refuse_undeclared(path, handler)
-    former = gone.routes()
-    for path, handler in [*versions.routes(), *watched.routes(), *openapi.routes(table), *former, *table]:
+    # Of a URL that is served, some methods may be gone.
+    whole = {**dict(table), **dict(gone.routes(table))}
+    for path, handler in [*versions.routes(), *watched.routes(), *openapi.routes(table), *whole.items()]:
         app.add_route(path, handler)
-    prefixed = urls.VersionPrefix(app, nouns=_nouns([*former, *table]), link_prefix=conf.api.compute_link_prefix)
+    prefixed = urls.VersionPrefix(app, nouns=_nouns(whole.items()), link_prefix=conf.api.compute_link_prefix)
     return shared(conf, behind_proxy(conf, prefixed))
 
 

@@ -47,6 +47,7 @@ class VersionPrefix:
     def _enter(self, env: dict[str, Any], version: str, rest: str) -> None:
         if version == "/v2":
             # The old API never had microversions; what its clients send by habit must not change its answers.
+            env["nova_lite.is_relaxed"] = True
             for header in _VERSION_HEADERS:
                 env.pop(header, None)
         if rest in ("", "/"):
@@ -62,6 +63,11 @@ class VersionPrefix:
         env["nova_lite.version_path"] = version
         env["nova_lite.project_id"] = first if has_project else None
         env["PATH_INFO"] = f"/{tail}" if has_project else rest
+
+
+def is_relaxed(req: falcon.Request) -> bool:
+    """Return whether a request is the old API's, which passed over what it did not know."""
+    return bool(req.env.get("nova_lite.is_relaxed"))
 
 
 class ProjectCheck:

@@ -77,6 +77,10 @@ class Api:
     taken_as_json: frozenset[str | None] = frozenset()
     #: Whether a URL that takes no query parameter refuses one, or ignores it.
     refuses_stray_queries: bool = True
+    #: What a URL answers that is there, but not under the method asked.
+    wrong_method_status: int = 405
+    #: Whether a request's body may have more than its schema knows, which is then passed over.
+    is_relaxed: Callable[[falcon.Request], bool] = lambda req: False
     max_body_bytes: int = 1 << 20
     #: Further headers that carry our request id.
     request_id_headers: tuple[str, ...] = ()
@@ -134,6 +138,7 @@ class _Frame:
         context.refuses_stray_queries = self._api.refuses_stray_queries
         context.max_body_bytes = self._api.max_body_bytes
         context.taken_as_json = self._api.taken_as_json
+        context.is_relaxed = self._api.is_relaxed(req)
         for name, component in self._components.items():
             setattr(context, name, component)
         sent_id = req.get_header(REQUEST_ID_HEADER)
@@ -174,6 +179,8 @@ class _FaultWriter:
     def _fault(self, exc: BaseException, request_id: str) -> Fault:
         if isinstance(exc, falcon.HTTPError):
             message = exc.description or _PLAIN_WORDS.get(exc.status_code) or exc.title or ""
+            if isinstance(exc, falcon.HTTPMethodNotAllowed) and self._api.wrong_method_status != exc.status_code:
+                return Fault(self._api.wrong_method_status, message, request_id, None, {}, exc)
             return Fault(exc.status_code, message, request_id, None, _headers(exc), exc)
         if isinstance(exc, errors.NovaLiteError):
             status = next((self._api.statuses[kind] for kind in type(exc).__mro__ if kind in self._api.statuses), 500)

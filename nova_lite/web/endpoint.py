@@ -134,4 +134,4 @@ def _check(declared: Endpoint, req: falcon.Request) -> None:
     if declared.body is not None:
         content = validation.body_of(req)
         req.context.body = validation.parse_json(content, req.content_type, req.context.taken_as_json)
-        declared.body.check(req.context.body, version)
+        declared.body.check(req.context.body, version, is_relaxed=req.context.is_relaxed)

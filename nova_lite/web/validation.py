@@ -55,14 +55,19 @@ class Schemas:
         """Return the schema of ``version``, in Draft 4."""
         return self._entry(version)[1]
 
-    def check(self, value: object, version: Version, where: str = "body") -> None:
-        """Raise Invalid, naming the field, unless ``value`` is what the schema of ``version`` wants."""
+    def check(self, value: object, version: Version, where: str = "body", *, is_relaxed: bool = False) -> None:
+        """Raise Invalid, naming the field, unless ``value`` is what the schema of ``version`` wants.
+
+        With ``is_relaxed`` what it does not know is taken out of ``value``, and spaces around text it would refuse.
+        """
         since, schema = self._entry(version)
         validator = self._compiled.get(since)
         if validator is None:
             validator = self._compiled[since] = _compile(schema)
         try:
             error = next(validator.iter_errors(value), None)
+            while error is not None and is_relaxed and _relaxes(value, error):
+                error = next(validator.iter_errors(value), None)
         except ValueError:
             # The validator counts how deep it goes, and goes nowhere near as deep as the parser.
             raise errors.Invalid(f"{where}: nested too deeply") from None
@@ -95,6 +100,28 @@ class Kinds(Schemas):
 def _compile(schema: JsonSchema) -> jsonschema_rs.Draft4Validator:
     # Draft 4, as OpenStack clients expect: there 1.0 is not an integer.
     return jsonschema_rs.Draft4Validator(dict(schema), validate_formats=True)
+
+
+def _relaxes(value: Any, error: Any) -> bool:
+    """Take out of ``value`` what ``error`` is about, if it can be; return whether it could."""
+    *way, last = error.instance_path or [None]
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+        spoiled = _at(value, error.instance_path)
+        for name in error.kind.unexpected:
+            del spoiled[name]
+        return True
+    holder = _at(value, way)
+    text = holder[last] if last is not None else None
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Pattern) and isinstance(text, str) and text.strip():
+        holder[last] = text.strip()
+        return text != text.strip()
+    return False
+
+
+def _at(value: Any, way: Iterable[str | int]) -> Any:
+    for part in way:
+        value = value[part]
+    return value
 
 
 def _explain(error: Any, where: str) -> str:

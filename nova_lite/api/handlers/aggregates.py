@@ -109,7 +109,7 @@ class AggregateAction:
         if action is None:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
         caller.require(action.policy)
-        action.schema.check(body, req.context.version)
+        action.schema.check(body, req.context.version, is_relaxed=req.context.is_relaxed)
         send_json(resp, views.one(req, action.do(self._aggregates, caller, _number(aggregate_id), body[name])))
 
 

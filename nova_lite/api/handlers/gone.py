@@ -1,11 +1,11 @@
 """URLs that were taken out of the Compute API for good: 410 for whoever has a token, in every version alike."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import falcon
 
-#: URL → methods it had. What is left of a URL under other methods needs the network service.
+#: URL → methods it had. Some are served under other methods.
 GONE: Mapping[str, tuple[str, ...]] = {
     "/os-agents": ("GET", "POST"),
     "/os-agents/{agent_id}": ("PUT", "DELETE"),
@@ -42,16 +42,20 @@ GONE: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def routes() -> list[tuple[str, object]]:
-    """Return a handler for each of them."""
-    return [(path, Gone(methods)) for path, methods in GONE.items()]
+def routes(table: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+    """Return a handler for each of them; those that ``table`` serves under other methods go on doing so."""
+    served = dict(table)
+    return [(path, Gone(methods, served.get(path))) for path, methods in GONE.items()]
 
 
 class Gone:
-    """One URL whose ``methods`` are gone; looking at it otherwise finds nothing."""
+    """One URL whose ``methods`` are gone; others are ``served``. Where none is, looking at it finds nothing."""
 
-    def __init__(self, methods: tuple[str, ...]) -> None:
-        for method in {"GET", *methods}:
+    def __init__(self, methods: tuple[str, ...], served: object = None) -> None:
+        for name in dir(served):
+            if name.startswith("on_"):
+                setattr(self, name, getattr(served, name))
+        for method in methods if served else {"GET", *methods}:
             setattr(self, f"on_{method.lower()}", partial(_refuse, is_gone=method in methods))
 
 

@@ -11,6 +11,7 @@ from nova_lite.api.handlers import passwords, rebuilds
 from nova_lite.api.handlers.rebuilds import Rebuilding
 from nova_lite.api.handlers.remote_consoles import open_console
 from nova_lite.api.policies import remote_consoles as console_rules
+from nova_lite.api.policies import server_networks as network_rules
 from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.schemas import server_actions as schemas
@@ -24,6 +25,7 @@ from nova_lite.api.services.rehearsals import Rehearsal
 from nova_lite.api.services.remote_consoles import RemoteConsoleService
 from nova_lite.api.services.server_actions import ServerActionService
 from nova_lite.api.services.server_deletion import ServerDeletionService
+from nova_lite.api.services.server_networks import ServerNetworkService
 from nova_lite.api.services.server_snapshots import Rotation, ServerSnapshotService
 from nova_lite.api.services.shelving import ShelvingService, Wanted
 from nova_lite.api.services.state_resets import StateResetService
@@ -63,6 +65,7 @@ class Services:
     shelving: ShelvingService
     resets: StateResetService
     consoles: RemoteConsoleService
+    networks: ServerNetworkService
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -74,6 +77,8 @@ GONE: Mapping[str, Version | None] = {"resetNetwork": None, "os-getRDPConsole": 
 _LAST_WITH_CONSOLES = Version(2, 5)
 _FIRST = Version(2, 1)
 _TELLS_IMAGE = Version(2, 45)
+#: The last version in which a server's addresses are given and taken by actions.
+_ADDRESSES_END = Version(2, 43)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,16 @@ def _operation(policy: str, schema: Schemas, name: str) -> Action:
         return None
 
     return Action(policy, schema, do)
+
+
+def _of_networks(policy: str, schema: Schemas, until: Version | None = None) -> Action:
+    """Return an action that wants a network of a server, and is refused."""
+
+    def do(services: Services, caller: Caller, server_id: str, body: object) -> Answer:
+        services.networks.refuse(caller, server_id, policy)
+        return None
+
+    return Action(policy, schema, do, until=until)
 
 
 def _reboot(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
@@ -386,6 +401,12 @@ ACTIONS: Mapping[str, Action] = {
     "unshelve": Action(
         rules.UNSHELVE, schemas.UNSHELVE, _unshelve, reads_since=Version(2, 77), rehearse=_rehearse_unshelve
     ),
+    "addFixedIp": _of_networks(network_rules.FIXED_IPS_ADD, schemas.ADD_FIXED_IP, _ADDRESSES_END),
+    "removeFixedIp": _of_networks(network_rules.FIXED_IPS_REMOVE, schemas.REMOVE_FIXED_IP, _ADDRESSES_END),
+    "addFloatingIp": _of_networks(network_rules.FLOATING_IPS_ADD, schemas.ADD_FLOATING_IP, _ADDRESSES_END),
+    "removeFloatingIp": _of_networks(network_rules.FLOATING_IPS_REMOVE, schemas.REMOVE_FLOATING_IP, _ADDRESSES_END),
+    "addSecurityGroup": _of_networks(network_rules.SECURITY_GROUPS_ADD, schemas.ADD_SECURITY_GROUP),
+    "removeSecurityGroup": _of_networks(network_rules.SECURITY_GROUPS_REMOVE, schemas.REMOVE_SECURITY_GROUP),
     "os-getConsoleOutput": Action(rules.CONSOLE_OUTPUT, schemas.CONSOLE_OUTPUT, _console_output),
     "os-getVNCConsole": _console("vnc", schemas.VNC_CONSOLE),
     "os-getSPICEConsole": _console("spice", schemas.SPICE_CONSOLE),
@@ -416,7 +437,7 @@ class ServerAction:
             raise errors.Invalid(f"There is no such action: {name[:64]}")
         if not action.is_known(req.context.version):
             raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
-        action.schema.check(body, req.context.version)
+        action.schema.check(body, req.context.version, is_relaxed=req.context.is_relaxed)
         value = body[name] if req.context.version >= action.reads_since else None
         if is_rehearsal:
             self._rehearse(req, resp, action, server_id, value)

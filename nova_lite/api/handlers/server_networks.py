@@ -3,10 +3,11 @@
 import falcon
 
 from nova_lite.api.policies import server_networks as policies
+from nova_lite.api.schemas import networks as schemas
 from nova_lite.api.schemas.values import LENIENT_QUERY
 from nova_lite.api.services.server_networks import ServerNetworkService
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import endpoint
+from nova_lite.web.endpoint import ACCEPTED, ANY_QUERY, endpoint
 
 
 class ServerAddresses:
@@ -41,6 +42,10 @@ class ServerInterfaces:
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         send_json(resp, {"interfaceAttachments": self._networks.interfaces(req.context.caller, server_id)})
 
+    @endpoint(policy=policies.INTERFACES_CREATE, query=ANY_QUERY, body=schemas.INTERFACE)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        self._networks.refuse(req.context.caller, server_id, policies.INTERFACES_CREATE)
+
 
 class ServerInterface:
     """``/servers/{server_id}/os-interface/{port_id}``"""
@@ -51,6 +56,10 @@ class ServerInterface:
     @endpoint(policy=policies.INTERFACES_SHOW, query=LENIENT_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str, port_id: str) -> None:
         send_json(resp, {"interfaceAttachment": self._networks.interface(req.context.caller, server_id, port_id)})
+
+    @endpoint(policy=policies.INTERFACES_DELETE, query=ANY_QUERY, answers=ACCEPTED)
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str, port_id: str) -> None:
+        self._networks.remove_interface(req.context.caller, server_id, port_id)
 
 
 class ServerSecurityGroups:

@@ -29,6 +29,9 @@ class Versions:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         send_json(resp, views.versions(req))
 
+    # Load balancers ask like this whether the API is there.
+    on_head = on_get
+
 
 class Version:
     """``/v2`` and ``/v2.1``"""
@@ -40,11 +43,16 @@ class Version:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         send_json(resp, views.version(req, self._version_id))
 
+    on_head = on_get
+
 
 class Choices:
     """Any path that names no version."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._answer(req, resp)
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._answer(req, resp)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:

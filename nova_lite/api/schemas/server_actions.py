@@ -223,3 +223,14 @@ MIGRATE_LIVE = _action(
     ("2.30", _live(required=("block_migration",), block_migration=_BLOCK, force=BOOLEAN)),
     ("2.68", _live(required=("block_migration",), block_migration=_BLOCK)),
 )
+_ADDRESS = {"type": "object", "properties": {"address": {"type": "string"}}, "required": ["address"]}
+ADD_FIXED_IP = _action(
+    "addFixedIp",
+    {"type": "object", "properties": {"networkId": {"type": ["integer", "string"]}}, "required": ["networkId"]},
+)
+REMOVE_FIXED_IP = _action("removeFixedIp", _ADDRESS)
+ADD_FLOATING_IP = _action("addFloatingIp", _ADDRESS)
+REMOVE_FLOATING_IP = _action("removeFloatingIp", _ADDRESS)
+_GROUP = {"type": "object", "properties": {"name": NAME}, "required": ["name"]}
+ADD_SECURITY_GROUP = _action("addSecurityGroup", _GROUP)
+REMOVE_SECURITY_GROUP = _action("removeSecurityGroup", _GROUP)

@@ -5,6 +5,9 @@ from nova_lite.api.policies import server_networks as policies
 from nova_lite.api.services.server_lookup import ServerLookup, target
 from nova_lite.model.caller import Caller
 
+#: What whoever asks for something of networks hears.
+NO_NETWORKS = "This cloud gives servers no networks yet."
+
 
 class ServerNetworkService:
     """Shows addresses, interfaces and security groups."""
@@ -31,6 +34,16 @@ class ServerNetworkService:
         """Return one of them; raises NotFound."""
         self._look(caller, uuid, policies.INTERFACES_SHOW)
         raise errors.NotFound(f"Instance {uuid} has no port {port_id[:64]!r}")
+
+    def remove_interface(self, caller: Caller, uuid: str, port_id: str) -> None:
+        """Raise NotFound: the server has no such interface."""
+        self._look(caller, uuid, policies.INTERFACES_DELETE)
+        raise errors.NotFound(f"Instance {uuid} has no port {port_id[:64]!r}")
+
+    def refuse(self, caller: Caller, uuid: str, rule: str) -> None:
+        """Raise Invalid for whatever wants a network of the server, Forbidden first for whom ``rule`` keeps out."""
+        self._look(caller, uuid, rule)
+        raise errors.Invalid(NO_NETWORKS)
 
     def security_groups(self, caller: Caller, uuid: str) -> list[object]:
         """Return the security groups that the server is in."""

@@ -9,6 +9,7 @@ from nova_lite.api import app
 from nova_lite.api.handlers.server_actions import ACTIONS
 from nova_lite.api.policies import aggregates as aggregate_rules
 from nova_lite.api.policies import remote_consoles as console_rules
+from nova_lite.api.policies import server_networks as network_rules
 from nova_lite.api.policies import servers as server_rules
 from nova_lite.api.policies import volume_attachments as volume_rules
 from nova_lite.api.services.notices import Notices
@@ -132,6 +133,8 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         ({"os-getVNCConsole": {"type": "novnc"}}, console_rules.CREATE),
         ({"os-getSPICEConsole": {"type": "spice-html5"}}, console_rules.CREATE),
         ({"os-getSerialConsole": {"type": "serial"}}, console_rules.CREATE),
+        ({"addSecurityGroup": {"name": "default"}}, network_rules.SECURITY_GROUPS_ADD),
+        ({"removeSecurityGroup": {"name": "default"}}, network_rules.SECURITY_GROUPS_REMOVE),
     ],
     "POST /servers/{server_id}/remote-consoles": [({"remote_console": {"protocol": "vnc", "type": "novnc"}}, None)],
     "POST /servers/{server_id}/metadata": [({"metadata": {"a": "b"}}, None)],
@@ -209,6 +212,11 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
             None,
         )
     ],
+    "POST /servers/{server_id}/os-interface": [({"interfaceAttachment": {"net_id": IMAGE_ID}}, None)],
+    "POST /os-floating-ips": [({"pool": "public"}, None)],
+    "POST /os-security-groups": [({"security_group": {"name": "web"}}, None)],
+    "PUT /os-security-groups/{security_group_id}": [({"security_group": {"name": "web"}}, None)],
+    "POST /os-security-group-rules": [({"security_group_rule": {"ip_protocol": "tcp"}}, None)],
     "PUT /os-hosts/{host}": [({"status": "enable"}, None)],
     "POST /os-volumes": [
         (

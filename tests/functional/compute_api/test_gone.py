@@ -23,9 +23,9 @@ def test_who_has_no_token_does_not_hear_of_it(cloud: Cloud) -> None:
 
 
 def test_a_url_of_which_some_is_gone_is_not_found_otherwise(client: Client) -> None:
-    assert client.get("/os-networks").status_code == 404
-    assert client.post("/os-networks", {"network": {}}).status_code == 410
-    assert client.request("PATCH", "/os-networks").status_code == 405
+    assert client.get("/os-networks/add").status_code == 404
+    assert client.post("/os-networks/add", {"network": {}}).status_code == 410
+    assert client.request("PATCH", "/os-networks/add").status_code == 404
 
 
 def test_the_urls_may_name_the_callers_project(cloud: Cloud) -> None:

@@ -82,3 +82,42 @@ def test_which_versions_there_are_is_told_in_every_version(cloud: Cloud, version
     for path, status in (("/", 200), ("/nowhere", 300)):
         assert client.get(path).status_code == status
     assert client.get("/v2.1/").status_code in (400, 406)
+
+
+@pytest.mark.parametrize("path", ["/", "/v2", "/v2.1/", "/anything"])
+def test_version_documents_answer_head(cloud: Cloud, path: str) -> None:
+    answer = falcon.testing.TestClient(cloud.app).simulate_head(path)
+    assert answer.status_code == _get(cloud, path).status_code
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", "/servers"), ("HEAD", "/servers"), ("PUT", "/servers"), ("GET", "/os-server-external-events")],
+)
+def test_a_url_under_another_method_is_not_there(client: Client, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == 404
+    assert method == "HEAD" or answer.json["itemNotFound"]["code"] == 404
+
+
+def test_the_old_api_passes_over_what_it_does_not_know(cloud: Cloud) -> None:
+    old, new = (cloud.client("admin:demo", "2.1", root) for root in ("/v2", "/v2.1"))
+    body = {"aggregate": {"name": " racks ", "bogus": {"a": [1]}}, "more": 1}
+    assert new.post("/os-aggregates", body).status_code == 400
+    made = old.post("/os-aggregates", body)
+    assert (made.status_code, made.json["aggregate"]["name"]) == (200, "racks")
+    action = {"set_metadata": {"metadata": {"a": "b"}, "bogus": 1}}
+    path = f"/os-aggregates/{made.json['aggregate']['id']}/action"
+    assert new.post(path, action).status_code == 400
+    assert old.post(path, action).json["aggregate"]["metadata"] == {"a": "b"}
+    bodies: list[object] = [{"aggregate": {"name": "  "}}, {"aggregate": {"name": 1, "bogus": 1}}, {"bogus": {}}, []]
+    for bad in bodies:
+        assert old.post("/os-aggregates", bad).status_code == 400
+
+
+def test_bodies_may_say_that_they_are_of_this_api(client: Client) -> None:
+    kind = {"Content-Type": "application/vnd.openstack.compute+json"}
+    assert client.request("POST", "/os-keypairs", body=b"{}", headers=kind).status_code == 400
+    other = {"Content-Type": "application/vnd.openstack.compute+xml"}
+    assert client.request("POST", "/os-keypairs", body=b"{}", headers=other).status_code == 415
