@@ -100,7 +100,9 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("tool", ["tools/quickstart", "tools/test", "tools/guest_image", "tools/libvirtd"])
+@pytest.mark.parametrize(
+    "tool", ["tools/quickstart", "tools/test", "tools/guest_image", "tools/libvirtd", "tools/devstack"]
+)
 def test_tool_explains_itself_and_refuses_what_it_does_not_know(tool: str) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([_TREE / tool, *arguments], capture_output=True, text=True, timeout=480, check=False)

@@ -9,8 +9,9 @@ TABLE = """\
 # What is known.
 skip a.Class  # nothing here has it
 fail a.b.test_c  # being mended
+left a.b.test_x  # now this, now that
 """
-EXPECTED = {"a.Class": "skip", "a.b.test_c": "fail"}
+EXPECTED = {"a.Class": "skip", "a.b.test_c": "fail", "a.b.test_x": "left"}
 AS_EXPECTED = {"a.Class": Outcome("skip"), "a.b.test_c": Outcome("fail"), "a.b.test_d": Outcome("pass")}
 
 
