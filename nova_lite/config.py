@@ -185,7 +185,11 @@ SERVICE_OPTS: list[cfg.Opt] = [
         "numbers (/metrics), such as 127.0.0.1:9780; each daemon of a machine needs its own. Unset: nowhere.",
     ),
     cfg.IntOpt(
-        "graceful_shutdown_timeout", default=60, min=1, help="Seconds a daemon finishes its work in after SIGTERM."
+        "graceful_shutdown_timeout",
+        default=60,
+        min=1,
+        mutable=True,
+        help="Seconds a daemon finishes its work in after SIGTERM.",
     ),
 ]
 

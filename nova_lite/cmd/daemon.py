@@ -5,6 +5,8 @@ import logging
 import signal
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds between two lines that tell what a process that is to end waits for.
+_TOLD_S = 5.0
+
 
 class Service(Protocol):
     """Something that runs in the background between ``start`` and ``stop``."""
@@ -30,9 +35,74 @@ class Service(Protocol):
         """Finish what is under way and end."""
         ...
 
+    def under_way(self) -> list[str]:
+        """Return what it is at work on now, each by its kind."""
+        ...
+
     def checks(self) -> dict[str, Callable[[], object]]:
         """Return what it must be able to do when it is ready; each raises Unavailable."""
         ...
+
+
+class _Asked:
+    """What signals ask of this process: to end (SIGTERM, SIGINT), to read its configuration again (SIGHUP)."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+        self._to_end = False
+        self._to_reload = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._end())
+        signal.signal(signal.SIGHUP, lambda *_: self._reload())
+
+    def _end(self) -> None:
+        self._to_end = True
+        self._woken.set()
+
+    def _reload(self) -> None:
+        self._to_reload = True
+        self._woken.set()
+
+    def until_end(self, reload: Callable[[], None]) -> None:
+        """Return when the process is to end, and call ``reload`` each time it is asked for until then."""
+        while not self._to_end:
+            self._woken.wait(3600)
+            self._woken.clear()
+            if self._to_reload:
+                self._to_reload = False
+                reload()
+
+
+class _Stopping:
+    """The end of a service: it takes no more work, and what it is at work on is waited for and told."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._has_begun = False
+
+    def check(self) -> None:
+        """Raise Unavailable once it has begun, with what is still under way."""
+        if self._has_begun:
+            raise errors.Unavailable(f"This process stops; still at work: {self._left()}.")
+
+    def within(self, timeout_s: float) -> int:
+        """Stop the service; return 0 as soon as its work has ended, 1 when ``timeout_s`` seconds were not enough."""
+        self._has_begun = True
+        thread = threading.Thread(target=self._service.stop, name="stop", daemon=True)
+        thread.start()
+        end = time.monotonic() + timeout_s
+        while thread.is_alive() and (left_s := end - time.monotonic()) > 0:
+            thread.join(min(_TOLD_S, left_s))
+            if thread.is_alive():
+                LOG.info("Still at work before the end: %s", self._left())
+        if thread.is_alive():
+            LOG.error("Work did not end within %s s: %s; it goes on elsewhere", timeout_s, self._left())
+            return 1
+        return 0
+
+    def _left(self) -> str:
+        found = Counter(self._service.under_way())
+        return ", ".join(f"{number} {kind}" for kind, number in sorted(found.items())) or "nothing"
 
 
 class Meters(Protocol):
@@ -45,6 +115,8 @@ class Meters(Protocol):
 
 def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: str) -> int:
     """Run the service class named ``module:Class`` until SIGTERM or SIGINT; return the exit code.
+
+    On SIGHUP it reads its configuration again: see ``_reload``.
 
     Who may watch it is told what the class named ``meters_name`` counts, where ``[service] monitoring_address`` says.
     Classes are imported only after the threads are chosen: eventlet must patch before others import.
@@ -59,12 +131,12 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: s
         return 2
     concurrency.use(conf.service.executor)
     oslo_logging.setup(conf, "nova_lite")
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    asked = _Asked()
     try:
         service: Service = _class(service_name)(conf)
-        listener = _listener(conf, prog, service, meters_name) if conf.service.monitoring_address else None
+        stopping = _Stopping(service)
+        watched = bool(conf.service.monitoring_address)
+        listener = _listener(conf, prog, service, stopping, meters_name) if watched else None
         service.start()
     except errors.Misconfigured as exc:
         print(f"{prog}: {exc.message}", file=sys.stderr)
@@ -72,10 +144,9 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: s
     except errors.NovaLiteError as exc:
         print(f"{prog}: {exc.message} {exc.facts or ''}", file=sys.stderr)
         return 1
-    while not stopped.wait(3600):
-        pass
+    asked.until_end(lambda: _reload(conf))
     LOG.info("%s stops", prog)
-    code = _stop_within(service, conf.service.graceful_shutdown_timeout)
+    code = stopping.within(conf.service.graceful_shutdown_timeout)
     if listener is not None:
         listener.stop()
     return code
@@ -87,7 +158,7 @@ def _class(name: str) -> Callable[..., Any]:
     return found
 
 
-def _listener(conf: cfg.ConfigOpts, prog: str, service: Service, meters_name: str) -> "Listener":
+def _listener(conf: cfg.ConfigOpts, prog: str, service: Service, stopping: "_Stopping", meters_name: str) -> "Listener":
     """Return what answers those who watch the service, at work; it tells what keeps the service from starting, too."""
     # Only those who are watched carry it.
     from nova_lite.web.health import Health  # noqa: PLC0415
@@ -96,17 +167,18 @@ def _listener(conf: cfg.ConfigOpts, prog: str, service: Service, meters_name: st
 
     metrics = Metrics(prog)
     meters: Meters = _class(meters_name)(metrics, service)
-    listener = Listener(conf.service.monitoring_address, Health(service.checks()), metrics, meters.refresh)
+    checks = {"stopping": stopping.check, **service.checks()}
+    listener = Listener(conf.service.monitoring_address, Health(checks), metrics, meters.refresh)
     listener.start()
     LOG.info("%s can be watched at %s", prog, conf.service.monitoring_address)
     return listener
 
 
-def _stop_within(service: Service, timeout_s: float) -> int:
-    stopping = threading.Thread(target=service.stop, name="stop", daemon=True)
-    stopping.start()
-    stopping.join(timeout_s)
-    if stopping.is_alive():
-        LOG.error("Work under way did not end within %s s; what is unfinished goes on elsewhere", timeout_s)
-        return 1
-    return 0
+def _reload(conf: cfg.ConfigOpts) -> None:
+    """Read the configuration again; of what changed only options that may change while a process runs count."""
+    try:
+        conf.mutate_config_files()  # which logs what changed, and what cannot
+    except (cfg.Error, OSError) as exc:
+        LOG.error("All options stay as they are, for the configuration cannot be used: %s", exc)
+        return
+    LOG.info("The configuration was read again")

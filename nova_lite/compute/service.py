@@ -89,6 +89,10 @@ class Agent:
             "hypervisor": lambda: self.driver.guest(_NO_GUEST),
         }
 
+    def under_way(self) -> list[str]:
+        """Return what it is at work on: messages, by name."""
+        return self._server.under_way()
+
     def _require_ready(self) -> None:
         if not self.ready.is_set():
             raise errors.Unavailable("This host takes no work yet.")

@@ -162,6 +162,10 @@ class Conductor:
         }
         return checks if self._fanout is None else {**checks, "cells": self._fanout.ping}
 
+    def under_way(self) -> list[str]:
+        """Return what it is at work on: workflows, and messages by name."""
+        return ["workflow"] * self.runner.running + self._server.under_way()
+
     def _build_super(self) -> None:
         self._db = Database(self._conf.api_database.connection, pool_size=self._conf.api_database.max_pool_size)
         self._cells = Cells(self._conf, self._db)

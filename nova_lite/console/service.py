@@ -35,6 +35,10 @@ class ConsoleProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="consoles", daemon=True)
 
+    def under_way(self) -> list[str]:
+        """Return what it is at work on: consoles that are open."""
+        return ["console"] * self.listener.sessions
+
     def checks(self) -> dict[str, Callable[[], object]]:
         """Return what a proxy that is ready can do; each raises Unavailable."""
         return {"database": self._db.ping, "cells": self._fanout.ping}

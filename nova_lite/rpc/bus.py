@@ -8,6 +8,7 @@ import logging
 import queue
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -180,8 +181,9 @@ class Server:
     """Answers messages with an endpoint's methods until stopped."""
 
     def __init__(self, transport: Any, target: Any, endpoint: object) -> None:
+        self._endpoint = _Enveloped(endpoint)
         self._server = oslo_messaging.get_rpc_server(
-            transport, target, [_Enveloped(endpoint)], executor=concurrency.messaging_executor()
+            transport, target, [self._endpoint], executor=concurrency.messaging_executor()
         )
 
     def start(self) -> None:
@@ -192,6 +194,10 @@ class Server:
         self._server.stop()
         self._server.wait()
 
+    def under_way(self) -> list[str]:
+        """Return the messages that are being answered now, by name."""
+        return sorted(self._endpoint.under_way.elements())
+
 
 class _Enveloped:
     """Wraps each public method of an endpoint: ``{"answer": …}`` or ``{"error": …}``."""
@@ -200,6 +206,12 @@ class _Enveloped:
 
     def __init__(self, endpoint: object) -> None:
         self._endpoint = endpoint
+        self._guard = threading.Lock()
+        self.under_way: Counter[str] = Counter()
+
+    def _note(self, name: str, change: int) -> None:
+        with self._guard:
+            self.under_way[name] += change
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._endpoint, name)
@@ -207,6 +219,7 @@ class _Enveloped:
             raise AttributeError(name)
 
         def answer(context: Mapping[str, object], **payload: Any) -> dict[str, Any]:
+            self._note(name, 1)
             try:
                 return {"answer": method(**payload)}
             except errors.NovaLiteError as exc:
@@ -214,6 +227,8 @@ class _Enveloped:
             except Exception:
                 LOG.exception("%s failed", name)
                 return {"error": {"kind": "NovaLiteError", "message": "An internal error happened.", "code": None}}
+            finally:
+                self._note(name, -1)
 
         return answer
 

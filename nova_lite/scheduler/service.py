@@ -52,6 +52,10 @@ class Scheduler:
             "cells": self._fanout.ping,
         }
 
+    def under_way(self) -> list[str]:
+        """Return what it is at work on: messages, by name."""
+        return self._server.under_way()
+
     def start(self) -> None:
         """Begin to listen."""
         self._meet_cells()

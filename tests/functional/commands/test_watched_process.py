@@ -1,4 +1,4 @@
-"""A daemon as a process tells those who watch it how it is, from its start to its end."""
+"""A daemon as a process tells those who watch it how it is, from its start to its end, and heeds SIGHUP between."""
 
 import contextlib
 import json
@@ -71,6 +71,16 @@ def test_a_conductor_without_placement_lives_and_is_not_ready(tmp_path: Path, ex
             assert status == 200
             assert b'nova_lite_build_info{service="nova-lite-conductor"' in body
             assert b"nova_lite_workflows_overdue 0.0" in body
+            for change, said in (
+                ("debug = true", "Option DEFAULT.debug changed from [None] to [true]"),
+                ("[broken", "All options stay"),
+            ):
+                file.write_text(f"{_CONFIGURATION.format(**facts)}\n[DEFAULT]\n{change}\n")
+                conductor.send_signal(signal.SIGHUP)
+                while said not in (tmp_path / "log").read_text() and time.monotonic() < end:
+                    time.sleep(0.05)
+                assert said in (tmp_path / "log").read_text()
+            assert ask(port, "/live")[0] == 200
             conductor.send_signal(signal.SIGTERM)
             assert conductor.wait(_DEADLINE_S) == 0, (tmp_path / "log").read_text()
         finally:

@@ -1,0 +1,55 @@
+"""A daemon that is to end waits for its work, tells of it, and ends with it."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from nova_lite import errors
+from nova_lite.cmd import daemon
+
+
+class _Busy:
+    """A service at work until ``done``."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def start(self) -> None:
+        """Not wanted here."""
+
+    def stop(self) -> None:
+        self.done.wait(300)
+
+    def under_way(self) -> list[str]:
+        return [] if self.done.is_set() else ["workflow", "build", "workflow"]
+
+    def checks(self) -> dict[str, Callable[[], object]]:
+        return {}
+
+
+def test_it_ends_as_soon_as_its_work_has(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(daemon, "_TOLD_S", 0.01)
+    service = _Busy()
+    stopping = daemon._Stopping(service)
+    stopping.check()
+    codes: list[int] = []
+    with caplog.at_level("INFO"):
+        ending = threading.Thread(target=lambda: codes.append(stopping.within(300)), daemon=True)
+        ending.start()
+        pause = threading.Event()
+        while "Still at work before the end: 1 build, 2 workflow" not in caplog.text:
+            assert ending.is_alive()
+            pause.wait(0.01)
+    with pytest.raises(errors.Unavailable, match="still at work: 1 build, 2 workflow"):
+        stopping.check()
+    service.done.set()
+    ending.join(300)
+    assert codes == [0]
+
+
+def test_it_ends_without_work_that_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
+    service = _Busy()
+    assert daemon._Stopping(service).within(0.05) == 1
+    assert "Work did not end within 0.05 s: 1 build, 2 workflow" in caplog.text
+    service.done.set()
