@@ -17,6 +17,7 @@ from nova_lite.clients.images import Images
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from nova_lite.web.proxies import Wsgi
+from nova_lite.web.under_uwsgi import fit
 
 
 class _Lazy:
@@ -40,7 +41,8 @@ def _built() -> Wsgi:
     conf = config.load_for_wsgi()
     oslo_logging.setup(conf, "nova_lite")
     api_db = Database(conf.api_database.connection, pool_size=conf.api_database.max_pool_size)
-    return app.build(conf, api_db=api_db, cells=Cells(conf, api_db), api_bus=Bus(conf), images=Images(conf))
+    built = app.build(conf, api_db=api_db, cells=Cells(conf, api_db), api_bus=Bus(conf), images=Images(conf))
+    return fit(built)
 
 
 application = _Lazy()

@@ -10,6 +10,7 @@ from nova_lite.placement import app
 from nova_lite.storage import Database
 from nova_lite.web.cors import shared
 from nova_lite.web.proxies import Wsgi, behind_proxy
+from nova_lite.web.under_uwsgi import fit
 
 #: Objects made until the garbage collector looks at the young ones, and how much rarer at the older ones. An answer is
 #: thousands of objects that die with it, and the snapshot stays: with Python's own 700 a large answer costs double.
@@ -24,7 +25,7 @@ def build() -> Wsgi:
     if not settings.connection:
         raise errors.Misconfigured("[placement_database] connection: missing")
     served = app.build(conf, Database(settings.connection, pool_size=settings.max_pool_size))
-    return shared(conf, behind_proxy(conf, served))
+    return fit(shared(conf, behind_proxy(conf, served)))
 
 
 application = build()

@@ -188,15 +188,23 @@ def read_body(req: falcon.Request, max_bytes: int) -> bytes:
         if req.env.get("HTTP_TRANSFER_ENCODING"):
             if not req.env.get("wsgi.input_terminated"):
                 raise falcon.HTTPLengthRequired(title="Length Required", description="Content-Length is required.")
-            body: bytes = req.stream.read(max_bytes + 1)
-            return _bounded(body, max_bytes)
+            return _bounded(_read(req.stream, max_bytes + 1), max_bytes)
         return b""
     if not (raw_length.isascii() and raw_length.isdigit()):
         raise errors.Invalid("Content-Length: not a whole number")
     # Python refuses to read numbers of thousands of digits.
     if len(raw_length) > 18 or int(raw_length) > max_bytes:
         raise errors.TooLarge(f"The request body is larger than {max_bytes} bytes.")
-    return _bounded(req.bounded_stream.read(max_bytes + 1), max_bytes)
+    return _bounded(_read(req.bounded_stream, max_bytes + 1), max_bytes)
+
+
+def _read(stream: Any, size: int) -> bytes:
+    """Return what ``stream`` has, ``size`` bytes at most; servers raise where the client breaks off or breaks rules."""
+    try:
+        content: bytes = stream.read(size)
+    except OSError:
+        raise errors.Invalid("The request body did not come whole.") from None
+    return content
 
 
 def _bounded(body: bytes, max_bytes: int) -> bytes:

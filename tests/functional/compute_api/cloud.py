@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import falcon
 import falcon.testing
@@ -31,6 +31,7 @@ from nova_lite.model.volume import NewVolume, Volume, VolumeSnapshot
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
 from nova_lite.web.endpoint import declared_endpoint
+from nova_lite.web.proxies import Wsgi
 from tests.functional.compute_api.factories import make_instance, make_migration, make_spec
 from tests.tables import make_tables
 
@@ -150,6 +151,14 @@ class DeclaredAnswers:
             assert not resp.render_body(), (req.method, req.uri_template, resp.status)
 
 
+class Server(Protocol):
+    """Serves clouds elsewhere."""
+
+    def application(self, cloud: "Cloud") -> Wsgi:
+        """Return what hands requests to the API of ``cloud``."""
+        ...
+
+
 def innermost(app: Any) -> falcon.App[Any, Any]:
     """Return the falcon application inside what was put before it."""
     while not isinstance(app, falcon.App):
@@ -163,6 +172,9 @@ class Cloud:
     Its volumes are those of ``volumes``, without them there is none. ``options`` is group → option → value.
     """
 
+    #: What serves all clouds that are made meanwhile; None where they serve themselves.
+    server: ClassVar[Server | None] = None
+
     def __init__(
         self,
         directory: Path,
@@ -173,7 +185,7 @@ class Cloud:
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.directory = directory
-        self.conf = _configuration(directory, database, options or {})
+        self.conf = configuration(directory, database, options or {})
         name = f"cloud{next(_clouds)}"
         self.api_db = Database(self.conf.api_database.connection)
         make_tables(self.api_db, ApiBase.metadata)
@@ -192,7 +204,10 @@ class Cloud:
         self.images = FakeImages()
         self._add_flavors()
         self.volumes = volumes or NoVolumes(self.conf)
-        self.app = app.build(
+        self.app = self.server.application(self) if self.server and not database else self._built()
+
+    def _built(self) -> Wsgi:
+        built = app.build(
             self.conf,
             api_db=self.api_db,
             cells=self.cells,
@@ -201,7 +216,8 @@ class Cloud:
             volumes=self.volumes,
         )
         # What is seen here is what falcon answers, before the prefix of the version is put before it.
-        innermost(self.app).add_middleware(DeclaredAnswers())
+        innermost(built).add_middleware(DeclaredAnswers())
+        return built
 
     def close(self) -> None:
         self.cells.close()
@@ -320,9 +336,10 @@ class Client:
         return self.request("DELETE", path)
 
 
-def _configuration(
+def configuration(
     directory: Path, database: Callable[[str], str] | None, options: Mapping[str, Mapping[str, Any]]
 ) -> cfg.ConfigOpts:
+    """Return the configuration of a cloud in ``directory``; ``options`` is group → option → value."""
     conf = config.load(files=[])
     conf.set_override("auth_strategy", "noauth2", group="api")
     # None is silent because the machine is busy.
@@ -333,5 +350,5 @@ def _configuration(
     conf.set_override("connection", url, group="api_database")
     for group, values in options.items():
         for name, value in values.items():
-            conf.set_override(name, value, group=group)
+            conf.set_override(name, value, group=None if group == "DEFAULT" else group)
     return conf
