@@ -64,7 +64,7 @@ LIMITS: list[Any] = [
 ]
 FORCES: list[Any] = [True, False, "True", "no", 1, 0, "maybe", None]
 POLICIES: list[Any] = [["affinity"], ["anti-affinity"], ["soft-affinity"], [], ["affinity", "affinity"], "affinity"]
-#: Files put into servers have limits of their own only there.
+#: What files put into servers are limited to, in both.
 _EQUAL_DEFAULTS = {"injected_files": 5, "injected_file_content_bytes": 10240, "injected_file_path_bytes": 255}
 
 

@@ -1,5 +1,6 @@
 """Making servers: check everything, write everything down in one transaction, answer; conductors do the rest."""
 
+import contextlib
 import re
 import uuid as uuids
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from nova_lite.api.services.guest_data import (
     refuse_too_many_files,
 )
 from nova_lite.api.services.images import Images
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.rehearsals import Rehearsal
 from nova_lite.api.services.server_metadata import refuse_too_much
@@ -122,8 +124,10 @@ class ServerCreationService:
         api_bus: Bus,
         images: Images,
         volumes: Volumes,
+        notices: Notices,
     ) -> None:
         self._conf = conf
+        self._notices = notices
         self._quotas = Quotas(conf)
         self._api_db = api_db
         self._cells = cells
@@ -143,6 +147,9 @@ class ServerCreationService:
         else:
             accepted, workflow = self._record(caller, new, template, spec)
         ConductorClient(self._api_bus).wake(workflow.uuid)
+        if spec.group is not None and self._notices.are_told:
+            with self._api_db.reader() as session, contextlib.suppress(errors.NotFound):  # gone since: told of, too
+                self._notices.server_group(caller, "add_member", server_groups.get(session, spec.group))
         return accepted
 
     def rehearse(self, caller: Caller, new: NewServers) -> Rehearsal:

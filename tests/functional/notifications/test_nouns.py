@@ -63,13 +63,18 @@ def test_aggregates(user: ComputeUser, listener: Listener) -> None:
     assert {each.data["uuid"] for each in told} == {made["uuid"]}
 
 
-def test_server_groups(user: ComputeUser, listener: Listener) -> None:
+def test_server_groups(user: ComputeUser, image: str, listener: Listener) -> None:
     name = f"told{next(_names)}"
     group = {"name": name, "policy": "anti-affinity", "rules": {"max_server_per_host": 2}}
     made = user.ask("POST", "/os-server-groups", {"server_group": group}).json["server_group"]
+    wanted = {"name": name, "flavorRef": "1", "imageRef": image, "networks": "none"}
+    asked = user.ask("POST", "/servers", {"server": wanted, "os:scheduler_hints": {"group": made["id"]}})
+    assert asked.status == 202
+    server_id = asked.json["server"]["id"]
     assert user.ask("DELETE", f"/os-server-groups/{made['id']}").status == 204
     told = _heard(listener, "server_group.delete", name)
-    assert [each.event_type for each in told] == ["server_group.create", "server_group.delete"]
+    assert [each.event_type for each in told] == [f"server_group.{act}" for act in ("create", "add_member", "delete")]
+    assert [each.data["members"] for each in told[:2]] == [[], [server_id]]
     assert (told[0].data["policy"], told[0].data["rules"]) == ("anti-affinity", {"max_server_per_host": "2"})
 
 
