@@ -13,7 +13,7 @@ from oslo_policy import generator as policy_generator
 from nova_lite import config
 
 ETC = Path(__file__).resolve().parents[3] / "etc"
-_LIBRARIES = {*config.NEIGHBOURS, "keystone_authtoken"}
+_LIBRARIES = {*config.NEIGHBOURS, config.VENDORS, "keystone_authtoken"}
 
 
 def options(text: str) -> dict[tuple[str, str], tuple[str, str]]:
