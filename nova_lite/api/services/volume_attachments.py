@@ -17,7 +17,7 @@ from nova_lite.cells.registry import OpenCell
 from nova_lite.clients.volumes import Volumes, VolumesAs
 from nova_lite.db.repositories import hosts
 from nova_lite.model import block_device
-from nova_lite.model.block_device import DEVICE_PREFIX, BlockDevice
+from nova_lite.model.block_device import DEVICE_PREFIX, BlockDevice, Phase
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
@@ -149,6 +149,9 @@ class VolumeAttachmentService:
         refuse_if_locked(caller, instance)
         operations.refuse_if_wrong_state(instance, volumes.DETACH)
         cell = _cell(located)
+        if device.is_multiattach and device.phase is Phase.DETACHING:
+            # A shared volume shows nothing of one server that lets it go, so that clients ask once more.
+            return
         self._refuse_if_down(cell, instance)
         self._refuse_detach(caller, instance, device, volume_id)
         begun = _begin_detach(cell, uuid, volume_id, caller, self._conf.operation_timeout)

@@ -226,6 +226,16 @@ def test_detaching_begins(cloud: Cloud, client: Client, storage: BlockStorage) -
     assert work(cloud) == [("detach-volume", "pending")]
 
 
+def test_a_shared_volume_may_be_asked_to_go_again(cloud: Cloud, client: Client, storage: BlockStorage) -> None:
+    """It shows nothing of a server that lets it go: others have it."""
+    volume_id = volume(storage, status="in-use", attach_status="attached", is_multiattach=True)
+    instance = server(cloud, volumes=(device(volume_id, is_multiattach=True),))
+    for _ in range(2):
+        answer = client.delete(path(instance, volume_id))
+        assert (answer.status_code, answer.text) == (202, "")
+        assert work(cloud) == [("detach-volume", "pending")]
+
+
 def test_while_its_host_is_down_a_server_keeps_its_volumes(cloud: Cloud, client: Client, storage: BlockStorage) -> None:
     volume_id = volume(storage, status="in-use", attach_status="attached")
     instance = server(cloud, volumes=(device(volume_id),))
