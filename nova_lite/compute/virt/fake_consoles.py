@@ -1,8 +1,10 @@
-"""Consoles of imitated guests: each really listens, greets as its protocol does and says again what it is told."""
+"""Consoles of imitated guests: each really listens, begins as its protocol does, then says again what it is told."""
 
 import contextlib
 import socket
+import struct
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nova_lite.model.console import Ports
@@ -11,8 +13,24 @@ if TYPE_CHECKING:
     from nova_lite.compute.virt.fake_records import Record
     from nova_lite.compute.virt.faults import FaultScript
 
-#: What a console says first.
-GREETINGS = {"vnc": b"RFB 003.008\n", "serial": b"\r\nlogin: ", "spice": b"REDQ"}
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a conversation begins: what the console says first, and then after each so many bytes it has heard."""
+
+    greeting: bytes
+    answers: tuple[tuple[int, bytes], ...] = ()
+
+
+_SCREEN_NAME = b"an imitated guest"
+#: A screen of one point, 32 bits of true colour, and its name (RFC 6143, 7.3.2).
+_SCREEN = struct.pack(">HH4B3H3B3xL", 1, 1, 32, 24, 0, 1, 255, 255, 255, 16, 8, 0, len(_SCREEN_NAME)) + _SCREEN_NAME
+OPENINGS = {
+    # The version is heard; security types: none; it is chosen: well; the screen may be shared: here it is.
+    "vnc": Opening(b"RFB 003.008\n", ((12, b"\x01\x01"), (1, bytes(4)), (1, _SCREEN))),
+    "serial": Opening(b"\r\nlogin: "),
+    "spice": Opening(b"REDQ"),
+}
 _CHUNK = 4096
 
 
@@ -33,7 +51,7 @@ class FakeConsoles:
         with self._lock:
             of_guest = self._echoes.setdefault(uuid, {})
             if protocol not in of_guest:
-                of_guest[protocol] = Echo(GREETINGS[protocol])
+                of_guest[protocol] = Echo(OPENINGS[protocol])
             return Ports(of_guest[protocol].port)
 
     def _end_consoles(self, uuid: str | None = None) -> None:
@@ -48,8 +66,8 @@ class FakeConsoles:
 class Echo:
     """A server on a free port of this machine, until ``stop``."""
 
-    def __init__(self, greeting: bytes) -> None:
-        self._greeting = greeting
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
         self._guard = threading.Lock()
         self._callers: set[socket.socket] = set()
         self._is_over = False
@@ -78,7 +96,10 @@ class Echo:
 
     def _serve(self, caller: socket.socket) -> None:
         with caller, contextlib.suppress(OSError):
-            caller.sendall(self._greeting)
+            caller.sendall(self._opening.greeting)
+            for length, answer in self._opening.answers:
+                if len(caller.recv(length, socket.MSG_WAITALL)) == length:
+                    caller.sendall(answer)
             while heard := caller.recv(_CHUNK):
                 caller.sendall(heard)
         with self._guard:

@@ -16,7 +16,7 @@ from tests.integration.stack.keystone import ADMIN, DEMO, OTHER, READER, Account
 from tests.integration.stack.libvirt import guest_image
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.processes import wait_until
-from tests.integration.stack.services import CELLS, COMMON, CONTROL, DATABASES, HOSTS, Host, Services
+from tests.integration.stack.services import CELLS, COMMON, CONSOLES, DATABASES, HOSTS, Host, Services
 from tests.integration.stack.site import Site
 
 #: Name of the image that boots, and of a flavor it fits into.
@@ -59,7 +59,7 @@ class Deployment:
         self._once("databases", self._make_databases)
         self._once("catalog", self._add_to_catalog)
         self._say(f"nova_lite: {len(self.services.names)} processes")
-        side_by_side([partial(self.services.start, name) for name in CONTROL])
+        side_by_side([partial(self.services.start, name) for name in self.services.control])
         side_by_side([partial(self.services.start, host.name) for host in self.services.hosts])
         self._once("image", self._add_images)
         self._write_clouds()
@@ -171,7 +171,7 @@ class Deployment:
         return all(
             name in seen and seen[name].state == "up" and _epoch(seen[name].updated_at) >= self._started_at(name)
             for name in self.services.names
-            if name not in ("api", "placement")
+            if name not in ("api", "placement", CONSOLES)
         )
 
     def _started_at(self, name: str) -> float:

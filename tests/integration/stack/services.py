@@ -66,6 +66,7 @@ HOSTS = (
 )
 #: Services in the order they start; agents come last.
 CONTROL = ("placement", "super-conductor", "scheduler", "cell1-conductor", "cell2-conductor", "api")
+CONSOLES = "console-proxy"
 
 
 class Services:
@@ -89,6 +90,8 @@ class Services:
         self.hosts = hosts
         #: Whether there is a Cinder to have volumes of, from the next writing of configurations on.
         self.has_volumes = False
+        #: What the console proxy gives to browsers; without it there is none. As above.
+        self.web: Path | None = None
         self.api_port = site.port("api")
         self.placement_port = site.port("placement")
         self.api_url = f"http://{ADDRESS}:{self.api_port}/v2.1"
@@ -97,7 +100,12 @@ class Services:
     @property
     def names(self) -> tuple[str, ...]:
         """Return every process in the order they start."""
-        return (*CONTROL, *(host.name for host in self.hosts))
+        return (*self.control, *(host.name for host in self.hosts))
+
+    @property
+    def control(self) -> tuple[str, ...]:
+        """Return the processes that are no agents."""
+        return (*CONTROL, CONSOLES) if self.web else CONTROL
 
     def guests_folder(self, host: str) -> Path:
         """Return where ``host`` keeps its guests' files; a fake host has one JSON file a guest there."""
@@ -128,10 +136,16 @@ class Services:
         for cell in CELLS:
             database = self._section("database", connection=self._mariadb.url(f"nova_lite_{cell}"))
             self._write(cell, cell, database + clients, host=f"{cell}-conductor")
+        consoles = ""
+        if self.web:
+            port = self._site.port(CONSOLES)
+            consoles = self._section("vnc", novncproxy_base_url=f"http://{ADDRESS}:{port}/vnc_lite.html")
+            listens_at = self._section("vnc", novncproxy_host=ADDRESS, novncproxy_port=str(port))
+            self._write(CONSOLES, "api", above + listens_at, extra=f"web = {self.web}\n")
         libvirt = self._section("libvirt", virt_type="qemu", connection_uri=libvirt_uri)
         for host in self.hosts:
             options = f"compute_driver = {host.driver}\ninstances_path = {self.guests_folder(host.name)}\n"
-            self._write(host.name, host.cell, clients + libvirt, extra=options)
+            self._write(host.name, host.cell, clients + libvirt + consoles, extra=options)
 
     def _write(self, name: str, bus: str | None, groups: str, *, host: str | None = None, extra: str = "") -> None:
         state = self._site.folder("data", host or name)
@@ -236,7 +250,7 @@ class Services:
         if name in ("api", "placement"):
             return self._wsgi_program(name)
         configuration = name.removesuffix("-conductor") if name.endswith("-conductor") and name[:4] == "cell" else name
-        modules = {"scheduler": "scheduler", **{host.name: "compute" for host in self.hosts}}
+        modules = {"scheduler": "scheduler", CONSOLES: "console_proxy", **{host.name: "compute" for host in self.hosts}}
         argv = [*_python(f"nova_lite.cmd.{modules.get(name, 'conductor')}")]
         argv += ["--config-file", str(self.configuration(configuration))]
         return Program(name, tuple(argv), env=_environment(), cwd=str(REPOSITORY))
