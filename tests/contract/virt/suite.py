@@ -375,12 +375,12 @@ class DriverContract:
         spec = a_spec()
         rig.driver.spawn(spec, rig.image)
         self.booted(rig, spec)
-        log = rig.driver.console_output(spec.uuid, lines=None)
-        assert len(log) <= 100 * 1024
         assert rig.driver.console_output(spec.uuid, lines=0) == b""
         last = rig.driver.console_output(spec.uuid, lines=2)
-        assert 0 < len(last.splitlines()) <= 2
-        assert log.splitlines()[-1] in last
+        log = rig.driver.console_output(spec.uuid, lines=None)
+        assert len(log) <= 100 * 1024
+        assert last.count(b"\n") == 1
+        assert last in log
 
     @pytest.mark.parametrize("is_on", [True, False], ids=["running", "stopped"])
     def test_a_snapshot_is_a_file_and_the_guest_goes_on(self, rig: Rig, tmp_path: Path, is_on: bool) -> None:

@@ -43,9 +43,8 @@ class LibvirtHosts:
         return f"qemu+unix:///system?socket={self._state(name) / 'run' / 'libvirt-sock'}"
 
     def address(self, name: str) -> str:
-        """Return the host's address, as little another's as the port is that it is made from."""
-        number = self.site.port("libvirt-hosts")
-        return f"127.{number >> 8}.{number & 255}.{self.names.index(name) + 1}"
+        """Return the host's address."""
+        return self.site.loopback(self.names.index(name) + 1)
 
     def start(self) -> None:
         """Start every host; raises Missing saying what the machine lacks."""
@@ -187,5 +186,7 @@ class RealHosts(Services):
         libvirt = {"virt_type": "qemu", "connection_uri": self.libvirt.uri(host.name)}
         clients = self._clients()
         extra = f"compute_driver = libvirt\ninstances_path = {self.guests_folder(host.name)}\n"
-        extra += f"my_ip = {self.libvirt.address(host.name)}\n"
-        self._write(host.name, host.cell, clients + self._section("libvirt", **libvirt), extra=extra)
+        address = self.libvirt.address(host.name)
+        extra += f"my_ip = {address}\n"
+        groups = clients + self._section("libvirt", **libvirt) + self._screens_at(address)
+        self._write(host.name, host.cell, groups, extra=extra)

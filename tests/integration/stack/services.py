@@ -67,6 +67,8 @@ HOSTS = (
 #: Services in the order they start; agents come last.
 CONTROL = ("placement", "super-conductor", "scheduler", "cell1-conductor", "cell2-conductor", "api")
 CONSOLES = "console-proxy"
+#: Which of a site's addresses of the loopback is that of screens on the machine's own libvirtd.
+_SCREENS = 250
 
 
 class Services:
@@ -143,6 +145,8 @@ class Services:
             listens_at = self._section("vnc", novncproxy_host=ADDRESS, novncproxy_port=str(port))
             self._write(CONSOLES, "api", above + listens_at, extra=f"web = {self.web}\n")
         libvirt = self._section("libvirt", virt_type="qemu", connection_uri=libvirt_uri)
+        if libvirt_uri:
+            consoles += self._screens_at(self._site.loopback(_SCREENS))
         for host in self.hosts:
             options = f"compute_driver = {host.driver}\ninstances_path = {self.guests_folder(host.name)}\n"
             self._write(host.name, host.cell, clients + libvirt + consoles, extra=options)
@@ -159,6 +163,10 @@ class Services:
 
     def _section(self, group: str, **options: str) -> str:
         return f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
+
+    def _screens_at(self, address: str) -> str:
+        """Return where a host's guests show their screens: two libvirtd at one address may choose one port at once."""
+        return self._section("vnc", server_listen=address, server_proxyclient_address=address)
 
     def _clients(self) -> str:
         """Return the groups that say how other services are called."""

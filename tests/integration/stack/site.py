@@ -78,6 +78,11 @@ class Site:
                 record.write_text(json.dumps(ports))
             return ports[name]
 
+    def loopback(self, number: int) -> str:
+        """Return an address of the loopback, as little another site's as the port is that it is made from."""
+        port = self.port("loopback")
+        return f"127.{port >> 8}.{port & 255}.{number}"
+
 
 def _free_port(taken: set[int]) -> int:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
