@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def server() -> Iterator[None]:
+def web_server() -> Iterator[None]:
     """Serve every cloud by the server that NOVA_LITE_SUITE names."""
     kind = suite.chosen()
     if kind == "inprocess":
