@@ -44,6 +44,7 @@ def meta_data(told: Told, version: str) -> dict[str, object]:
     tree: dict[str, object] = {
         "ami-id": ec2_id("ami", instance.image_id),
         "ami-launch-index": instance.launch_index,
+        # What guests have always read there: an image has no manifest.
         "ami-manifest-path": "FIXME",
         "instance-id": ec2_id("i", instance.uuid),
         "hostname": hostname,

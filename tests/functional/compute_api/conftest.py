@@ -1,5 +1,6 @@
 """Fixtures of the Compute API's stories."""
 
+import uuid as uuids
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from nova_lite.clients.volumes import Volumes
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.testing import block_storage
 from nova_lite.testing.block_storage import BlockStorage
-from tests.functional.compute_api import suite
+from tests.functional.compute_api import old_volumes, suite
 from tests.functional.compute_api.cloud import Client, Cloud
+from tests.functional.compute_api.old_volumes import OldVolumes
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -96,3 +98,20 @@ def volume_cloud(tmp_path: Path, storage: BlockStorage) -> Iterator[Cloud]:
     made = Cloud(tmp_path, volumes=Volumes(storage.configuration(http_retries=0)))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def volumes_of_old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldVolumes]:
+    with old_volumes.running(tmp_path_factory.mktemp("cloud")) as both:
+        yield both
+
+
+@pytest.fixture
+def project() -> str:
+    """A project of the test's own, so that it sees its own volumes only."""
+    return uuids.uuid4().hex
+
+
+@pytest.fixture
+def old(volumes_of_old: OldVolumes, project: str) -> Client:
+    return volumes_of_old.cloud.client(f"alice:{project}", version="2.35")

@@ -1,34 +1,15 @@
 """Snapshots of volumes, as old clients reach them here; the embedded block storage service has them."""
 
 import uuid as uuids
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nova_lite.embedded.volume_records import StoredSnapshot, StoredVolume
-from tests.functional.compute_api import old_volumes
 from tests.functional.compute_api.cloud import Client
 from tests.functional.compute_api.old_volumes import OldVolumes, await_gone, reached
 
 _NOWHERE = "99999999-9999-4999-8999-999999999999"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldVolumes]:
-    with old_volumes.running(tmp_path_factory.mktemp("cloud")) as both:
-        yield both
-
-
-@pytest.fixture
-def project() -> str:
-    """A project of the test's own, so that it sees its own volumes only."""
-    return uuids.uuid4().hex
-
-
-@pytest.fixture
-def old(running: OldVolumes, project: str) -> Client:
-    return running.cloud.client(f"alice:{project}", version="2.35")
 
 
 def test_a_snapshot_is_made_listed_shown_and_deleted(old: Client) -> None:
@@ -60,7 +41,7 @@ def test_a_snapshot_is_made_listed_shown_and_deleted(old: Client) -> None:
     assert old.delete(path).status_code == 404
 
 
-def test_a_volume_in_use_is_snapshotted_only_by_force(running: OldVolumes, project: str, old: Client) -> None:
+def test_a_volume_in_use_is_snapshotted_only_by_force(volumes_of_old: OldVolumes, project: str, old: Client) -> None:
     volume_id = str(uuids.uuid4())
     used = StoredVolume(
         id=volume_id,
@@ -68,16 +49,16 @@ def test_a_volume_in_use_is_snapshotted_only_by_force(running: OldVolumes, proje
         user_id="alice",
         size_gib=1,
         status="in-use",
-        type_id=running.storage.store.types.default().id,
+        type_id=volumes_of_old.storage.store.types.default().id,
         created_at="2026-01-01T00:00:00.000000",
     )
-    with running.storage.store.records.changing():
-        running.storage.store.records.put(used)
+    with volumes_of_old.storage.store.records.changing():
+        volumes_of_old.storage.store.records.put(used)
     refused = old.post("/os-snapshots", {"snapshot": {"volume_id": volume_id}})
     assert refused.status_code == 400
     assert "in-use" in refused.json["badRequest"]["message"]
     assert old.post("/os-snapshots", {"snapshot": {"volume_id": volume_id, "force": True}}).status_code == 200
-    assert len(list(running.storage.store.records.of_volume(StoredSnapshot, volume_id))) == 1
+    assert len(list(volumes_of_old.storage.store.records.of_volume(StoredSnapshot, volume_id))) == 1
     assert old.delete(f"/os-volumes/{volume_id}").status_code == 400
 
 
@@ -99,8 +80,8 @@ def test_what_is_not_there_is_not_found(old: Client) -> None:
     assert old.post("/os-snapshots", {"snapshot": {"volume_id": _NOWHERE}}).status_code == 404
 
 
-def test_from_2_36_on_clients_ask_block_storage(running: OldVolumes) -> None:
-    new = running.cloud.client(version="2.36")
+def test_from_2_36_on_clients_ask_block_storage(volumes_of_old: OldVolumes) -> None:
+    new = volumes_of_old.cloud.client(version="2.36")
     for path in ("/os-snapshots", "/os-snapshots/detail", f"/os-snapshots/{_NOWHERE}"):
         assert new.get(path).status_code == 404
     assert new.post("/os-snapshots", {"snapshot": {"volume_id": _NOWHERE}}).status_code == 404

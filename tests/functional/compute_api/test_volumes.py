@@ -1,35 +1,15 @@
 """Volumes, as old clients reach them here; the embedded block storage service has them."""
 
-import uuid as uuids
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nova_lite.embedded.volume_records import StoredAttachment
-from tests.functional.compute_api import old_volumes
 from tests.functional.compute_api.cloud import Client
 from tests.functional.compute_api.old_volumes import OldVolumes, await_gone, reached
 
 _NOWHERE = "99999999-9999-4999-8999-999999999999"
 _SERVER = "12345678-1234-4234-8234-123456789abc"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldVolumes]:
-    with old_volumes.running(tmp_path_factory.mktemp("cloud")) as both:
-        yield both
-
-
-@pytest.fixture
-def project() -> str:
-    """A project of the test's own, so that it sees its own volumes only."""
-    return uuids.uuid4().hex
-
-
-@pytest.fixture
-def old(running: OldVolumes, project: str) -> Client:
-    return running.cloud.client(f"alice:{project}", version="2.35")
 
 
 def test_a_volume_is_made_listed_shown_and_deleted(old: Client) -> None:
@@ -61,7 +41,7 @@ def test_a_volume_is_made_listed_shown_and_deleted(old: Client) -> None:
     assert old.delete(path).status_code == 404
 
 
-def test_a_volume_tells_which_server_has_it(running: OldVolumes, project: str, old: Client) -> None:
+def test_a_volume_tells_which_server_has_it(volumes_of_old: OldVolumes, project: str, old: Client) -> None:
     made = old.post("/os-volumes", {"volume": {"size": 1}}).json["volume"]
     reached(old, f"/os-volumes/{made['id']}", "available")
     used = StoredAttachment(
@@ -72,8 +52,8 @@ def test_a_volume_tells_which_server_has_it(running: OldVolumes, project: str, o
         status="attached",
         mountpoint="/dev/vdb",
     )
-    with running.storage.store.records.changing():
-        running.storage.store.records.put(used)
+    with volumes_of_old.storage.store.records.changing():
+        volumes_of_old.storage.store.records.put(used)
     [use] = old.get(f"/os-volumes/{made['id']}").json["volume"]["attachments"]
     assert use == {"id": made["id"], "volumeId": made["id"], "serverId": _SERVER, "device": "/dev/vdb"}
 
@@ -118,16 +98,16 @@ def test_what_is_not_there_is_not_found(old: Client) -> None:
     assert old.post("/os-volumes", {"volume": {"size": 1, "volume_type": "none-such"}}).status_code == 404
 
 
-def test_another_projects_volume_is_not_found(running: OldVolumes, old: Client) -> None:
+def test_another_projects_volume_is_not_found(volumes_of_old: OldVolumes, old: Client) -> None:
     made = old.post("/os-volumes", {"volume": {"size": 1}}).json["volume"]
-    stranger = running.cloud.client("mallory:elsewhere", version="2.35")
+    stranger = volumes_of_old.cloud.client("mallory:elsewhere", version="2.35")
     assert stranger.get(f"/os-volumes/{made['id']}").status_code == 404
     assert stranger.delete(f"/os-volumes/{made['id']}").status_code == 404
     assert made["id"] not in {each["id"] for each in stranger.get("/os-volumes").json["volumes"]}
 
 
-def test_from_2_36_on_clients_ask_block_storage(running: OldVolumes) -> None:
-    new = running.cloud.client(version="2.36")
+def test_from_2_36_on_clients_ask_block_storage(volumes_of_old: OldVolumes) -> None:
+    new = volumes_of_old.cloud.client(version="2.36")
     for path in ("/os-volumes", "/os-volumes/detail", f"/os-volumes/{_NOWHERE}"):
         assert new.get(path).status_code == 404
     assert new.post("/os-volumes", {"volume": {"size": 1}}).status_code == 404
