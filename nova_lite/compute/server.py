@@ -254,8 +254,10 @@ class ComputeEndpoint:
         with self._locks.hold(wanted.uuid):
             return int(self._unshelver.build(wanted))
 
-    def rotate_backups(self, instance_uuid: str, backup_type: str, keep: int, project_id: str) -> None:
-        self._snapshotter.rotate(instance_uuid, backup_type, keep, project_id)
+    def rotate_backups(
+        self, instance_uuid: str, backup_type: str, keep: int, project_id: str, newest: str = ""
+    ) -> None:
+        self._snapshotter.rotate(instance_uuid, backup_type, keep, project_id, newest=newest)
 
     def contents(self) -> dict[str, Any]:
         guests, asides = self._moves.contents()

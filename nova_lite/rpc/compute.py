@@ -284,13 +284,7 @@ class ComputeClient:
         return PowerState(answer)
 
     def clear_departed(
-        self,
-        host: str,
-        instance_uuid: str,
-        migration: str,
-        volumes: Sequence[BlockDevice] = (),
-        *,
-        timeout_s: float,
+        self, host: str, instance_uuid: str, migration: str, volumes: Sequence[BlockDevice] = (), *, timeout_s: float
     ) -> None:
         """Remove what a guest left that has gone; the host forgets its ``volumes``."""
         self._bus.call(
@@ -472,22 +466,23 @@ class ComputeClient:
 
     def unshelve(self, instance: Instance, *, timeout_s: float) -> PowerState:
         """Make and start the guest on ``instance.host`` from the image of its disk; raises as ``build``."""
-        plain = msgspec.to_builtins(instance)
-        return PowerState(self._bus.call(TOPIC, "unshelve", server=instance.host, long_s=timeout_s, instance=plain))
+        wanted = msgspec.to_builtins(instance)
+        return PowerState(self._bus.call(TOPIC, "unshelve", server=instance.host, long_s=timeout_s, instance=wanted))
 
     def rotate_backups(
-        self, host: str, instance_uuid: str, backup_type: str, keep: int, *, project_id: str, timeout_s: float
+        self, host: str, uuid: str, *, backup_type: str, keep: int, project_id: str, newest: str, timeout_s: float
     ) -> None:
-        """Have a host remove the oldest backups of an instance, of a type and a project, beyond the ``keep`` newest."""
+        """Have a host remove the oldest backups of an instance beyond the ``keep`` newest; ``newest`` is just made."""
         self._bus.call(
             TOPIC,
             "rotate_backups",
             server=host,
             long_s=timeout_s,
-            instance_uuid=instance_uuid,
+            instance_uuid=uuid,
             backup_type=backup_type,
             keep=keep,
             project_id=project_id,
+            newest=newest,
         )
 
     def contents(self, host: str, *, timeout_s: float) -> tuple[list[Guest], list[str]]:

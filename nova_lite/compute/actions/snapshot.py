@@ -85,13 +85,15 @@ class Snapshotter:
             return
         self._images.delete(image_id)
 
-    def rotate(self, instance_uuid: str, backup_type: str, keep: int, project_id: str) -> None:
+    def rotate(self, instance_uuid: str, backup_type: str, keep: int, project_id: str, *, newest: str) -> None:
         """Remove the oldest backups of this type that ``project_id`` owns beyond the ``keep`` newest.
 
         Anybody may make images that call themselves backups of the instance: those of others count for nothing here.
+        Images tell their age in whole seconds: ``newest`` is the one just made, whatever others of that second say.
         """
         found = self._images.like(instance_uuid=instance_uuid, image_type="backup", backup_type=backup_type)
         ours = [image for image in found if image.status == "active" and image.owner in (None, project_id)]
+        ours.sort(key=lambda image: image.id != newest)
         for image in ours[keep:]:
             LOG.info("Backup %s of instance %s makes room for newer ones", image.id, instance_uuid)
             self._images.delete(image.id)

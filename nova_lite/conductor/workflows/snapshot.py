@@ -35,10 +35,11 @@ def rotate_backups(work: Work[CellTools]) -> None:
     work.tools.agents.rotate_backups(
         host,
         instance.uuid,
-        work.inputs["backup_type"],
-        work.inputs["rotation"],
+        backup_type=work.inputs["backup_type"],
+        keep=work.inputs["rotation"],
         # Whose token made the images.
         project_id=work.workflow.project_id,
+        newest=work.inputs["image"],
         timeout_s=max(1.0, work.seconds_left),
     )
 

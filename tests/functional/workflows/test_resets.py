@@ -5,6 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from nova_lite import errors
+from nova_lite.db.api_tables import ApiWorkflowRow
+from nova_lite.db.repositories import workflows
+from nova_lite.storage import epoch_now
 from nova_lite.testing.cloud import eventually
 from tests.functional.workflows.sabotage import Place
 from tests.functional.workflows.site import STORIES, Site, tell
@@ -12,6 +15,14 @@ from tests.functional.workflows.site import STORIES, Site, tell
 
 def reset(site: Site, server: str, state: str = "error") -> None:
     site.act(server, "os-resetState", {"state": state})
+
+
+def is_over(site: Site, server: str, kind: str) -> bool:
+    """Return whether the time of all work of this kind above the cells on the server is over."""
+    runner = next(each for each in site.saboteur.runners if each.row is ApiWorkflowRow)
+    with runner.db.reader() as session:
+        known = workflows.about(session, ApiWorkflowRow, server)
+    return all(each.deadline < epoch_now() for each in known if each.kind == kind)
 
 
 def errors_of_resets(site: Site, server: str) -> list[str | None]:
@@ -83,8 +94,12 @@ def test_a_move_that_waits_is_confirmed(site: Site) -> None:
 def test_a_server_that_got_no_host_is_not_made_active(site: Site) -> None:
     place = Place("super", "unshelve", "choose host", "middle")
 
+    def reset_before_it_goes_on(server: str) -> None:
+        reset(site, server, "active")
+        eventually(lambda: is_over(site, server, "unshelve"), "the time of the unshelving is declared over")
+
     def sabotage(server: Callable[[], str]) -> None:
-        site.saboteur.plan(place, lambda: reset(site, server(), "active"))
+        site.saboteur.plan(place, lambda: reset_before_it_goes_on(server()))
 
     (server,) = tell(site, "super", "unshelve", sabotage)
     assert site.status(server) == "SHELVED_OFFLOADED"

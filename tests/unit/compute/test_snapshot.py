@@ -127,9 +127,9 @@ def test_only_the_newest_backups_are_kept(host: Host) -> None:
         host.store.upload(name, "raw", Path(__file__))
     host.store.add("weekly", **same | {"backup_type": "weekly"})
     host.store.add("waiting", **same)
-    host.snapshotter.rotate(UUID, "daily", 2, "demo")
+    host.snapshotter.rotate(UUID, "daily", 2, "demo", newest="three")
     assert sorted(host.store.images) == ["snap", "three", "two", "waiting", "weekly"]
-    host.snapshotter.rotate(UUID, "daily", 0, "demo")
+    host.snapshotter.rotate(UUID, "daily", 0, "demo", newest="three")
     assert sorted(host.store.images) == ["snap", "waiting", "weekly"]
 
 
@@ -138,5 +138,15 @@ def test_what_others_call_backups_of_the_server_makes_no_backup_go(host: Host) -
     for name, owner in (("old", "demo"), ("ours", "demo"), ("forged", "other"), ("forged too", "other")):
         host.store.add(name, owner=owner, **same)
         host.store.upload(name, "raw", Path(__file__))
-    host.snapshotter.rotate(UUID, "daily", 1, "demo")
+    host.snapshotter.rotate(UUID, "daily", 1, "demo", newest="ours")
     assert sorted(host.store.images) == ["forged", "forged too", "ours", "snap"]
+
+
+def test_the_backup_just_made_is_kept_before_others_of_the_same_second(host: Host) -> None:
+    same = {"instance_uuid": UUID, "image_type": "backup", "backup_type": "daily"}
+    for name in ("one", "two"):
+        host.store.add(name, **same)
+        host.store.upload(name, "raw", Path(__file__))
+    # The store says of both that they are of now, in an order of its own.
+    host.snapshotter.rotate(UUID, "daily", 1, "demo", newest="one")
+    assert sorted(host.store.images) == ["one", "snap"]
