@@ -263,9 +263,10 @@ ENDPOINTS: dict[str, tuple[type, ...]] = {
 
 
 def _messages(topic: str) -> dict[str, set[str]]:
-    """Return message → the payload that ``rpc/<topic>.py`` sends with it."""
+    """Return message → the payload that ``rpc/<topic>.py``, and what is beside it by nouns, sends with it."""
     found: dict[str, set[str]] = {}
-    for node in ast.walk(tree_of(PACKAGE / "rpc" / f"{topic}.py")):
+    paths = [path for path in modules(PACKAGE / "rpc") if path.stem.partition("_")[0] == topic]
+    for node in (node for path in paths for node in ast.walk(tree_of(path))):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         if node.func.attr in ("call", "cast", "nudge") and len(node.args) == 2:
@@ -284,7 +285,8 @@ def _public(endpoint: type) -> dict[str, inspect.Signature]:
 
 
 def test_every_topic_has_its_endpoints() -> None:
-    topics = {path.stem for path in modules(PACKAGE / "rpc") if "\nTOPIC = " in path.read_text()}
+    modules_of_topics = (path for path in modules(PACKAGE / "rpc") if "\nTOPIC = " in path.read_text())
+    topics = {path.stem.partition("_")[0] for path in modules_of_topics}
     assert topics == set(ENDPOINTS)
 
 
