@@ -18,6 +18,12 @@ NAME = {"type": "string", "minLength": 1, "maxLength": _LONGEST, "pattern": "^[ 
 TAKEN_AT = ("/servers", "/servers/{server_id}/action")
 
 
+def refuse(req: falcon.Request) -> None:
+    """Raise Invalid for a named request whose answer is a key to something, and thus kept nowhere."""
+    if getattr(req.context, "idempotency_key", None) is not None:
+        raise errors.Invalid(f"{HEADER}: not taken here, for the answer opens something and is not kept. Ask again.")
+
+
 class IdempotencyKeys:
     """falcon middleware: answers from memory, or has the answer remembered."""
 

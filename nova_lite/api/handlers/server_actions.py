@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from nova_lite import errors
+from nova_lite.api import idempotency
 from nova_lite.api.handlers import passwords, rebuilds
 from nova_lite.api.handlers.rebuilds import Rebuilding
 from nova_lite.api.handlers.remote_consoles import open_console
@@ -98,6 +99,8 @@ class Action:
     status: str = falcon.HTTP_202
     later: tuple[tuple[Version, Do], ...] = ()
     rehearse: Rehearse | None = None
+    #: Whether its answer is a key to something.
+    opens: bool = False
 
     def is_known(self, version: Version) -> bool:
         """Return whether a caller who speaks ``version`` finds it."""
@@ -246,7 +249,7 @@ def _console(protocol: str, schema: Schemas) -> Action:
     def do(services: Services, caller: Caller, server_id: str, body: Mapping[str, str]) -> Answer:
         return open_console(services.consoles, caller, server_id, protocol, body)
 
-    return Action(console_rules.CREATE, schema, do, until=_LAST_WITH_CONSOLES)
+    return Action(console_rules.CREATE, schema, do, until=_LAST_WITH_CONSOLES, opens=True)
 
 
 def _rehearse_resize(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
@@ -438,6 +441,8 @@ class ServerAction:
         if not action.is_known(req.context.version):
             raise falcon.HTTPNotFound(title="Not Found", description="The resource could not be found.")
         action.schema.check(body, req.context.version, is_relaxed=req.context.is_relaxed)
+        if action.opens:
+            idempotency.refuse(req)
         value = body[name] if req.context.version >= action.reads_since else None
         if is_rehearsal:
             self._rehearse(req, resp, action, server_id, value)
