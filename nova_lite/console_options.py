@@ -9,6 +9,13 @@ WEB_OPTS: list[cfg.Opt] = [
         default="/usr/share/novnc",
         help="Directory of what the console proxy gives to browsers, noVNC for one; without it there is nothing.",
     ),
+    cfg.StrOpt(
+        "cert",
+        help="Path of the certificate, with those up to its CA's, that the console proxy shows to browsers. With it "
+        "nothing but TLS is spoken.",
+    ),
+    cfg.StrOpt("key", help="Path of the key of that certificate; by default it stands in the same file."),
+    cfg.BoolOpt("ssl_only", default=False, help="Whether the console proxy refuses to start without a certificate."),
 ]
 
 VNC_OPTS: list[cfg.Opt] = [
@@ -77,6 +84,12 @@ SERIAL_OPTS: list[cfg.Opt] = [
 ]
 
 CONSOLE_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt(
+        "check_interval",
+        default=5.0,
+        min=0.1,
+        help="Seconds after which the console proxy asks again whether an open console may still be open.",
+    ),
     cfg.ListOpt(
         "allowed_origins",
         default=[],
@@ -89,6 +102,13 @@ CONSOLE_OPTS: list[cfg.Opt] = [
         min=0,
         help="Seconds after which a console over which nothing is said is closed; 0 is never.",
     ),
+    cfg.StrOpt(
+        "ssl_minimum_version",
+        default="default",
+        choices=["default", "tlsv1_2", "tlsv1_3"],
+        help="The oldest TLS the console proxy speaks; by default what its OpenSSL says, which is 1.2 at least.",
+    ),
+    cfg.StrOpt("ssl_ciphers", help="Ciphers the console proxy takes for TLS 1.2, as OpenSSL writes them."),
 ]
 
 CONSOLEAUTH_OPTS: list[cfg.Opt] = [

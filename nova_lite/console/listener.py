@@ -18,10 +18,11 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from nova_lite import concurrency, errors
-from nova_lite.console import requests
-from nova_lite.console.gate import Gate
+from nova_lite.console import requests, tls
+from nova_lite.console.gate import Admitted, Gate
 from nova_lite.console.pages import Pages
 from nova_lite.console.relay import Bounds, Relay
+from nova_lite.console.sessions import Sessions
 from nova_lite.db.columns import utcnow
 from nova_lite.model.console import ConsoleToken
 
@@ -34,7 +35,8 @@ _MAX_MESSAGE, _MAX_WAITING = 1 << 20, 4
 #: Tokens that are looked up at once.
 _THREADS = 16
 _BINARY = Subprotocol("binary")
-_GOING_AWAY = 1001
+#: How consoles are closed: because they are over, because the proxy stops, because they may be open no longer.
+_OVER, _GOING_AWAY, _REVOKED = 1000, 1001, 1008
 
 
 class Listener:
@@ -45,11 +47,12 @@ class Listener:
         self._gate = gate
         self._tally = tally
         self._pages = Pages(conf.web)
+        self._tls = tls.context(conf)
         self._pool = concurrency.Pool(_THREADS, "gate")
         self._servers: list[Server] = []
-        self._admitted: weakref.WeakKeyDictionary[ServerConnection, ConsoleToken] = weakref.WeakKeyDictionary()
+        self._admitted: weakref.WeakKeyDictionary[ServerConnection, Admitted] = weakref.WeakKeyDictionary()
         #: Consoles that are open now.
-        self.sessions = 0
+        self.sessions = Sessions()
 
     @property
     def ports(self) -> list[int]:
@@ -71,6 +74,8 @@ class Listener:
                 max_size=_MAX_MESSAGE,
                 max_queue=_MAX_WAITING,
                 logger=_SILENT,
+                ssl=self._tls,
+                ssl_handshake_timeout=_OPEN_S if self._tls else None,
             )
             self._servers.append(server)
 
@@ -98,19 +103,21 @@ class Listener:
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE)
         return None
 
-    async def _admit(self, request: Request) -> ConsoleToken:
-        if self.sessions >= self._conf.console.max_sessions:
+    async def _admit(self, request: Request) -> Admitted:
+        if len(self.sessions) >= self._conf.console.max_sessions:
             raise errors.Unavailable("There are too many open consoles.")
         headers = request.headers
         if any(len(headers.get_all(name)) > 1 for name in ("Origin", "Host")):
             raise errors.Forbidden("the request says twice where it is from")
         token = requests.token_of(request.path, headers.get_all("Cookie"))
-        meant = await asyncio.wrap_future(self._pool.submit(self._gate.admit, token))
-        assert isinstance(meant, ConsoleToken)  # noqa: S101 - what the pool runs it does not tell
+        admitted = await asyncio.wrap_future(self._pool.submit(self._gate.admit, token))
+        assert isinstance(admitted, Admitted)  # noqa: S101 - what the pool runs it does not tell
         allowed = self._conf.console.allowed_origins
-        if not requests.is_welcome(headers.get("Origin"), headers.get("Host"), meant.console.base_url, allowed):
+        if not requests.is_welcome(
+            headers.get("Origin"), headers.get("Host"), admitted.meant.console.base_url, allowed
+        ):
             raise errors.Forbidden("the page that asks is of another origin")
-        return meant
+        return admitted
 
     async def _page(self, request: Request) -> Response:
         found = await asyncio.to_thread(self._pages.find, request.path)
@@ -120,22 +127,24 @@ class Listener:
         return _answer(HTTPStatus.OK, content, kind)
 
     async def _serve(self, connection: ServerConnection) -> None:
-        meant = self._admitted.pop(connection)
+        admitted = self._admitted.pop(connection)
+        meant = admitted.meant
         console, uuid = meant.console, meant.instance_uuid
         LOG.info("%s opens the %s console of instance %s", _who(connection), console.kind, uuid)
-        self.sessions += 1
-        try:
-            why = await Relay(connection, self._bounds(meant), self._count).run(console.host, console.port)
-            self._tally.add("connections", "served")
-        except OSError as exc:  # a console that takes too long, too
-            why = "it cannot be reached"
-            LOG.warning("The console of instance %s at %s:%s: %s", uuid, console.host, console.port, exc)
-            self._tally.add("connections", "failed")
-        finally:
-            self.sessions -= 1
+        code, outcome = _OVER, "served"
+        with self.sessions.opened(admitted) as ending:
+            try:
+                relay = Relay(connection, self._bounds(meant), self._count)
+                why = await relay.run(console.host, console.port, ending)
+                if ending.done() and not ending.cancelled():
+                    code, outcome = _REVOKED, "cut"
+            except OSError as exc:  # a console that takes too long, too
+                why, outcome = "it cannot be reached", "failed"
+                LOG.warning("The console of instance %s at %s:%s: %s", uuid, console.host, console.port, exc)
+        self._tally.add("connections", outcome)
         LOG.info("The %s console of instance %s is closed for %s: %s", console.kind, uuid, _who(connection), why)
         with contextlib.suppress(OSError):
-            await connection.close(reason=why)
+            await connection.close(code, why)
 
     def _bounds(self, meant: ConsoleToken) -> Bounds:
         idle_s = self._conf.console.idle_timeout or None

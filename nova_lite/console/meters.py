@@ -17,6 +17,6 @@ class Meters:
 
     def refresh(self) -> None:
         """Bring everything up to date."""
-        self._sessions.set(self._proxy.listener.sessions)
+        self._sessions.set(len(self._proxy.listener.sessions))
         for (what, which), number in self._proxy.tally.take().items():
             self._counters[what].labels(which).inc(number)

@@ -34,16 +34,16 @@ class Relay:
         self._count = count
         self._heard_at = 0.0
 
-    async def run(self, host: str, port: int) -> str:
-        """Relay until one side leaves or the bounds are reached; return why it ended. Raises OSError."""
+    async def run(self, host: str, port: int, ending: "asyncio.Future[str]") -> str:
+        """Relay until one side leaves, the bounds are reached or ``ending`` is done; return why. Raises OSError."""
         async with asyncio.timeout(_PATIENCE_S):
             reader, writer = await asyncio.open_connection(host, port, limit=CHUNK)
         self._heard_at = asyncio.get_running_loop().time()
         ways: list[Awaitable[str]] = [self._to_guest(writer), self._to_browser(reader), self._silence(), self._end()]
-        tasks = [asyncio.ensure_future(way) for way in ways]
+        tasks = [ending, *(asyncio.ensure_future(way) for way in ways)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
+            return next(task for task in tasks if task in done).result()
         finally:
             for task in tasks:
                 task.cancel()

@@ -4,18 +4,19 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 
 from nova_lite import concurrency, errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
-from nova_lite.console.gate import Gate
+from nova_lite.console.gate import Admitted, Gate
 from nova_lite.console.listener import Listener
 from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class ConsoleProxy:
@@ -31,13 +32,15 @@ class ConsoleProxy:
         self._cells = Cells(conf, self._db)
         self._fanout = Fanout(conf, self._cells)
         self.tally = concurrency.Tally()
-        self.listener = Listener(conf, Gate(self._cells, self._fanout), self.tally)
+        self._gate = Gate(self._cells, self._fanout)
+        self.listener = Listener(conf, self._gate, self.tally)
+        self._looker = concurrency.Ticker(conf.console.check_interval, self.look, "revoked consoles")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="consoles", daemon=True)
 
     def under_way(self) -> list[str]:
         """Return what it is at work on: consoles that are open."""
-        return ["console"] * self.listener.sessions
+        return ["console"] * len(self.listener.sessions)
 
     def checks(self) -> dict[str, Callable[[], object]]:
         """Return what a proxy that is ready can do; each raises Unavailable."""
@@ -51,6 +54,7 @@ class ConsoleProxy:
         except OSError as exc:
             self.stop()
             raise errors.Misconfigured(f"An address for consoles cannot be had: {exc.strerror}.") from exc
+        self._looker.start()
         LOG.info("console proxy listens for %s", self.ports)
 
     @property
@@ -60,6 +64,7 @@ class ConsoleProxy:
 
     def stop(self) -> None:
         """Close every console and leave."""
+        self._looker.stop()
         self._on_loop(self.listener.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -69,8 +74,20 @@ class ConsoleProxy:
         self._cells.close()
         self._db.close()
 
-    def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def look(self) -> None:
+        """Ask the cells of all consoles that are open, and close those that may be open no longer."""
+        sessions = self.listener.sessions
+        asked = self._on_loop(sessions.open_now())
+        if not asked:
+            return
+        found: dict[Admitted, str | None] = {}
+        try:
+            found = self._gate.judge(asked)
+        finally:
+            self._on_loop(sessions.settle(asked, found))
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def _addresses(conf: cfg.ConfigOpts) -> dict[str, tuple[str, int]]:

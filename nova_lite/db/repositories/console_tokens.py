@@ -1,6 +1,12 @@
-"""Tokens that open consoles of one cell's instances: kept by their hashes, so that whoever reads them can use none."""
+"""Tokens that open consoles of one cell's instances: kept by their hashes, so that whoever reads them can use none.
+
+One that has expired opens nothing, but is kept for a while: a console that was opened with it may be open as long as it
+was not revoked, and what is not there was.
+"""
 
 import hashlib
+from collections.abc import Collection
+from datetime import timedelta
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -13,19 +19,22 @@ from nova_lite.storage import Handle
 
 _T = cast(sa.Table, ConsoleTokenRow.__table__).c
 _REVOKED = sa.delete(ConsoleTokenRow.__table__).where(_T.instance_uuid == sa.bindparam("uuid"))  # type: ignore[arg-type]
-#: Expired tokens that go with each new one, at most.
+_KNOWN = sa.select(_T.token_hash).where(_T.token_hash.in_(sa.bindparam("hashes", expanding=True)))
+#: Old tokens that go with each new one, at most.
 _SWEPT = 100
+#: How long a token is kept after it expired. Nobody can tell whether one that expired before that was revoked.
+KEPT = timedelta(days=1)
 
 
 def add(session: Session, token: str, meant: ConsoleToken) -> None:
-    """Keep what a new ``token`` stands for, and forget some that have expired."""
-    expired = list(session.scalars(sa.select(_T.id).where(_T.expires_at < utcnow()).limit(_SWEPT)))
-    if expired:
-        session.execute(sa.delete(ConsoleTokenRow).where(ConsoleTokenRow.id.in_(expired)))
+    """Keep what a new ``token`` stands for, and forget some that expired long ago."""
+    old = list(session.scalars(sa.select(_T.id).where(_T.expires_at < utcnow() - KEPT).limit(_SWEPT)))
+    if old:
+        session.execute(sa.delete(ConsoleTokenRow).where(ConsoleTokenRow.id.in_(old)))
     console = meant.console
     session.add(
         ConsoleTokenRow(
-            token_hash=_hash(token),
+            token_hash=hash_of(token),
             instance_uuid=meant.instance_uuid,
             instance_host=meant.instance_host,
             epoch=meant.epoch,
@@ -45,7 +54,7 @@ def get(handle: Handle, token: str) -> ConsoleToken | None:
         sa.select(
             _T.instance_uuid, _T.instance_host, _T.epoch, _T.kind, _T.host, _T.port, _T.tls_port, _T.base_url,
             _T.expires_at,
-        ).where(_T.token_hash == _hash(token), _T.expires_at > utcnow())
+        ).where(_T.token_hash == hash_of(token), _T.expires_at > utcnow())
     ).one_or_none()  # fmt: skip
     if found is None:
         return None
@@ -53,11 +62,17 @@ def get(handle: Handle, token: str) -> ConsoleToken | None:
     return ConsoleToken(found.instance_uuid, found.instance_host, found.epoch, console, found.expires_at)
 
 
+def known(handle: Handle, hashes: Collection[str]) -> set[str]:
+    """Return those of ``hashes`` whose tokens are kept, even if they have expired: they were not revoked."""
+    return set(handle.scalars(_KNOWN, {"hashes": list(hashes)}))
+
+
 def revoke(handle: Handle, instance_uuid: str) -> None:
     """Forget every token of an instance."""
     handle.execute(_REVOKED, {"uuid": instance_uuid})
 
 
-def _hash(token: str) -> str:
+def hash_of(token: str) -> str:
+    """Return by what a token is known."""
     # Tokens are long and random: what is to be guessed of them is not made easier by a quick hash.
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

@@ -1,6 +1,6 @@
 """Instances of one cell. Writes that can race name what they expect and raise Conflict otherwise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, cast
@@ -50,6 +50,9 @@ _TABLE = cast(sa.Table, InstanceRow.__table__)
 _ADD = sa.insert(_TABLE)
 _IS_THERE = sa.select(_T.id).where(_T.uuid == sa.bindparam("uuid"))
 _ON = sa.select(_T.host, _T.epoch, _T.task_state).where(_T.uuid == sa.bindparam("uuid"), _T.deleted.is_(False))
+_WHEREABOUTS = sa.select(_T.uuid, _T.host, _T.epoch, _T.task_state).where(
+    _T.uuid.in_(sa.bindparam("uuids", expanding=True)), _T.deleted.is_(False)
+)
 _REMOVED = sa.delete(_TABLE).where(_T.uuid == sa.bindparam("uuid"))
 _CHANGED = sa.update(_TABLE).where(_T.uuid == sa.bindparam("this"), _T.deleted.is_(False))
 _CHANGED_AT_REST = _CHANGED.where(_T.task_state.is_(None))
@@ -88,6 +91,15 @@ class Held:
     vm_state: VmState
     task_state: TaskState | None
     host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """On which host an instance is, which guest of its guests that is, and what is being done to it."""
+
+    host: str | None
+    epoch: int
+    task_state: TaskState | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,12 @@ def hold(handle: Handle, uuid: str) -> Held:
 def placed(handle: Handle, uuid: str) -> Placed:
     """Return where an instance is and which volumes it has: less than a tenth of it; raises NotFound."""
     return _placed(handle, _PLACED, uuid)
+
+
+def whereabouts(handle: Handle, uuids: Collection[str]) -> dict[str, Whereabouts]:
+    """Return where instances are, by their UUIDs; those that are gone are missing."""
+    rows = handle.execute(_WHEREABOUTS, {"uuids": list(uuids)})
+    return {row.uuid: Whereabouts(row.host, row.epoch, _TASKS[row.task_state]) for row in rows}
 
 
 def hold_placed(handle: Handle, uuid: str) -> Placed:

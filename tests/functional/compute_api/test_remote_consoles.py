@@ -14,6 +14,7 @@ from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
 from nova_lite.compute.actions.consoles import Consoles
 from nova_lite.compute.virt.fake import FakeDriver
+from nova_lite.db.api_tables import IdempotencyKeyRow
 from nova_lite.db.cell_tables import ConsoleTokenRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import instances
@@ -127,6 +128,24 @@ def test_before_2_6_actions_did_it(cloud: Cloud, host: Host, action: str, kind: 
     assert wrong.status_code == 400
 
 
+def test_an_answer_that_opens_a_console_is_kept_for_nobody(cloud: Cloud, host: Host) -> None:
+    """Not even sealed, as other answers to named requests are: such a request is refused, and leaves no key."""
+    server = running(cloud, host)
+    url, body = f"/servers/{server.uuid}/action", {"os-getVNCConsole": {"type": "novnc"}}
+    for _ in range(2):
+        refused = cloud.client(version="2.5").request("POST", url, json=body, headers={"Idempotency-Key": "mine"})
+        assert refused.status_code == 400
+        assert "Idempotency-Key" in refused.json["badRequest"]["message"]
+        assert "Idempotent-Replayed" not in refused.headers
+    new = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+    path = f"/servers/{server.uuid}/remote-consoles"
+    refused = cloud.client().request("POST", path, json=new, headers={"Idempotency-Key": "mine"})
+    assert refused.status_code == 400
+    assert kept(cloud, server) == []
+    assert cloud.rows(cloud.api_db, IdempotencyKeyRow) == []
+    assert cloud.client(version="2.5").post(url, body).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("protocol", "kind", "version", "message"),
     [
@@ -176,7 +195,13 @@ def test_tokens_expire(cloud: Cloud, client: Client, admin: Client, host: Host) 
     token = token_in(ask(client, server).json["remote_console"]["url"])
     assert admin.get(f"/os-console-auth-tokens/{token}").status_code == 404
     cloud.conf.clear_override("token_ttl", group="consoleauth")
+    # One that has expired stays for as long as somebody may have a console open with it, and wonder.
+    ask(client, running(cloud, host))
     assert len(kept(cloud, server)) == 1
+    with cloud.cells.get(CELL1).db.writer() as session:
+        session.query(ConsoleTokenRow).filter_by(instance_uuid=server.uuid).update(
+            {"expires_at": utcnow() - timedelta(days=2)}
+        )
     ask(client, running(cloud, host))
     assert kept(cloud, server) == []
 
