@@ -24,7 +24,14 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    StatementError,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -43,6 +50,9 @@ _MYSQL_RETRY = {1205, 1213, 1020}
 _POSTGRESQL_RETRY = {"40001", "40P01", "55P03"}
 #: Where it is no OperationalError that there is no such table or column: SQLSTATEs of PostgreSQL, MySQL's error.
 _UNKNOWN = frozenset({"42P01", "42703", 1146})
+#: MySQL's errors that no other time will mend, though drivers take them for operational ones: a row too large for its
+#: table, text that is not in the column's character set or cannot be made so, invalid JSON.
+_MYSQL_REFUSED = frozenset({1118, 1366, 3140, 3988})
 #: Attempts at one transaction before the conflict is reported.
 _MAX_ATTEMPTS = 25
 #: No attempt begins later than this after the first.
@@ -405,6 +415,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as exc:
+        if _MYSQL_REFUSED & set(getattr(exc.orig, "args", ())[:1]):
+            raise
         raise errors.Unavailable("The database does not answer.", cause=str(exc.orig)) from exc
     except sa.exc.TimeoutError as exc:
         raise errors.Unavailable("The database has no connection left.", cause=str(exc)) from exc
@@ -450,6 +462,17 @@ def is_retryable(exc: BaseException) -> bool:
                 return True
         cause = cause.__cause__
     return False
+
+
+def refusal(exc: BaseException) -> str | None:
+    """Return in the database's words why it refused a statement for good; None for what is no such error.
+
+    Nothing of that transaction was kept, and no other try will be.
+    """
+    if not isinstance(exc, StatementError) or is_retryable(exc):
+        return None
+    lines = str(exc.orig or exc).splitlines()  # further lines may quote the row
+    return lines[0] if lines else type(exc).__name__
 
 
 def retried(function: Callable[P, T]) -> Callable[P, T]:

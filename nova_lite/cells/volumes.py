@@ -25,7 +25,9 @@ from nova_lite.model.workflow import Workflow
 ATTACH, DETACH, EXTEND, SWAP = "attach-volume", "detach-volume", "extend-volume", "swap-volume"
 #: Work on a server's volumes, which goes on beside others; what moves or remakes its guest waits for it.
 KINDS = (ATTACH, DETACH, SWAP)
-#: Seconds that a request has to reserve a volume, before a conductor takes up what it left.
+#: A fact of work that takes a volume away: the volume shows that.
+SHOWN = "is_shown"
+#: Seconds that a request has to reserve a volume, or to have it show that it goes; then a conductor goes on.
 _REQUEST_S = 60.0
 
 
@@ -81,11 +83,14 @@ def give_up(session: Session, uuid: str, device: BlockDevice, *, may_be_reserved
         drop(session, instance, device.uuid)
 
 
-def begin_detach(session: Session, uuid: str, volume_id: str, requester: Requester, *, timeout_s: float) -> Workflow:
+def begin_detach(
+    session: Session, uuid: str, volume_id: str, requester: Requester, *, timeout_s: float, is_held_back: bool = False
+) -> Workflow:
     """Begin to take a volume from a server and return the recorded workflow.
 
-    Raises NotFound when the server is gone or has no such volume, Conflict when its state forbids it or the
-    volume comes or goes already.
+    One that ``is_held_back`` waits a while for ``note_detaching`` or ``keep``, then goes on all the same. Raises
+    NotFound when the server is gone or has no such volume, Conflict when its state forbids it or the volume comes or
+    goes already.
     """
     instance = instances.lock(session, uuid)
     operations.refuse_if_wrong_state(instance, DETACH)
@@ -93,10 +98,28 @@ def begin_detach(session: Session, uuid: str, volume_id: str, requester: Request
     if device.phase is not Phase.ATTACHED:
         raise errors.Conflict(f"Volume {volume_id} of instance {uuid} is {device.phase}.")
     work = _work(uuid, DETACH, device, requester, beside=others_at_work(instance))
-    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s)
+    held_back_s = _REQUEST_S if is_held_back else None
+    workflows.add(session, CellWorkflowRow, work, timeout_s=timeout_s, held_back_s=held_back_s)
     _write(session, instance, device, phase=Phase.DETACHING, work=work.uuid)
     begin_action(session, uuid, DETACH, requester, may_be_known=False)
     return work
+
+
+def note_detaching(session: Session, work: Workflow, *, is_shown: bool) -> None:
+    """Have a volume taken away by work that was held back; ``is_shown``: it shows so to others already."""
+    workflows.hasten(session, CellWorkflowRow, work.uuid, facts={SHOWN: True} if is_shown else None)
+
+
+def keep(session: Session, work: Workflow) -> None:
+    """Let a server keep the volume that the block storage service refused to take away, unless work on that began."""
+    if workflows.withdraw(session, CellWorkflowRow, work.uuid):
+        bring_to(session, work.subject, str(work.inputs["device"]), Phase.ATTACHED, work=None)
+        actions.take_back(
+            session,
+            instance_uuid=work.subject,
+            request_id=work.request_id,
+            action=operations.shown(DETACH),
+        )
 
 
 def begin_extend(session: Session, uuid: str, volume_id: str, requester: Requester, *, timeout_s: float) -> Workflow:

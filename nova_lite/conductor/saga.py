@@ -9,7 +9,8 @@ its leases run out and another goes on where the record stands.
   seldom: by the conductor that parked it, or by whoever scans when it is overdue.
 - An error that a step's detour is for is recorded, then the detour's steps are run and then the step again.
 - Any other error undoes every step begun, last first, then runs ``on_failure``, then the record says FAILED and why.
-- From the first step with ``no_way_back`` on, steps are only retried.
+- From the first step with ``no_way_back`` on, steps are only retried; but when the database refuses the first of them,
+  and it is a ``Record``, nothing of it has happened and the way back is open.
 - Undoing has ``UNDO_GRACE_S`` after the deadline; what could not be undone by then is noted in the facts.
 """
 
@@ -25,7 +26,7 @@ from nova_lite.concurrency import Alarm, Pool, Tally, Ticker
 from nova_lite.conductor.steps import Definition, Detour, Facts, Onlooker, Record, Step, Stop, Work
 from nova_lite.db.repositories import workflows
 from nova_lite.model.workflow import Status, Workflow
-from nova_lite.storage import Database, retried
+from nova_lite.storage import Database, refusal, retried
 
 __all__ = ["Definition", "Detour", "Facts", "Record", "Runner", "Step", "Work"]
 
@@ -40,6 +41,9 @@ _TRIES_IN_PLACE = 3
 _SCAN_LIMIT = 100
 #: Seconds past the moment a parked workflow is due at which it is woken, for that is reckoned by the database's clock.
 _DUE_MARGIN_S = 0.02
+
+#: What users read when the database refuses what a step writes; in its words it is in the facts, as ``refusal``.
+REFUSED = "The database cannot keep what was asked for."
 
 T = TypeVar("T")
 
@@ -233,15 +237,21 @@ class _Run(Generic[T]):
         except Exception as exc:
             LOG.exception("%s of %s failed", self._definition.kind, self._work.subject)
             self._error = exc
-            return "An internal error happened."
+            cause = refusal(exc)
+            if cause is None:
+                return "An internal error happened."
+            at = self._work.workflow
+            self._work.workflow = replace(at, facts={**at.facts, "refusal": cause})
+            return REFUSED
         return None
 
     def _pass(self, here: int) -> None:
         """Run the step at ``here`` of the road, or turn off onto its detour; raises what ends the workflow."""
         stop = self._road[here]
-        may_give_up = not any(each.step.no_way_back for each in self._road[: here + 1])
+        is_bound = any(each.step.no_way_back for each in self._road[:here])
+        may_give_up = not is_bound and not stop.step.no_way_back
         try:
-            self._tried(stop, may_give_up=may_give_up)
+            self._tried(stop, may_give_up=may_give_up, may_be_refused=not is_bound and isinstance(stop.step, Record))
         except errors.NovaLiteError as exc:
             if stop.detour is None or not isinstance(exc, stop.detour.on):
                 raise
@@ -253,7 +263,7 @@ class _Run(Generic[T]):
             self._save(facts=facts, step=here + 1, attempt=1)
             self._arrived(here + 1, facts, stop.step.name)
 
-    def _tried(self, stop: Stop[T], *, may_give_up: bool) -> None:
+    def _tried(self, stop: Stop[T], *, may_give_up: bool, may_be_refused: bool) -> None:
         """Run one step, again while its errors pass; raises what ends the workflow, or takes it onto a detour."""
         step = stop.step
         tries = 0
@@ -277,7 +287,7 @@ class _Run(Generic[T]):
                     raise
                 self._log_retry(step, exc)
             except Exception as exc:
-                if may_give_up:
+                if may_give_up or (may_be_refused and refusal(exc) is not None):
                     raise
                 self._log_retry(step, exc)
             self._work.may_have_run = True

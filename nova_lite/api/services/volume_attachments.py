@@ -1,5 +1,6 @@
 """A server's volumes: bringing them, taking them away, and what is to become of them when it goes."""
 
+import logging
 import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from nova_lite.model.volume import Volume
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import retried
+
+LOG = logging.getLogger(__name__)
 
 _ON_SHELF = (VmState.SHELVED, VmState.SHELVED_OFFLOADED)
 _AVAILABLE, _IN_USE, _RESERVED = "available", "in-use", "reserved"
@@ -136,8 +139,9 @@ class VolumeAttachmentService:
     def detach(self, caller: Caller, uuid: str, volume_id: str, *, may_be_shelved: bool) -> None:
         """Begin to detach a volume.
 
-        Raises NotFound when the server does not have it, Invalid for its root disk and when the volume's own state
-        forbids it, Conflict when the server's does, its host is down or the volume comes or goes already, Unavailable.
+        The volume shows that when this returns, unless others share it. Raises NotFound when the server does not have
+        it, Invalid for its root disk and when the volume's own state forbids it, Conflict when the server's does, its
+        host is down or the volume comes or goes already, Forbidden, Unavailable.
         """
         located = self._lookup.find(caller, uuid)
         instance = located.instance
@@ -153,8 +157,10 @@ class VolumeAttachmentService:
             # A shared volume shows nothing of one server that lets it go, so that clients ask once more.
             return
         self._refuse_if_down(cell, instance)
-        self._refuse_detach(caller, instance, device, volume_id)
-        begun = _begin_detach(cell, uuid, volume_id, caller, self._conf.operation_timeout)
+        shows = self._refuse_detach(caller, instance, device, volume_id)
+        begun = _begin_detach(cell, uuid, volume_id, caller, self._conf.operation_timeout, is_held_back=shows)
+        if shows:
+            self._show_detaching(caller, cell, volume_id, begun)
         ConductorClient(cell.bus).wake(begun.uuid)
 
     def as_user(self, caller: Caller) -> VolumesAs:
@@ -198,17 +204,34 @@ class VolumeAttachmentService:
         if agent is not None and not agent.is_up:
             raise errors.Conflict("Service is unavailable at this time.")
 
-    def _refuse_detach(self, caller: Caller, instance: Instance, device: BlockDevice, volume_id: str) -> None:
-        """Raise Invalid when the volume's own state forbids to detach it; one that is gone is no longer held."""
+    def _show_detaching(self, caller: Caller, cell: OpenCell, volume_id: str, begun: Workflow) -> None:
+        """Have the volume show that it goes; a refusal ends the work and is raised."""
+        is_shown = False
+        try:
+            self.as_user(caller).begin_detaching(volume_id)
+            is_shown = True
+        except (errors.NotFound, errors.Unavailable) as exc:
+            # It is gone meanwhile, or whether it shows so is for a conductor to find out.
+            LOG.info("Volume %s may not show that it goes: %s", volume_id, exc)
+        except errors.NovaLiteError:
+            _keep(cell, begun)
+            raise
+        _note_detaching(cell, begun, is_shown=is_shown)
+
+    def _refuse_detach(self, caller: Caller, instance: Instance, device: BlockDevice, volume_id: str) -> bool:
+        """Return whether a volume shows that it is being detached: a shared one would show it of all its servers.
+
+        Raises Invalid when the volume's own state forbids it; one that is gone is no longer held.
+        """
         try:
             volume = self.as_user(caller).show(volume_id)
         except errors.NotFound:
             if self._is_there(volume_id):
                 raise
-            return
+            return False
         # On no host a volume is reserved only; a shared one shows what others do with it.
         if volume.status == _IN_USE or (volume.status == _RESERVED and instance.host is None) or device.is_multiattach:
-            return
+            return volume.status == _IN_USE and not device.is_multiattach
         raise errors.Invalid(
             f"Invalid volume: volume '{volume_id}' status must be 'in-use'. Currently in '{volume.status}' status"
         )
@@ -280,9 +303,25 @@ def _begin_attach(cell: OpenCell, uuid: str, device: BlockDevice, caller: Caller
 
 
 @retried
-def _begin_detach(cell: OpenCell, uuid: str, volume_id: str, caller: Caller, timeout_s: float) -> Workflow:
+def _begin_detach(
+    cell: OpenCell, uuid: str, volume_id: str, caller: Caller, timeout_s: float, *, is_held_back: bool
+) -> Workflow:
     with cell.db.writer() as session:
-        return volumes.begin_detach(session, uuid, volume_id, _requester(caller), timeout_s=timeout_s)
+        return volumes.begin_detach(
+            session, uuid, volume_id, _requester(caller), timeout_s=timeout_s, is_held_back=is_held_back
+        )
+
+
+@retried
+def _note_detaching(cell: OpenCell, begun: Workflow, *, is_shown: bool) -> None:
+    with cell.db.writer() as session:
+        volumes.note_detaching(session, begun, is_shown=is_shown)
+
+
+@retried
+def _keep(cell: OpenCell, begun: Workflow) -> None:
+    with cell.db.writer() as session:
+        volumes.keep(session, begun)
 
 
 @retried

@@ -3,11 +3,16 @@
 All servers of one request go together: all are placed, or all end in cell0 with the reason. A server deleted meanwhile
 is dropped wherever this workflow stands: what decides is one row, the build request, which either the delete removes
 or ``point mappings`` does.
+
+What a database refuses to keep of a server ends its build: it is in ERROR, in its cell or in cell0, with what its user
+said left out where that may be what is refused.
 """
 
+import logging
 import uuid as uuids
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +23,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.cells.registry import OpenCell
-from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
+from nova_lite.conductor.saga import REFUSED, Definition, Facts, Record, Step, Work
 from nova_lite.conductor.spanning import group_places
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -30,6 +35,9 @@ from nova_lite.model.request_spec import Placed
 from nova_lite.model.states import ACTIONS, TaskState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
+from nova_lite.storage import refusal
+
+LOG = logging.getLogger(__name__)
 
 #: Times that servers of one group may be overtaken by others of it before all of them take a breath.
 _MAX_PASSES = 20
@@ -136,7 +144,7 @@ def start_builds(work: Work[SuperTools]) -> None:
     silent: errors.Unavailable | None = None
     for cell, group in _by_cell(work):
         try:
-            begun = _begin_builds(work, cell, group)
+            begun = _begin_builds_or_fail(work, cell, group)
         except errors.Unavailable as exc:
             silent = exc
             continue
@@ -155,9 +163,7 @@ def bury(work: Work[SuperTools]) -> None:
         with work.tools.api_db.reader() as session:
             instance = build_requests.get(session, uuid)
         if instance is not None:
-            fault = Fault(500, reason, now, explanation.text(instance.scheduling))
-            with cell0.db.writer() as session:
-                _add_failed(work, session, instance, fault)
+            _keep_failed(work, instance, _fault(work, instance, reason, now))
             with work.tools.api_db.writer() as session:
                 is_settled = mappings.settle(session, uuid, cell0.cell.uuid)
             if not is_settled:
@@ -213,6 +219,42 @@ def _on_host(instance: Instance, placed: Placed) -> Instance:
         availability_zone=chosen.availability_zone,
         scheduling=placed.explanation,
     )
+
+
+def _begin_builds_or_fail(work: Work[SuperTools], cell: OpenCell, group: Sequence[Placed]) -> list[str]:
+    """Begin the builds of a cell as ``_begin_builds``; a server whose cell refuses it for good ends in ERROR there."""
+    try:
+        return _begin_builds(work, cell, group)
+    except sa.exc.StatementError as exc:
+        if refusal(exc) is None:
+            raise
+        LOG.warning("The cell %s refuses servers of %s: %s", cell.cell.name, work.subject, exc)
+    begun: list[str] = []
+    for placed in group:
+        try:
+            begun += _begin_builds(work, cell, [placed])
+        except sa.exc.StatementError as exc:
+            cause = refusal(exc)
+            if cause is None:
+                raise
+            _fail_there(work, cell, placed.instance_uuid, cause)
+            work.tools.placement.release(placed.instance_uuid)
+    return begun
+
+
+def _fail_there(work: Work[SuperTools], cell: OpenCell, uuid: str, cause: str) -> None:
+    """Leave a server in ERROR in its cell, on no host; none when it is being deleted."""
+    with work.tools.database(cell).writer() as session:
+        try:
+            instance = instances.lock(session, uuid)
+        except errors.NotFound:
+            return
+        if instance.task_state is TaskState.SCHEDULING:
+            rule, now = ACTIONS["create"], utcnow()
+            on_no_host = {"host": None, "node": None, "node_name": None}
+            fault = Fault(500, REFUSED, now, cause)
+            instances.set_fault(session, uuid, fault, vm_state=rule.fails_in, task_state=None, **on_no_host)
+            _note_failure(work, session, uuid, REFUSED)
 
 
 def _begin_builds(work: Work[SuperTools], cell: OpenCell, group: Sequence[Placed]) -> list[str]:
@@ -286,22 +328,65 @@ def _build_uuid(work: Work[SuperTools], instance_uuid: str) -> str:
     return str(uuids.uuid5(uuids.UUID(work.workflow.uuid), instance_uuid))
 
 
-def _add_failed(work: Work[SuperTools], session: Session, instance: Instance, fault: Fault) -> None:
+def _fault(work: Work[SuperTools], instance: Instance, reason: str, now: datetime) -> Fault:
+    said = [work.facts.get("refusal", ""), explanation.text(instance.scheduling)]
+    return Fault(500, reason, now, "\n".join(text for text in said if text))
+
+
+def _keep_failed(work: Work[SuperTools], instance: Instance, fault: Fault) -> None:
+    """Write a server that failed into cell0; without what its user said of it where it is refused with that."""
+    try:
+        _add_failed(work, instance, fault)
+    except errors.NovaLiteError:
+        raise
+    except Exception as exc:
+        LOG.exception("Cell0 refuses server %s as it was asked for", instance.uuid)
+        cause = refusal(exc) or type(exc).__name__
+        _add_failed(work, _bare(instance), replace(fault, details=f"{fault.details}\n{cause}".strip()))
+
+
+def _bare(instance: Instance) -> Instance:
+    """Return a server with nothing of what its user wrote; where it has volumes they stay its own."""
+    return Instance(
+        uuid=instance.uuid,
+        project_id=instance.project_id,
+        user_id=instance.user_id,
+        display_name=f"Server {instance.uuid}",
+        hostname=f"server-{instance.uuid}",
+        vm_state=instance.vm_state,
+        task_state=instance.task_state,
+        flavor=instance.flavor,
+        image_id=instance.image_id,
+        created_at=instance.created_at,
+        updated_at=instance.updated_at,
+        reservation_id=instance.reservation_id,
+        launch_index=instance.launch_index,
+        volumes=tuple(replace(device, device_name="", tag=None) for device in instance.volumes),
+    )
+
+
+def _add_failed(work: Work[SuperTools], instance: Instance, fault: Fault) -> None:
     failed = replace(
         instance, vm_state=ACTIONS["create"].fails_in or instance.vm_state, task_state=None, fault=fault, host=None
     )
-    instances.add(session, failed)
+    with work.tools.cells.cell0.db.writer() as session:
+        instances.add(session, failed)
+        _note_failure(work, session, instance.uuid, fault.message)
+
+
+def _note_failure(work: Work[SuperTools], session: Session, uuid: str, error: str) -> None:
+    """Note in a server's actions that its build ended here."""
     workflow = work.workflow
     actions.begin(
         session,
-        instance_uuid=instance.uuid,
+        instance_uuid=uuid,
         action="create",
         request_id=workflow.request_id,
         user_id=workflow.user_id,
         project_id=workflow.project_id,
         event="conductor_schedule_and_build_instances",
     )
-    actions.finish(session, instance_uuid=instance.uuid, request_id=workflow.request_id, error=fault.message, host=None)
+    actions.finish(session, instance_uuid=uuid, request_id=workflow.request_id, error=error, host=None)
 
 
 def _forget(work: Work[SuperTools], uuids_unwanted: list[str]) -> None:

@@ -27,7 +27,7 @@ _IN_USE, _DETACHING = "in-use", "detaching"
 
 
 def unplug(work: Work[CellTools]) -> None:
-    """Have nobody else begin to detach the volume, then the guest let go of the disk, and the host of the volume."""
+    """Have the volume show that it goes, then the guest let go of the disk, and the host of the volume."""
     server, device = found(work)
     if device is None:
         return
@@ -64,11 +64,11 @@ def _status(service: VolumesAs, device: BlockDevice) -> str | None:
 
 
 def _begin_detaching(work: Work[CellTools], device: BlockDevice) -> None:
-    """Have a volume in use show that it is being detached.
+    """Have a volume in use show that it is being detached, where the request could not, or died.
 
     One that several servers may have does not: that would keep the others from detaching theirs.
     """
-    if device.volume_id is None or device.is_multiattach:
+    if device.volume_id is None or device.is_multiattach or work.facts.get(volumes.SHOWN):
         return
     service = work.tools.volumes.as_service()
     try:

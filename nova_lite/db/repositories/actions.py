@@ -86,6 +86,15 @@ def begin_new(handle: Handle, *, event: str | None, **new: str) -> None:
         handle.execute(_EVENT_BEGUN, {"action_id": action_id, "event": event, "start_time": now})
 
 
+def take_back(session: Session, *, instance_uuid: str, request_id: str, action: str) -> None:
+    """Forget that a request began ``action`` on an instance: it was refused after all."""
+    known = {"instance": instance_uuid, "request": request_id, "action": action}
+    session.execute(sa.delete(_EVENTS).where(_E.action_id.in_(_KNOWN)), known)
+    session.execute(
+        sa.delete(_ACTIONS).where(_A.instance_uuid == instance_uuid, _A.request_id == request_id, _A.action == action)
+    )
+
+
 def is_known(handle: Handle, instance_uuid: str, request_id: str, action: str) -> bool:
     """Return whether a request has begun ``action`` on an instance, however that went."""
     sought = {"instance": instance_uuid, "request": request_id, "action": action}

@@ -147,12 +147,13 @@ def hold_back(session: Session, row: Row, uuid: str, *, delay_s: float) -> None:
     )
 
 
-def hasten(session: Session, row: Row, uuid: str) -> None:
-    """Have a parked workflow taken up again at once."""
+def hasten(session: Session, row: Row, uuid: str, *, facts: Mapping[str, object] | None = None) -> None:
+    """Have a parked workflow taken up again at once; ``facts`` are all it is to know, None: what it knows already."""
+    known = {} if facts is None else {"facts": facts}
     session.execute(
         sa.update(row)
         .where(row.uuid == uuid, row.lease_owner == _PARKED, row.status.in_(OPEN))
-        .values(lease_until=epoch_now() - 1)
+        .values(lease_until=epoch_now() - 1, **known)
     )
 
 

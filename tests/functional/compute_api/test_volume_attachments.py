@@ -11,7 +11,7 @@ from nova_lite import config
 from nova_lite.cells import volumes as marks
 from nova_lite.clients.volumes import Volumes
 from nova_lite.db.cell_tables import CellWorkflowRow
-from nova_lite.db.repositories import hosts, instances
+from nova_lite.db.repositories import hosts, instances, workflows
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
 from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.conductor import HostReport
@@ -219,10 +219,12 @@ def test_detaching_begins(cloud: Cloud, client: Client, storage: BlockStorage) -
     instance = server(cloud, volumes=(device(volume_id),))
     answer = client.delete(path(instance, volume_id))
     assert (answer.status_code, answer.text) == (202, "")
-    assert devices(cloud, instance)[0].phase is Phase.DETACHING
+    assert (devices(cloud, instance)[0].phase, status(storage, volume_id)) == (Phase.DETACHING, "detaching")
     assert work(cloud) == [("detach-volume", "pending")]
+    with cloud.cells.get(CELL1).db.reader() as session:
+        assert len(workflows.claimable(session, CellWorkflowRow, limit=9)) == 1
     again = client.delete(path(instance, volume_id))
-    assert again.status_code == 409
+    assert (again.status_code, "'detaching'" in message(again)) == (400, True)
     assert work(cloud) == [("detach-volume", "pending")]
 
 
@@ -490,6 +492,36 @@ def test_a_refusal_leaves_nothing(cloud: Cloud, client: Client, storage: BlockSt
     assert devices(cloud, instance) == ()
     assert "pending" not in {state for _, state in work(cloud)}
     assert attach(client, instance, volume_id).status_code == 202
+
+
+@pytest.mark.parametrize("code", [400, 403, 409])
+def test_a_volume_that_may_not_go_stays(cloud: Cloud, client: Client, storage: BlockStorage, code: int) -> None:
+    """It was fine when it was looked at; nothing tells of the attempt."""
+    volume_id = volume(storage, status="in-use", attach_status="attached")
+    instance = server(cloud, volumes=(device(volume_id),))
+    storage.faults.add(Fault("POST", "/volumes/.*/action$", status=code))
+    assert client.delete(path(instance, volume_id)).status_code == code
+    assert (devices(cloud, instance)[0].phase, status(storage, volume_id)) == (Phase.ATTACHED, "in-use")
+    assert work(cloud) == [("detach-volume", "superseded")]
+    assert client.get(f"/servers/{instance.uuid}/os-instance-actions").json["instanceActions"] == []
+    assert client.delete(path(instance, volume_id)).status_code == 202
+
+
+@pytest.mark.parametrize("after_work", [True, False], ids=["shown", "not shown"])
+@pytest.mark.parametrize("code", [404, 503])
+def test_whether_a_volume_shows_that_it_goes_is_left_to_a_conductor(
+    cloud: Cloud, client: Client, storage: BlockStorage, code: int, after_work: bool
+) -> None:
+    volume_id = volume(storage, status="in-use", attach_status="attached")
+    instance = server(cloud, volumes=(device(volume_id),))
+    storage.faults.add(Fault("POST", "/volumes/.*/action$", status=code, after_work=after_work))
+    assert client.delete(path(instance, volume_id)).status_code == 202
+    assert devices(cloud, instance)[0].phase is Phase.DETACHING
+    with cloud.cells.get(CELL1).db.reader() as session:
+        (begun,) = workflows.claimable(session, CellWorkflowRow, limit=9)
+        found = workflows.get(session, CellWorkflowRow, begun)
+    assert found is not None
+    assert (found.kind, found.facts) == ("detach-volume", {})
 
 
 @pytest.mark.parametrize("after_work", [True, False], ids=["reserved", "not reserved"])

@@ -202,6 +202,33 @@ def test_past_the_point_of_no_return_every_failure_is_retried(db: Database) -> N
     assert _get(db, workflow).status is Status.DONE
 
 
+@pytest.mark.parametrize(
+    ("place", "refusals", "entries"),
+    [
+        pytest.param("b", 1, ["a", "b", "undo a", "failed: The database cannot keep what was asked for."], id="first"),
+        pytest.param("c", 2, ["a", "b", "c", "c", "c"], id="later"),
+    ],
+)
+def test_a_refusal_for_good_turns_back_as_long_as_that_is_possible(
+    db: Database, place: str, refusals: int, entries: list[str]
+) -> None:
+    def note(name: str) -> Callable[[DiaryWork, Session], None]:
+        return lambda work, session: work.tools.note(name)
+
+    records = (Record(name, note(name), no_way_back=True) for name in "bc")
+    definition = Definition[Diary](
+        "three", (Step("a", _do("a"), undo=_undo("a")), *records), on_failure=Step("failed", _failed)
+    )
+    refusal = sa.exc.DataError("INSERT", {}, ValueError("too long\nrow: secret"))
+    diary = Diary(raising={place: [refusal] * refusals})
+    workflow = _add(db)
+    _runner(db, diary, definitions={"three": definition}).run(workflow)
+    assert diary.entries == entries
+    is_first = place == "b"
+    assert _get(db, workflow).status is (Status.FAILED if is_first else Status.DONE)
+    assert _get(db, workflow).facts == {"a": True} | ({"refusal": "too long"} if is_first else {})
+
+
 def test_an_undo_is_retried_until_it_works(db: Database) -> None:
     diary = Diary(raising={"b": [errors.Invalid("no")], "undo a": [errors.Unavailable("later"), ValueError("bug")]})
     workflow = _add(db)

@@ -153,6 +153,23 @@ def test_what_is_done_to_the_guest_is_called_when_its_volume_is_there(
     assert _is_done(db, reboot.uuid)
 
 
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_volume_is_made_to_show_that_it_goes_once(
+    db: Database, server: Instance, runner: Runner[CellTools], is_shown: bool
+) -> None:
+    """By the request, or by the conductor where the request died."""
+    with db.writer() as session:
+        work = volumes.begin_detach(session, server.uuid, "volume", _who(), timeout_s=_NEVER_S, is_held_back=True)
+    assert runner.run(work.uuid) is None
+    assert _status(db, work.uuid) is Status.PENDING
+    with db.writer() as session:
+        volumes.note_detaching(session, work, is_shown=is_shown)
+    assert runner.run(work.uuid) is None
+    assert _status(db, work.uuid) is Status.DONE
+    service: Any = runner.tools.volumes.as_service()
+    assert service.begin_detaching.call_count == (not is_shown)
+
+
 @pytest.mark.parametrize("begin", [_attaching, _detaching])
 def test_nobody_waits_for_what_is_being_reserved(
     db: Database, server: Instance, runner: Runner[CellTools], begin: Any
