@@ -61,8 +61,6 @@ class Served:
         """Start it by the shipped file, and wait until it serves."""
         shipped = (REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text()
         text = shipped if is_lazy else shipped.replace("lazy-apps = true", "lazy-apps = false")
-        # A worker that will not end is waited for a shorter time than operators would.
-        text = text.replace("worker-reload-mercy = 60", "worker-reload-mercy = 10")
         file = self.site.write(text, "etc", "api.ini")
         variables = {
             "NOVA_LITE_CONFIG_FILES": str(self.site.path("etc", "api.conf")),
@@ -100,6 +98,10 @@ class Served:
                     heard += part
         return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", heard, re.MULTILINE)]
 
+    def told(self) -> str:
+        """Return what it has logged."""
+        return self.site.processes.log("api").read_text(errors="replace")
+
     def workers(self) -> set[int]:
         """Return the process numbers of the workers."""
         pid = self.site.processes.pid("api")
@@ -112,7 +114,10 @@ def served() -> Iterator[Served]:
     made = Served(Path(tempfile.mkdtemp(prefix="nova-lite-wsgi-")))
     yield made
     made.site.processes.stop("api")
+    told = made.told()
     shutil.rmtree(made.site.directory, ignore_errors=True)
+    # Whoever is killed because it would not end loses what it is asked meanwhile.
+    assert "NO MERCY" not in told, told[-4000:]
 
 
 @pytest.fixture
@@ -242,7 +247,7 @@ def test_a_reload_loses_no_request(uwsgi: Served, reload: Callable[[Served], Non
         done.set()
         for client in clients:
             client.join()
-    assert failed == []
+    assert failed == [], uwsgi.told()[-4000:]
     assert set(answered) == {200}
     assert not uwsgi.workers() & before
 
@@ -303,13 +308,23 @@ def test_below_a_path_behind_a_proxy(uwsgi: Served, apache: int) -> None:
     assert answer["version"]["links"][0]["href"] == "https://cloud.example/compute/v2.1/"
 
 
-def test_workers_forked_after_loading_have_connections_of_their_own(uwsgi: Served) -> None:
-    uwsgi.site.processes.stop("api")
-    uwsgi.start(is_lazy=False)
+def test_workers_that_still_load_end_when_told_to(uwsgi: Served) -> None:
+    """A worker hears what it is told while it loads, and so does not serve on until it is killed."""
+    count = uwsgi.told().count("(post-fork)")
+    _hup(uwsgi)
+    wait_until(lambda: uwsgi.told().count("(post-fork)") == count + 2, "workers that begin to load", timeout_s=60)
+    uwsgi.site.processes.stop("api", timeout_s=240)
+    assert "goodbye to uWSGI." in uwsgi.told()
+
+
+def test_workers_forked_after_loading_have_connections_of_their_own(served: Served) -> None:
+    served.site.processes.stop("api")
+    served.configure()
+    served.start(is_lazy=False)
     statuses: list[int] = []
 
     def asks() -> None:
-        statuses.extend(uwsgi.ask("/v2.1/flavors")[0] for _ in range(25))
+        statuses.extend(served.ask("/v2.1/flavors")[0] for _ in range(25))
 
     clients = [threading.Thread(target=asks) for _ in range(6)]
     for client in clients:
@@ -317,8 +332,8 @@ def test_workers_forked_after_loading_have_connections_of_their_own(uwsgi: Serve
     for client in clients:
         client.join()
     assert statuses == [200] * 150
-    assert {pid for pid in uwsgi.workers() if _has_open(pid, "api.db")} == uwsgi.workers()
-    assert not _has_open(uwsgi.site.processes.pid("api") or 0, "api.db")
+    assert {pid for pid in served.workers() if _has_open(pid, "api.db")} == served.workers()
+    assert not _has_open(served.site.processes.pid("api") or 0, "api.db")
 
 
 def _has_open(pid: int, name: str) -> bool:
