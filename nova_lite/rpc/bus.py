@@ -26,7 +26,7 @@ LOG = logging.getLogger(__name__)
 
 #: A bus that does not take a message. oslo.messaging lets some errors of what it stands on through, such as those of
 #: opening one more connection while the broker restarts.
-_FAILURES = (
+FAILURES = (
     bus_errors.MessagingException,
     amqp_errors.KombuError,
     amqp_errors.ConnectionError,
@@ -113,7 +113,7 @@ class Bus:
             raise errors.Timeout(f"No answer from {where} in time.", method=method) from exc
         except oslo_messaging.RemoteError as exc:
             raise errors.NovaLiteError("An internal error happened.", method=method, cause=str(exc)) from exc
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
         self._has_answered = True
         return _opened(answer)
@@ -146,7 +146,7 @@ class Bus:
             options["server"] = server
         try:
             self._client(topic).prepare(**options).cast({}, method, **payload)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
 
     def nudge(self, topic: str, method: str, **payload: Any) -> None:

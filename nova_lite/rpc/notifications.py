@@ -22,10 +22,12 @@ from nova_lite import errors
 from nova_lite.model import legacy_notifications, notifications
 from nova_lite.model.notifications import Who
 from nova_lite.model.payloads import Payload
-from nova_lite.rpc.bus import Bus, open_transport
+from nova_lite.rpc.bus import FAILURES, Bus, open_transport
 
 LOG = logging.getLogger(__name__)
 
+#: Where oslo.messaging tells of each try to reach a bus; of this one's we tell ourselves, less often.
+_BUS_LOG = logging.getLogger("oslo.messaging._drivers.impl_rabbit")
 _GROUP = "oslo_messaging_notifications"
 #: The exchange on which listeners expect them, unless ``control_exchange`` says otherwise.
 _EXCHANGE = "nova"
@@ -67,8 +69,7 @@ class Notifier:
         self.state_changes: str | None = conf.notifications.notify_on_state_change
         self._lock = threading.Lock()
         self._sender: _Sender | None = None
-        if self.is_on:
-            self._transport = open_transport(conf, conf[_GROUP].transport_url, _get_transport)
+        self._transport: Any = self._opened() if self.is_on else None
 
     @property
     def is_on(self) -> bool:
@@ -96,9 +97,16 @@ class Notifier:
         """Send what waits, for a few seconds at most, and leave."""
         with self._lock:
             sender, self._sender = self._sender, None
-        if sender is not None:
-            atexit.unregister(self.close)
-            sender.stop(_LEAVE_S)
+        if sender is None:
+            return
+        atexit.unregister(self.close)
+        if sender.stop(_LEAVE_S):
+            with self._lock:
+                self._transport.cleanup()
+                self._transport = None
+
+    def _opened(self) -> Any:
+        return open_transport(self._conf, self._conf[_GROUP].transport_url, _get_transport)
 
     def _guarded(self, function: Callable[..., None], *args: object) -> None:
         try:
@@ -125,6 +133,7 @@ class Notifier:
         with self._lock:
             # After a fork there is no thread yet, whatever the parent had.
             if self._sender is None or not self._sender.is_alive():
+                self._transport = self._transport or self._opened()
                 self._sender = _Sender(self._conf, self._transport)
                 self._sender.start()
                 atexit.register(self.close)
@@ -139,12 +148,26 @@ class _Context(dict[str, str]):
         return dict(self)
 
 
+class _Quiet(logging.Filter):
+    """Keeps out of a log what one thread says there."""
+
+    def __init__(self, thread: int) -> None:
+        super().__init__()
+        self._thread = thread
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self._thread
+
+
 class _Sender(threading.Thread):
     """Sends notifications one after the other."""
 
     def __init__(self, conf: cfg.ConfigOpts, transport: Any) -> None:
         super().__init__(name="notifications", daemon=True)
         self._bus = Bus(conf, conf[_GROUP].transport_url)
+        # By itself oslo.messaging tries one message for ever and logs every try, or gives it up after the first.
+        self._driver = transport._driver
+        transport._send_notification = self._send_patiently
         topics = {False: conf.notifications.versioned_notifications_topics, True: None}
         self._notifiers = {
             is_legacy: oslo_messaging.Notifier(transport, topics=names) for is_legacy, names in topics.items()
@@ -163,8 +186,8 @@ class _Sender(threading.Thread):
             self._lost += 1
             self._complain("Too many notifications wait for their bus; %s were lost since the start", self._lost)
 
-    def stop(self, wait_s: float) -> None:
-        """Send what waits, for ``wait_s`` at most; what is left then is lost."""
+    def stop(self, wait_s: float) -> bool:
+        """Send what waits, for ``wait_s`` at most; what is left then is lost. Return whether the thread has ended."""
         try:
             self._waiting.put_nowait(None)
         except queue.Full:
@@ -173,19 +196,37 @@ class _Sender(threading.Thread):
         self._stopping.set()
         if self._waiting.qsize():
             LOG.warning("%s notifications were not sent before the end", self._waiting.qsize())
+        return not self.is_alive()
 
     def run(self) -> None:
-        while (notification := self._waiting.get()) is not None and self._await_bus():
-            try:
-                self._send(notification)
-            except Exception as exc:  # noqa: BLE001 - whatever a driver raises, the next one may do.
-                self._complain("Notifications cannot be sent: %s", exc)
+        quiet = _Quiet(threading.get_ident())
+        _BUS_LOG.addFilter(quiet)
+        try:
+            while not self._stopping.is_set() and (notification := self._waiting.get()) is not None:
+                try:
+                    self._send(notification)
+                except Exception as exc:  # noqa: BLE001 - whatever a driver raises, the next one may do.
+                    self._complain("Notifications cannot be sent: %s", exc)
+        finally:
+            _BUS_LOG.removeFilter(quiet)
 
     def _send(self, notification: Notification) -> None:
         who = notification.who
         told = self._notifiers[notification.is_legacy].prepare(publisher_id=notification.publisher)
         context = _Context(request_id=who.request_id, project_id=who.project_id, user_id=who.user_id)
         getattr(told, notification.level)(context, notification.event_type, notification.payload)
+
+    def _send_patiently(self, target: Any, ctxt: Any, message: Any, version: float, retry: int | None = None) -> None:
+        """Do what oslo.messaging's transports do, until the bus has taken the message or the process ends."""
+        while self._await_bus():
+            try:
+                self._driver.send_notification(target, ctxt, message, version, retry=0)
+            except FAILURES as exc:
+                self._seen_at = float("-inf")
+                self._complain("Notifications wait for their bus: %s", str(exc))
+                self._stopping.wait(_AWAY_S)
+            else:
+                return
 
     def _await_bus(self) -> bool:
         """Return when the bus takes connections; False when the process ends before."""
@@ -199,6 +240,7 @@ class _Sender(threading.Thread):
                 self._stopping.wait(_AWAY_S)
             else:
                 self._seen_at = time.monotonic()
+                return True
         return False
 
     def _complain(self, words: str, *facts: object) -> None:

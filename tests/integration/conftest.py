@@ -39,6 +39,7 @@ _GROUPS = {
         "test_deployment",
         "test_faults",
         "test_neighbours",
+        "test_notifications",
         "test_placement_auth",
         "test_real_volumes",
         "test_volumes",
