@@ -4,7 +4,6 @@ Declared on the responder, so that a test can see that no route was left without
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, cast
@@ -114,9 +113,11 @@ def declared_endpoint(responder: object) -> Endpoint | None:
 
 def refuse_undeclared(path: str, handler: object) -> None:
     """Raise Misconfigured when a responder of ``handler`` declares no policy: nobody may serve it."""
-    for name, responder in inspect.getmembers(handler, callable):
+    for name in dir(handler):
+        if not name.startswith("on_") or not callable(responder := getattr(handler, name)):
+            continue
         declared = declared_endpoint(responder)
-        if name.startswith("on_") and (declared is None or not declared.policy):
+        if declared is None or not declared.policy:
             raise errors.Misconfigured(f"{name.removeprefix('on_').upper()} {path} has no rule that says who may.")
 
 

@@ -190,6 +190,7 @@ class Cloud:
         self.api_db = Database(self.conf.api_database.connection)
         make_tables(self.api_db, ApiBase.metadata)
         self.cell_files = {}
+        made = []
         for number, uuid in enumerate((CELL0_UUID, *cells)):
             self.cell_files[uuid] = directory / f"cell{number}.sqlite"
             url = database(f"cell{number}") if database else f"sqlite:///{self.cell_files[uuid]}"
@@ -197,12 +198,14 @@ class Cloud:
             make_tables(cell_db, CellBase.metadata)
             cell_db.close()
             bus_url = "none:///" if number == 0 else f"kombu+memory:///{name}-{number}"
-            with self.api_db.writer() as session:
-                mappings.add_cell(session, Cell(uuid, f"cell{number}", bus_url, url))
+            made.append(Cell(uuid, f"cell{number}", bus_url, url))
+        with self.api_db.writer() as session:
+            for cell in made:
+                mappings.add_cell(session, cell)
+            session.add_all(_flavors())
         self.cells = Cells(self.conf, self.api_db)
         self.api_bus = Bus(self.conf, f"kombu+memory:///{name}-api")
         self.images = FakeImages()
-        self._add_flavors()
         self.volumes = volumes or NoVolumes(self.conf)
         self.app = self.server.application(self) if self.server and not database else self._built()
 
@@ -281,14 +284,15 @@ class Cloud:
         """Return a context manager that collects every statement sent to any database."""
         return _Counted(self)
 
-    def _add_flavors(self) -> None:
-        with self.api_db.writer() as session:
-            session.add(FlavorRow(flavorid="1", name="m1.tiny", vcpus=1, memory_mb=512, root_gb=1))
-            session.add(
-                FlavorRow(flavorid="2", name="m1.small", vcpus=2, memory_mb=2048, root_gb=20, extra_specs={"a": "b"})
-            )
-            session.add(FlavorRow(flavorid="0", name="diskless", vcpus=1, memory_mb=64, root_gb=0))
-            session.add(FlavorRow(flavorid="9", name="secret", vcpus=1, memory_mb=64, root_gb=1, is_public=False))
+
+def _flavors() -> list[FlavorRow]:
+    """Return the flavors that every cloud has."""
+    return [
+        FlavorRow(flavorid="1", name="m1.tiny", vcpus=1, memory_mb=512, root_gb=1),
+        FlavorRow(flavorid="2", name="m1.small", vcpus=2, memory_mb=2048, root_gb=20, extra_specs={"a": "b"}),
+        FlavorRow(flavorid="0", name="diskless", vcpus=1, memory_mb=64, root_gb=0),
+        FlavorRow(flavorid="9", name="secret", vcpus=1, memory_mb=64, root_gb=1, is_public=False),
+    ]
 
 
 class _Counted:

@@ -93,11 +93,16 @@ class Saboteur:
             with self._guard:
                 self._under_way -= 1
 
-    @property
-    def is_done(self) -> bool:
-        """Return whether everything planned has happened."""
+    def at_work(self) -> str:
+        """Return what is seen to be under way without asking a database, which is asked often otherwise."""
         with self._guard:
-            return not self.plans and not self._under_way
+            under_way = self._under_way + sum(runner.running for runner in self.runners)
+        return f"{under_way} deeds and workflows under way" if under_way else ""
+
+    def planned(self) -> list[Place]:
+        """Return where something is still to happen."""
+        with self._guard:
+            return list(self.plans)
 
     @property
     def is_on_detour(self) -> bool:
@@ -112,13 +117,14 @@ class Saboteur:
             runner.owner = str(uuids.uuid4())
 
     def pass_time(self) -> None:
-        """Have the leases of dead conductors run out."""
+        """Have the leases of dead conductors run out, and who comes after them look for work."""
         with self._guard:
             dead, self._dead = self._dead, []
         for runner, owner in dead:
             with runner.db.writer() as session:
                 mine = sa.update(runner.row).where(runner.row.lease_owner == owner)
                 session.execute(mine.values(lease_until=epoch_now() - 1))
+            runner._scan()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ _IMAGER = Requester("admin", "admin", "req-image")
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
     "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "1", "allow_resize_to_same_host": "true"},
-    "conductor": {"lease": "30", "scan_interval": "0.05"},
+    "conductor": {"lease": "30", "scan_interval": "0.5"},
     "quota": {"instances": "-1", "cores": "-1", "ram": "-1", "recount_interval": "1"},
     "rpc": {"call_monitor_timeout": "10"},
     "cells": {"refresh_interval": "60"},
@@ -396,9 +396,9 @@ class Site:
     def rest(self, deadline_s: float = DEADLINE_S, *, is_end: bool = True) -> None:
         """Wait until nothing is under way and, where the story or a part of it ends, until the three truths agree."""
         end = time.monotonic() + deadline_s
-        while (work := self.watch.open_work()) or not self.saboteur.is_done:
+        while work := self.saboteur.at_work() or self.watch.open_work() or self.saboteur.planned():
             self.saboteur.pass_time()
-            assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work or self.saboteur.plans}"
+            assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work}"
             time.sleep(0.01)
         if not is_end:
             return
