@@ -17,7 +17,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
@@ -188,9 +187,11 @@ class Database:
         args = {"autocommit": True, "connect_timeout": max(1, int(self._connect_timeout_s))}
         if self.url.get_backend_name() in ("mysql", "mariadb"):
             args |= {"charset": "utf8mb4", "read_timeout": 60, "write_timeout": 60}
-            if self.url.get_driver_name() == "pymysql":
-                args["conv"] = _quicker_conversions()
         engine = sa.create_engine(self.url, connect_args=args, pool_timeout=10, pool_recycle=1800, **options)
+        if engine.driver == "pymysql":
+            from nova_lite import mysql_driver  # noqa: PLC0415 - loads PyMySQL, which may not be there
+
+            mysql_driver.adapt(engine)
         event.listen(engine, "connect", _tune_mysql if "read_timeout" in args else _tune_postgresql)
         event.listen(engine, "begin", _begin_on_server)
         event.listen(engine, "checkout", _PulseCheck(engine))
@@ -354,20 +355,6 @@ def _to_json(value: object) -> str:
         return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
     except TypeError:
         return json.dumps(value)
-
-
-def _quicker_conversions() -> dict[Any, Any]:
-    """Return how PyMySQL makes values of what the server sends, with times made without regular expressions."""
-    from pymysql import converters  # type: ignore[import-untyped]  # noqa: PLC0415 - only where that driver is used
-    from pymysql.constants import FIELD_TYPE  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    def moment(text: str) -> object:
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:  # such as 0000-00-00
-            return converters.convert_datetime(text)
-
-    return {**converters.conversions, FIELD_TYPE.DATETIME: moment, FIELD_TYPE.TIMESTAMP: moment}
 
 
 class _PulseCheck:

@@ -16,6 +16,7 @@ from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
+from nova_lite.web.forked import keep_loaded
 from nova_lite.web.proxies import Wsgi
 from nova_lite.web.under_uwsgi import fit
 
@@ -46,3 +47,4 @@ def _built() -> Wsgi:
 
 
 application = _Lazy()
+keep_loaded()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import oslo_messaging
+from nova_lite.rpc.messaging import oslo_messaging  # isort: skip - it comes before what is within it
 from oslo_config import cfg
 from oslo_messaging.notify import notifier as _options
 

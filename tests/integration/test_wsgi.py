@@ -58,24 +58,27 @@ class Served:
         self.site.write(text, "etc", "api.conf")
 
     def start(self, *, is_lazy: bool = True) -> None:
-        """Start it by the shipped file, and wait until it serves."""
-        shipped = (REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text()
-        text = shipped if is_lazy else shipped.replace("lazy-apps = true", "lazy-apps = false")
-        file = self.site.write(text, "etc", "api.ini")
+        """Start it by the shipped file, and wait until it serves. ``is_lazy``: each worker loads the application."""
+        self.launch(is_lazy=is_lazy)
+        wait_listening(self.site, "api", self.port, timeout_s=60)
+        assert self.ask("/live")[0] == 200
+
+    def launch(self, *, is_lazy: bool) -> None:
+        """Start it, and wait for nothing."""
+        file = self.site.write((REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text(), "etc", "api.ini")
         variables = {
             "NOVA_LITE_CONFIG_FILES": str(self.site.path("etc", "api.conf")),
             "NOVA_LITE_API_LISTEN": f"{ADDRESS}:{self.port}",
             "NOVA_LITE_API_SOCKET": str(self.socket),
-            "NOVA_LITE_API_RELOAD": str(self.reload_file),
             "NOVA_LITE_API_PROCESSES": "2",
             "NOVA_LITE_API_THREADS": "2",
             "PYTHONPATH": str(REPOSITORY),
         }
+        if is_lazy:
+            variables["NOVA_LITE_API_RELOAD"] = str(self.reload_file)
         uwsgi = str(Path(sys.prefix) / "bin/uwsgi")
         argv = (uwsgi, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(REPOSITORY))
         self.site.processes.start(Program("api", argv, env=environment(**variables), cwd=str(REPOSITORY)))
-        wait_listening(self.site, "api", self.port, timeout_s=60)
-        assert self.ask("/live")[0] == 200
 
     def ask(self, path: str, token: str | None = "alice:demo", **headers: str) -> tuple[int, dict[str, str], Any]:
         """Return status, headers and JSON of an answer."""
@@ -224,6 +227,10 @@ def _is_touched(uwsgi: Served) -> bool:
 
 @pytest.mark.parametrize("reload", [_hup, _touch], ids=["SIGHUP", "worker by worker"])
 def test_a_reload_loses_no_request(uwsgi: Served, reload: Callable[[Served], None]) -> None:
+    _reload_beside_clients(uwsgi, reload)
+
+
+def _reload_beside_clients(uwsgi: Served, reload: Callable[[Served], None]) -> None:
     before, failed, answered, done = uwsgi.workers(), list[object](), list[int](), threading.Event()
 
     def go_on_asking() -> None:
@@ -334,6 +341,17 @@ def test_workers_forked_after_loading_have_connections_of_their_own(served: Serv
     assert statuses == [200] * 150
     assert {pid for pid in served.workers() if _has_open(pid, "api.db")} == served.workers()
     assert not _has_open(served.site.processes.pid("api") or 0, "api.db")
+    _reload_beside_clients(served, _hup)
+
+
+def test_a_server_that_still_loads_ends_when_told_to(served: Served) -> None:
+    served.site.processes.stop("api")
+    served.configure()
+    count = served.told().count("*** Operational MODE")
+    served.launch(is_lazy=False)
+    wait_until(lambda: served.told().count("*** Operational MODE") > count, "a server that loads", timeout_s=60)
+    served.site.processes.send("api", signal.SIGTERM)
+    served.site.processes.wait_ended("api", timeout_s=60)
 
 
 def _has_open(pid: int, name: str) -> bool:
@@ -363,7 +381,7 @@ def test_without_keystone_clients_are_told_to_come_back(uwsgi: Served) -> None:
     assert uwsgi.ask("/v2.1/", None)[0] == 200
 
 
-@pytest.mark.parametrize("server", ["uwsgi", "mod_wsgi"])
+@pytest.mark.parametrize("server", ["uwsgi-prefork", "mod_wsgi"])
 def test_the_stories_hold_under(server: str) -> None:
     """The stories of the Compute API, told to a server with several processes and threads; the rest by hand."""
     if server == "mod_wsgi":

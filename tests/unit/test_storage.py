@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pymysql import converters  # type: ignore[import-untyped]
+from pymysql.constants import FIELD_TYPE  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from nova_lite import errors, storage
+from nova_lite import errors, mysql_driver, storage
 from nova_lite.storage import Database, checked_url, is_retryable, retried
 
 TABLE = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.String(9)))
@@ -290,12 +293,26 @@ def test_values_of_a_failed_statement_are_not_in_its_error(tmp_path: Path) -> No
     ],
 )
 def test_times_of_mysql_are_read_as_its_driver_reads_them(text: str) -> None:
-    converters = pytest.importorskip("pymysql.converters")
-    field_type = pytest.importorskip("pymysql.constants").FIELD_TYPE
-    quicker = storage._quicker_conversions()
-    for kind in (field_type.DATETIME, field_type.TIMESTAMP):
+    quicker = mysql_driver._conversions()
+    for kind in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP):
         assert quicker[kind](text) == converters.conversions[kind](text)
     assert quicker.keys() == converters.conversions.keys()
+
+
+def test_connections_to_mysql_share_one_tls_context_without_certificates() -> None:
+    """PyMySQL would read all that the system trusts for each, to check nobody by it."""
+    one, other = (mysql_driver._Connection(host="nowhere", defer_connect=True) for _ in range(2))
+    assert one.ctx is other.ctx
+    assert (one.ssl, one._ssl_required) == (True, False)
+    assert (one.ctx.verify_mode, one.ctx.check_hostname) == (ssl.CERT_NONE, False)
+    assert one.ctx.cert_store_stats()["x509"] == 0
+
+
+def test_servers_of_mysql_are_checked_where_an_operator_wants_it() -> None:
+    found = mysql_driver._Connection(host="nowhere", defer_connect=True, ssl_verify_cert=True)
+    assert found._ssl_required
+    assert found.ctx.verify_mode == ssl.CERT_REQUIRED
+    assert found.ctx.cert_store_stats() == ssl.create_default_context().cert_store_stats()
 
 
 @pytest.mark.parametrize(

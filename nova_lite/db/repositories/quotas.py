@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from nova_lite.db.api_tables import QuotaClassLimitRow, QuotaLimitRow, QuotaLockRow
@@ -129,10 +128,15 @@ def set_class_limits(session: Session, class_name: str, changed: Mapping[str, in
 
 
 def _insert_if_missing(session: Session, project_id: str) -> sa.Insert:
+    # Each dialect is megabytes: only that of the database at hand is loaded.
     match session.get_bind().dialect.name:
         case "postgresql":
+            from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
             return postgresql.insert(QuotaLockRow).values(project_id=project_id).on_conflict_do_nothing()
         case "sqlite":
+            from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
             return sqlite.insert(QuotaLockRow).values(project_id=project_id).on_conflict_do_nothing()
         case _:
-            return mysql.insert(QuotaLockRow).values(project_id=project_id).prefix_with("IGNORE")
+            return sa.insert(QuotaLockRow).values(project_id=project_id).prefix_with("IGNORE")

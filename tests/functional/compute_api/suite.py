@@ -168,8 +168,6 @@ def running(kind: str) -> Iterator[Server]:
 def _uwsgi(site: Site, kind: str) -> Program:
     shipped = (_REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text()
     text = shipped.replace("nova_lite.api.wsgi:application", f"{__package__}.served:application")
-    if kind == "uwsgi-prefork":
-        text = text.replace("lazy-apps = true", "lazy-apps = false")
     assert text != shipped
     file = site.write(text, "etc", "api.ini")
     variables = {
@@ -178,6 +176,8 @@ def _uwsgi(site: Site, kind: str) -> Program:
         "NOVA_LITE_API_THREADS": str(_THREADS),
         "PYTHONPATH": str(_REPOSITORY),
     }
+    if kind == "uwsgi":
+        variables["NOVA_LITE_API_RELOAD"] = str(site.write("", "run", "reload"))
     program = str(Path(sys.prefix) / "bin/uwsgi")
     argv = (program, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(_REPOSITORY))
     return Program("api", argv, env=environment(**variables), cwd=str(_REPOSITORY))
