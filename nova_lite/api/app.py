@@ -165,7 +165,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     actions = InstanceActionService(history, under_way)
     metadata = ServerMetadataService(conf, api_db, lookup)
     moving = MoveService(conf, api_db, cells, lookup, api_bus)
-    live = LiveMigrationService(conf, api_db, cells, lookup, api_bus)
+    live = LiveMigrationService(conf, api_db, cells, lookup, api_bus, notices)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images, backing.volumes, notices)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)

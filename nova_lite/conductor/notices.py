@@ -16,6 +16,7 @@ import msgspec
 from oslo_config import cfg
 
 from nova_lite.conductor.steps import Onlooker, Work
+from nova_lite.conductor.workflows.move import before, new_place
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import instances
@@ -37,13 +38,27 @@ _MAX_REMEMBERED = 10_000
 class Span:
     """Part of a road that is told as ``instance.<action>``: from its step ``first`` to ``last``; None is the road's.
 
-    It is not told unless the fact ``only_if`` is true, where that is named.
+    It is not told unless ``only_if``, which looks at the facts, says so.
     """
 
     action: str
     first: str | None = None
     last: str | None = None
-    only_if: str | None = None
+    only_if: Callable[[Mapping[str, Any]], bool] = lambda facts: True
+
+
+def _offloads(facts: Mapping[str, Any]) -> bool:
+    """Return whether a server that is shelved goes off its host at once."""
+    return bool(facts.get("offloads"))
+
+
+def _arrived(facts: Mapping[str, Any]) -> bool:
+    """Return whether a guest that was sent is on its new host."""
+    return facts.get("outcome") == "arrived"
+
+
+def _stayed(facts: Mapping[str, Any]) -> bool:
+    return not _arrived(facts)
 
 
 _OFFLOAD = Span("shelve_offload", "destroy guest", "mark offloaded")
@@ -78,12 +93,14 @@ SPANS: Mapping[str, tuple[Span, ...]] = {
     "revert-resize": (Span("resize_revert"),),
     "live-migrate": (
         Span("live_migration_pre", "prepare destination", "prepare destination"),
-        Span("live_migration_post", "finish at destination", "end"),
-        Span("live_migration_post_dest", "finish at destination", "finish at destination"),
+        Span("live_migration_post", "finish at destination", "end", _arrived),
+        Span("live_migration_post_dest", "finish at destination", "finish at destination", _arrived),
+        Span("live_migration_rollback", "finish at destination", "end", _stayed),
+        Span("live_migration_rollback_dest", "finish at destination", "finish at destination", _stayed),
     ),
     "shelve": (
         Span("shelve", "hold image", "mark shelved"),
-        Span("shelve_offload", "destroy guest", "mark offloaded", only_if="offloads"),
+        Span("shelve_offload", "destroy guest", "mark offloaded", _offloads),
     ),
     "shelve-offload": (_OFFLOAD,),
     "unshelve": (Span("unshelve"),),
@@ -92,8 +109,17 @@ SPANS: Mapping[str, tuple[Span, ...]] = {
     "detach-volume": (Span("volume_detach"),),
     "swap-volume": (Span("volume_swap"),),
 }
-#: Kind of work → what is told of its being undone, around that.
-_ROLLBACKS: Mapping[str, str] = {"live-migrate": "live_migration_rollback"}
+#: Kind of work → what is told of its being undone, around that, from without.
+_ROLLBACKS: Mapping[str, tuple[str, ...]] = {
+    "live-migrate": ("live_migration_rollback", "live_migration_rollback_dest"),
+}
+#: What happens neither where the server is nor where it was last → where it happens.
+_AT: Mapping[str, Callable[[Work[CellTools]], str]] = {
+    "live_migration_post": lambda work: before(work).host,
+    "live_migration_rollback_dest": lambda work: new_place(work).host,
+}
+#: Work before which listeners hear what the server is.
+_AUDITED = frozenset({"rebuild", "reimage", "evacuate", "rescue", "move", "revert-resize", "shelve"})
 
 
 @dataclass
@@ -154,6 +180,8 @@ class CellNotices(Onlooker[CellTools]):
         seen = self._seen(work)
         if first_of_all and not is_known:
             self._tell_state(work, seen, seen.instance)
+            if work.workflow.kind in _AUDITED:
+                self._tell_what_it_is(work, seen)
         for span in spans:
             if span.action not in seen.begun:
                 seen.begun.append(span.action)
@@ -174,17 +202,18 @@ class CellNotices(Onlooker[CellTools]):
             self._forget(work)
 
     def _turned_back(self, work: Work[CellTools]) -> None:
-        rollback = _ROLLBACKS.get(work.workflow.kind)
-        if rollback is not None and self._seen(work).begun:
-            self._tell(work, self._seen(work), rollback, START, self._now(work))
+        seen = self._seen(work)
+        if seen.begun:
+            for rollback in _ROLLBACKS.get(work.workflow.kind, ()):
+                self._tell(work, seen, rollback, START, self._now(work))
 
     def _failed(self, work: Work[CellTools], error: Exception | None) -> None:
         seen, now = self._seen(work), self._now(work)
         self._tell_state(work, seen, now)
         fault = payloads.failure(error, work.workflow.reason)
-        rollback = _ROLLBACKS.get(work.workflow.kind)
-        if rollback is not None and seen.begun:
-            self._tell(work, seen, rollback, END, now, fault)
+        if seen.begun:
+            for rollback in reversed(_ROLLBACKS.get(work.workflow.kind, ())):
+                self._tell(work, seen, rollback, END, now, fault)
         broken = [action for action in seen.begun if action not in seen.ended]
         for action in broken or [SPANS[work.workflow.kind][0].action]:
             self._tell(work, seen, action, ERROR, now, fault)
@@ -194,7 +223,8 @@ class CellNotices(Onlooker[CellTools]):
     def _tell(
         self, work: Work[CellTools], seen: _Seen, action: str, phase: str, now: Instance, fault: Payload | None = None
     ) -> None:
-        who, host = _who(work), self._host(seen, now)
+        who = _who(work)
+        host = _AT[action](work) if action in _AT else self._host(seen, now)
         shape = EVENTS[f"instance.{action}"].shape
 
         def payload() -> Payload:
@@ -232,6 +262,16 @@ class CellNotices(Onlooker[CellTools]):
             lambda: payloads.instance_update(now, who, before, with_volumes=volumes, now=utcnow()),
             host=self._host(seen, now),
             source=COMPUTE,
+        )
+
+    def _tell_what_it_is(self, work: Work[CellTools], seen: _Seen) -> None:
+        who, volumes, now = _who(work), self._notifier.lists_volumes, seen.instance
+        self._notifier.tell(
+            "instance.exists",
+            None,
+            who,
+            lambda: payloads.instance_exists(now, who, with_volumes=volumes, now=utcnow()),
+            host=self._host(seen, now),
         )
 
     def _tell_exception(self, work: Work[CellTools], error: Exception | None) -> None:
@@ -279,7 +319,7 @@ def _last(work: Work[CellTools], span: Span) -> str:
 
 
 def _is_told(work: Work[CellTools], span: Span) -> bool:
-    return span.only_if is None or bool(work.facts.get(span.only_if))
+    return span.only_if(work.facts)
 
 
 def _who(work: Work[CellTools]) -> Who:

@@ -9,12 +9,15 @@ from nova_lite.cells import evacuations as evacuation_records
 from nova_lite.cells import host_status, volume_images, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
+from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import evacuations, hosts, instances, migrations
 from nova_lite.model import payloads, states
 from nova_lite.model.block_device import Phase
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest, PowerState
-from nova_lite.model.notifications import Who
+from nova_lite.model.notifications import COMPUTE, Who
+from nova_lite.model.payloads import Transition
+from nova_lite.model.states import VmState
 from nova_lite.rpc.notifications import Notifier
 from nova_lite.storage import Database, retried
 
@@ -142,11 +145,32 @@ class CellEndpoint:
         with self._db.writer() as session:
             return evacuation_records.clean(session, host, instance_uuids, timeout_s=_CLEANING_S)
 
-    @retried
     def report_guests(self, host: str, guests: list[dict[str, Any]]) -> None:
+        changed = self._note_power(host, msgspec.convert(guests, list[Guest]))
+        if self._notifier.state_changes is not None:
+            for uuid, was in changed.items():
+                self._tell_found(host, uuid, was)
+
+    @retried
+    def _note_power(self, host: str, guests: list[Guest]) -> dict[str, VmState]:
+        """Write down how guests are; return what those were whose states that changed."""
         with self._db.writer() as session:
-            for guest in msgspec.convert(guests, list[Guest]):
-                instances.note_power(session, guest.uuid, host, guest.power_state)
+            found = {each.uuid: instances.note_power(session, each.uuid, host, each.power_state) for each in guests}
+        return {uuid: was for uuid, was in found.items() if was is not None}
+
+    def _tell_found(self, host: str, uuid: str, was: VmState) -> None:
+        """Tell of a server whose state changed without anybody's asking."""
+        with self._db.reader() as session:
+            now = instances.get(session, uuid, with_deleted=True)
+        before, volumes = Transition(was.value, None), self._notifier.lists_volumes
+        self._notifier.tell(
+            "instance.update",
+            None,
+            _TOLD,
+            lambda: payloads.instance_update(now, _TOLD, before, with_volumes=volumes, now=utcnow()),
+            host=host,
+            source=COMPUTE,
+        )
 
 
 def _leaving(uuid: str) -> ExpectedGuest:

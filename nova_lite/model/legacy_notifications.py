@@ -19,6 +19,7 @@ _NAMES: Mapping[str, str] = {
     "live_migration_post": "live_migration._post",
     "live_migration_post_dest": "live_migration.post.dest",
     "live_migration_rollback": "live_migration._rollback",
+    "live_migration_rollback_dest": "live_migration.rollback.dest",
 }
 #: Actions told once, when they have ended.
 _ONCE: Mapping[str, str] = {"volume_attach": "volume.attach", "volume_detach": "volume.detach"}

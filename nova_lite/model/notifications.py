@@ -75,6 +75,7 @@ INSTANCE_VOLUME_SWAP = Shape("InstanceActionVolumeSwapPayload", "1.9", (*_ACTION
 INSTANCE_UPDATE = Shape(
     "InstanceUpdatePayload", "2.1", (*_INSTANCE, "state_update", "audit_period", "old_display_name", "tags")
 )
+INSTANCE_EXISTS = Shape("InstanceExistsPayload", "2.1", (*_INSTANCE, "audit_period"))
 STATE_UPDATE = Shape("InstanceStateUpdatePayload", "1.0", ("old_state", "state", "old_task_state", "new_task_state"))
 AUDIT_PERIOD = Shape("AuditPeriodPayload", "1.0", ("audit_period_beginning", "audit_period_ending"))
 
@@ -83,6 +84,14 @@ API, COMPUTE = "nova-api", "nova-compute"
 START, END, ERROR = "start", "end", "error"
 _WHOLE = (START, END, ERROR)
 _AROUND = (START, END)
+
+#: Of servers: what has an end and no error.
+_NEVER_FAIL = frozenset(
+    {
+        *("live_migration_abort", "live_migration_force_complete"),
+        *("live_migration_rollback", "live_migration_rollback_dest"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +136,16 @@ def _of_instances() -> Iterator[Event]:
         ("live_migration_pre", "the destination of its live migration gets ready"),
         ("live_migration_post", "what its live migration left behind is cleared"),
         ("live_migration_post_dest", "its live migration ends on the destination"),
-        ("live_migration_rollback", "a live migration that failed is taken back"),
+        ("live_migration_abort", "its live migration is to be broken off"),
+        ("live_migration_force_complete", "its live migration is to end soon"),
+        ("live_migration_rollback", "a live migration that failed or was broken off is taken back"),
+        ("live_migration_rollback_dest", "what that left on the destination is cleared"),
+        ("trigger_crash_dump", "interrupted, for its system to dump its memory"),
         ("shelve", "shelved"),
         ("shelve_offload", "taken off its host while it is shelved"),
         ("unshelve", "unshelved"),
     ):
-        phases = _AROUND if action == "live_migration_rollback" else _WHOLE
+        phases = _AROUND if action in _NEVER_FAIL else _WHOLE
         yield Event(f"instance.{action}", INSTANCE_ACTION, COMPUTE, when, phases)
     for action, shape, when in (
         ("create", INSTANCE_CREATE, "made on a host"),
@@ -149,6 +162,12 @@ def _of_instances() -> Iterator[Event]:
     yield Event("instance.unlock", INSTANCE_ACTION, API, "unlocked")
     yield Event("instance.evacuate", INSTANCE_ACTION, API, "to be made anew elsewhere, for its host is down")
     yield Event(
+        "instance.exists",
+        INSTANCE_EXISTS,
+        COMPUTE,
+        "about to be rebuilt, rescued, resized, migrated or shelved, or a resize of it to be taken back: what it was",
+    )
+    yield Event(
         "instance.update",
         INSTANCE_UPDATE,
         f"{API} or {COMPUTE}",
@@ -162,8 +181,8 @@ def _of_nouns() -> Iterator[Event]:
     for action, when in (
         ("create", "made"),
         ("delete", "deleted"),
-        ("update_prop", "renamed, or made another zone"),
-        ("update_metadata", "its metadata changed"),
+        ("update_prop", "renamed"),
+        ("update_metadata", "its metadata or its zone changed"),
         ("add_host", "gets a host"),
         ("remove_host", "loses a host"),
     ):

@@ -136,10 +136,7 @@ def created(of: Instance) -> dict[str, object]:
 def instance_update(
     of: Instance, who: Who, before: Transition, *, with_volumes: bool, now: datetime, old_name: str | None = None
 ) -> Payload:
-    """Tell that a server changed, and from what; the period is the month so far, as listeners expect one."""
-    period = shapes.AUDIT_PERIOD.filled(
-        audit_period_beginning=date(now.replace(day=1, hour=0, minute=0, second=0)), audit_period_ending=date(now)
-    )
+    """Tell that a server changed, and from what."""
     task = None if of.task_state is None else of.task_state.value
     states = shapes.STATE_UPDATE.filled(
         old_state=before.old_state, state=of.vm_state.value, old_task_state=before.old_task_state, new_task_state=task
@@ -150,10 +147,22 @@ def instance_update(
         who,
         with_volumes=with_volumes,
         state_update=states,
-        audit_period=period,
+        audit_period=_month_so_far(now),
         old_display_name=old_name,
         tags=sorted(of.tags),
     )
+
+
+def instance_exists(of: Instance, who: Who, *, with_volumes: bool, now: datetime) -> Payload:
+    """Tell what a server is, before something is done that may change what it costs."""
+    period = _month_so_far(now)
+    return instance(shapes.INSTANCE_EXISTS, of, who, with_volumes=with_volumes, audit_period=period)
+
+
+def _month_so_far(now: datetime) -> Payload:
+    """Return the period that is told, for listeners expect one."""
+    beginning = now.replace(day=1, hour=0, minute=0, second=0)
+    return shapes.AUDIT_PERIOD.filled(audit_period_beginning=date(beginning), audit_period_ending=date(now))
 
 
 def failure(error: BaseException | None, reason: str | None = None) -> Payload:

@@ -10,6 +10,7 @@ from nova_lite import errors
 from nova_lite.api.policies import server_migrations as wish_rules
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.move_beginnings import Beginnings, movable_in, workflow_of
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
 from nova_lite.cells import live_migrations, moves
@@ -25,12 +26,17 @@ from nova_lite.storage import Database, retried
 
 #: Seconds between two looks whether the checks are done that the caller waits for.
 _POLL_S = 0.1
+#: What may be asked of a live migration → its name among what listeners are told.
+_WISHES: dict[Wish, str] = {"abort": "abort", "hurry": "force_complete"}
 
 
 class LiveMigrationService:
     """Begins live migrations, aborts and hurries them."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus, notices: Notices
+    ) -> None:
+        self._notices = notices
         self._patience_s: float = conf.rpc.call_timeout
         self._lookup = lookup
         self._bus = bus
@@ -127,6 +133,7 @@ class LiveMigrationService:
             )
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
         hears = _asked(located.cell, instance.uuid, migration.number or 0, wish, requester)
+        self._notices.instance(caller, f"live_migration_{_WISHES[wish]}", instance)
         if hears is not None:
             ConductorClient(located.cell.bus).wake(hears)
 

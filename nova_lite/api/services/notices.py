@@ -15,7 +15,7 @@ from nova_lite.model.caller import Caller
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import Service
 from nova_lite.model.instance import Instance
-from nova_lite.model.notifications import API, EVENTS, Who
+from nova_lite.model.notifications import API, COMPUTE, EVENTS, Who
 from nova_lite.model.payloads import Payload, Transition
 from nova_lite.model.server_group import ServerGroup
 from nova_lite.rpc.notifications import Notifier
@@ -70,14 +70,18 @@ class Notices:
         """Tell of a service, as if it told itself."""
         self._tell(caller, f"service.{action}", lambda: payloads.service(of), host=of.host, source=of.binary)
 
-    def instance(self, caller: Caller, action: str, of: Instance) -> None:
-        """Tell that something was done to a server which needs no work."""
-        who = _who(caller)
-        shape, volumes = EVENTS[f"instance.{action}"].shape, self._notifier.lists_volumes
+    def instance(
+        self, caller: Caller, action: str, of: Instance, *, phase: str | None = None, error: Exception | None = None
+    ) -> None:
+        """Tell that something was done to a server which needs no work; without ``phase`` all that there are."""
+        who, event = _who(caller), EVENTS[f"instance.{action}"]
+        volumes, fault = self._notifier.lists_volumes, None if error is None else payloads.failure(error)
         self._tell(
             caller,
-            f"instance.{action}",
-            lambda: payloads.instance(shape, of, who, with_volumes=volumes, fault=None),
+            event.name,
+            lambda: payloads.instance(event.shape, of, who, with_volumes=volumes, fault=fault),
+            host=of.host if event.source == COMPUTE else None,
+            phase=phase,
         )
 
     def renamed(self, caller: Caller, of: Instance, old_name: str) -> None:
@@ -93,10 +97,17 @@ class Notices:
         )
 
     def _tell(
-        self, caller: Caller, name: str, payload: Callable[[], Payload], *, host: str | None = None, source: str = ""
+        self,
+        caller: Caller,
+        name: str,
+        payload: Callable[[], Payload],
+        *,
+        host: str | None = None,
+        source: str = "",
+        phase: str | None = None,
     ) -> None:
-        for phase in EVENTS[name].phases or (None,):
-            self._notifier.tell(name, phase, _who(caller), payload, host=host or self._host, source=source)
+        for each in (phase,) if phase else EVENTS[name].phases or (None,):
+            self._notifier.tell(name, each, _who(caller), payload, host=host or self._host, source=source)
 
 
 def _who(caller: Caller) -> Who:

@@ -21,6 +21,7 @@ from nova_lite.db.repositories import instances
 from nova_lite.model.caller import Caller
 from nova_lite.model.guest import RescueDevice, names_rescue_device
 from nova_lite.model.instance import Instance
+from nova_lite.model.notifications import END, ERROR, START
 from nova_lite.model.states import VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.compute import ComputeClient
@@ -126,10 +127,13 @@ class ServerActionService:
     def trigger_crash_dump(self, caller: Caller, uuid: str) -> None:
         """Interrupt the server, so that its system dumps its memory; whether that worked its action tells."""
         instance, cell = self._hosted(caller, uuid, rules.TRIGGER_CRASH_DUMP, "trigger_crash_dump", _DUMPED_IN)
+        self._notices.instance(caller, "trigger_crash_dump", instance, phase=START)
         try:
             with self._noted(caller, cell, uuid, "trigger_crash_dump", "compute_trigger_crash_dump"):
                 ComputeClient(cell.bus).inject_nmi(instance.host or "", uuid)
+            self._notices.instance(caller, "trigger_crash_dump", instance, phase=END)
         except errors.NovaLiteError as exc:
+            self._notices.instance(caller, "trigger_crash_dump", instance, phase=ERROR, error=exc)
             LOG.warning("Server %s was not interrupted: %s %s", uuid, exc, exc.facts)
 
     def _hosted(

@@ -186,14 +186,19 @@ def set_fault(session: Session, uuid: str, fault: Fault, **values: Any) -> None:
     change(session, uuid, fault=msgspec.to_builtins(fault), **values)
 
 
-def note_power(session: Session, uuid: str, host: str, power_state: PowerState) -> None:
-    """Write down the power state a guest at rest on ``host`` was found in; one busy or elsewhere is left alone."""
+def note_power(session: Session, uuid: str, host: str, power_state: PowerState) -> VmState | None:
+    """Write down the power state a guest at rest on ``host`` was found in; one busy or elsewhere is left alone.
+
+    Return the ``vm_state`` that the instance had, if that changed; else None.
+    """
     row = session.scalar(
         sa.select(InstanceRow).filter_by(uuid=uuid, host=host, deleted=False, task_state=None).with_for_update()
     )
-    if row is not None:
-        row.power_state = power_state
-        row.vm_state = after_power_report(VmState(row.vm_state), power_state)
+    if row is None:
+        return None
+    was = VmState(row.vm_state)
+    row.power_state, row.vm_state = power_state, after_power_report(was, power_state)
+    return None if row.vm_state == was else was
 
 
 def note_upload(session: Session, uuid: str, host: str, epoch: int) -> None:

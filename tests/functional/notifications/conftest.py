@@ -18,6 +18,13 @@ from nova_lite.testing.cloud import ComputeUser, eventually
 
 #: What nobody may find in any notification.
 CANARY = "canary-3c1f"
+#: What only says how a server is.
+_BESIDE = ("instance.exists", "instance.update")
+
+
+def around(*actions: str) -> list[str]:
+    """Return the event types of work on servers that goes well."""
+    return [f"instance.{action}.{phase}" for action in actions for phase in ("start", "end")]
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,8 @@ class Listener:
         return [each for each in told if each.data.get("uuid") == subject]
 
     def types(self, subject: str) -> list[str]:
-        """Return the event types told of a server, in order, without changes of its states."""
-        return [each.event_type for each in self.of(subject) if each.event_type != "instance.update"]
+        """Return the event types told of a server, in order, without what only says how it is."""
+        return [each.event_type for each in self.of(subject) if each.event_type not in _BESIDE]
 
     def wait(self, look: Callable[[Heard], bool], what: str) -> Heard:
         """Return the first that ``look`` is true of, as soon as it was heard."""
@@ -106,7 +113,13 @@ def listener(url: str, topic: str) -> Iterator[Listener]:
 @pytest.fixture(scope="package")
 def cloud(tmp_path_factory: pytest.TempPathFactory, listener: Listener, url: str, topic: str) -> Iterator[Cloud]:
     options = {
-        "DEFAULT": {"allow_resize_to_same_host": "true", "reclaim_instance_interval": "3600"},
+        "DEFAULT": {
+            "allow_resize_to_same_host": "true",
+            "reclaim_instance_interval": "3600",
+            "shelved_offload_time": "3600",
+            "sync_power_state_interval": "1",
+        },
+        "quota": {"instances": "-1", "cores": "-1", "ram": "-1"},
         "oslo_messaging_notifications": {"driver": "messagingv2", "transport_url": url, "topics": f"{topic}-old"},
         "notifications": {
             "notification_format": "both",

@@ -1,8 +1,11 @@
 """Stories of what listeners hear of all that is no server."""
 
 import itertools
+import json
+from contextlib import closing
 
-from nova_lite.testing.cloud import ComputeUser
+from nova_lite.embedded.cloud import Cloud
+from nova_lite.testing.cloud import ComputeUser, eventually
 from tests.functional.compute_api.test_keypairs import KEY
 from tests.functional.notifications.conftest import Heard, Listener
 
@@ -46,6 +49,17 @@ def test_keypairs(user: ComputeUser, listener: Listener) -> None:
     assert told[0].data["public_key"] == KEY
 
 
+def test_keypairs_that_are_made_here_are_told_without_their_private_half(cloud: Cloud, listener: Listener) -> None:
+    name = f"told{next(_names)}"
+    with closing(ComputeUser(cloud.compute_url, microversion="2.91")) as user:
+        made = user.ask("POST", "/os-keypairs", {"keypair": {"name": name, "type": "ssh"}})
+    private = made.json["keypair"]["private_key"]
+    told = _heard(listener, "keypair.create.end", name)
+    assert [each.event_type for each in told] == ["keypair.create.start", "keypair.create.end"]
+    assert told[1].data["fingerprint"] == made.json["keypair"]["fingerprint"]
+    assert json.dumps(private) not in json.dumps(told[1].payload)
+
+
 def test_aggregates(user: ComputeUser, listener: Listener) -> None:
     name = f"told{next(_names)}"
     made = user.ask("POST", "/os-aggregates", {"aggregate": {"name": name}}).json["aggregate"]
@@ -53,13 +67,16 @@ def test_aggregates(user: ComputeUser, listener: Listener) -> None:
     assert user.ask("POST", f"{path}/action", {"set_metadata": {"metadata": {"ssd": "true"}}}).status == 200
     assert user.ask("POST", f"{path}/action", {"add_host": {"host": "cell1-host1"}}).status == 200
     assert user.ask("POST", f"{path}/action", {"remove_host": {"host": "cell1-host1"}}).status == 200
+    for change in ({"name": f"{name}x"}, {"name": name}, {"availability_zone": name}):
+        assert user.ask("PUT", path, {"aggregate": change}).status == 200
     assert user.ask("DELETE", path).status == 200
     told = _heard(listener, "aggregate.delete.end", name)
-    actions = ("create", "update_metadata", "add_host", "remove_host", "delete")
+    actions = ("create", "update_metadata", "add_host", "remove_host", "update_prop", "update_metadata", "delete")
     assert [each.event_type for each in told] == [
         f"aggregate.{action}.{phase}" for action in actions for phase in ("start", "end")
     ]
     assert (told[5].data["hosts"], told[5].data["metadata"]) == (["cell1-host1"], {"ssd": "true"})
+    assert told[-1].data["metadata"] == {"ssd": "true", "availability_zone": name}
     assert {each.data["uuid"] for each in told} == {made["uuid"]}
 
 
@@ -88,3 +105,14 @@ def test_services(user: ComputeUser, listener: Listener) -> None:
     assert (told.data["disabled_reason"], told.data["uuid"]) == ("told", service["id"])
     assert told.publisher == "nova-compute:cell1-host2"
     listener.wait(lambda each: each.event_type == "service.update" and not each.data["disabled"], "enabled")
+
+
+def test_a_service_that_is_deleted(user: ComputeUser, listener: Listener) -> None:
+    """It comes back with its next heartbeat."""
+    (service,) = user.ask("GET", "/os-services?binary=nova-scheduler").json["services"]
+    assert user.ask("DELETE", f"/os-services/{service['id']}").status == 204
+    told = listener.wait(
+        lambda each: each.event_type == "service.delete" and each.data["uuid"] == service["id"], "the deletion"
+    )
+    assert told.publisher == f"nova-scheduler:{service['host']}"
+    eventually(lambda: user.ask("GET", "/os-services?binary=nova-scheduler").json["services"], "the next heartbeat")

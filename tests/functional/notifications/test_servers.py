@@ -4,15 +4,12 @@ import json
 
 from nova_lite import errors
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.embedded.volume_files import POOLS
 from nova_lite.model.notifications import EVENTS, event_type
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser
 from nova_lite.testing.volumes import VolumeUser
-from tests.functional.notifications.conftest import CANARY, Heard, Listener
-
-
-def _around(*actions: str) -> list[str]:
-    return [f"instance.{action}.{phase}" for action in actions for phase in ("start", "end")]
+from tests.functional.notifications.conftest import CANARY, Heard, Listener, around
 
 
 def test_a_server_s_life_is_told_as_it_happens(user: ComputeUser, image: str, listener: Listener) -> None:
@@ -78,7 +75,7 @@ def test_a_server_s_life_is_told_as_it_happens(user: ComputeUser, image: str, li
     gone = listener.wait_for(server, "instance.delete.end")
     assert (gone.data["state"], gone.data["host"]) == ("deleted", ended.data["host"])
     assert gone.data["deleted_at"] is not None
-    told = _around("create", "power_off", "power_on", "pause", "unpause", "suspend", "resume", "reboot")
+    told = around("create", "power_off", "power_on", "pause", "unpause", "suspend", "resume", "reboot")
     assert listener.types(server) == [
         *told,
         "instance.lock",
@@ -139,9 +136,11 @@ def test_what_fails_is_told_with_its_reason(cloud: Cloud, user: ComputeUser, ima
         "It has no switch.",
     )
     assert (failed.data["state"], failed.data["task_state"]) == ("active", None)
-    raised = listener.wait(lambda each: each.event_type == "compute.exception", "the exception")
+    raised = listener.wait(
+        lambda each: each.event_type == "compute.exception" and each.data["exception_message"] == "It has no switch.",
+        "the exception",
+    )
     assert raised.payload["nova_object.name"] == "ExceptionPayload"
-    assert raised.data["exception_message"] == "It has no switch."
     assert raised.publisher == f"nova-compute:{host}"
 
 
@@ -163,6 +162,8 @@ def test_moves_shelving_and_images_are_told(user: ComputeUser, image: str, liste
     listener.wait_for(server, "instance.rebuild.end")
     user.wait(server, "ACTIVE")
     user.act(server, "shelve")
+    user.wait(server, "SHELVED")
+    user.act(server, "shelveOffload")
     user.wait(server, "SHELVED_OFFLOADED")
     user.act(server, "unshelve")
     user.wait(server, "ACTIVE")
@@ -173,7 +174,7 @@ def test_moves_shelving_and_images_are_told(user: ComputeUser, image: str, liste
     listener.wait_for(server, "instance.restore.end")
     moved = ("create", "resize_prep", "resize", "resize_finish", "resize_confirm", "snapshot", "rescue", "unrescue")
     again = ("rebuild", "shelve", "shelve_offload", "unshelve", "soft_delete", "restore")
-    assert listener.types(server) == _around(*moved, *again)
+    assert listener.types(server) == around(*moved, *again)
     prepared = listener.wait_for(server, "instance.resize_prep.start")
     assert prepared.data["new_flavor"]["nova_object.data"]["flavorid"] == "2"
     assert prepared.data["flavor"]["nova_object.data"]["flavorid"] == "1"
@@ -198,20 +199,62 @@ def test_volumes_are_told(cloud: Cloud, user: ComputeUser, image: str, listener:
     assert detached.data["block_devices"] == []
 
 
-def test_live_migrations_are_told(user: ComputeUser, image: str, listener: Listener) -> None:
-    server = user.boot("live", image)
+def test_a_server_on_a_volume_leaves_its_host_while_it_is_shelved(
+    cloud: Cloud, user: ComputeUser, image: str, listener: Listener
+) -> None:
+    root = {"uuid": image, "source_type": "image", "destination_type": "volume", "boot_index": 0, "volume_size": 1}
+    server = user.boot("on a volume", "", block_device_mapping_v2=[root])
     user.wait(server, "ACTIVE")
-    user.act(server, "os-migrateLive", {"host": None, "block_migration": "auto"})
-    listener.wait_for(server, "instance.live_migration_post.end")
+    user.act(server, "shelve")
+    user.wait(server, "SHELVED_OFFLOADED")
+    listener.wait_for(server, "instance.shelve_offload.end")
+    assert listener.types(server) == around("create", "shelve", "shelve_offload")
+
+
+def test_a_volume_that_is_migrated_is_swapped(cloud: Cloud, user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("swaps", image)
     user.wait(server, "ACTIVE")
-    assert listener.types(server)[2:] == [
-        "instance.live_migration_pre.start",
-        "instance.live_migration_pre.end",
-        "instance.live_migration_post.start",
-        "instance.live_migration_post_dest.start",
-        "instance.live_migration_post_dest.end",
-        "instance.live_migration_post.end",
-    ]
+    with VolumeUser(cloud.volume_url) as storage:
+        old = storage.volume()
+        attached = user.ask("POST", f"/servers/{server}/os-volume_attachments", {"volumeAttachment": {"volumeId": old}})
+        assert attached.status == 200
+        listener.wait_for(server, "instance.volume_attach.end")
+        storage.wait(old, "in-use")
+        storage.ask("POST", f"/volumes/{old}/action", {"os-migrate_volume": {"host": POOLS[1].host}})
+        begun, ended = (listener.wait_for(server, f"instance.volume_swap.{phase}") for phase in ("start", "end"))
+        storage.wait(old, "in-use")
+    assert begun.payload["nova_object.name"] == "InstanceActionVolumeSwapPayload"
+    assert begun.data["old_volume_id"] == ended.data["old_volume_id"] == old
+    assert begun.data["new_volume_id"] == ended.data["new_volume_id"] != old
+
+
+def test_interrupting_is_told(cloud: Cloud, user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("dumps", image)
+    host = user.wait(server, "ACTIVE")["OS-EXT-SRV-ATTR:host"]
+    assert user.act(server, "trigger_crash_dump").status == 202
+    ended = listener.wait_for(server, "instance.trigger_crash_dump.end")
+    assert ended.publisher == f"nova-compute:{host}"
+    clouds.fake_driver(cloud, host).fail("inject_nmi", errors.GuestFailed("It does not listen."))
+    assert user.act(server, "trigger_crash_dump").status == 202
+    failed = listener.wait_for(server, "instance.trigger_crash_dump.error")
+    assert failed.data["fault"]["nova_object.data"]["exception_message"] == "It does not listen."
+    dumped = [f"instance.trigger_crash_dump.{phase}" for phase in ("start", "end", "start", "error")]
+    assert listener.types(server)[2:] == dumped
+
+
+def test_what_a_host_finds_by_itself_is_told(cloud: Cloud, user: ComputeUser, image: str, listener: Listener) -> None:
+    server = user.boot("seen", image)
+    host = user.wait(server, "ACTIVE")["OS-EXT-SRV-ATTR:host"]
+    clouds.fake_driver(cloud, host).pause(server)
+    found = listener.wait(
+        lambda each: (
+            each.event_type == "instance.update" and each.data["uuid"] == server and each.data["state"] == "paused"
+        ),
+        "that it is paused",
+    )
+    states = found.data["state_update"]["nova_object.data"]
+    assert (states["old_state"], states["state"], found.data["power_state"]) == ("active", "paused", "paused")
+    assert (found.publisher, found.data["request_id"]) == (f"nova-compute:{host}", "")
 
 
 def test_all_that_was_heard_is_in_the_table(listener: Listener) -> None:
