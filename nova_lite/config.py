@@ -14,7 +14,7 @@ from oslo_log import log as oslo_logging
 
 from nova_lite.api_options import API_OPTS, CORS_OPTS, OSLO_MIDDLEWARE_OPTS
 from nova_lite.console_options import CONSOLE_OPTS, CONSOLEAUTH_OPTS, SERIAL_OPTS, SPICE_OPTS, VNC_OPTS, WEB_OPTS
-from nova_lite.metadata_options import FORCE_OPTS, INJECTION_OPTS, METADATA_OPTS, NEUTRON_OPTS
+from nova_lite.metadata_options import DRIVE_OPTS, INJECTION_OPTS, METADATA_OPTS, NEUTRON_OPTS
 from nova_lite.notification_options import NOTIFICATION_OPTS
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
 from nova_lite.volume_options import CINDER_OPTS, HOST_VOLUME_OPTS, VOLUME_OPTS
@@ -383,7 +383,7 @@ PLACEMENT_OPTS: list[cfg.Opt] = [
 ]
 
 _GROUPS: dict[str, list[cfg.Opt]] = {
-    "DEFAULT": [*DEFAULT_OPTS, *VOLUME_OPTS, *FORCE_OPTS, *WEB_OPTS],
+    "DEFAULT": [*DEFAULT_OPTS, *VOLUME_OPTS, *DRIVE_OPTS, *WEB_OPTS],
     "api_database": DATABASE_OPTS,
     "database": DATABASE_OPTS,
     "placement_database": DATABASE_OPTS,

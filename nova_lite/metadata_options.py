@@ -2,11 +2,20 @@
 
 from oslo_config import cfg, types
 
-FORCE_OPTS: list[cfg.Opt] = [
+DRIVE_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "force_config_drive",
         default=False,
         help="Whether every new server gets a config drive, asked for or not. The API reads it.",
+    ),
+    cfg.StrOpt(
+        "config_drive_format",
+        default="iso9660",
+        choices=[
+            ("iso9660", "an ISO image, which guests see as a cdrom"),
+            ("vfat", "a VFAT file system of 64 MiB on a disk, for guests that know no other; needs dosfstools, mtools"),
+        ],
+        help="What the config drives of a host's new guests are. The same for all hosts, for they keep it on moves.",
     ),
 ]
 

@@ -1,12 +1,13 @@
 """The config drive: a small read-only disk that tells the guest who it is.
 
-It holds what the metadata service tells: ``model/guest_documents.py``. Writing that onto an ISO image takes one
-external tool. Guests look for a file system labelled ``config-2``.
+It holds what the metadata service tells: ``model/guest_documents.py``. Writing that onto an image takes external tools.
+Guests look for a file system labelled ``config-2``: ISO 9660 on a cdrom, or VFAT on a disk.
 """
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nova_lite import errors
@@ -21,6 +22,12 @@ _LABEL = "config-2"
 _MAX_BYTES = 64 * 1024**2
 
 _TOOLS = ("genisoimage", "xorrisofs", "mkisofs")
+
+ISO, VFAT = "iso9660", "vfat"
+#: Bytes of a VFAT drive, whatever is on it.
+_VFAT_BYTES = 64 * 1024**2
+#: Where an ISO image says that it is one.
+_ISO_MARK, _ISO_MARK_AT = b"CD001", 0x8001
 
 
 class ConfigDrives:
@@ -39,6 +46,29 @@ class ConfigDrives:
         return drive_files(self._teller.told(instance), skipped=self._teller.skipped_versions)
 
 
+def require_tools(drive_format: str) -> None:
+    """Raise Misconfigured when drives of a format cannot be made here."""
+    if drive_format == VFAT:
+        _vfat_tools()
+    else:
+        find_tool()
+
+
+def write(path: Path, content: Mapping[str, bytes], drive_format: str) -> None:
+    """Write ``content`` as a drive of a format at ``path``; raises as ``write_iso`` does, and Misconfigured."""
+    if drive_format == VFAT:
+        write_vfat(path, content)
+    else:
+        write_iso(path, content, find_tool())
+
+
+def format_of(path: Path) -> str:
+    """Return which format a drive has that was written here; guests cannot write to it."""
+    with path.open("rb") as drive:
+        drive.seek(_ISO_MARK_AT)
+        return ISO if drive.read(len(_ISO_MARK)) == _ISO_MARK else VFAT
+
+
 def find_tool() -> str:
     """Return the full path of a program that makes ISO images; raises Misconfigured when there is none."""
     for program in _TOOLS:
@@ -53,15 +83,40 @@ def write_iso(path: Path, content: Mapping[str, bytes], tool: str) -> None:
 
     Raises: Invalid, when a path would leave the drive or the content is too big; Unavailable, when the tool fails.
     """
-    if sum(map(len, content.values())) > _MAX_BYTES:
-        raise errors.Invalid(f"The config drive would be bigger than {_MAX_BYTES // 1024**2} MiB")
-    with tempfile.TemporaryDirectory(prefix="config-drive-") as staging:
-        root = Path(staging)
-        for name, data in content.items():
-            _stage(root, name, data)
+    with _staged(content, _MAX_BYTES) as staging:
         argv = [tool, "-quiet", "-o", str(path), "-V", _LABEL, "-J", "-r", "-l", "-ldots", "-allow-lowercase"]
-        external_tools.run([*argv, "-publisher", "nova_lite", staging])
+        external_tools.run([*argv, "-publisher", "nova_lite", str(staging)])
     path.chmod(0o600)
+
+
+def write_vfat(path: Path, content: Mapping[str, bytes]) -> None:
+    """Write ``content`` as a VFAT file system of 64 MiB, most of it empty and thus nothing, at ``path``.
+
+    Raises: as ``write_iso``; Misconfigured without the tools.
+    """
+    mkfs, mcopy = _vfat_tools()
+    # A file takes whole clusters, and its place in directories.
+    with _staged(content, _VFAT_BYTES // 2) as staging:
+        with path.open("wb") as drive:
+            drive.truncate(_VFAT_BYTES)
+        path.chmod(0o600)
+        external_tools.run([mkfs, "-n", _LABEL, str(path)])
+        external_tools.run([mcopy, "-i", str(path), "-s", *sorted(map(str, staging.iterdir())), "::"])
+
+
+def _vfat_tools() -> tuple[str, str]:
+    return external_tools.require("mkfs.vfat", "dosfstools"), external_tools.require("mcopy", "mtools")
+
+
+@contextlib.contextmanager
+def _staged(content: Mapping[str, bytes], most: int) -> Iterator[Path]:
+    """Have ``content`` as files of a directory; raises Invalid for more than ``most`` bytes."""
+    if sum(map(len, content.values())) > most:
+        raise errors.Invalid(f"The config drive would be bigger than {most // 1024**2} MiB")
+    with tempfile.TemporaryDirectory(prefix="config-drive-") as staging:
+        for name, data in content.items():
+            _stage(Path(staging), name, data)
+        yield Path(staging)
 
 
 def _stage(root: Path, name: str, data: bytes) -> None:

@@ -277,5 +277,6 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
             serial=conf.serial_console.proxyclient_address if conf.serial_console.enabled else None,
             serial_ports=consoles.parse_ports(conf.serial_console.port_range),
         ),
+        drive_format=conf.config_drive_format,
         layout=Layout(has_cells=conf.libvirt.report_numa_cells, specs=pci.parse(conf.pci.device_spec)),
     )

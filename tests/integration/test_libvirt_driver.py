@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from nova_lite import errors
-from nova_lite.compute import image_format
+from nova_lite.compute import config_drive, image_format
 from nova_lite.compute.virt.libvirt import disks, domain_xml, domains, properties, volume_xml
 from nova_lite.compute.virt.libvirt.bindings import libvirt as bindings
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
@@ -194,6 +194,24 @@ def test_guest_sees_its_config_drive_and_disks(rig: LibvirtRig, machine: str, bu
     # Which name a guest gives to which disk is its own matter: it looks at them in no fixed order.
     disks = re.findall(rf"guest: disk {prefix}[a-z] (\d+) KiB", console(rig, spec.uuid))
     assert sorted(map(int, disks)) == [65536, 1048576, 1048576]
+    rig.driver.destroy(spec.uuid)
+    assert rig.leftovers(spec.uuid) == []
+
+
+def test_guest_reads_a_config_drive_of_vfat(rig: LibvirtRig) -> None:
+    """It is a disk that the guest cannot write to; and stays one, whatever the host makes later."""
+    words = b"#!/bin/sh\necho words on $(grep /run/config /proc/mounts | cut -d ' ' -f 1,3) end\n"
+    drive = {"has_config_drive": True, "config_files": config_files(words, hostname="fat-name")}
+    spec = a_spec(**drive)
+    driver = LibvirtDriver("alpha", rig.uri, "qemu", rig.directory / "alpha", drive_format="vfat")
+    rig.opened.append(driver)
+    driver.connect()
+    driver.spawn(spec, rig.image)
+    seen_on_console(rig, spec.uuid, "fat-name login:")
+    seen_on_console(rig, spec.uuid, "words on /dev/vd[a-z] vfat end")
+    path = rig.directory / "alpha" / spec.uuid / "disk.config"
+    rig.driver._disks.renew_config_drive(spec)
+    assert config_drive.format_of(path) == config_drive.VFAT
     rig.driver.destroy(spec.uuid)
     assert rig.leftovers(spec.uuid) == []
 

@@ -6,7 +6,7 @@ REPOSITORY=$(cd "$HERE/.." && pwd)
 VENV=${NOVA_LITE_VENV:-$REPOSITORY/.tools/venv}
 
 VENV_PACKAGES=(python3-venv)
-UNIT_PACKAGES=(genisoimage openssh-client qemu-utils)
+UNIT_PACKAGES=(dosfstools genisoimage mtools openssh-client qemu-utils)
 GUEST_PACKAGES=(busybox-static cpio dosfstools e2fsprogs fdisk kmod mtools qemu-utils syslinux syslinux-common)
 LIBVIRT_PACKAGES=(libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 genisoimage)
 CEPH_PACKAGES=(ceph-common ceph-mgr ceph-mon ceph-osd python3-rados python3-rbd qemu-block-extra)

@@ -44,6 +44,7 @@ def test_the_iso_holds_the_files_under_their_label(tmp_path: Path, tool: str) ->
     path = tmp_path / "disk.config"
     config_drive.write_iso(path, FILES, tool)
     assert path.stat().st_mode & 0o777 == 0o600
+    assert config_drive.format_of(path) == config_drive.ISO
 
     def isoinfo(*options: str) -> bytes:
         return subprocess.run(
@@ -55,6 +56,39 @@ def test_the_iso_holds_the_files_under_their_label(tmp_path: Path, tool: str) ->
         assert isoinfo(names, "-x", "/openstack/latest/user_data") == b"words"
         for name in FILES:
             assert isoinfo(names, "-x", f"/{name}") == FILES[name]
+
+
+def test_a_vfat_drive_holds_the_same_under_the_same_label(tmp_path: Path) -> None:
+    if shutil.which("mkfs.vfat") is None or shutil.which("mtype") is None:
+        pytest.skip("dosfstools or mtools is not installed")
+    path = tmp_path / "disk.config"
+    config_drive.write(path, FILES, config_drive.VFAT)
+    assert (path.stat().st_mode & 0o777, path.stat().st_size) == (0o600, 64 * 1024**2)
+    assert path.stat().st_blocks * 512 < 4 * 1024**2
+    assert config_drive.format_of(path) == config_drive.VFAT
+
+    def said(program: str, *arguments: str) -> bytes:
+        argv = [program, "-i", str(path), *arguments]
+        return subprocess.run(argv, check=True, capture_output=True, timeout=480).stdout
+
+    assert b"config-2" in said("mlabel", "-s")
+    for name, content in FILES.items():
+        assert said("mtype", f"::/{name}") == content
+    listed = said("mdir", "-/", "-b").decode().splitlines()
+    assert sorted(each.removeprefix("::/") for each in listed if not each.endswith("/")) == sorted(FILES)
+
+
+def test_a_vfat_drive_has_room_for_half_of_itself(tmp_path: Path) -> None:
+    with pytest.raises(errors.Invalid, match="bigger than 32 MiB"):
+        config_drive.write(tmp_path / "drive", {"a": bytes(33 * 1024**2)}, config_drive.VFAT)
+
+
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(errors.Misconfigured, match="dosfstools"):
+        config_drive.require_tools(config_drive.VFAT)
+    with pytest.raises(errors.Misconfigured, match="genisoimage"):
+        config_drive.require_tools(config_drive.ISO)
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "a/../../b", "a//b", "", ".", "a/\0"])

@@ -35,16 +35,17 @@ _CONSOLE_LOG, _OLDER_CONSOLE_LOG = "console.log", "console.log.0"
 class Disks:
     """The instance directories below one path."""
 
-    def __init__(self, instances_path: Path) -> None:
+    def __init__(self, instances_path: Path, drive_format: str = config_drive.ISO) -> None:
         self._instances_path = instances_path
-        self._qemu_img = self._mke2fs = self._mkswap = self._iso_tool = ""
+        self._drive_format = drive_format
+        self._qemu_img = self._mke2fs = self._mkswap = ""
 
     def prepare(self) -> None:
         """Make the directory and find the tools; raises Misconfigured, saying what is missing."""
         self._qemu_img = external_tools.require("qemu-img", "qemu-utils")
         self._mke2fs = external_tools.require("mke2fs", "e2fsprogs")
         self._mkswap = external_tools.require("mkswap", "util-linux")
-        self._iso_tool = config_drive.find_tool()
+        config_drive.require_tools(self._drive_format)
         try:
             self._instances_path.mkdir(mode=0o711, parents=True, exist_ok=True)
         except OSError as error:
@@ -125,7 +126,7 @@ class Disks:
             disks = [Disk(str(root), "qcow2", backing=below)]
         disks += [Disk(str(directory / name), "raw") for name in (_EPHEMERAL, _SWAP) if (directory / name).exists()]
         if (directory / _CONFIG_DRIVE).exists():
-            disks.append(Disk(str(directory / _CONFIG_DRIVE), "raw", is_config_drive=True))
+            disks.append(_config_drive(directory / _CONFIG_DRIVE))
         return disks
 
     def move_in(self, spec: GuestSpec, source: moved_disks.MovedDisks) -> list[Disk]:
@@ -175,7 +176,8 @@ class Disks:
         if not path.exists():
             return
         half_written = path.with_suffix(".tmp")
-        config_drive.write_iso(half_written, spec.config_files, self._iso_tool)
+        # In the guest's definition it is what it was made as, whatever this host makes now.
+        config_drive.write(half_written, spec.config_files, config_drive.format_of(path))
         half_written.replace(path)
 
     def keep_definition(self, uuid: str, xml: str) -> None:
@@ -239,12 +241,16 @@ class Disks:
 
     def _make_config_drive(self, directory: Path, files: Mapping[str, bytes]) -> Disk:
         path = directory / _CONFIG_DRIVE
-        config_drive.write_iso(path, files, self._iso_tool)
-        return Disk(str(path), "raw", is_config_drive=True)
+        config_drive.write(path, files, self._drive_format)
+        return _config_drive(path)
 
     def _directory(self, uuid: str) -> Path:
         # The canonical form of a UUID has no slash and no dot: no uuid leads out of the instances' directory.
         return self._instances_path / str(uuids.UUID(uuid))
+
+
+def _config_drive(path: Path) -> Disk:
+    return Disk(str(path), "raw", is_config_drive=True, is_cdrom=config_drive.format_of(path) == config_drive.ISO)
 
 
 def _no_root(directory: Path) -> list[Disk]:

@@ -38,6 +38,8 @@ class Disk:
     disk_format: str
     is_config_drive: bool = False
     backing: tuple[str, str] | None = None
+    #: Of a config drive: whether it is a cdrom, else it is a disk that cannot be written to.
+    is_cdrom: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def _add_cpu(root: Element, spec: GuestSpec, setting: Setting) -> None:
 
 def _add_disks(devices: Element, hardware: Hardware, disks: Sequence[Disk], setting: Setting, taken: set[str]) -> None:
     for disk in disks:
-        bus = hardware.config_drive_bus if disk.is_config_drive else hardware.disk_bus
+        bus = hardware.config_drive_bus if disk.is_config_drive and disk.is_cdrom else hardware.disk_bus
         name = free_name([f"/dev/{each}" for each in taken], bus)
         if name is None:
             raise GuestFailed("The server has more disks than there are names.")
@@ -183,7 +185,7 @@ def _target_of(disk: Element, name: str) -> str:
 
 def disk_element(disk: Disk, bus: str, name: str, disk_cache: str) -> Element:
     """Return the device that a disk is on ``bus``, by ``name`` (``vda``)."""
-    element = Element("disk", type="file", device="cdrom" if disk.is_config_drive else "disk")
+    element = Element("disk", type="file", device="cdrom" if disk.is_config_drive and disk.is_cdrom else "disk")
     driver = SubElement(element, "driver", name="qemu", type=disk.disk_format, cache=disk_cache)
     SubElement(element, "source", file=disk.path)
     _add_backing(element, disk)

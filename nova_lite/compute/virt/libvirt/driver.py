@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nova_lite import errors
+from nova_lite.compute import config_drive
 from nova_lite.compute.virt import console
 from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, rescue_xml, snapshots, volumes
 from nova_lite.compute.virt.libvirt.asides import Asides
@@ -59,6 +60,7 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
         images_path: Path | None = None,
         host_volumes: HostVolumes | None = None,
         offer: Offer | None = None,
+        drive_format: str = config_drive.ISO,
     ) -> None:
         if virt_type not in _VIRT_TYPES:
             raise errors.Misconfigured(f"[libvirt] virt_type is {virt_type!r}; one of: {', '.join(_VIRT_TYPES)}")
@@ -66,7 +68,7 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
         self._virt_type = virt_type
         self._host_ip = host_ip
         self._layout = layout or Layout()
-        self._disks = Disks(instances_path)
+        self._disks = Disks(instances_path, drive_format)
         self._asides = Asides(instances_path, hostname)
         self._moved = Finder(instances_path, images_path)
         self._reach = reach or Reach(host_ip)

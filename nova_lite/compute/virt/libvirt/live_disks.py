@@ -89,7 +89,8 @@ class LiveDisks:
                 path = directory / Path(disk.path).name
                 found[disk.path] = str(path)
                 if disk.is_read_only:
-                    config_drive.write_iso(path, spec.config_files, config_drive.find_tool())
+                    drive_format = config_drive.ISO if disk.is_cdrom else config_drive.VFAT
+                    config_drive.write(path, spec.config_files, drive_format)
                 else:
                     external_tools.run([qemu_img, "create", "-q", "-f", disk.disk_format, str(path), str(size)])
                     path.chmod(0o600)

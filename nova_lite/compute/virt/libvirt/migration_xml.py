@@ -22,6 +22,7 @@ class LiveDisk:
     target: str
     is_read_only: bool = False
     below: str | None = None
+    is_cdrom: bool = False
 
 
 def disks(xml: str) -> list[LiveDisk]:
@@ -42,6 +43,7 @@ def disks(xml: str) -> list[LiveDisk]:
                 target.get("dev", ""),
                 is_read_only=element.find("readonly") is not None,
                 below=None if below is None else below.get("file"),
+                is_cdrom=element.get("device") == "cdrom",
             )
         )
     return found
