@@ -76,6 +76,8 @@ Your cloud answers after {took_s:.1f} s: {settings.cells} cells with {settings.h
     images     {cloud.image_url}    (files in {settings.image_dir})
     volumes    {cloud.volume_url}/v3    (files in {settings.volume_dir})
     identity   {cloud.identity_url}/v3    (knows where all is, checks no password)
+    metadata   {cloud.metadata_url}    (what guests are told; asked as their proxies ask)
+    consoles   {cloud.console_url or "none"}
     state      {settings.state_dir}    (log: {settings.log_file})
 
 To go on, in another terminal:
@@ -117,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         default=DEFAULT_PORT_BASE,
         metavar="N",
-        help="port of the Compute API; the other three take the next; 0 takes free ones; default %(default)s",
+        help="port of the Compute API; the others take the next; 0 takes free ones; default %(default)s",
     )
     up.add_argument("--libvirt-uri", default=DEFAULT_LIBVIRT_URI, metavar="URI", help="default %(default)s")
     up.add_argument(

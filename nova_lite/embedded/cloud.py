@@ -23,6 +23,7 @@ from nova_lite.db import migrate
 from nova_lite.embedded import (
     clients_file,
     configuration,
+    guest_services,
     hypervisors,
     identity_api,
     image_api,
@@ -47,7 +48,7 @@ _IMAGES = "images"
 #: Bytes of an image that comes over HTTP, at most.
 _MAX_IMAGE_BYTES = 1 << 40
 #: Services over HTTP, in the order of their ports, and the requests each works on at once.
-_SERVICES = (("compute", 32), ("placement", 16), (_IMAGES, 8), ("identity", 4), ("volumes", 8))
+_SERVICES = (("compute", 32), ("placement", 16), (_IMAGES, 8), ("identity", 4), ("volumes", 8), ("metadata", 4))
 #: Seconds the hosts get to take work.
 _READY_S = 180.0
 
@@ -86,6 +87,8 @@ class Cloud:
         self.agents: dict[str, Agent] = {}
         self.driver: Driver = "auto"
         self.driver_reason = ""
+        #: Where the console proxy listens; None where screens are off.
+        self.console_url: str | None = None
         self._stack = contextlib.ExitStack()
 
     def start(self) -> None:
@@ -108,7 +111,7 @@ class Cloud:
         stack.enter_context(state.held(settings))
         known = state.known(settings)
         self.driver, self.driver_reason = hypervisors.choose(settings, known)
-        compute, placement, images, identity, volumes = self._ports(stack)
+        compute, placement, images, identity, volumes, metadata = self._ports(stack)
         cloud = state.settled(settings, known, self.driver)
         files = Configuration(settings, cloud.name)
         neighbours = configuration.neighbours(self.placement_url, self.image_url, self.identity_url)
@@ -125,6 +128,8 @@ class Cloud:
         # Before whoever goes on with what an earlier cloud left, for they ask it who they are.
         listed = (clients_file.USER,)
         identity.start(identity_api.build(self._catalog(), admin=configuration.ADMIN, known=listed))
+        metadata.start(guest_services.metadata(stack, files, api_db))
+        self.console_url = guest_services.start_consoles(stack, files, settings.port(len(_SERVICES)))
         self._start_cells(stack, files, neighbours)
         upper = _Together()
         stack.callback(upper.stop)
@@ -144,9 +149,10 @@ class Cloud:
             server = HttpServer(self.settings.port(place), name, threads=threads, **more)
             stack.callback(server.stop)
             servers.append(server)
-        compute, placement, images, identity, volumes = servers
+        compute, placement, images, identity, volumes, metadata = servers
         self.compute_url, self.placement_url = f"{compute.url}/v2.1", placement.url
         self.image_url, self.identity_url, self.volume_url = images.url, identity.url, volumes.url
+        self.metadata_url = metadata.url
         return servers
 
     def _catalog(self) -> dict[str, tuple[str, str]]:
@@ -195,7 +201,8 @@ class Cloud:
         for cell in self.settings.cell_names:
             conductors.start(Conductor(files.cell_conductor(cell, neighbours)))
             for host in self.settings.host_names(cell):
-                self.agents[host] = Agent(files.agent(cell, host, self.driver, share, neighbours))
+                consoles = guest_services.consoles_of(self.settings, host, self.console_url)
+                self.agents[host] = Agent(files.agent(cell, host, self.driver, share, {**neighbours, **consoles}))
                 agents.start(self.agents[host])
 
     def _await_hosts(self, api_db: Database) -> None:

@@ -11,10 +11,13 @@ from oslo_config import cfg
 
 from nova_lite import config, errors
 from nova_lite.embedded import state
+from nova_lite.embedded.http import HOST
 from nova_lite.embedded.settings import CloudSettings
 
 #: The administrator, whom the services are too; with ``noauth2`` a user's name is their token.
 ADMIN = "admin"
+#: What those who ask the metadata service for a guest sign with: who can reach it may ask the cloud for anything.
+METADATA_SECRET = "not secret"  # noqa: S105 - it is none, as the password is none
 #: The host that services beside the cells say they run on.
 CONTROLLER = "controller"
 
@@ -39,6 +42,17 @@ class Configuration:
     def api(self, neighbours: Options) -> cfg.ConfigOpts:
         """Return the Compute API's configuration."""
         return self._write("api", self._shared(), self._above(CONTROLLER), _NO_AUTH, neighbours)
+
+    def metadata(self) -> cfg.ConfigOpts:
+        """Return the metadata service's configuration; asked for something by guests, it asks no neighbour."""
+        proxies = {"service_metadata_proxy": True, "metadata_proxy_shared_secret": METADATA_SECRET}
+        return self._write("metadata", self._shared(), self._above(CONTROLLER), {"neutron": proxies})
+
+    def console_proxy(self, port: int) -> cfg.ConfigOpts:
+        """Return the console proxy's configuration; all kinds of consoles are opened at one port."""
+        here = {"novncproxy_host": HOST, "novncproxy_port": port}
+        elsewhere: Options = {"spice": {"html5proxy_host": HOST}, "serial_console": {"serialproxy_host": HOST}}
+        return self._write("console-proxy", self._shared(), self._above(CONTROLLER), {"vnc": here}, elsewhere)
 
     def controller(self, process: str, neighbours: Options) -> cfg.ConfigOpts:
         """Return the configuration of the super conductor or the scheduler."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 Driver = Literal["auto", "libvirt", "fake"]
 
-#: Where the Compute API listens by default; Placement, images, identity and volumes take the next ports.
+#: Where the Compute API listens by default; the others take the next ports, as ``CloudSettings.port`` says.
 DEFAULT_PORT_BASE = 8774
 DEFAULT_LIBVIRT_URI = "qemu:///system"
 
@@ -38,7 +38,7 @@ class CloudSettings:
         return [f"{cell}-host{number}" for number in range(1, self.hosts + 1)]
 
     def port(self, place: int) -> int:
-        """Return the port of the ``place``-th service: 0 compute, 1 placement, 2 images, 3 identity, 4 volumes."""
+        """Return a port: 0 compute, 1 placement, 2 images, 3 identity, 4 volumes, 5 metadata, 6 consoles."""
         return self.port_base + place if self.port_base else 0
 
     # -- the state directory --------------------------------------------------------------------------------------

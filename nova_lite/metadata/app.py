@@ -14,6 +14,7 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.metadata import askers
 from nova_lite.metadata.servers import Finder, MetadataService
+from nova_lite.metadata.turns import TooMany, Turns
 from nova_lite.model import ec2_documents
 from nova_lite.model.guest_documents import TEXT, found_at, is_password, parts_of
 from nova_lite.web.app import App
@@ -39,6 +40,7 @@ class Metadata:
         self._service = service
         self._secret = secret
         self._is_behind_proxy = is_behind_proxy
+        self._turns = Turns()
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: Any) -> None:
         """Answer a guest's request."""
@@ -49,6 +51,13 @@ class Metadata:
             resp.data = "\n".join((*ec2_documents.VERSIONS, ec2_documents.LATEST)).encode()
             return
         asker = self._asker(req)
+        try:
+            with self._turns.of(asker.instance_uuid):
+                self._answer(req, resp, asker, parts)
+        except TooMany as exc:
+            raise falcon.HTTPTooManyRequests(headers={"Retry-After": "1"}) from exc
+
+    def _answer(self, req: falcon.Request, resp: falcon.Response, asker: askers.Asker, parts: list[str]) -> None:
         if is_password(parts) and req.method == "POST":
             self._service.keep_password(asker, _password(req))
             return

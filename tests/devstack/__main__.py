@@ -96,12 +96,15 @@ def _down(site: Site, arguments: argparse.Namespace) -> int:
 
 def _status(site: Site, _: argparse.Namespace) -> int:
     processes = site.processes
-    wanted = dict.fromkeys([*processes.names(), *Cloud(site).services.names])
+    services = Cloud(site).services
+    wanted, urls = dict.fromkeys([*processes.names(), *services.names]), services.urls
     all_run = True
     for name in wanted:
         pid = processes.pid(name)
         all_run = all_run and pid is not None
         print(f"{name:20} {f'runs, pid {pid}' if pid is not None else 'does not run'}   {processes.log(name)}")
+        if pid is not None and name in urls:
+            print(f"{'':20} {urls[name]}")
     return 0 if all_run else 1
 
 

@@ -10,12 +10,12 @@ from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.keystone import ADMIN, REGION, side_by_side
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.pretended import Pretended
-from tests.integration.stack.services import CONSOLES, Host
+from tests.integration.stack.services import CONSOLES, METADATA, Host
 from tests.integration.stack.site import PASSWORD, Site
 from tests.integration.stack.venv import cache_folder
 
 #: What listens, in the order of its ports where those are given.
-PORTS = ("keystone", "api", "placement", "glance", "cinder", "mariadb", "amqp", "epmd", "erlang", CONSOLES)
+PORTS = ("keystone", "api", "placement", "glance", "cinder", "mariadb", "amqp", "epmd", "erlang", CONSOLES, METADATA)
 HOSTS = tuple(Host(f"{cell}-host{number}", cell, "fake") for cell in ("cell1", "cell2") for number in (1, 2))
 #: Name of a flavor → its id, MiB of memory, GiB of disk. Both images fit into both.
 FLAVORS = {"tiny-1": ("42", 64, 1), "tiny-2": ("84", 128, 2)}
@@ -60,6 +60,7 @@ class Cloud(Deployment):
     def __init__(self, site: Site, say: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(site, _Neighbours(site), hosts=HOSTS, settings=_SETTINGS, say=say)
         self.services.has_volumes = True
+        self.services.tells_guests = True
         self.services.web = cache_folder() / "novnc" / "usr" / "share" / "novnc"
 
     @property

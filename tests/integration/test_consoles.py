@@ -3,6 +3,7 @@
 import re
 import shutil
 import socket
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,10 @@ from nova_lite.compute.actions.consoles import Consoles
 from nova_lite.compute.virt.libvirt.consoles import Offer
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.console.service import ConsoleProxy
+from nova_lite.db.repositories import instances
 from nova_lite.model.guest import BaseImage, GuestSpec
 from nova_lite.model.instance import Instance
+from nova_lite.model.states import TaskState
 from nova_lite.rpc import compute
 from tests.functional.compute_api.cloud import CELL1, Cloud
 from tests.integration.stack.libvirt import Libvirt, guest_image
@@ -46,8 +49,11 @@ class Host:
     def __init__(self, uri: str, directory: Path) -> None:
         conf = config.load(files=[])
         conf.set_override("enabled", True, group="serial_console")
+        conf.set_override("enabled", True, group="spice")
         first = free_port()
-        offer = Offer(vnc="127.0.0.1", serial="127.0.0.1", serial_ports=(first, min(65535, first + _PORTS)))
+        offer = Offer(
+            vnc="127.0.0.1", spice="127.0.0.1", serial="127.0.0.1", serial_ports=(first, min(65535, first + _PORTS))
+        )
         self.driver = LibvirtDriver("h1", uri, "qemu", directory, offer=offer)
         self.driver.connect()
         self._consoles = Consoles(conf, self.driver)
@@ -119,14 +125,14 @@ def opened(url: str) -> ClientConnection:
     return found
 
 
-def heard(viewer: ClientConnection, number: int) -> bytes:
-    """Return the next ``number`` bytes, in whichever pieces they come."""
+def heard(viewer: ClientConnection, number: int = 0) -> bytes:
+    """Return the next ``number`` bytes, in whichever pieces they come, or the next piece."""
     found = b""
-    while len(found) < number:
+    while len(found) < (number or 1):
         data = viewer.recv(_PATIENCE_S)
         assert isinstance(data, bytes)
         found += data
-    assert len(found) == number, found
+    assert len(found) == number or not number, found
     return found
 
 
@@ -160,6 +166,32 @@ def test_a_viewer_and_the_screen_agree(site: Site, server: Instance) -> None:
         start = heard(viewer, 24 + len(f"QEMU (instance-{server.uuid})"))
         assert int.from_bytes(start[:2]) >= 640
         assert start[24:].decode() == f"QEMU (instance-{server.uuid})"
+
+
+def test_a_viewer_of_spice_and_the_screen_agree(site: Site, server: Instance) -> None:
+    """The link of the main channel: what the viewer can do, then what QEMU says to that, and its key."""
+    with opened(site.url(server, "spice", "spice-html5")) as viewer:
+        link = struct.pack("<IBBIII", 0, 1, 0, 0, 0, 18)
+        viewer.send(b"REDQ" + struct.pack("<III", 2, 2, len(link)) + link)
+        said = heard(viewer)
+        while len(said) < 20:
+            said += heard(viewer)
+        magic, major, _, length, error = struct.unpack("<4sIIII", said[:20])
+        assert (magic, major, error) == (b"REDQ", 2, 0)
+        assert length > 162  # its key alone has that many bytes
+
+
+def test_an_open_console_is_cut_while_its_guest_runs_on(site: Site, server: Instance) -> None:
+    with opened(site.url(server, "vnc", "novnc")) as viewer:
+        heard(viewer, 12)
+        with site.cloud.cells.get(CELL1).db.writer() as session:
+            instances.change(session, server.uuid, task_state=TaskState.MIGRATING)
+            instances.change(session, server.uuid, task_state=None)
+        with pytest.raises(ConnectionClosed):
+            viewer.recv(_PATIENCE_S)
+        assert (viewer.close_code, viewer.close_reason) == (1008, "its token was revoked")
+    with opened(site.url(server, "vnc", "novnc")) as viewer:
+        assert heard(viewer, 12) == b"RFB 003.008\n"
 
 
 def test_a_user_types_at_the_serial_port(site: Site, server: Instance) -> None:

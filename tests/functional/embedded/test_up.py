@@ -1,5 +1,6 @@
 """``nova-lite up`` as a process: what it prints, its exit codes, how it stops."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -39,6 +40,8 @@ def test_says_what_to_do_next_and_stops_when_told(tmp_path: Path, number: signal
         assert "1 cells with 1 hosts each; guests are imitated (--driver fake)" in said
         assert f"OS_CLIENT_CONFIG_FILE={tmp_path}/cloud/clouds.yaml" in said
         assert "--image mine --nic none" in said
+        assert re.search(r"^    metadata   http://127\.0\.0\.1:\d+    ", said, re.MULTILINE)
+        assert re.search(r"^    consoles   http://127\.0\.0\.1:\d+$", said, re.MULTILINE)
         process.send_signal(number)
         out, err = process.communicate(timeout=480)
     assert (process.returncode, out.strip(), err) == (0, "stopping", "")

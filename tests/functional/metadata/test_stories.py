@@ -1,17 +1,23 @@
 """Guests of two cells ask who they are; one posts its password; the service forgets, and misses a cell."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import orjson
 import pytest
 
 from nova_lite import errors
+from nova_lite.cells.fanout import Fanout
 from nova_lite.db.repositories import instances
 from nova_lite.metadata import app
-from nova_lite.metadata.servers import FindsInCell
+from nova_lite.metadata.askers import Asker
+from nova_lite.metadata.servers import FindsAnywhere, FindsInCell, MetadataService
+from nova_lite.metadata.turns import AT_ONCE
 from nova_lite.model import ec2_documents
-from nova_lite.model.guest_documents import VERSIONS, drive_files
+from nova_lite.model.guest_documents import VERSIONS, Told, drive_files
 from nova_lite.model.instance import Instance
 from tests.functional.compute_api.cloud import CELL1, CELL2, Cloud
-from tests.functional.metadata.conftest import Proxy, configured, over
+from tests.functional.metadata.conftest import Proxy, configured, over, signed
 from tests.guests import told
 
 
@@ -125,6 +131,51 @@ def test_servers_that_are_nowhere_are_not_found(cloud: Cloud, proxy: Proxy) -> N
     for server in (waiting, gone):
         answer = proxy.ask(server, "/openstack")
         assert (answer.status_code, answer.text) == (404, "")
+
+
+def test_one_that_is_deleted_is_told_no_more_than_it_remembers(cloud: Cloud) -> None:
+    now = [1000.0]
+    finder = FindsAnywhere(cloud.api_db, cloud.cells, Fanout(cloud.conf, cloud.cells))
+    service = MetadataService(configured(metadata_cache_expiration=15), finder, clock=lambda: now[0])
+    server = cloud.add_server(display_name="gone soon")
+    asker = Asker(server.uuid, server.project_id)
+    service.told(asker)
+    with cloud.cells.get(CELL1).db.writer() as session:
+        instances.mark_deleted(session, server.uuid)
+    now[0] += 14.9
+    service.told(asker)
+    now[0] += 0.2
+    with pytest.raises(errors.NotFound):
+        service.told(asker)
+
+
+def test_a_guest_that_floods_is_answered_a_few_requests_at_once(
+    cloud: Cloud, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks more at once hears 429; others are answered as ever, and so is that one later."""
+    greedy, other = cloud.add_server(), cloud.add_server()
+    arrived, leave = threading.Semaphore(0), threading.Event()
+    told_as_ever = MetadataService.told
+
+    def told_late(self: MetadataService, asker: Asker) -> Told:
+        if asker.instance_uuid == greedy.uuid and not leave.is_set():
+            arrived.release()
+            assert leave.wait(480)
+        return told_as_ever(self, asker)
+
+    monkeypatch.setattr(MetadataService, "told", told_late)
+    with ThreadPoolExecutor(AT_ONCE) as guest:
+        waiting = [guest.submit(proxy.ask, greedy, "/openstack") for _ in range(AT_ONCE)]
+        for _ in waiting:
+            assert arrived.acquire(timeout=480)
+        refused = proxy.ask(greedy, "/openstack")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert proxy.ask(other, "/openstack").status_code == 200
+        # Who is not that guest takes none of its turns, nor learns of them.
+        assert proxy.send("/openstack", signed(greedy, x_instance_id_signature="0")).status_code == 403
+        leave.set()
+        assert [each.result().status_code for each in waiting] == [200] * AT_ONCE
+    assert proxy.ask(greedy, "/openstack").status_code == 200
 
 
 def test_a_silent_cell_is_missed_alone(cloud: Cloud, proxy: Proxy) -> None:

@@ -16,7 +16,7 @@ from tests.integration.stack.keystone import ADMIN, DEMO, OTHER, READER, Account
 from tests.integration.stack.libvirt import guest_image
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.processes import wait_until
-from tests.integration.stack.services import CELLS, COMMON, CONSOLES, DATABASES, HOSTS, Host, Services
+from tests.integration.stack.services import CELLS, COMMON, CONSOLES, DATABASES, HOSTS, METADATA, Host, Services
 from tests.integration.stack.site import Site
 
 #: Name of the image that boots, and of a flavor it fits into.
@@ -171,7 +171,7 @@ class Deployment:
         return all(
             name in seen and seen[name].state == "up" and _epoch(seen[name].updated_at) >= self._started_at(name)
             for name in self.services.names
-            if name not in ("api", "placement", CONSOLES)
+            if name not in ("api", "placement", CONSOLES, METADATA)
         )
 
     def _started_at(self, name: str) -> float:

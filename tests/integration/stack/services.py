@@ -66,7 +66,11 @@ HOSTS = (
 )
 #: Services in the order they start; agents come last.
 CONTROL = ("placement", "super-conductor", "scheduler", "cell1-conductor", "cell2-conductor", "api")
-CONSOLES = "console-proxy"
+CONSOLES, METADATA = "console-proxy", "metadata"
+#: What guests' proxies sign with, where there is a metadata service.
+METADATA_SECRET = "of the proxies"
+#: What the shipped uWSGI files serve.
+_SERVED = ("api", "placement", METADATA)
 #: Which of a site's addresses of the loopback is that of screens on the machine's own libvirtd.
 _SCREENS = 250
 
@@ -94,10 +98,20 @@ class Services:
         self.has_volumes = False
         #: What the console proxy gives to browsers; without it there is none. As above.
         self.web: Path | None = None
+        #: Whether there is a metadata service. As above.
+        self.tells_guests = False
         self.api_port = site.port("api")
         self.placement_port = site.port("placement")
         self.api_url = f"http://{ADDRESS}:{self.api_port}/v2.1"
         self.placement_url = f"http://{ADDRESS}:{self.placement_port}"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Return where those that listen for clients do, by the names of their processes."""
+        found = {"api": self.api_url, "placement": self.placement_url}
+        for name in set(self.control) & {CONSOLES, METADATA}:
+            found[name] = f"http://{ADDRESS}:{self._site.port(name)}"
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,7 +121,7 @@ class Services:
     @property
     def control(self) -> tuple[str, ...]:
         """Return the processes that are no agents."""
-        return (*CONTROL, CONSOLES) if self.web else CONTROL
+        return (*CONTROL, *([CONSOLES] if self.web else []), *([METADATA] if self.tells_guests else []))
 
     def guests_folder(self, host: str) -> Path:
         """Return where ``host`` keeps its guests' files; a fake host has one JSON file a guest there."""
@@ -142,8 +156,12 @@ class Services:
         if self.web:
             port = self._site.port(CONSOLES)
             consoles = self._section("vnc", novncproxy_base_url=f"http://{ADDRESS}:{port}/vnc_lite.html")
+            consoles += self._section("serial_console", enabled="true", base_url=f"ws://{ADDRESS}:{port}/")
             listens_at = self._section("vnc", novncproxy_host=ADDRESS, novncproxy_port=str(port))
             self._write(CONSOLES, "api", above + listens_at, extra=f"web = {self.web}\n")
+        if self.tells_guests:
+            proxies = {"service_metadata_proxy": "true", "metadata_proxy_shared_secret": METADATA_SECRET}
+            self._write(METADATA, None, above + self._section("neutron", **proxies))
         libvirt = self._section("libvirt", virt_type="qemu", connection_uri=libvirt_uri)
         if libvirt_uri:
             consoles += self._screens_at(self._site.loopback(_SCREENS))
@@ -208,10 +226,10 @@ class Services:
     # -- processes ----------------------------------------------------------------------------------------------------
 
     def start(self, name: str) -> None:
-        """Start one process; the two APIs answer when this returns, the others are on their way."""
+        """Start one process; what uWSGI serves answers when this returns, the others are on their way."""
         self._site.processes.start(self._program(name))
-        port = {"api": self.api_port, "placement": self.placement_port}.get(name)
-        if port is not None:
+        if name in _SERVED:
+            port = self._site.port(name)
             hint = f"Log: {self._site.processes.log(name)}"
             wait_until(lambda: self._listens(name, port), f"{name} listening", timeout_s=60, hint=hint)
 
@@ -255,7 +273,7 @@ class Services:
         return listens(port)
 
     def _program(self, name: str) -> Program:
-        if name in ("api", "placement"):
+        if name in _SERVED:
             return self._wsgi_program(name)
         configuration = name.removesuffix("-conductor") if name.endswith("-conductor") and name[:4] == "cell" else name
         modules = {"scheduler": "scheduler", CONSOLES: "console_proxy", **{host.name: "compute" for host in self.hosts}}
@@ -269,10 +287,9 @@ class Services:
         if not uwsgi.exists():
             raise Missing(f"{uwsgi} is not there (pip install uWSGI)")
         prefix = f"NOVA_LITE_{name.upper()}"
-        port = self.api_port if name == "api" else self.placement_port
         variables = {
             "NOVA_LITE_CONFIG_FILES": str(self.configuration(name)),
-            f"{prefix}_LISTEN": f"{ADDRESS}:{port}",
+            f"{prefix}_LISTEN": f"{ADDRESS}:{self._site.port(name)}",
             f"{prefix}_PROCESSES": "2",
             f"{prefix}_THREADS": "4",
         }
