@@ -67,25 +67,46 @@ class Pool:
 class Ticker:
     """Calls a function every so many seconds on a thread of its own, until stopped.
 
-    The next call begins ``interval_s`` after the last one ended. What the function raises is logged and ends that call
-    only: a daemon that ticks no more would look alive and do nothing.
+    The next call begins ``interval_s()`` after the last one ended; while that is 0 or less there is none. Whoever
+    knows that it changed calls ``reconsider``. What the function raises is logged and ends that call only: a daemon
+    that ticks no more would look alive and do nothing.
     """
 
-    def __init__(self, interval_s: float, function: Callable[[], None], name: str, *, at_once: bool = False) -> None:
+    def __init__(
+        self, interval_s: Callable[[], float], function: Callable[[], None], name: str, *, at_once: bool = False
+    ) -> None:
         self._interval_s = interval_s
         self._function = function
-        self._stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._is_stopped = False
         self._at_once = at_once
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def reconsider(self) -> None:
+        """Have a wait that is under way last as long as the interval is now."""
+        with self._changed:
+            self._changed.notify()
+
     def _run(self) -> None:
-        if self._at_once:
+        if self._at_once and self._interval_s() > 0:
             self._tick()
-        while not self._stopped.wait(self._interval_s):
+        while self._wait():
             self._tick()
+
+    def _wait(self) -> bool:
+        """Return True when the next call is due, False when stopped."""
+        began = time.monotonic()
+        with self._changed:
+            while not self._is_stopped:
+                interval_s = self._interval_s()
+                left_s = began + interval_s - time.monotonic()
+                if interval_s > 0 >= left_s:
+                    return True
+                self._changed.wait(left_s if interval_s > 0 else None)
+        return False
 
     def _tick(self) -> None:
         try:
@@ -95,7 +116,9 @@ class Ticker:
 
     def stop(self, *, wait_s: float | None = None) -> None:
         """Stop ticking and wait for the call under way, for ``wait_s`` at most."""
-        self._stopped.set()
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(wait_s)
 

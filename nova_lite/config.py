@@ -12,6 +12,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
+from nova_lite import changeable_options
 from nova_lite.api_options import API_OPTS, CORS_OPTS, OSLO_MIDDLEWARE_OPTS
 from nova_lite.console_options import CONSOLE_OPTS, CONSOLEAUTH_OPTS, SERIAL_OPTS, SPICE_OPTS, VNC_OPTS, WEB_OPTS
 from nova_lite.metadata_options import DRIVE_OPTS, INJECTION_OPTS, METADATA_OPTS, NEUTRON_OPTS
@@ -187,9 +188,9 @@ SERVICE_OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         "graceful_shutdown_timeout",
         default=60,
-        min=1,
-        mutable=True,
-        help="Seconds a daemon finishes its work in after SIGTERM.",
+        min=0,
+        deprecated_opts=[cfg.DeprecatedOpt("graceful_shutdown_timeout", group="DEFAULT")],
+        help="Seconds a daemon finishes its work in after SIGTERM; 0 is any number.",
     ),
 ]
 
@@ -413,6 +414,7 @@ _GROUPS: dict[str, list[cfg.Opt]] = {
     "placement": PLACEMENT_OPTS,
     "neutron": NEUTRON_OPTS,
 }
+changeable_options.mark(_GROUPS)
 
 
 def load(
@@ -456,6 +458,15 @@ def register(conf: cfg.ConfigOpts, *, calls_neighbours: bool = True) -> None:
         ks_loading.register_adapter_conf_options(conf, neighbour)
     ks_loading.register_auth_conf_options(conf, VENDORS)
     ks_loading.register_session_conf_options(conf, VENDORS)
+
+
+def values(conf: cfg.ConfigOpts) -> dict[tuple[str, str], object]:
+    """Return what each option of ours is, by group and name; raises cfg.Error or ValueError where it cannot be that."""
+    return {
+        (group, opt.dest): (conf if group == "DEFAULT" else conf[group])[opt.dest]
+        for group, options in _GROUPS.items()
+        for opt in options
+    }
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

@@ -61,7 +61,10 @@ def _option(group: str, opt: cfg.Opt) -> Option:
     about = " ".join((opt.help or "").split())
     if (group, opt.dest) in NOT_READ_YET:
         about += " Not read by anything yet."
-    return Option(opt.dest, _unit(opt, about), _default(opt), about)
+    unit = _unit(opt, about)
+    if opt.mutable:
+        about += " Changes on SIGHUP."
+    return Option(opt.dest, unit, _default(opt), about)
 
 
 def _unit(opt: cfg.Opt, about: str) -> str:

@@ -4,15 +4,14 @@ import argparse
 import logging
 import os
 import shlex
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nova_lite import errors
+from nova_lite.cmd.signals import Signals
 from nova_lite.embedded.settings import DEFAULT_LIBVIRT_URI, DEFAULT_PORT_BASE, CloudSettings
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _up(settings: CloudSettings, began: float, *, is_verbose: bool) -> int:
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    signals = Signals(reloads=False)
     _log_to(settings.log_file, is_verbose=is_verbose)
     # Imported here: it brings the whole system in, which --help and a wrong word on the command line do not need.
     from nova_lite.embedded.cloud import Cloud  # noqa: PLC0415
@@ -55,8 +52,7 @@ def _up(settings: CloudSettings, began: float, *, is_verbose: bool) -> int:
     cloud.start()
     try:
         _say(cloud, time.monotonic() - began)
-        while not stopped.wait(3600):
-            pass
+        signals.until_end()
         print("stopping", flush=True)
     finally:
         cloud.stop()

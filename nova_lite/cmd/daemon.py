@@ -2,7 +2,7 @@
 
 import importlib
 import logging
-import signal
+import math
 import sys
 import threading
 import time
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oslo_config import cfg
 from oslo_log import log as oslo_logging
 
-from nova_lite import concurrency, config, errors
+from nova_lite import concurrency, config, errors, reloading
+from nova_lite.cmd.signals import Signals
 
 if TYPE_CHECKING:
     from nova_lite.web.listener import Listener
@@ -44,35 +45,6 @@ class Service(Protocol):
         ...
 
 
-class _Asked:
-    """What signals ask of this process: to end (SIGTERM, SIGINT), to read its configuration again (SIGHUP)."""
-
-    def __init__(self) -> None:
-        self._woken = threading.Event()
-        self._to_end = False
-        self._to_reload = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._end())
-        signal.signal(signal.SIGHUP, lambda *_: self._reload())
-
-    def _end(self) -> None:
-        self._to_end = True
-        self._woken.set()
-
-    def _reload(self) -> None:
-        self._to_reload = True
-        self._woken.set()
-
-    def until_end(self, reload: Callable[[], None]) -> None:
-        """Return when the process is to end, and call ``reload`` each time it is asked for until then."""
-        while not self._to_end:
-            self._woken.wait(3600)
-            self._woken.clear()
-            if self._to_reload:
-                self._to_reload = False
-                reload()
-
-
 class _Stopping:
     """The end of a service: it takes no more work, and what it is at work on is waited for and told."""
 
@@ -86,11 +58,14 @@ class _Stopping:
             raise errors.Unavailable(f"This process stops; still at work: {self._left()}.")
 
     def within(self, timeout_s: float) -> int:
-        """Stop the service; return 0 as soon as its work has ended, 1 when ``timeout_s`` seconds were not enough."""
+        """Stop the service; return 0 as soon as its work has ended, 1 when ``timeout_s`` seconds were not enough.
+
+        With 0 any number is enough.
+        """
         self._has_begun = True
         thread = threading.Thread(target=self._service.stop, name="stop", daemon=True)
         thread.start()
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + (timeout_s or math.inf)
         while thread.is_alive() and (left_s := end - time.monotonic()) > 0:
             thread.join(min(_TOLD_S, left_s))
             if thread.is_alive():
@@ -116,7 +91,7 @@ class Meters(Protocol):
 def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: str) -> int:
     """Run the service class named ``module:Class`` until SIGTERM or SIGINT; return the exit code.
 
-    On SIGHUP it reads its configuration again: see ``_reload``.
+    On SIGHUP it reads its configuration again: see ``reloading``. Signals while it stops: see ``signals``.
 
     Who may watch it is told what the class named ``meters_name`` counts, where ``[service] monitoring_address`` says.
     Classes are imported only after the threads are chosen: eventlet must patch before others import.
@@ -124,14 +99,19 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: s
     0: stopped when asked to. 1: could not start, or did not stop within ``graceful_shutdown_timeout``.
     2: the command line or the configuration is wrong.
     """
+    signals = Signals(reloads=True)
+    words = sys.argv[1:] if argv is None else argv
+
+    def load() -> cfg.ConfigOpts:
+        return config.load(words, prog=prog)
+
     try:
-        conf = config.load(sys.argv[1:] if argv is None else argv, prog=prog)
+        conf = load()
     except cfg.Error as exc:
         print(f"{prog}: {exc}", file=sys.stderr)
         return 2
     concurrency.use(conf.service.executor)
     oslo_logging.setup(conf, "nova_lite")
-    asked = _Asked()
     try:
         service: Service = _class(service_name)(conf)
         stopping = _Stopping(service)
@@ -144,7 +124,7 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: s
     except errors.NovaLiteError as exc:
         print(f"{prog}: {exc.message} {exc.facts or ''}", file=sys.stderr)
         return 1
-    asked.until_end(lambda: _reload(conf))
+    signals.until_end(lambda: reloading.reload(conf, load))
     LOG.info("%s stops", prog)
     code = stopping.within(conf.service.graceful_shutdown_timeout)
     if listener is not None:
@@ -172,13 +152,3 @@ def _listener(conf: cfg.ConfigOpts, prog: str, service: Service, stopping: "_Sto
     listener.start()
     LOG.info("%s can be watched at %s", prog, conf.service.monitoring_address)
     return listener
-
-
-def _reload(conf: cfg.ConfigOpts) -> None:
-    """Read the configuration again; of what changed only options that may change while a process runs count."""
-    try:
-        conf.mutate_config_files()  # which logs what changed, and what cannot
-    except (cfg.Error, OSError) as exc:
-        LOG.error("All options stay as they are, for the configuration cannot be used: %s", exc)
-        return
-    LOG.info("The configuration was read again")

@@ -41,7 +41,7 @@ class HostReporter:
         self._tree = ProviderTree(placement, node, Told(Path(conf.state_path) / "told.json"))
         self._additions = provider_config.load(Path(conf.compute.provider_config_location))
         self._clock = clock
-        self._compare_at = 0.0
+        self._compared_at = -math.inf
         self._offered: tuple[Provider, ...] = ()
         self._resources: HostResources | None = None
         self._left: tuple[str, ...] = ()
@@ -65,10 +65,10 @@ class HostReporter:
         """
         offered = self._offers()
         # What could not be let go of may be free by now.
-        if offered != self._offered or self._left or self._clock() >= self._compare_at:
+        if offered != self._offered or self._left or self._is_doubtful():
             left = self._tree.agree(offered)
             self._offered = offered
-            self._compare_at = self._clock() + (self._conf.compute.resource_provider_association_refresh or math.inf)
+            self._compared_at = self._clock()
             self._complain(left)
         resources = self._driver.resources()
         if resources != self._resources:
@@ -78,6 +78,11 @@ class HostReporter:
     def forget(self) -> None:
         """Have everything told anew: those who were told have forgotten."""
         self._offered, self._resources = (), None
+
+    def _is_doubtful(self) -> bool:
+        """Return whether Placement was last compared with so long ago that it may have changed by itself."""
+        lasts_s = self._conf.compute.resource_provider_association_refresh or math.inf
+        return bool(self._clock() - self._compared_at >= lasts_s)
 
     def _offers(self) -> tuple[Provider, ...]:
         offered = inventory.offered(self._driver.providers(), self._conf)

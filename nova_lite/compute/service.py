@@ -32,8 +32,9 @@ from nova_lite.compute.server import ComputeEndpoint
 from nova_lite.compute.virt import fake_nodes
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.compute.virt.fake import FakeDriver
-from nova_lite.concurrency import KeyedLocks, Ticker
+from nova_lite.concurrency import KeyedLocks
 from nova_lite.model.live_migration import Patience
+from nova_lite.reloading import ticker
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import TOPIC
 from nova_lite.rpc.conductor import ConductorClient
@@ -68,9 +69,14 @@ class Agent:
         self._reconciler = Reconciler(conf.host, self.driver, self._conductor, volumes, locks)
         endpoint = make_endpoint(conf, self.driver, Images(conf), self._conductor, locks)
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
-        self._heart = Ticker(conf.report_interval, lambda: self._conductor.heartbeat(conf.host, BINARY), "heartbeat")
-        self._repairs = Ticker(conf.sync_power_state_interval, self._repair, "reconcile")
-        self._looks = Ticker(conf.update_resources_interval, self._look, "resources")
+        self._heart = ticker(
+            conf,
+            lambda: conf.report_interval,
+            lambda: self._conductor.heartbeat(conf.host, BINARY),
+            "heartbeat",
+        )
+        self._repairs = ticker(conf, lambda: conf.sync_power_state_interval, self._repair, "reconcile")
+        self._looks = ticker(conf, lambda: conf.update_resources_interval, self._look, "resources")
         self._stopping = threading.Event()
         #: Held while the host begins to take work: it does so before it is stopped, or not at all.
         self._beginning = threading.Lock()
@@ -191,13 +197,17 @@ def make_endpoint(
     images = ImageCache(Path(conf.image_cache_path), service)
     volumes = make_plugger(conf, driver, conductor)
     drives = ConfigDrives(Teller(conf))
+
+    def grace_s() -> float:
+        return float(conf.shutdown_timeout)
+
     spawner = Spawner(conf.host, driver, images, conductor, volumes, drives)
     return ComputeEndpoint(
         spawner,
-        Power(conf.host, driver, conductor, volumes, shutdown_timeout_s=conf.shutdown_timeout),
-        Mover(conf.host, driver, conductor, volumes, drives, shutdown_timeout_s=conf.shutdown_timeout),
-        LiveMigrator(conf.host, driver, conductor, volumes, drives, _patience(conf)),
-        Rescuer(conf.host, driver, images, conductor, volumes, drives, shutdown_timeout_s=conf.shutdown_timeout),
+        Power(conf.host, driver, conductor, volumes, shutdown_timeout_s=grace_s),
+        Mover(conf.host, driver, conductor, volumes, drives, shutdown_timeout_s=grace_s),
+        LiveMigrator(conf.host, driver, conductor, volumes, drives, lambda: _patience(conf)),
+        Rescuer(conf.host, driver, images, conductor, volumes, drives, shutdown_timeout_s=grace_s),
         Snapshotter(conf.host, driver, service, conductor, _snapshots(conf)),
         Unshelver(spawner, service),
         volumes,
@@ -210,11 +220,13 @@ def make_endpoint(
 
 def make_plugger(conf: cfg.ConfigOpts, driver: Driver, conductor: ConductorClient) -> VolumePlugger:
     """Return what gives volumes to the host's guests."""
-    return VolumePlugger(conf.host, driver, Volumes(conf), conductor, patience_s=conf.volume_detach_timeout)
+    return VolumePlugger(
+        conf.host, driver, Volumes(conf), conductor, patience_s=lambda: float(conf.volume_detach_timeout)
+    )
 
 
 def _patience(conf: cfg.ConfigOpts) -> Patience:
-    """Return how guests are copied that are migrated live."""
+    """Return how guests are copied that are migrated live, as is configured now."""
     wanted = conf.libvirt
     return Patience(
         timeout_s_per_gib=wanted.live_migration_completion_timeout,
@@ -269,7 +281,9 @@ def make_driver(conf: cfg.ConfigOpts) -> Driver:
         host_ip=conf.my_ip,
         images_path=Path(conf.image_cache_path),
         reach=Reach(
-            conf.libvirt.live_migration_inbound_addr or conf.my_ip, conf.libvirt.live_migration_scheme, _patience(conf)
+            conf.libvirt.live_migration_inbound_addr or conf.my_ip,
+            conf.libvirt.live_migration_scheme,
+            lambda: _patience(conf),
         ),
         offer=consoles.Offer(
             vnc=conf.vnc.server_listen if conf.vnc.enabled else None,

@@ -10,8 +10,8 @@ from oslo_config import cfg
 from sqlalchemy.orm import Session
 
 from nova_lite import errors
-from nova_lite.concurrency import Ticker
 from nova_lite.db.columns import utcnow
+from nova_lite.reloading import ticker
 from nova_lite.storage import Database, retried
 
 LOG = logging.getLogger(__name__)
@@ -36,8 +36,7 @@ class OverdueLooker(ABC):
         self._conf = conf
         self._db = db
         self._wake = wake
-        interval_s = min(_INTERVAL_S, conf[self.option])
-        self._ticker = Ticker(interval_s, self.look, f"look for {self.wanted}") if interval_s > 0 else None
+        self._ticker = ticker(conf, lambda: min(_INTERVAL_S, conf[self.option]), self.look, f"look for {self.wanted}")
 
     @abstractmethod
     def due(self, session: Session, before: datetime, limit: int) -> Sequence[str]:
@@ -48,14 +47,12 @@ class OverdueLooker(ABC):
         """Begin what is due, for the server's owner; return the workflow, None when somebody was faster."""
 
     def start(self) -> None:
-        """Begin to look, if that is wanted."""
-        if self._ticker is not None:
-            self._ticker.start()
+        """Begin to look, as long as that is wanted."""
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._ticker is not None:
-            self._ticker.stop()
+        self._ticker.stop()
 
     def look(self) -> None:
         """Begin what is due."""

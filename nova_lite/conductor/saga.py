@@ -69,7 +69,7 @@ class Runner(Generic[T]):
     tools: T
     owner: str
     lease_s: float
-    scan_interval_s: float
+    scan_interval_s: Callable[[], float]
     threads: int
     after_record: Callable[[str, str], None] = field(default=lambda kind, step: None)
     onlooker: Onlooker[T] = field(default_factory=Onlooker)
@@ -84,7 +84,7 @@ class Runner(Generic[T]):
         self._alarm = Alarm(self.wake, "workflow-alarm")
         self._tickers = [
             Ticker(self.scan_interval_s, self._scan, "workflow-scan", at_once=True),
-            Ticker(self.lease_s / 3, self._renew, "workflow-lease"),
+            Ticker(lambda: self.lease_s / 3, self._renew, "workflow-lease"),
         ]
 
     def start(self) -> None:
@@ -100,6 +100,10 @@ class Runner(Generic[T]):
         self._tickers[0].stop()
         self._pool.stop()
         self._tickers[1].stop()
+
+    def reconsider(self) -> None:
+        """Heed that the interval of scans changed."""
+        self._tickers[0].reconsider()
 
     def wake(self, uuid: str) -> None:
         """Run a workflow soon, unless it is running here already."""

@@ -1,5 +1,6 @@
 """What a cell's conductor answers on the bus: one short method per message. The client side is ``rpc/conductor.py``."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,7 +32,9 @@ _TOLD = Who(user_id="", project_id="", request_id="")
 class CellEndpoint:
     """A cell conductor's ear, on its cell's bus: the pen that writes the cell's database for its hosts."""
 
-    def __init__(self, runner: Runner[Any], db: Database, notifier: Notifier, *, down_after_s: float) -> None:
+    def __init__(
+        self, runner: Runner[Any], db: Database, notifier: Notifier, *, down_after_s: Callable[[], float]
+    ) -> None:
         self._runner = runner
         self._db = db
         self._notifier = notifier
@@ -43,7 +46,7 @@ class CellEndpoint:
     @retried
     def heartbeat(self, host: str, binary: str) -> None:
         with self._db.writer() as session:
-            hosts.beat(session, host, binary, down_after_s=self._down_after_s)
+            hosts.beat(session, host, binary, down_after_s=self._down_after_s())
 
     def register_host(self, report: dict[str, Any]) -> None:
         begun = self._register(msgspec.convert(report, HostReport))
@@ -55,8 +58,8 @@ class CellEndpoint:
         """Record a host; return the workflow by which Placement hears whether it is disabled, if it may not know."""
         with self._db.writer() as session:
             is_new = report.node not in hosts.nodes_of(session, report.host)
-            hosts.register(session, report, down_after_s=self._down_after_s)
-            service = hosts.agent(session, report.host, down_after_s=self._down_after_s)
+            hosts.register(session, report, down_after_s=self._down_after_s())
+            service = hosts.agent(session, report.host, down_after_s=self._down_after_s())
             if service is None or not (is_new or service.is_disabled):
                 return None
             begun = host_status.begin(session, service, _NOBODY)

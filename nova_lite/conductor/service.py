@@ -16,7 +16,6 @@ from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.clients.volumes import Volumes
-from nova_lite.concurrency import Ticker
 from nova_lite.conductor.notices import CellNotices
 from nova_lite.conductor.reclaim import Reclaimer
 from nova_lite.conductor.rescue_timeouts import RescueTimeouts
@@ -60,6 +59,7 @@ from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import hosts
+from nova_lite.reloading import ticker
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import ComputeClient
 from nova_lite.rpc.conductor import TOPIC
@@ -128,8 +128,6 @@ class Conductor:
         self._notifier = Notifier(conf)
         self._cells: Cells | None = None
         self._fanout: Fanout | None = None
-        #: The silence after which a service is down.
-        self.down_after_s: float = conf.service_down_time
         #: What looks from time to time whether something is to be put right.
         self._lookers: list[Looker] = []
         if conf.api_database.connection:
@@ -140,13 +138,22 @@ class Conductor:
             raise errors.Misconfigured(
                 "A conductor needs [api_database] connection (super conductor) or [database] connection (cell's)."
             )
+        conf.register_mutate_hook(lambda *_: self.runner.reconsider())
         self._server = self._bus.serve(TOPIC, conf.host, self._endpoint)
-        self._heart = Ticker(conf.report_interval, self._beat, "heartbeat", at_once=True)
+        self._heart = ticker(conf, lambda: conf.report_interval, self._beat, "heartbeat", at_once=True)
 
     @property
     def is_super(self) -> bool:
         """Return whether this conductor runs what spans cells."""
         return self._cells is not None
+
+    @property
+    def down_after_s(self) -> float:
+        """Return the seconds of silence after which a service is down."""
+        return float(self._conf.service_down_time)
+
+    def _scan_interval_s(self) -> float:
+        return float(self._conf.conductor.scan_interval)
 
     @property
     def services_db(self) -> Database:
@@ -188,7 +195,7 @@ class Conductor:
             tools=tools,
             owner=self._owner,
             lease_s=self._conf.conductor.lease,
-            scan_interval_s=self._conf.conductor.scan_interval,
+            scan_interval_s=self._scan_interval_s,
             threads=self._conf.conductor.threads,
         )
         self._lookers.append(Audits(self._conf, self._db, self._cells, tools.placement, self.runner.wake))
@@ -211,12 +218,12 @@ class Conductor:
             tools=tools,
             owner=self._owner,
             lease_s=self._conf.conductor.lease,
-            scan_interval_s=self._conf.conductor.scan_interval,
+            scan_interval_s=self._scan_interval_s,
             threads=self._conf.conductor.threads,
             onlooker=CellNotices(self._conf, self._notifier) if self._notifier.is_on else Onlooker(),
         )
         self._lookers = [looker(self._conf, self._db, self.runner.wake) for looker in (Reclaimer, RescueTimeouts)]
-        self._endpoint = CellEndpoint(self.runner, self._db, self._notifier, down_after_s=self.down_after_s)
+        self._endpoint = CellEndpoint(self.runner, self._db, self._notifier, down_after_s=lambda: self.down_after_s)
 
     def start(self) -> None:
         """Begin to listen and to run workflows."""

@@ -13,6 +13,7 @@ from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.console.gate import Admitted, Gate
 from nova_lite.console.listener import Listener
+from nova_lite.reloading import ticker
 from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class ConsoleProxy:
         self.tally = concurrency.Tally()
         self._gate = Gate(self._cells, self._fanout)
         self.listener = Listener(conf, self._gate, self.tally)
-        self._looker = concurrency.Ticker(conf.console.check_interval, self.look, "revoked consoles")
+        self._looker = ticker(conf, lambda: conf.console.check_interval, self.look, "revoked consoles")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="consoles", daemon=True)
 

@@ -59,8 +59,16 @@ class Bus:
         self._transport: Any = None
         self._clients: dict[str, Any] = {}
         self._nudger: _Nudger | None = None
-        self.call_timeout_s: float = conf.rpc.call_timeout
-        self.monitor_s: float = conf.rpc.call_monitor_timeout
+
+    @property
+    def call_timeout_s(self) -> float:
+        """Return the seconds that a short question may take."""
+        return float(self._conf.rpc.call_timeout)
+
+    @property
+    def monitor_s(self) -> float:
+        """Return the seconds that a process doing long work may be silent."""
+        return float(self._conf.rpc.call_monitor_timeout)
 
     def _join(self) -> Any:
         with self._lock:

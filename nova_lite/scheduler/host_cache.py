@@ -48,7 +48,7 @@ class HostCache:
     """The hosts of all cells; safe for threads. One per process."""
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells) -> None:
-        self._down_after_s: float = conf.service_down_time
+        self._conf = conf
         self._api_db = api_db
         self._cells = cells
         self._reading = concurrency.KeyedLocks()
@@ -90,11 +90,12 @@ class HostCache:
 
     def _read(self, cell: OpenCell) -> CellHosts:
         now = concurrency.monotonic()
+        down_after_s = float(self._conf.service_down_time)
         with cell.db.reader() as session:
             # The number first: what changes meanwhile is then read once more, at worst.
             number = host_changes.number(session)
-            lasts_s = hosts.states_last_s(session, down_after_s=self._down_after_s)
-            states = hosts.states(session, cell.cell.uuid, down_after_s=self._down_after_s)
+            lasts_s = hosts.states_last_s(session, down_after_s=down_after_s)
+            states = hosts.states(session, cell.cell.uuid, down_after_s=down_after_s)
         return CellHosts(cell.db, number, now + min(_KEPT_S, _KEPT_S if lasts_s is None else lasts_s), states)
 
     def _read_above(self) -> Above:

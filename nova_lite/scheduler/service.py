@@ -9,7 +9,7 @@ from nova_lite import errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
-from nova_lite.concurrency import Ticker
+from nova_lite.reloading import ticker
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.rpc.scheduler import TOPIC
@@ -39,8 +39,12 @@ class Scheduler:
         self.endpoint = SchedulerEndpoint(conf, Surveyor(conf, self._hosts, placement), placement, Waiting(self._db))
         self._server = self._bus.serve(TOPIC, conf.host, self.endpoint)
         conductor = ConductorClient(self._bus)
-        self._heart = Ticker(
-            conf.report_interval, lambda: conductor.heartbeat(conf.host, BINARY), "heartbeat", at_once=True
+        self._heart = ticker(
+            conf,
+            lambda: conf.report_interval,
+            lambda: conductor.heartbeat(conf.host, BINARY),
+            "heartbeat",
+            at_once=True,
         )
 
     def checks(self) -> dict[str, Callable[[], object]]:

@@ -164,7 +164,9 @@ def test_a_busy_guest_is_slowed_down(rig: Rig) -> None:
 def test_patience_ends(rig: Rig, forces: bool) -> None:
     patience = replace(_SLOW, timeout_s_per_gib=1, forces=forces)
     guest = Traveller(rig, patience)
-    migrator = LiveMigrator(HERE, rig.driver, _Asked(), cast(VolumePlugger, None), cast(ConfigDrives, None), patience)
+    migrator = LiveMigrator(
+        HERE, rig.driver, _Asked(), cast(VolumePlugger, None), cast(ConfigDrives, None), lambda: patience
+    )
     guest.depart()
     wait_until(
         lambda: migrator.departure(guest.uuid, wait_s=1).stage is not Stage.LEAVING, PATIENCE_S, "the end of patience"

@@ -29,7 +29,7 @@ def test_a_stopped_pool_has_finished_and_takes_no_more() -> None:
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_ticker_ticks_until_stopped(at_once: bool) -> None:
     ticked = threading.Semaphore(0)
-    ticker = Ticker(0.01, ticked.release, "test", at_once=at_once)
+    ticker = Ticker(lambda: 0.01, ticked.release, "test", at_once=at_once)
     ticker.start()
     for _ in range(3):
         assert ticked.acquire(timeout=480)
@@ -47,7 +47,7 @@ def test_a_ticker_waits_for_the_call_under_way() -> None:
         may_end.wait(480)
         ended.set()
 
-    ticker = Ticker(60, slow, "test", at_once=True)
+    ticker = Ticker(lambda: 60, slow, "test", at_once=True)
     ticker.start()
     assert began.wait(480)
     ticker.stop(wait_s=0.01)
@@ -64,10 +64,10 @@ def test_a_ticker_may_stop_itself_and_need_not_have_been_started() -> None:
         ticker.stop()
         stopped.set()
 
-    ticker = Ticker(0.01, stop_itself, "test")
+    ticker = Ticker(lambda: 0.01, stop_itself, "test")
     ticker.start()
     assert stopped.wait(480)
-    Ticker(60, stop_itself, "never").stop()
+    Ticker(lambda: 60, stop_itself, "never").stop()
 
 
 def test_a_ticker_ticks_on_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -80,7 +80,7 @@ def test_a_ticker_ticks_on_after_an_error(caplog: pytest.LogCaptureFixture) -> N
             raise ValueError("once")
         again.set()
 
-    ticker = Ticker(0.01, tick, "fragile")
+    ticker = Ticker(lambda: 0.01, tick, "fragile")
     ticker.start()
     assert again.wait(480)
     ticker.stop()

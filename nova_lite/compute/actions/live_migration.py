@@ -1,7 +1,7 @@
 """Send a running guest to another host, and take one in. See ``docs/decisions/0014-live-migration.rst``."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class LiveMigrator:
         fence: LiveFence,
         volumes: VolumePlugger,
         drives: ConfigDrives,
-        patience: Patience,
+        patience: Callable[[], Patience],
     ) -> None:
         self._host = host
         self._driver = driver
@@ -78,11 +78,11 @@ class LiveMigrator:
 
     def _is_too_long(self, found: Departure) -> bool:
         size = (found.progress.memory_total or 0) + (found.progress.disk_total or 0)
-        patience_s = self._patience.timeout_s_per_gib * max(_LEAST_GIB, size // _GIB)
+        patience_s = self._patience().timeout_s_per_gib * max(_LEAST_GIB, size // _GIB)
         return 0 < patience_s < found.elapsed_s
 
     def _end(self, instance_uuid: str) -> None:
-        if self._patience.forces:
+        if self._patience().forces:
             self._driver.hurry(instance_uuid)
         else:
             self._driver.stay(instance_uuid)

@@ -3,7 +3,7 @@
 A guest that leaves is set aside: it cannot be started, nor seen, until it is brought back or dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from nova_lite import errors
@@ -42,7 +42,7 @@ class Mover:
         volumes: VolumePlugger,
         drives: ConfigDrives,
         *,
-        shutdown_timeout_s: float,
+        shutdown_timeout_s: Callable[[], float],
     ) -> None:
         self._host = host
         self._driver = driver
@@ -67,7 +67,7 @@ class Mover:
         """Shut the guest down and set it aside."""
         if not self._fence.may_leave(self._host, instance_uuid, epoch):
             raise errors.Conflict(f"Instance {instance_uuid} is not being moved away from this host.")
-        self._driver.set_aside(instance_uuid, timeout_s=self._shutdown_timeout_s)
+        self._driver.set_aside(instance_uuid, timeout_s=self._shutdown_timeout_s())
 
     def receive(self, instance: Instance, disks_at: str, *, start: bool) -> PowerState:
         """Make the guest of disks from elsewhere, and start it if it shall run; return its power state."""

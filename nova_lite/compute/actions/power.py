@@ -27,7 +27,13 @@ class Power:
     """
 
     def __init__(
-        self, host: str, driver: Driver, fence: PowerFence, volumes: VolumePlugger, *, shutdown_timeout_s: float
+        self,
+        host: str,
+        driver: Driver,
+        fence: PowerFence,
+        volumes: VolumePlugger,
+        *,
+        shutdown_timeout_s: Callable[[], float],
     ) -> None:
         self._host = host
         self._driver = driver
@@ -47,7 +53,7 @@ class Power:
         """Shut the guest down; raises Conflict when nobody is stopping it (any more)."""
         if not self._fence.may_stop(self._host, instance_uuid, epoch):
             raise errors.Conflict(f"Instance {instance_uuid} is not being stopped on this host.")
-        self._driver.power_off(instance_uuid, timeout_s=self._shutdown_timeout_s)
+        self._driver.power_off(instance_uuid, timeout_s=self._shutdown_timeout_s())
         return self._state(instance_uuid)
 
     def reboot(self, instance_uuid: str, epoch: int, volumes: Sequence[BlockDevice] = (), *, hard: bool) -> PowerState:
@@ -58,7 +64,7 @@ class Power:
             disks = self._volumes.ways(instance_uuid, volumes)
             self._driver.power_off(instance_uuid, timeout_s=0)
             self._volumes.give(instance_uuid, volumes, disks)
-        self._driver.reboot(instance_uuid, hard=hard, timeout_s=self._shutdown_timeout_s)
+        self._driver.reboot(instance_uuid, hard=hard, timeout_s=self._shutdown_timeout_s())
         return self._state(instance_uuid)
 
     def pause(self, instance_uuid: str, epoch: int) -> PowerState:

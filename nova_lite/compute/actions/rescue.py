@@ -1,5 +1,7 @@
 """Boot a guest of this host from another image's disk, its own disks beside it, and back from its own."""
 
+from collections.abc import Callable
+
 from nova_lite import errors
 from nova_lite.compute.actions.spawn import Fence, ImageSource, guest_spec, host_failures
 from nova_lite.compute.actions.volumes import VolumePlugger
@@ -21,7 +23,7 @@ class Rescuer:
         volumes: VolumePlugger,
         drives: ConfigDrives,
         *,
-        shutdown_timeout_s: float,
+        shutdown_timeout_s: Callable[[], float],
     ) -> None:
         self._host = host
         self._driver = driver
@@ -41,7 +43,7 @@ class Rescuer:
         self._check("rescue", instance.uuid, instance.epoch)
         with host_failures():
             spec = guest_spec(instance, self._volumes.disks(instance), self._drives.files(instance))
-            self._driver.rescue(spec, image, timeout_s=self._shutdown_timeout_s, device=device)
+            self._driver.rescue(spec, image, timeout_s=self._shutdown_timeout_s(), device=device)
         return self._state(instance.uuid)
 
     def unrescue(self, instance_uuid: str, epoch: int, *, during: str, start: bool) -> PowerState:

@@ -4,7 +4,7 @@ How a host reaches a volume holds secrets: it is asked of the block storage serv
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from nova_lite import errors
@@ -32,7 +32,9 @@ class VolumeFence(Protocol):
 class VolumePlugger:
     """Gives volumes to guests of this host. ``patience_s`` is how long a guest may keep a disk that it is to lose."""
 
-    def __init__(self, host: str, driver: Driver, volumes: Volumes, fence: VolumeFence, *, patience_s: float) -> None:
+    def __init__(
+        self, host: str, driver: Driver, volumes: Volumes, fence: VolumeFence, *, patience_s: Callable[[], float]
+    ) -> None:
         self._host = host
         self._driver = driver
         self._volumes = volumes
@@ -99,7 +101,7 @@ class VolumePlugger:
             raise errors.Conflict(f"Volume {device.volume_id} is not being detached from instance {instance_uuid}.")
         if device.volume_id is not None:
             try:
-                self._driver.detach_volume(instance_uuid, device.volume_id, timeout_s=self._patience_s)
+                self._driver.detach_volume(instance_uuid, device.volume_id, timeout_s=self._patience_s())
             except errors.Timeout as exc:
                 raise errors.GuestFailed(f"The guest does not let go of volume {device.volume_id}.") from exc
         self.release(instance_uuid, (device,))
@@ -131,7 +133,7 @@ class VolumePlugger:
         known = {str(device.volume_id) for device in devices}
         for gone in self._driver.volumes_of(instance_uuid):
             if gone not in known:
-                self._driver.detach_volume(instance_uuid, gone, timeout_s=self._patience_s)
+                self._driver.detach_volume(instance_uuid, gone, timeout_s=self._patience_s())
         for disk in disks:
             self._driver.attach_volume(instance_uuid, disk)
 

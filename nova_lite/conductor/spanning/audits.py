@@ -11,13 +11,13 @@ from nova_lite import errors
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.clients.volumes import Volumes, is_configured
-from nova_lite.concurrency import Ticker
 from nova_lite.conductor.spanning.auditing import looking
 from nova_lite.conductor.spanning.auditing.auditor import Auditor, Outcome, Report
 from nova_lite.conductor.spanning.auditing.looking import Onlooker
 from nova_lite.conductor.spanning.auditing.repairs import repairer
 from nova_lite.conductor.spanning.auditing.tools import RepairTools
 from nova_lite.model.claims import plain_amounts
+from nova_lite.reloading import ticker
 from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
@@ -49,19 +49,17 @@ class Audits:
         self._wake = wake
         self._volumes = Volumes(conf) if is_configured(conf) else None
         self._stopping = threading.Event()
-        interval_s = conf.audit.interval * random.uniform(1 - _SCATTER, 1 + _SCATTER)
-        self._ticker = Ticker(interval_s, self._tick, "audit") if conf.audit.interval > 0 else None
+        scatter = random.uniform(1 - _SCATTER, 1 + _SCATTER)
+        self._ticker = ticker(conf, lambda: conf.audit.interval * scatter, self._tick, "audit")
 
     def start(self) -> None:
-        """Begin to look, if that is wanted."""
-        if self._ticker is not None:
-            self._ticker.start()
+        """Begin to look, as long as that is wanted."""
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more; a look that waits for something silent is left alone."""
         self._stopping.set()
-        if self._ticker is not None:
-            self._ticker.stop(wait_s=_PATIENCE_S)
+        self._ticker.stop(wait_s=_PATIENCE_S)
 
     def _tick(self) -> None:
         self.look()

@@ -10,10 +10,10 @@ from oslo_config import cfg
 
 from nova_lite import errors
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.concurrency import Ticker
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import mappings, workflows
 from nova_lite.model.workflow import Workflow
+from nova_lite.reloading import ticker
 from nova_lite.storage import Database, retried
 
 LOG = logging.getLogger(__name__)
@@ -32,8 +32,7 @@ class CellLooker(ABC):
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
-        interval_s = self.interval_s(conf)
-        self._ticker = Ticker(interval_s, self.look, f"look for {self.wanted}") if interval_s > 0 else None
+        self._ticker = ticker(conf, lambda: self.interval_s(conf), self.look, f"look for {self.wanted}")
 
     @staticmethod
     @abstractmethod
@@ -45,14 +44,12 @@ class CellLooker(ABC):
         """Look into one cell."""
 
     def start(self) -> None:
-        """Begin to look, if that is wanted."""
-        if self._ticker is not None:
-            self._ticker.start()
+        """Begin to look, as long as that is wanted."""
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more; a look that waits for a silent cell is left alone."""
-        if self._ticker is not None:
-            self._ticker.stop(wait_s=_PATIENCE_S)
+        self._ticker.stop(wait_s=_PATIENCE_S)
 
     def look(self) -> None:
         """Look into any cell that answers."""

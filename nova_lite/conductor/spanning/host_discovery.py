@@ -7,7 +7,7 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.cells import setup, templates
 from nova_lite.cells.registry import Cells
-from nova_lite.concurrency import Ticker
+from nova_lite.reloading import ticker
 from nova_lite.storage import Database
 
 LOG = logging.getLogger(__name__)
@@ -23,18 +23,17 @@ class HostDiscovery:
         self._conf = conf
         self._api_db = api_db
         self._cells = cells
-        interval_s = conf.scheduler.discover_hosts_in_cells_interval
-        self._ticker = Ticker(interval_s, self.look, "host-discovery", at_once=True) if interval_s > 0 else None
+        self._ticker = ticker(
+            conf, lambda: conf.scheduler.discover_hosts_in_cells_interval, self.look, "host-discovery", at_once=True
+        )
 
     def start(self) -> None:
-        """Begin to look, if that is wanted."""
-        if self._ticker is not None:
-            self._ticker.start()
+        """Begin to look, as long as that is wanted."""
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._ticker is not None:
-            self._ticker.stop()
+        self._ticker.stop()
 
     def look(self) -> None:
         """Map the hosts that report to a cell and are mapped to none."""

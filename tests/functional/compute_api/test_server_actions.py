@@ -18,6 +18,7 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.states import ACTIONS, TaskState, VmState, refusal
 from nova_lite.model.workflow import Status
 from nova_lite.rpc import compute
+from nova_lite.rpc.bus import Bus
 from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, IMAGE_ID, Client, Cloud
 from tests.functional.compute_api.factories import NOON
 
@@ -44,9 +45,8 @@ def test_console_output_comes_from_the_host(cloud: Cloud, client: Client, body: 
     assert answer.json["output"].count("line") == lines
 
 
-def test_console_output_of_a_host_that_is_silent(cloud: Cloud, client: Client) -> None:
-    cell = cloud.cells.get(CELL1)
-    cell.bus.call_timeout_s = 0.3
+def test_console_output_of_a_host_that_is_silent(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bus, "call_timeout_s", 0.3)
     server = cloud.add_server(CELL1, host="h1", launched_at=NOON)
     answer = client.post(f"/servers/{server.uuid}/action", {"os-getConsoleOutput": {}})
     assert answer.status_code == 503

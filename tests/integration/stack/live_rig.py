@@ -37,7 +37,7 @@ class Rig:
     def connected(self, name: str, folder: str = "shared") -> LibvirtDriver:
         """Return a driver of a host, with its files in a folder of that name."""
         address = self.hosts.address(name)
-        reach, offer = Reach(address, patience=self.patience), Offer(vnc=address, serial=address)
+        reach, offer = Reach(address, patience=lambda: self.patience), Offer(vnc=address, serial=address)
         path = self.directory / folder
         driver = LibvirtDriver(name, self.hosts.uri(name), "qemu", path, reach=reach, offer=offer)
         self.opened.append(driver)

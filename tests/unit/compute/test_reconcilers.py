@@ -111,7 +111,7 @@ def _driver(*uuids: str) -> FakeDriver:
 
 def _run(driver: FakeDriver, cell: Cell, *, resumes: bool = False) -> None:
     conductor = cast(ConductorClient, cell)
-    volumes = VolumePlugger("host1", driver, Volumes(config.load(files=[])), conductor, patience_s=1)
+    volumes = VolumePlugger("host1", driver, Volumes(config.load(files=[])), conductor, patience_s=lambda: 1)
     Reconciler("host1", driver, conductor, volumes, KeyedLocks()).run(resumes=resumes)
 
 

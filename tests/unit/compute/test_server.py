@@ -119,17 +119,21 @@ class Host:
         self.images = Images()
         self.store = ImageStore()
         self.volumes = VolumePlugger(
-            "host1", self.driver, Volumes(config.load(files=[])), cast(ConductorClient, self.fence), patience_s=1
+            "host1",
+            self.driver,
+            Volumes(config.load(files=[])),
+            cast(ConductorClient, self.fence),
+            patience_s=lambda: 1,
         )
         drives = ConfigDrives(Teller(config.load(files=[])))
         spawner = Spawner("host1", self.driver, self.images, self.fence, self.volumes, drives)
         locks = KeyedLocks()
         self.ear = ComputeEndpoint(
             spawner,
-            Power("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=1),
-            Mover("host1", self.driver, self.fence, self.volumes, drives, shutdown_timeout_s=1),
-            LiveMigrator("host1", self.driver, self.fence, self.volumes, drives, Patience()),
-            Rescuer("host1", self.driver, self.images, self.fence, self.volumes, drives, shutdown_timeout_s=1),
+            Power("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=lambda: 1),
+            Mover("host1", self.driver, self.fence, self.volumes, drives, shutdown_timeout_s=lambda: 1),
+            LiveMigrator("host1", self.driver, self.fence, self.volumes, drives, Patience),
+            Rescuer("host1", self.driver, self.images, self.fence, self.volumes, drives, shutdown_timeout_s=lambda: 1),
             Snapshotter("host1", self.driver, self.store, self.fence, directory),
             Unshelver(spawner, self.store),
             self.volumes,

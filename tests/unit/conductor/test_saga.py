@@ -101,7 +101,7 @@ def _runner(db: Database, diary: Diary, owner: str = "one", **changes: Any) -> R
         "tools": diary,
         "owner": owner,
         "lease_s": 60.0,
-        "scan_interval_s": 60.0,
+        "scan_interval_s": lambda: 60.0,
         "threads": 1,
     }
     return Runner(**(facts | changes))
@@ -440,7 +440,7 @@ def test_a_woken_workflow_runs_once_however_often_it_is_woken(db: Database) -> N
 def test_a_run_that_ends_at_a_bug_gives_its_lease_up(db: Database) -> None:
     """The lease of what does not run here is not renewed, or nobody could ever go on."""
     workflow = _add(db, "unknown kind")
-    runner = _runner(db, Diary(), lease_s=0.3, scan_interval_s=0.02)
+    runner = _runner(db, Diary(), lease_s=0.3, scan_interval_s=lambda: 0.02)
     runner.start()
     try:
         assert _wait_until(lambda: _get(db, workflow).attempt >= 1)
@@ -531,7 +531,7 @@ def test_a_ticker_survives_what_its_function_raises(db: Database, monkeypatch: p
         return claimable(*args, **options)
 
     monkeypatch.setattr(workflows, "claimable", failing)
-    runner = _runner(db, Diary(), scan_interval_s=0.02)
+    runner = _runner(db, Diary(), scan_interval_s=lambda: 0.02)
     runner.start()
     try:
         assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)

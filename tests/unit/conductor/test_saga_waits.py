@@ -26,7 +26,7 @@ class Site:
         self.ran: list[str] = []
         self.runner: Runner[Site] = Runner(
             db=db, row=CellWorkflowRow, definitions={}, tools=self, owner="one", lease_s=NEVER_S,
-            scan_interval_s=NEVER_S, threads=2,
+            scan_interval_s=lambda: NEVER_S, threads=2,
         )  # fmt: skip
 
     def define(

@@ -70,7 +70,7 @@ def runner(db: Database) -> Iterator[Runner[CellTools]]:
         tools=CellTools(conf=Mock(), db=db, agents=_agents(), placement=Mock(), volumes=Mock()),
         owner="one",
         lease_s=_NEVER_S,
-        scan_interval_s=_NEVER_S,
+        scan_interval_s=lambda: _NEVER_S,
         threads=2,
     )
     yield made

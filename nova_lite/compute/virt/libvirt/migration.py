@@ -39,7 +39,7 @@ class Reach:
 
     address: str
     scheme: str = "tcp"
-    patience: Patience = field(default_factory=Patience)
+    patience: Callable[[], Patience] = Patience
 
     @property
     def uri(self) -> str:
@@ -221,7 +221,7 @@ class LiveMigrations:
         def act(domain: Any) -> None:
             if not _is_under_way(domain):
                 return
-            if self._reach.patience.may_post_copy:
+            if self._reach.patience().may_post_copy:
                 try:
                     domain.migrateStartPostCopy(0)
                     return
@@ -298,7 +298,7 @@ class LiveMigrations:
         if landing.volumes or not landing.disks:
             # That the disks are the same on both hosts was looked up: libvirt knows it of network file systems only.
             flags |= libvirt.VIR_MIGRATE_UNSAFE
-        patience = self._reach.patience
+        patience = self._reach.patience()
         if patience.bandwidth_mib_s:
             parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = patience.bandwidth_mib_s
         if patience.may_slow_down:
@@ -310,7 +310,7 @@ class LiveMigrations:
     def _allow_downtime(self, uuid: str) -> None:
         try:
             self._on_guest(
-                uuid, lambda domain: domain.migrateSetMaxDowntime(self._reach.patience.downtime_ms, 0), "hurrying"
+                uuid, lambda domain: domain.migrateSetMaxDowntime(self._reach.patience().downtime_ms, 0), "hurrying"
             )
         except errors.NovaLiteError as exc:
             _LOG.debug("Instance %s is not to be told how long it may stand still: %s", uuid, exc.facts)
