@@ -11,19 +11,53 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 
 import nova_lite
-from tests.dealing import Dealer, dealer
+from tests.dealing import Dealer, dealer, put_in_turn
+from tests.tables import remember_histories
 
 _OURS = str(Path(nova_lite.__file__).parent)
 #: Seconds a thread gets to end after what it works for has ended.
 _PATIENCE_S = 480.0
 #: Modules so long that one worker would still be at it when all others are done: their functions are dealt out.
 _LONG = {"test_every_step.py"}
+#: Folders whose tests come first, each on end: those of the first share clouds, and those of all three take long.
+_FOLDERS = ("workflows", "embedded", "commands")
+#: Modules with few tests that take half a minute and more.
+_FEW_BUT_LONG = {
+    "test_audit_at_work.py",
+    "test_crowds.py",
+    "test_evacuations.py",
+    "test_fuzz.py",
+    "test_group_crowds.py",
+    "test_list_promises.py",
+    "test_openapi_fuzz.py",
+    "test_up.py",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the databases of the many clouds quickly."""
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    remember_histories(patch)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer | None:
     """Deal modules out to workers, of long ones each function."""
     return dealer(config, log, _group_of)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    put_in_turn(config, items, _group_of, _turn_of)
+
+
+def _turn_of(nodeid: str) -> tuple[int, ...]:
+    path = Path(nodeid.partition("::")[0])
+    folder = path.parent.name
+    place = _FOLDERS.index(folder) if folder in _FOLDERS else len(_FOLDERS)
+    return place, path.name not in _LONG, path.name not in _FEW_BUT_LONG
 
 
 def _group_of(nodeid: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 
-from tests.dealing import Dealer, dealer
+from tests.dealing import Dealer, dealer, put_in_turn
 from tests.integration.stack.ceph import Ceph
 from tests.integration.stack.cinder import Cinder
 from tests.integration.stack.deployment import Deployment
@@ -61,6 +61,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer | None:
     """Deal modules out to workers, those together that share what is slow to start."""
     return dealer(config, log, _group_of)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the whole deployment, beside whose waiting there is room for what works."""
+    put_in_turn(config, items, _group_of, lambda nodeid: (_group_of(nodeid) != "deployment",))
 
 
 def _group_of(nodeid: str) -> str:
