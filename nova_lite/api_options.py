@@ -30,6 +30,12 @@ API_OPTS: list[cfg.Opt] = [
         "compute_link_prefix", help="URL prefix of links in answers, where it differs from what requests carry."
     ),
     cfg.BoolOpt(
+        "enable_instance_password",
+        default=True,
+        help="Whether servers that are made, rebuilt, rescued or evacuated are answered with a password of their "
+        "administrator (adminPass). Guests hear of it only where they can be told.",
+    ),
+    cfg.BoolOpt(
         "instance_list_per_project_cells",
         default=False,
         help="Whether lists of servers ask only the cells in which the caller's project has servers, unless the caller "

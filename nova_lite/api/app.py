@@ -55,6 +55,7 @@ from nova_lite.api.handlers import (
     volumes_boot,
 )
 from nova_lite.api.handlers import cells as cell_handlers
+from nova_lite.api.handlers.passwords import Passwords
 from nova_lite.api.idempotency import IdempotencyKeys
 from nova_lite.api.microversions import NEGOTIATION
 from nova_lite.api.policies import registry as policies
@@ -171,6 +172,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images, backing.volumes)
     rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus, volumes=backing.volumes, notices=notices)
+    passwords = Passwords(are_told=conf.api.enable_instance_password)
     acting = server_actions.Services(
         ServerActionService(conf, lookup, backing.images, notices),
         deletion=deletion,
@@ -183,6 +185,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
         resets=StateResetService(conf, api_db, cells, lookup, api_bus),
         consoles=RemoteConsoleService(conf, lookup),
         networks=ServerNetworkService(lookup),
+        passwords=passwords,
     )
     moves = ServerMigrationService(lookup)
     assisted = AssistedVolumeSnapshotService(lookup, backing.volumes)
@@ -190,7 +193,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     swaps = VolumeSwapService(conf, lookup, backing.volumes, attachments)
     max_limit = conf.api.max_limit
     return [
-        ("/servers", servers.Servers(creation, lists, max_limit=max_limit)),
+        ("/servers", servers.Servers(creation, lists, passwords, max_limit=max_limit)),
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
         ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, notices), deletion)),
         ("/servers/{server_id}/action", server_actions.ServerAction(acting)),

@@ -30,10 +30,10 @@ _CERTIFICATES = "trusted_image_certificates"
 
 @dataclass(frozen=True, slots=True)
 class Rebuilding:
-    """A server that is being rebuilt, as it is to be; and the password of its administrator."""
+    """A server that is being rebuilt, as it is to be; and what is told of its administrator's password."""
 
     server: Details
-    admin_password: str
+    password: dict[str, object]
 
 
 def read_files(body: Mapping[str, Any]) -> tuple[InjectedFile, ...]:
@@ -71,5 +71,5 @@ def send(req: falcon.Request, resp: falcon.Response, answer: Rebuilding) -> None
     seen = views.Seen(server.instance, look(req, server.instance), server.hints or {}, server.group)
     status = HostStatusSight(req.context.caller).of(server.host_status)
     resp.location = f"{urls.api_url(req)}/servers/{server.instance.uuid}"
-    document = views.rebuilt(seen, status, answer.admin_password)
+    document = views.rebuilt(seen, status) | answer.password
     send_json(resp, {"server": document}, falcon.HTTP_202)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import falcon
 
 from nova_lite import errors
 from nova_lite.api import idempotency
-from nova_lite.api.handlers import passwords, rebuilds
+from nova_lite.api.handlers import rebuilds
+from nova_lite.api.handlers.passwords import Passwords
 from nova_lite.api.handlers.rebuilds import Rebuilding
 from nova_lite.api.handlers.remote_consoles import open_console
 from nova_lite.api.policies import remote_consoles as console_rules
@@ -67,6 +69,7 @@ class Services:
     resets: StateResetService
     consoles: RemoteConsoleService
     networks: ServerNetworkService
+    passwords: Passwords
 
 
 #: Told who asks, which server, and what stands under the action's name.
@@ -78,6 +81,8 @@ GONE: Mapping[str, Version | None] = {"resetNetwork": None, "os-getRDPConsole": 
 _LAST_WITH_CONSOLES = Version(2, 5)
 _FIRST = Version(2, 1)
 _TELLS_IMAGE = Version(2, 45)
+#: The first version in which an image's metadata is the image service's to limit.
+_UNLIMITED = Version(2, 39)
 #: The last version in which a server's addresses are given and taken by actions.
 _ADDRESSES_END = Version(2, 43)
 
@@ -119,6 +124,11 @@ def _operation(policy: str, schema: Schemas, name: str) -> Action:
         return None
 
     return Action(policy, schema, do)
+
+
+def _imaging(policy: str, schema: Schemas, do: Callable[..., Answer]) -> Action:
+    """Return an action that makes an image; how much metadata that may have is limited up to a version."""
+    return Action(policy, schema, partial(do, is_limited=True), later=((_UNLIMITED, partial(do, is_limited=False)),))
 
 
 def _of_networks(policy: str, schema: Schemas, until: Version | None = None) -> Action:
@@ -168,7 +178,7 @@ def _rescue(
     asked = body or {}
     image_id = asked.get("rescue_image_ref")
     services.actions.rescue(caller, server_id, image_id, may_boot_from_volume=may_boot_from_volume)
-    return {"adminPass": asked.get("adminPass") or passwords.make()}
+    return services.passwords.told(asked.get("adminPass"))
 
 
 def _rescue_volumes_too(services: Services, caller: Caller, server_id: str, body: Mapping[str, str] | None) -> Answer:
@@ -179,7 +189,7 @@ def _rebuild(
     services: Services, caller: Caller, server_id: str, body: Mapping[str, Any], *, reimages: bool = False
 ) -> Answer:
     server = services.rebuilds.rebuild(caller, server_id, rebuilds.asked(body, reimages=reimages))
-    return Rebuilding(server, body.get("adminPass") or passwords.make())
+    return Rebuilding(server, services.passwords.told(body.get("adminPass")))
 
 
 def _rebuild_volumes_too(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
@@ -200,7 +210,7 @@ def _evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[
     """Evacuate as before 2.14, when clients had to know whether disks are shared."""
     _refuse_shared_storage(body)
     services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=False)
-    return {"adminPass": body.get("adminPass") or passwords.make()}
+    return services.passwords.told(body.get("adminPass")) or None
 
 
 def _refuse_shared_storage(body: Mapping[str, Any]) -> None:
@@ -321,15 +331,19 @@ def _copies_disks(body: Mapping[str, Any]) -> bool | None:
     return None if asked == "auto" else read_boolean(asked)
 
 
-def _create_image(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    metadata = body.get("metadata", {})
-    return NewImage(services.snapshots.create_image(caller, server_id, body["name"], metadata))
+def _create_image(
+    services: Services, caller: Caller, server_id: str, body: Mapping[str, Any], *, is_limited: bool
+) -> Answer:
+    asked = (body["name"], body.get("metadata", {}))
+    return NewImage(services.snapshots.create_image(caller, server_id, *asked, is_limited=is_limited))
 
 
-def _create_backup(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
+def _create_backup(
+    services: Services, caller: Caller, server_id: str, body: Mapping[str, Any], *, is_limited: bool
+) -> Answer:
     rotation = Rotation(body["backup_type"], read_whole_number(body, "rotation", 0))
-    metadata = body.get("metadata", {})
-    image_id = services.snapshots.create_backup(caller, server_id, body["name"], metadata, rotation)
+    asked = (body["name"], body.get("metadata", {}), rotation)
+    image_id = services.snapshots.create_backup(caller, server_id, *asked, is_limited=is_limited)
     return NewImage(image_id, is_kept=rotation.keep > 0)
 
 
@@ -397,8 +411,8 @@ ACTIONS: Mapping[str, Action] = {
         later=((Version(2, 30), _migrate_live_forced), (Version(2, 34), _migrate_live_unwaited)),
         rehearse=_rehearse_migrate_live,
     ),
-    "createImage": Action(rules.CREATE_IMAGE, schemas.CREATE_IMAGE, _create_image),
-    "createBackup": Action(rules.CREATE_BACKUP, schemas.CREATE_BACKUP, _create_backup),
+    "createImage": _imaging(rules.CREATE_IMAGE, schemas.CREATE_IMAGE, _create_image),
+    "createBackup": _imaging(rules.CREATE_BACKUP, schemas.CREATE_BACKUP, _create_backup),
     "shelve": Action(rules.SHELVE, schemas.SHELVE, _shelve),
     "shelveOffload": Action(rules.SHELVE_OFFLOAD, schemas.SHELVE_OFFLOAD, _shelve_offload),
     "unshelve": Action(

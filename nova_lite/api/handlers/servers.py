@@ -7,8 +7,8 @@ import falcon
 
 from nova_lite import errors
 from nova_lite.api import urls
-from nova_lite.api.handlers import passwords
 from nova_lite.api.handlers.looks import HostStatusSight, look
+from nova_lite.api.handlers.passwords import Passwords
 from nova_lite.api.handlers.rebuilds import read_files
 from nova_lite.api.policies import server_scheduling as scheduling_rules
 from nova_lite.api.policies import servers as rules
@@ -44,9 +44,12 @@ _SHARED_VOLUMES = Version(2, 60)
 class Servers:
     """``/servers``"""
 
-    def __init__(self, creation: ServerCreationService, lists: ServerListService, *, max_limit: int) -> None:
+    def __init__(
+        self, creation: ServerCreationService, lists: ServerListService, passwords: Passwords, *, max_limit: int
+    ) -> None:
         self._creation = creation
         self._lists = lists
+        self._passwords = passwords
         self._max_limit = max_limit
 
     @endpoint(policy=rules.INDEX, query=schemas.LIST_QUERY)
@@ -80,7 +83,7 @@ class Servers:
             return
         first = accepted.instances[0]
         groups = server.get("security_groups", [{"name": "default"}])
-        document = views.created(first, look(req), server.get("adminPass") or passwords.make(), groups)
+        document = views.created(first, look(req), groups) | self._passwords.told(server.get("adminPass"))
         resp.location = f"{urls.api_url(req)}/servers/{first.uuid}"
         send_json(resp, {"server": document}, falcon.HTTP_202)
 

@@ -60,22 +60,31 @@ class ServerSnapshotService:
         self._images = images
         self._of_volumes = VolumeImages(conf, images, volumes)
 
-    def create_image(self, caller: Caller, uuid: str, name: str, metadata: Mapping[str, str]) -> str:
+    def create_image(
+        self, caller: Caller, uuid: str, name: str, metadata: Mapping[str, str], *, is_limited: bool
+    ) -> str:
         """Begin a snapshot and return the new image's id; that of a server that boots from a volume is there already.
 
-        Raises Conflict in a state that cannot be copied, OverQuota for too much metadata, Forbidden with the image
-        service's words, Unavailable.
+        Raises Conflict in a state that cannot be copied, OverQuota for too much metadata where it ``is_limited``,
+        Forbidden with the image service's words, Unavailable.
         """
-        return self._begin(caller, uuid, rules.CREATE_IMAGE, name, metadata, rotation=None)
+        return self._begin(caller, uuid, rules.CREATE_IMAGE, name, metadata, None, is_limited=is_limited)
 
     def create_backup(
-        self, caller: Caller, uuid: str, name: str, metadata: Mapping[str, str], rotation: Rotation
+        self,
+        caller: Caller,
+        uuid: str,
+        name: str,
+        metadata: Mapping[str, str],
+        rotation: Rotation,
+        *,
+        is_limited: bool,
     ) -> str:
         """Begin a backup and return the new image's id; the oldest beyond ``rotation`` are removed when it is there.
 
         Raises what ``create_image`` does, and Invalid for a server that boots from a volume.
         """
-        return self._begin(caller, uuid, rules.CREATE_BACKUP, name, metadata, rotation)
+        return self._begin(caller, uuid, rules.CREATE_BACKUP, name, metadata, rotation, is_limited=is_limited)
 
     def _begin(
         self,
@@ -85,12 +94,15 @@ class ServerSnapshotService:
         name: str,
         metadata: Mapping[str, str],
         rotation: Rotation | None,
+        *,
+        is_limited: bool,
     ) -> str:
         located = self._lookup.find(caller, uuid)
         instance = located.instance
         caller.require(rule, **target(instance))
-        with self._api_db.reader() as session:
-            refuse_too_much(metadata, self._quotas.allowance(session, instance.project_id, caller.user_id))
+        if is_limited:
+            with self._api_db.reader() as session:
+                refuse_too_much(metadata, self._quotas.allowance(session, instance.project_id, caller.user_id))
         action = "snapshot" if rotation is None else "backup"
         operations.refuse_if_wrong_state(instance, action)
         cell = hosting_cell(located)

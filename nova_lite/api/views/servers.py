@@ -185,12 +185,12 @@ def updated(seen: Seen, host_status: str | None) -> dict[str, Any]:
     return _with_story(seen, _BASE.render(seen, version) | _GROUPS.render(seen, version))
 
 
-def rebuilt(seen: Seen, host_status: str | None, admin_password: str) -> dict[str, Any]:
+def rebuilt(seen: Seen, host_status: str | None) -> dict[str, Any]:
     """Return a server as its rebuild answers it."""
     document = updated(seen, host_status) | _REBUILT.render(seen, seen.look.version)
     # It is told once, under its own name.
     document.pop("OS-EXT-SRV-ATTR:user_data", None)
-    return document | {"adminPass": admin_password}
+    return document
 
 
 def basic(instance: Instance | Named, look: Look) -> dict[str, Any]:
@@ -220,14 +220,13 @@ def remains(instance: Instance, look: Look) -> dict[str, Any]:
     return document | _GROUPS.render(seen, look.version)
 
 
-def created(instance: Instance, look: Look, admin_password: str, security_groups: object) -> dict[str, Any]:
+def created(instance: Instance, look: Look, security_groups: object) -> dict[str, Any]:
     """Return what the client learns of a server just accepted."""
     return {
         "id": instance.uuid,
         "links": look.links(instance.uuid),
         "OS-DCF:diskConfig": instance.disk_config,
         "security_groups": security_groups,
-        "adminPass": admin_password,
     }
 
 

@@ -116,6 +116,20 @@ def test_metadata_items_are_limited_wherever_they_come_from(cloud: Cloud, client
     assert cloud.client("bob:demo").put(url, {"metadata": dict.fromkeys("abc", "1")}).status_code == 200
 
 
+@pytest.mark.parametrize(("version", "status"), [("2.38", 403), ("2.39", 202)])
+@pytest.mark.parametrize("action", ["createImage", "createBackup"])
+def test_metadata_of_images_was_limited_once(cloud: Cloud, action: str, version: str, status: int) -> None:
+    limit(cloud, "metadata_items", 1)
+    server = cloud.add_server(host="h1", user_id="admin")
+    wanted: dict[str, Any] = {"name": "copy", "metadata": {"a": "1", "b": "1"}}
+    if action == "createBackup":
+        wanted |= {"backup_type": "daily", "rotation": 1}
+    admin = cloud.client("admin:demo", version)
+    assert admin.post(f"/servers/{server.uuid}/action", {action: wanted}).status_code == status
+    wanted["metadata"] = {"a": "1"}
+    assert admin.post(f"/servers/{server.uuid}/action", {action: wanted}).status_code == (202 if status == 403 else 409)
+
+
 def test_keypairs_are_limited_by_user_and_freed_at_once(cloud: Cloud, client: Client) -> None:
     def add(caller: Client, name: str) -> Any:
         return caller.post("/os-keypairs", {"keypair": {"name": name, "public_key": KEY}})

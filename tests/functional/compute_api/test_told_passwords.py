@@ -1,0 +1,35 @@
+"""``adminPass``: what answers tell of it where ``[api] enable_instance_password`` is false: nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from nova_lite.model.instance import Instance
+from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
+from tests.functional.compute_api.machines import add_machines
+
+SILENT = {"api": {"enable_instance_password": False}}
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Cloud:
+    cloud = Cloud(tmp_path, options=SILENT)
+    add_machines(cloud)
+    return cloud
+
+
+def server(cloud: Cloud) -> Instance:
+    return cloud.add_server(CELL1, host="h1", node_name="h1.lan", availability_zone="nova")
+
+
+def test_no_answer_tells_a_password(silent: Cloud) -> None:
+    client = silent.client("alice:demo", "2.1")
+    wanted = {"name": "vm", "flavorRef": "1", "imageRef": IMAGE_ID, "adminPass": "opensesame"}
+    made = client.post("/servers", {"server": wanted})
+    assert (made.status_code, "adminPass" in made.json["server"]) == (202, False)
+    rebuilt = client.post(
+        f"/servers/{server(silent).uuid}/action", {"rebuild": {"imageRef": IMAGE_ID, "adminPass": "opensesame"}}
+    )
+    assert (rebuilt.status_code, "adminPass" in rebuilt.json["server"]) == (202, False)
+    rescued = client.post(f"/servers/{server(silent).uuid}/action", {"rescue": {"adminPass": "opensesame"}})
+    assert (rescued.status_code, rescued.json) == (200, {})
