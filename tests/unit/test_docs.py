@@ -1,6 +1,7 @@
 """The directives of the documentation: each renders, and lists all that the code knows."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ def rendered(source: str) -> nodes.document:
     return document
 
 
+@functools.cache
 def shown(source: str) -> str:
     return rendered(source).astext()
 

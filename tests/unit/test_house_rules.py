@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows. Each failure names the file and what to do."""
 
 import ast
+import functools
 import inspect
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(TREE).as_posix()
 
 
+@functools.cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
