@@ -18,6 +18,7 @@ from nova_lite.metadata.turns import TooMany, Turns
 from nova_lite.model import ec2_documents
 from nova_lite.model.guest_documents import TEXT, found_at, is_password, parts_of
 from nova_lite.web.app import App
+from nova_lite.web.validation import read_body
 
 LOG = logging.getLogger(__name__)
 
@@ -94,11 +95,10 @@ def build(conf: cfg.ConfigOpts, finder: Finder) -> App:
 
 
 def _password(req: falcon.Request) -> str:
-    body = req.bounded_stream.read(_MAX_PASSWORD + 1)
-    if len(body) > _MAX_PASSWORD:
-        raise errors.Invalid("The request is too large.")
     try:
-        text = body.decode()
+        text = read_body(req, _MAX_PASSWORD).decode()
+    except errors.TooLarge as exc:
+        raise errors.Invalid("The request is too large.") from exc
     except UnicodeDecodeError as exc:
         raise errors.Invalid("A password is text, sealed and encoded.") from exc
     if "\0" in text:

@@ -11,10 +11,11 @@ from nova_lite.cells.registry import Cells
 from nova_lite.metadata import app
 from nova_lite.metadata.servers import Finder, FindsAnywhere, FindsInCell
 from nova_lite.storage import Database
-from nova_lite.web.app import App
+from nova_lite.web.proxies import Wsgi
+from nova_lite.web.under_uwsgi import fit
 
 
-def build() -> App:
+def build() -> Wsgi:
     """Return the application that the configuration files describe."""
     conf = config.load_for_wsgi()
     oslo_logging.setup(conf, "nova_lite")
@@ -28,7 +29,7 @@ def build() -> App:
     else:
         cells = Cells(conf, db)
         finder = FindsAnywhere(db, cells, Fanout(conf, cells))
-    return app.build(conf, finder)
+    return fit(app.build(conf, finder))
 
 
 application = build()

@@ -1,6 +1,7 @@
 """Who is calling: turns a request's headers into a ``Caller``, by Keystone or by the token's own words."""
 
 import abc
+import importlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -76,6 +77,7 @@ class KeystoneAuth(Authenticator):
         # With a delayed decision it would take an unreachable Keystone for a bad token: 401 instead of 503.
         options = {"oslo_config_config": conf, "delay_auth_decision": False}
         self._middleware = auth_token.AuthProtocol(_accept, options)
+        _require_memcached(conf)
 
     def caller(self, req: falcon.Request, request_id: str, global_request_id: str | None) -> Caller:
         """Return the caller Keystone vouches for."""
@@ -122,6 +124,22 @@ def _accept(env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """End of the road for keystonemiddleware: all that counts is what it wrote into ``env``."""
     start_response("200 OK", [])
     return []
+
+
+def _require_memcached(conf: cfg.ConfigOpts) -> None:
+    """Raise Misconfigured where tokens are to be kept in memcached and the package that speaks to it is missing.
+
+    keystonemiddleware looks for it only when it has a token to keep.
+    """
+    group = conf.keystone_authtoken
+    if not group.memcached_servers:
+        return
+    name = "bmemcached" if group.memcache_sasl_enabled else "memcache"
+    try:
+        importlib.import_module(name)
+    except ImportError as exc:
+        package = f"python-{'binary-' if group.memcache_sasl_enabled else ''}memcached"
+        raise errors.Misconfigured(f"[keystone_authtoken] memcached_servers: {package} is not installed") from exc
 
 
 def _names(header: str | None) -> frozenset[str]:

@@ -22,7 +22,7 @@ from nova_lite.db import migrate
 from nova_lite.storage import Database
 from tests.functional.compute_api import suite
 from tests.integration.conftest import started
-from tests.integration.stack.processes import Program, wait_until
+from tests.integration.stack.processes import Program, birth, wait_until
 from tests.integration.stack.services import REPOSITORY
 from tests.integration.stack.site import ADDRESS, Site, environment, tool, wait_listening
 
@@ -57,15 +57,24 @@ class Served:
         text += f"[api_database]\nconnection = sqlite:///{self.site.path('data', 'api.db')}\n{more}"
         self.site.write(text, "etc", "api.conf")
 
-    def start(self, *, is_lazy: bool = True) -> None:
-        """Start it by the shipped file, and wait until it serves. ``is_lazy``: each worker loads the application."""
-        self.launch(is_lazy=is_lazy)
+    def start(self, *, is_lazy: bool = True, **instead: str) -> None:
+        """Start it by the shipped file, and wait until it serves. ``is_lazy``: each worker loads the application.
+
+        ``instead`` are other values of some options of the file.
+        """
+        self.launch(is_lazy=is_lazy, **instead)
         wait_listening(self.site, "api", self.port, timeout_s=60)
         assert self.ask("/live")[0] == 200
 
-    def launch(self, *, is_lazy: bool) -> None:
+    def launch(self, *, is_lazy: bool, **instead: str) -> None:
         """Start it, and wait for nothing."""
-        file = self.site.write((REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text(), "etc", "api.ini")
+        text = (REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text()
+        for name, value in instead.items():
+            option = name.replace("_", "-")
+            text, count = re.subn(rf"(?m)^{option} = .*", f"{option} = {value}", text)
+            assert count == 1, option
+        # A word of each worker that has done what comes before it.
+        file = self.site.write(text + "hook-post-fork = print:hears\n", "etc", "api.ini")
         variables = {
             "NOVA_LITE_CONFIG_FILES": str(self.site.path("etc", "api.conf")),
             "NOVA_LITE_API_LISTEN": f"{ADDRESS}:{self.port}",
@@ -77,7 +86,7 @@ class Served:
         if is_lazy:
             variables["NOVA_LITE_API_RELOAD"] = str(self.reload_file)
         uwsgi = str(Path(sys.prefix) / "bin/uwsgi")
-        argv = (uwsgi, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(REPOSITORY))
+        argv = (*suite.TIED, uwsgi, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(REPOSITORY))
         self.site.processes.start(Program("api", argv, env=environment(**variables), cwd=str(REPOSITORY)))
 
     def ask(self, path: str, token: str | None = "alice:demo", **headers: str) -> tuple[int, dict[str, str], Any]:
@@ -104,6 +113,16 @@ class Served:
     def told(self) -> str:
         """Return what it has logged."""
         return self.site.processes.log("api").read_text(errors="replace")
+
+    def wait_hearing(self, spawned: int = 0) -> None:
+        """Wait until ``spawned`` workers were made, in all, and each hears signals: not from its first instant."""
+
+        def all_hear() -> bool:
+            told = self.told()
+            count = told.count("spawned uWSGI worker")
+            return told.count('running "print:hears" (post-fork)') == count >= spawned
+
+        wait_until(all_hear, "workers that hear", timeout_s=60, hint=self.told()[-2000:])
 
     def workers(self) -> set[int]:
         """Return the process numbers of the workers."""
@@ -211,10 +230,12 @@ def test_chunks_are_a_body(uwsgi: Served) -> None:
 
 
 def _hup(uwsgi: Served) -> None:
+    uwsgi.wait_hearing()
     os.kill(uwsgi.site.processes.pid("api") or 0, signal.SIGHUP)
 
 
 def _touch(uwsgi: Served) -> None:
+    uwsgi.wait_hearing()
     wait_until(lambda: _is_touched(uwsgi), "a newer time of the file", timeout_s=30)
 
 
@@ -299,7 +320,7 @@ def apache(uwsgi: Served) -> Iterator[int]:
         text,
     ]
     file = site.write("\n".join(main) + "\n", "etc", "apache.conf")
-    argv = (*suite.as_apaches_account(), *program, "-DFOREGROUND", "-f", str(file))
+    argv = (*suite.as_apaches_account(), *suite.TIED, *program, "-DFOREGROUND", "-f", str(file))
     site.processes.start(Program("apache", argv, env=environment()))
     wait_listening(site, "apache", port)
     yield port
@@ -317,9 +338,10 @@ def test_below_a_path_behind_a_proxy(uwsgi: Served, apache: int) -> None:
 
 def test_workers_that_still_load_end_when_told_to(uwsgi: Served) -> None:
     """A worker hears what it is told while it loads, and so does not serve on until it is killed."""
-    count = uwsgi.told().count("(post-fork)")
+    uwsgi.wait_hearing()
+    spawned = uwsgi.told().count("spawned uWSGI worker")
     _hup(uwsgi)
-    wait_until(lambda: uwsgi.told().count("(post-fork)") == count + 2, "workers that begin to load", timeout_s=60)
+    uwsgi.wait_hearing(spawned + 2)
     uwsgi.site.processes.stop("api", timeout_s=240)
     assert "goodbye to uWSGI." in uwsgi.told()
 
@@ -327,7 +349,7 @@ def test_workers_that_still_load_end_when_told_to(uwsgi: Served) -> None:
 def test_workers_forked_after_loading_have_connections_of_their_own(served: Served) -> None:
     served.site.processes.stop("api")
     served.configure()
-    served.start(is_lazy=False)
+    served.start(is_lazy=False, socket_timeout="3")
     statuses: list[int] = []
 
     def asks() -> None:
@@ -342,6 +364,27 @@ def test_workers_forked_after_loading_have_connections_of_their_own(served: Serv
     assert {pid for pid in served.workers() if _has_open(pid, "api.db")} == served.workers()
     assert not _has_open(served.site.processes.pid("api") or 0, "api.db")
     _reload_beside_clients(served, _hup)
+
+
+def test_who_stops_in_the_middle_of_a_request_holds_nobody_up_for_long(served: Served) -> None:
+    """The server of the test before waits three seconds for the next byte."""
+    if not served.site.processes.names():
+        served.configure()
+        served.start(is_lazy=False, socket_timeout="3")
+    before = served.workers()
+    request = _post(_JSON + b"Content-Length: 100\r\n", b"{")
+    with (
+        socket.create_connection((ADDRESS, served.port), timeout=60) as in_headers,
+        socket.create_connection((ADDRESS, served.port), timeout=60) as in_body,
+    ):
+        in_headers.sendall(request[:40])
+        in_body.sendall(request)
+        # One who comes later is answered, so the slow ones are at workers by now.
+        assert served.ask("/live")[0] == 200
+        _hup(served)
+        wait_until(lambda: len(served.workers() - before) == 2, "two new workers", timeout_s=120)
+        assert served.ask("/v2.1/flavors")[0] == 200
+    assert "NO MERCY" not in served.told()
 
 
 def test_a_server_that_still_loads_ends_when_told_to(served: Served) -> None:
@@ -379,6 +422,18 @@ def test_without_keystone_clients_are_told_to_come_back(uwsgi: Served) -> None:
     status, headers, _ = uwsgi.ask("/v2.1/servers", None)
     assert (status, headers["www-authenticate"]) == (401, f'Keystone uri="{nowhere}"')
     assert uwsgi.ask("/v2.1/", None)[0] == 200
+
+
+def test_a_server_ends_with_the_suite_that_is_killed() -> None:
+    code = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); sys.stdin.read()"
+    argv = [sys.executable, "-c", code, *suite.TIED, "sleep", "3600"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        pid = int(killed.stdout.readline())
+        wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "a server", timeout_s=30)
+        born = birth(pid)
+        killed.kill()
+    wait_until(lambda: birth(pid) != born, "its end", timeout_s=30)
 
 
 @pytest.mark.parametrize("server", ["uwsgi-prefork", "mod_wsgi"])

@@ -35,6 +35,8 @@ _PROCESSES, _THREADS = 2, 3
 _OF_CONNECTIONS = frozenset({"connection", "keep-alive", "transfer-encoding"})
 #: Account of Apache's workers, and its number.
 ACCOUNT, _NUMBER = "www-data", "33"
+#: Put before a command, has it end with whoever started it, however that ends.
+TIED = ("setpriv", "--pdeathsig", "TERM")
 
 
 def chosen() -> str:
@@ -179,7 +181,7 @@ def _uwsgi(site: Site, kind: str) -> Program:
     if kind == "uwsgi":
         variables["NOVA_LITE_API_RELOAD"] = str(site.write("", "run", "reload"))
     program = str(Path(sys.prefix) / "bin/uwsgi")
-    argv = (program, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(_REPOSITORY))
+    argv = (*TIED, program, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(_REPOSITORY))
     return Program("api", argv, env=environment(**variables), cwd=str(_REPOSITORY))
 
 
@@ -191,20 +193,23 @@ def as_apaches_account() -> tuple[str, ...]:
 
 
 def _apache(site: Site) -> Program:
-    """Return Apache with the shipped site. Where we are root it takes itself for its account, and still may read files.
-
-    mod_wsgi brings the system's Python, of which it gets an environment of its own; the packages are those of this one.
-    """
-    program = tool("apache2", package="apache2")
-    packages = sysconfig.get_path("purelib")
-    home = site.path("home")
-    run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(home)], log=site.path("log", "venv.log"))
-    shipped = (_REPOSITORY / "etc/nova-lite-apache.conf").read_text()
     script = Path(__file__).with_name("served.py")
+    shipped = (_REPOSITORY / "etc/nova-lite-apache.conf").read_text()
     text = shipped.replace("${NOVA_LITE_PACKAGES}/nova_lite/api/wsgi.py", str(script))
     text = text.replace("${NOVA_LITE_PACKAGES}/nova_lite/api", str(script.parent))
-    text = text.replace("processes=4 threads=8", f"processes={_PROCESSES} threads={_THREADS}")
     assert "wsgi.py" in text.partition(str(script))[2]
+    return under_mod_wsgi(site, text, packages=_REPOSITORY)
+
+
+def under_mod_wsgi(site: Site, text: str, *, packages: Path, **variables: str) -> Program:
+    """Return Apache with ``text``, the shipped site; ``packages`` has the scripts, ``variables`` are its environment.
+
+    Where we are root it takes itself for its account, and still may read files. mod_wsgi brings the system's Python, of
+    which it gets an environment of its own; the packages are those of this one.
+    """
+    program = tool("apache2", package="apache2")
+    home = site.path("home")
+    run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(home)], log=site.path("log", "venv.log"))
     modules = [name for name in ("mpm_event", "authz_core", "wsgi") if (_MODULES / f"mod_{name}.so").exists()]
     main = [
         f"ServerRoot {site.directory}",
@@ -220,9 +225,10 @@ def _apache(site: Site) -> Program:
         f"Define NOVA_LITE_PLACEMENT_LISTEN {ADDRESS}:{site.port('placement')}",
         f"Define NOVA_LITE_USER {ACCOUNT}",
         f"Define NOVA_LITE_PYTHON_HOME {home}",
-        f"Define NOVA_LITE_PYTHON_PATH {_REPOSITORY}:{packages}",
-        f"Define NOVA_LITE_PACKAGES {_REPOSITORY}",
-        text,
+        f"Define NOVA_LITE_PYTHON_PATH {_REPOSITORY}:{sysconfig.get_path('purelib')}",
+        f"Define NOVA_LITE_PACKAGES {packages}",
+        text.replace("processes=4 threads=8", f"processes={_PROCESSES} threads={_THREADS}"),
     ]
     file = site.write("\n".join(main) + "\n", "etc", "apache.conf")
-    return Program("api", (*as_apaches_account(), program, "-DFOREGROUND", "-f", str(file)), env=environment())
+    argv = (*as_apaches_account(), *TIED, program, "-DFOREGROUND", "-f", str(file))
+    return Program("api", argv, env=environment(**variables))
