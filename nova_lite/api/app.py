@@ -169,7 +169,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     live = LiveMigrationService(conf, api_db, cells, lookup, api_bus, notices)
     creation = ServerCreationService(conf, api_db, cells, api_bus, backing.images, backing.volumes, notices)
     lists = ServerListService(conf, api_db, cells, backing.fanout)
-    deletion = ServerDeletionService(conf, api_db, lookup, api_bus)
+    deletion = ServerDeletionService(conf, api_db, lookup, api_bus, notices)
     snapshots = ServerSnapshotService(conf, api_db, lookup, backing.images, backing.volumes)
     rebuilding = RebuildService(conf, api_db, lookup, backing.images, api_bus, volumes=backing.volumes, notices=notices)
     passwords = Passwords(are_told=conf.api.enable_instance_password)

@@ -36,6 +36,7 @@ from nova_lite.conductor.spanning.forget_host import FORGET_HOST
 from nova_lite.conductor.spanning.free_volumes import FREE_VOLUMES
 from nova_lite.conductor.spanning.host_discovery import HostDiscovery
 from nova_lite.conductor.spanning.mirror_aggregates import MIRROR_AGGREGATES
+from nova_lite.conductor.spanning.notices import SuperNotices
 from nova_lite.conductor.spanning.reset_state import RESET_STATE
 from nova_lite.conductor.spanning.schedule import SCHEDULE
 from nova_lite.conductor.spanning.server import SuperEndpoint
@@ -197,6 +198,7 @@ class Conductor:
             lease_s=self._conf.conductor.lease,
             scan_interval_s=self._scan_interval_s,
             threads=self._conf.conductor.threads,
+            onlooker=SuperNotices(self._conf, self._notifier) if self._notifier.is_versioned else Onlooker(),
         )
         self._lookers.append(Audits(self._conf, self._db, self._cells, tools.placement, self.runner.wake))
         self._cells.require_cell0()

@@ -6,6 +6,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from nova_lite.model import image_properties
+
 _FLAVOR = (
     *("flavorid", "memory_mb", "vcpus", "root_gb", "ephemeral_gb", "name", "swap", "rxtx_factor", "vcpu_weight"),
     *("disabled", "is_public", "extra_specs", "projects", "description"),
@@ -39,8 +41,17 @@ class Shape:
             "nova_object.data": data,
         }
 
+    def partly(self, **data: object) -> dict[str, object]:
+        """Return a payload without what is not known; raises TypeError for keys that this shape has not."""
+        return Shape(self.name, self.version, tuple(data.keys() & set(self.keys))).filled(**data)
+
 
 AGGREGATE = Shape("AggregatePayload", "1.1", ("id", "uuid", "name", "hosts", "metadata"))
+AGGREGATE_CACHE = Shape(
+    "AggregateCachePayload",
+    "1.0",
+    ("id", "uuid", "name", "host", "images_cached", "images_failed", "index", "total"),
+)
 BLOCK_DEVICE = Shape(
     "BlockDevicePayload", "1.0", ("device_name", "boot_index", "delete_on_termination", "volume_id", "tag")
 )
@@ -76,11 +87,32 @@ INSTANCE_UPDATE = Shape(
     "InstanceUpdatePayload", "2.1", (*_INSTANCE, "state_update", "audit_period", "old_display_name", "tags")
 )
 INSTANCE_EXISTS = Shape("InstanceExistsPayload", "2.1", (*_INSTANCE, "audit_period"))
+REQUEST_SPEC = Shape(
+    "RequestSpecPayload",
+    "1.1",
+    (
+        *("instance_uuid", "project_id", "user_id", "availability_zone", "flavor", "force_hosts", "force_nodes"),
+        *("ignore_hosts", "image_meta", "instance_group", "image", "numa_topology", "pci_requests", "num_instances"),
+        *("requested_destination", "retry", "scheduler_hints", "security_groups"),
+    ),
+)
+DESTINATION = Shape("DestinationPayload", "1.0", ("host", "node", "cell", "aggregates"))
+IMAGE = Shape(
+    "ImageMetaPayload",
+    "1.0",
+    (
+        *("id", "name", "status", "visibility", "protected", "checksum", "owner", "size", "virtual_size"),
+        *("container_format", "disk_format", "created_at", "updated_at", "tags", "direct_url", "min_ram", "min_disk"),
+        "properties",
+    ),
+)
+IMAGE_PROPERTIES = Shape("ImageMetaPropsPayload", "1.20", image_properties.KNOWN)
+COMPUTE_TASK = Shape("ComputeTaskPayload", "1.0", ("instance_uuid", "request_spec", "state", "reason"))
 STATE_UPDATE = Shape("InstanceStateUpdatePayload", "1.0", ("old_state", "state", "old_task_state", "new_task_state"))
 AUDIT_PERIOD = Shape("AuditPeriodPayload", "1.0", ("audit_period_beginning", "audit_period_ending"))
 
 #: The name by which listeners know who tells.
-API, COMPUTE = "nova-api", "nova-compute"
+API, COMPUTE, CONDUCTOR, SCHEDULER = "nova-api", "nova-compute", "nova-conductor", "nova-scheduler"
 START, END, ERROR = "start", "end", "error"
 _WHOLE = (START, END, ERROR)
 _AROUND = (START, END)
@@ -162,6 +194,9 @@ def _of_instances() -> Iterator[Event]:
     yield Event("instance.unlock", INSTANCE_ACTION, API, "unlocked")
     yield Event("instance.evacuate", INSTANCE_ACTION, API, "to be made anew elsewhere, for its host is down")
     yield Event(
+        "instance.rebuild_scheduled", INSTANCE_REBUILD, CONDUCTOR, "to be made anew, and it is known on which host"
+    )
+    yield Event(
         "instance.exists",
         INSTANCE_EXISTS,
         COMPUTE,
@@ -174,6 +209,15 @@ def _of_instances() -> Iterator[Event]:
         "renamed; with ``notify_on_state_change`` its state changed while work was done on it",
     )
     yield Event("compute.exception", EXCEPTION, COMPUTE, "work on a server failed, or failed on one of several hosts")
+    yield Event(
+        "scheduler.select_destinations", REQUEST_SPEC, SCHEDULER, "hosts are sought for servers, or for a move", _AROUND
+    )
+    for task, when in (
+        ("build_instances", "a server that is made found no host"),
+        ("migrate_server", "a server that is to move found none"),
+        ("rebuild_server", "a server that is to be made anew found none, or its host does not suit the image"),
+    ):
+        yield Event(f"compute_task.{task}", COMPUTE_TASK, CONDUCTOR, when, (ERROR,))
 
 
 def _of_nouns() -> Iterator[Event]:
@@ -187,6 +231,8 @@ def _of_nouns() -> Iterator[Event]:
         ("remove_host", "loses a host"),
     ):
         yield Event(f"aggregate.{action}", AGGREGATE, API, when, _AROUND)
+    yield Event("aggregate.cache_images", AGGREGATE, API, "images are brought to its hosts", _AROUND)
+    yield Event("aggregate.cache_images.progress", AGGREGATE_CACHE, CONDUCTOR, "how that went on one host")
     for action, when in (
         ("create", "made"),
         ("delete", "deleted"),

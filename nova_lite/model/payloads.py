@@ -10,12 +10,14 @@ from datetime import datetime
 from types import TracebackType
 
 from nova_lite import errors
+from nova_lite.model import image_properties
 from nova_lite.model import notifications as shapes
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.host import Service
 from nova_lite.model.instance import Instance
 from nova_lite.model.notifications import Shape, Who
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.server_group import ServerGroup
 
 Payload = dict[str, object]
@@ -217,6 +219,82 @@ def server_group(of: ServerGroup, members: Sequence[str]) -> Payload:
         policy=of.policy,
         rules={name: str(value) for name, value in of.rules.items()},
     )
+
+
+def image_fetch(
+    *, number: int, uuid: str, name: str, host: str, cached: Sequence[str], failed: Sequence[str], turn: tuple[int, int]
+) -> Payload:
+    """Tell which images a host of an aggregate got; ``turn`` says how many hosts have had theirs, of how many."""
+    index, total = turn
+    return shapes.AGGREGATE_CACHE.filled(
+        id=number,
+        uuid=uuid,
+        name=name,
+        host=host,
+        images_cached=list(cached),
+        images_failed=list(failed),
+        index=index,
+        total=total,
+    )
+
+
+def request_spec(of: RequestSpec, instance_uuid: str, *, count: int, group: ServerGroup | None) -> Payload:
+    """Tell for what hosts are sought: for ``count`` servers, of which one is named."""
+    is_named = of.wanted_host is not None and not of.skips_filters
+    return shapes.REQUEST_SPEC.filled(
+        instance_uuid=instance_uuid,
+        project_id=of.project_id,
+        user_id=of.user_id,
+        availability_zone=of.availability_zone,
+        flavor=flavor(of.flavor),
+        force_hosts=of.wanted_host if of.skips_filters else None,
+        force_nodes=of.wanted_node if of.skips_filters else None,
+        ignore_hosts=list(of.not_on) or None,
+        image_meta=None,
+        instance_group=None if group is None else server_group(group, group.members),
+        image=_image(of),
+        numa_topology=None,
+        pci_requests=None,
+        num_instances=count,
+        requested_destination=shapes.DESTINATION.filled(
+            host=of.wanted_host, node=of.wanted_node, cell=None, aggregates=None
+        )
+        if is_named
+        else None,
+        retry=None,
+        scheduler_hints={name: _texts(value) for name, value in of.hints.items()},
+        security_groups=[],
+    )
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, (list, tuple)) else [str(value)]
+
+
+def _image(of: RequestSpec) -> Payload | None:
+    """Tell of the image that servers are made from what is kept of it."""
+    if not of.image_id:
+        return None
+    unknown = dict.fromkeys(shapes.IMAGE.keys)
+    known = {"id": of.image_id, "disk_format": of.image_disk_format, "properties": _image_properties(of)}
+    return shapes.IMAGE.filled(**(unknown | known))
+
+
+def _image_properties(of: RequestSpec) -> Payload:
+    told: dict[str, object] = {}
+    for name, value in of.image_properties.items():
+        if name in image_properties.NUMBERS and value.isdecimal():
+            told[name] = int(value)
+        elif name in image_properties.FLAGS:
+            told[name] = value.lower() in ("1", "t", "true", "on", "y", "yes")
+        elif name in image_properties.TEXTS:
+            told[name] = value
+    return shapes.IMAGE_PROPERTIES.partly(**told)
+
+
+def compute_task(instance_uuid: str, state: str | None, spec: Payload | None, reason: Payload) -> Payload:
+    """Tell that a server found no host, in which state it is therefore, and why."""
+    return shapes.COMPUTE_TASK.filled(instance_uuid=instance_uuid, request_spec=spec, state=state, reason=reason)
 
 
 def service(of: Service) -> Payload:

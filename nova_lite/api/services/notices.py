@@ -15,7 +15,7 @@ from nova_lite.model.caller import Caller
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import Service
 from nova_lite.model.instance import Instance
-from nova_lite.model.notifications import API, COMPUTE, EVENTS, Who
+from nova_lite.model.notifications import API, COMPUTE, END, EVENTS, START, Who
 from nova_lite.model.payloads import Payload, Transition
 from nova_lite.model.server_group import ServerGroup
 from nova_lite.rpc.notifications import Notifier
@@ -71,7 +71,14 @@ class Notices:
         self._tell(caller, f"service.{action}", lambda: payloads.service(of), host=of.host, source=of.binary)
 
     def instance(
-        self, caller: Caller, action: str, of: Instance, *, phase: str | None = None, error: Exception | None = None
+        self,
+        caller: Caller,
+        action: str,
+        of: Instance,
+        *,
+        phase: str | None = None,
+        error: Exception | None = None,
+        source: str = "",
     ) -> None:
         """Tell that something was done to a server which needs no work; without ``phase`` all that there are."""
         who, event = _who(caller), EVENTS[f"instance.{action}"]
@@ -82,7 +89,13 @@ class Notices:
             lambda: payloads.instance(event.shape, of, who, with_volumes=volumes, fault=fault),
             host=of.host if event.source == COMPUTE else None,
             phase=phase,
+            source=source,
         )
+
+    def dropped(self, caller: Caller, of: Instance) -> None:
+        """Tell that a server is gone which never had a host."""
+        for phase in (START, END):
+            self.instance(caller, "delete", of, phase=phase, source=API)
 
     def renamed(self, caller: Caller, of: Instance, old_name: str) -> None:
         """Tell that a server has a new name."""

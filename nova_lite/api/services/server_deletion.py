@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.boot_holdings import freeing
+from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, refuse_if_locked, target
 from nova_lite.cells import operations
@@ -36,7 +37,10 @@ LOG = logging.getLogger(__name__)
 class ServerDeletionService:
     """Deletes and restores servers."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, api_bus: Bus) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, api_bus: Bus, notices: Notices
+    ) -> None:
+        self._notices = notices
         self._conf = conf
         self._api_db = api_db
         self._lookup = lookup
@@ -121,6 +125,7 @@ class ServerDeletionService:
         workflow = freeing(caller, [(instance.uuid, instance.volumes)]) if instance.volumes else None
         if not self._dropped(instance.uuid, workflow):
             return False
+        self._notices.dropped(caller, instance)
         if workflow is not None:
             self._wake(workflow)
         return True

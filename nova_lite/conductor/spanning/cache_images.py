@@ -18,23 +18,24 @@ LOG = logging.getLogger(__name__)
 def fetch_images(work: Work[SuperTools]) -> Facts:
     """Have each host fetch each image, one after the other, so that the image service is not stormed.
 
-    Hosts whose turn has not come at the deadline are passed over too.
+    Hosts whose turn has not come at the deadline are passed over too. What each host got is told.
     """
     with work.tools.api_db.reader() as session:
         wanted = aggregates.hosts_of(session, work.subject)
     homes = work.tools.cells.of_hosts(named=wanted)
     end = concurrency.monotonic() + work.seconds_left
     passed_over: dict[str, str] = {}
+    fetched: dict[str, list[str]] = {host: [] for host in wanted}
     for host in wanted:
         try:
-            _fetch(work, homes.get(host), host, end)
+            _fetch(work, homes.get(host), host, end, fetched[host])
         except errors.NovaLiteError as exc:
             LOG.warning("Host %s does not get the images of request %s: %s", host, work.workflow.request_id, exc)
             passed_over[host] = exc.message
-    return {"passed_over": passed_over}
+    return {"passed_over": passed_over, "fetched": fetched}
 
 
-def _fetch(work: Work[SuperTools], cell_uuid: str | None, host: str, end: float) -> None:
+def _fetch(work: Work[SuperTools], cell_uuid: str | None, host: str, end: float, fetched: list[str]) -> None:
     if cell_uuid is None:
         raise errors.NotFound(f"Host {host} is in no cell.")
     cell = work.tools.cells.get(cell_uuid)
@@ -45,6 +46,7 @@ def _fetch(work: Work[SuperTools], cell_uuid: str | None, host: str, end: float)
             raise errors.Timeout("The time for bringing images is over.")
         timeout_s = min(seconds_left, work.tools.conf.operation_timeout)
         ComputeClient(cell.bus).cache_image(host, image_id, timeout_s=timeout_s)
+        fetched.append(image_id)
 
 
 def _refuse_down(work: Work[SuperTools], cell: OpenCell, host: str) -> None:

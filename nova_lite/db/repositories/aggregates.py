@@ -47,6 +47,11 @@ def get(session: Session, aggregate_id: int) -> Aggregate:
     return found[0]
 
 
+def find(session: Session, uuid: str) -> Aggregate | None:
+    """Return the aggregate of this UUID, None when it is gone."""
+    return next(iter(_aggregates(session, sa.select(AggregateRow).where(AggregateRow.uuid == uuid))), None)
+
+
 def lock(session: Session, aggregate_id: int, more_hosts: Iterable[str] = ()) -> Aggregate:
     """Return one aggregate and let nobody else change it, or the zone of its hosts and ``more_hosts``, meanwhile.
 

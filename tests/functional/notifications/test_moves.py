@@ -1,15 +1,18 @@
 """Stories of what listeners hear of servers that move, or do not."""
 
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from nova_lite import errors
 from nova_lite.compute.virt.faults import Gate
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.scheduler.server import SchedulerEndpoint
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser, eventually
-from tests.functional.notifications.conftest import Listener, around
+from tests.functional.notifications.conftest import Heard, Listener, around
 
 _ROLLBACK = [
     "instance.live_migration_rollback.start",
@@ -146,7 +149,97 @@ def test_an_evacuation(user: ComputeUser, server: str, here: str, there: str, li
         rebuilt = listener.wait_for(server, "instance.rebuild.end")
     finally:
         assert user.ask("PUT", path, {"forced_down": False}).status == 200
-    assert sorted(listener.types(server)) == sorted([*around("create", "rebuild"), "instance.evacuate"])
+    scheduled = listener.wait_for(server, "instance.rebuild_scheduled")
+    told = [*around("create", "rebuild"), "instance.evacuate", "instance.rebuild_scheduled"]
+    assert sorted(listener.types(server)) == sorted(told)
+    assert scheduled.payload["nova_object.name"] == "InstanceActionRebuildPayload"
+    assert scheduled.publisher.partition(":")[0] == "nova-conductor"
     asked = listener.wait_for(server, "instance.evacuate")
     assert (asked.publisher.partition(":")[0], asked.data["host"]) == ("nova-api", here)
     assert (rebuilt.payload["nova_object.name"], rebuilt.data["host"]) == ("InstanceActionRebuildPayload", there)
+
+
+def _failed(listener: Listener, server: str) -> Heard:
+    """Return what was told of a server that found no host."""
+    return listener.wait(
+        lambda each: each.event_type.startswith("compute_task.") and each.data["instance_uuid"] == server, "the failure"
+    )
+
+
+def _sought(listener: Listener, server: str) -> list[Heard]:
+    told = [each for each in list(listener.heard) if each.event_type.startswith("scheduler.")]
+    return [each for each in told if each.data["instance_uuid"] == server]
+
+
+def test_hosts_are_sought_and_found(user: ComputeUser, server: str, image: str, listener: Listener) -> None:
+    listener.wait_for(server, "instance.create.end")
+    ended = listener.wait(
+        lambda each: each.event_type == "scheduler.select_destinations.end" and each.data["instance_uuid"] == server,
+        "that a host was found",
+    )
+    begun = _sought(listener, server)[0]
+    assert (begun.event_type, begun.payload) == ("scheduler.select_destinations.start", ended.payload)
+    assert begun.publisher.partition(":")[0] == "nova-scheduler"
+    assert begun.payload["nova_object.name"] == "RequestSpecPayload"
+    assert (begun.data["num_instances"], begun.data["flavor"]["nova_object.data"]["flavorid"]) == (1, "1")
+    assert begun.data["image"]["nova_object.data"]["id"] == image
+    assert begun.context["request_id"] == listener.wait_for(server, "instance.create.end").data["request_id"]
+
+
+def test_a_server_that_finds_no_host(user: ComputeUser, image: str, listener: Listener) -> None:
+    flavor = {"id": "huge", "name": "huge", "ram": 1 << 26, "vcpus": 1, "disk": 1}
+    assert user.ask("POST", "/flavors", {"flavor": flavor}).status == 200
+    server = user.boot("nowhere", image, flavor="huge")
+    user.wait(server, "ERROR")
+    failed = _failed(listener, server)
+    assert (failed.event_type, failed.priority) == ("compute_task.build_instances.error", "error")
+    assert failed.payload["nova_object.name"] == "ComputeTaskPayload"
+    assert failed.data["state"] == "error"
+    assert failed.data["request_spec"]["nova_object.data"]["flavor"]["nova_object.data"]["name"] == "huge"
+    assert failed.data["reason"]["nova_object.data"]["exception"] == "NoValidHost"
+    begun = eventually(lambda: _sought(listener, server), "that it was sought for")
+    assert [each.event_type for each in begun] == ["scheduler.select_destinations.start"]
+
+
+def test_a_server_that_finds_nowhere_to_move(user: ComputeUser, server: str, listener: Listener) -> None:
+    flavor = {"id": "wide", "name": "wide", "ram": 96, "vcpus": 4096, "disk": 1}
+    assert user.ask("POST", "/flavors", {"flavor": flavor}).status == 200
+    assert user.act(server, "resize", {"flavorRef": "wide"}).status == 202
+    failed = _failed(listener, server)
+    assert (failed.event_type, failed.data["state"]) == ("compute_task.migrate_server.error", "active")
+    spec = failed.data["request_spec"]["nova_object.data"]
+    assert spec["flavor"]["nova_object.data"]["name"] == "wide"
+    user.wait(server, "ACTIVE")
+
+
+def test_a_server_that_never_had_a_host_is_deleted(user: ComputeUser, image: str, listener: Listener) -> None:
+    flavor = {"id": "vast", "name": "vast", "ram": 1 << 26, "vcpus": 1, "disk": 1}
+    assert user.ask("POST", "/flavors", {"flavor": flavor}).status == 200
+    server = user.boot("nowhere", image, flavor="vast")
+    user.wait(server, "ERROR")
+    assert user.act(server, "forceDelete").status == 202
+    gone = listener.wait_for(server, "instance.delete.end")
+    assert (gone.data["state"], gone.data["host"]) == ("deleted", None)
+    assert gone.publisher.partition(":")[0] == "nova-api"
+    assert listener.types(server) == around("delete")
+
+
+def test_a_server_that_waits_for_a_host_is_deleted(
+    user: ComputeUser, image: str, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeking, going_on = threading.Event(), threading.Event()
+    place = SchedulerEndpoint.place
+
+    def held(endpoint: SchedulerEndpoint, *args: Any, **more: Any) -> Any:
+        seeking.set()
+        going_on.wait(clouds.DEADLINE_S)
+        return place(endpoint, *args, **more)
+
+    monkeypatch.setattr(SchedulerEndpoint, "place", held)
+    server = user.boot("waits", image)
+    assert seeking.wait(clouds.DEADLINE_S)
+    assert user.act(server, "forceDelete").status == 202
+    going_on.set()
+    gone = listener.wait_for(server, "instance.delete.end")
+    assert (gone.data["state"], gone.data["host"]) == ("building", None)
+    assert listener.types(server) == around("delete")

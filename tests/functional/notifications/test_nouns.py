@@ -80,6 +80,28 @@ def test_aggregates(user: ComputeUser, listener: Listener) -> None:
     assert {each.data["uuid"] for each in told} == {made["uuid"]}
 
 
+def test_images_brought_to_an_aggregate_s_hosts(user: ComputeUser, image: str, listener: Listener) -> None:
+    name = f"told{next(_names)}"
+    made = user.ask("POST", "/os-aggregates", {"aggregate": {"name": name}}).json["aggregate"]
+    path = f"/os-aggregates/{made['id']}"
+    for host in ("cell1-host1", "cell1-host2"):
+        assert user.ask("POST", f"{path}/action", {"add_host": {"host": host}}).status == 200
+    assert user.ask("POST", f"{path}/images", {"cache": [{"id": image}]}).status == 202
+    told = [
+        each
+        for each in _heard(listener, "aggregate.cache_images.end", name)
+        if each.event_type.startswith("aggregate.cache_images.")
+    ]
+    phases = ("start", "progress", "progress", "end")
+    assert [each.event_type for each in told] == [f"aggregate.cache_images.{phase}" for phase in phases]
+    assert [(each.data["host"], each.data["index"], each.data["total"]) for each in told[1:3]] == [
+        ("cell1-host1", 1, 2),
+        ("cell1-host2", 2, 2),
+    ]
+    assert {(*each.data["images_cached"], *each.data["images_failed"]) for each in told[1:3]} == {(image,)}
+    assert [each.publisher.partition(":")[0] for each in told[:2]] == ["nova-api", "nova-conductor"]
+
+
 def test_server_groups(user: ComputeUser, image: str, listener: Listener) -> None:
     name = f"told{next(_names)}"
     group = {"name": name, "policy": "anti-affinity", "rules": {"max_server_per_host": 2}}

@@ -3,6 +3,7 @@
 import pytest
 
 from nova_lite.conductor.notices import SPANS
+from nova_lite.conductor.spanning.notices import REBUILDING, SEEKING, TASKS
 from nova_lite.model import roads
 from nova_lite.model.notifications import EVENTS
 
@@ -25,3 +26,10 @@ def test_all_work_on_servers_is_told_or_not_for_a_reason() -> None:
         "thaw-guest",
     }
     assert set(roads.IN_CELL) - set(SPANS) == untold
+
+
+def test_what_is_told_of_work_above_cells_is_of_steps_there_are() -> None:
+    for kind, step in (*SEEKING.items(), *REBUILDING.items()):
+        assert step in roads.names(roads.ABOVE[kind])
+    assert set(TASKS) <= set(roads.ABOVE)
+    assert {f"compute_task.{task}" for task in TASKS.values()} <= set(EVENTS)

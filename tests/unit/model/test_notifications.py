@@ -7,6 +7,7 @@ import nova_lite
 from docs._ext import notifications as page
 from nova_lite.api.services.live_migrations import _WISHES
 from nova_lite.conductor.notices import _ROLLBACKS, SPANS
+from nova_lite.conductor.spanning.notices import TASKS
 from nova_lite.model.notifications import EVENTS
 
 _SOURCE = Path(nova_lite.__file__).parent
@@ -19,7 +20,7 @@ def _told() -> set[str]:
     actions = {span.action for spans in SPANS.values() for span in spans}
     actions |= {action for rollback in _ROLLBACKS.values() for action in rollback}
     actions |= {f"live_migration_{wish}" for wish in _WISHES.values()}
-    told = {f"instance.{action}" for action in actions}
+    told = {f"instance.{action}" for action in actions} | {f"compute_task.{task}" for task in TASKS.values()}
     for path in _SOURCE.rglob("*.py"):
         if path.name == "notifications.py" and path.parent.name == "model":
             continue

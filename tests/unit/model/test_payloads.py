@@ -1,6 +1,7 @@
 """Payloads have the names, versions and keys that listeners know, and no secrets."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -12,6 +13,7 @@ from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.notifications import EVENTS, Shape, Who
+from nova_lite.model.request_spec import RequestSpec
 from nova_lite.model.states import VmState
 
 CANARY = "canary-77aa"
@@ -95,9 +97,36 @@ def test_of_an_error_another_conductor_met_its_reason_is_told() -> None:
     assert told["nova_object.data"]["exception_message"] == "It is gone."  # type: ignore[index]
 
 
+def test_what_hosts_are_sought_for() -> None:
+    spec = RequestSpec(
+        "project",
+        "user",
+        Flavor("1", "tiny", 1, 512, 1),
+        "image",
+        {"hw_boot_menu": "Yes", "hw_video_ram": "16", "hw_numa_nodes": "some", "os_distro": "debian", "mine": CANARY},
+        wanted_host="host1",
+        hints={"group": "some-group", "different_host": ["a", "b"]},
+    )
+    told = payloads.request_spec(spec, "server", count=3, group=None)["nova_object.data"]
+    assert isinstance(told, dict)
+    assert CANARY not in json.dumps(told)
+    image = told["image"]["nova_object.data"]
+    assert image["properties"]["nova_object.data"] == {"hw_boot_menu": True, "hw_video_ram": 16, "os_distro": "debian"}
+    assert told["scheduler_hints"] == {"group": ["some-group"], "different_host": ["a", "b"]}
+    assert told["requested_destination"]["nova_object.data"]["host"] == "host1"
+    assert (told["num_instances"], told["force_hosts"]) == (3, None)
+    forced = payloads.request_spec(replace(spec, skips_filters=True, image_id=""), "server", count=1, group=None)
+    told = forced["nova_object.data"]
+    assert isinstance(told, dict)
+    assert (told["force_hosts"], told["requested_destination"], told["image"]) == ("host1", None, None)
+
+
 def test_a_payload_with_other_keys_is_refused() -> None:
     with pytest.raises(TypeError, match="b, c"):
         Shape("Some", "1.0", ("a", "b")).filled(a=1, c=2)
+    assert Shape("Some", "1.0", ("a", "b")).partly(a=1)["nova_object.data"] == {"a": 1}
+    with pytest.raises(TypeError, match="c"):
+        Shape("Some", "1.0", ("a", "b")).partly(a=1, c=2)
 
 
 def test_an_event_that_is_not_in_the_table_is_refused() -> None:

@@ -108,7 +108,10 @@ def test_every_host_gets_every_image(site: Site) -> None:
         "host1": ["one", "two"],
         "host2": ["one", "two"],
     }
-    assert found == {"passed_over": {"stranger": "Host stranger is in no cell."}}
+    assert found == {
+        "passed_over": {"stranger": "Host stranger is in no cell."},
+        "fetched": {"host1": ["one", "two"], "host2": ["one", "two"], "stranger": []},
+    }
 
 
 def test_who_has_no_turn_before_the_deadline_is_passed_over(site: Site) -> None:
