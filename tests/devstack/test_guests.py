@@ -60,7 +60,8 @@ def test_a_guest_is_told_who_it_is(cloud: Cloud, server: Any) -> None:
     assert _ask(cloud, server, "/latest/user-data") == _USER_DATA
     with pytest.raises(urllib.error.HTTPError) as refused:
         _ask(cloud, server, "/latest/user-data", secret="another")
-    assert refused.value.code == 403
+    with refused.value:
+        assert refused.value.code == 403
 
 
 def test_a_password_that_a_guest_posts_is_its_users(cloud: Cloud, server: Any, demo: Any) -> None:
