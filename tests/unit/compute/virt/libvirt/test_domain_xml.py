@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
+from nova_lite.compute.virt.libvirt import migration_xml
 from nova_lite.compute.virt.libvirt.domain_xml import Disk, Mark, Setting, domain, read_mark
 from nova_lite.compute.virt.libvirt.properties import Hardware
 from nova_lite.model.guest import GuestSpec
@@ -107,6 +108,14 @@ def test_config_drive_is_read_only() -> None:
     assert cdrom is not None
     assert cdrom.find("readonly") is not None
     assert all(disk.find("readonly") is None for disk in built().findall("devices/disk[@device='disk']"))
+
+
+def test_config_drive_of_vfat_is_a_disk_that_is_read_only_and_stays_one_where_it_goes() -> None:
+    xml = domain(SPEC, Hardware(), [ROOT, replace(CONFIG, is_cdrom=False)], SETTING)
+    assert targets(ElementTree.fromstring(xml)) == [("disk", "vda", "virtio"), ("disk", "vdb", "virtio")]
+    assert [(disk.is_read_only, disk.is_cdrom) for disk in migration_xml.disks(xml)] == [(False, False), (True, False)]
+    usual = migration_xml.disks(domain(SPEC, Hardware(), [ROOT, CONFIG], SETTING))
+    assert [(disk.is_read_only, disk.is_cdrom) for disk in usual] == [(False, False), (True, True)]
 
 
 @pytest.mark.parametrize(("virt_type", "mode"), [("qemu", None), ("kvm", "host-model")])
