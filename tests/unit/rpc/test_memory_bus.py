@@ -38,30 +38,45 @@ def test_virtual_hosts_do_not_hear_each_other() -> None:
     assert answers == ["one "] * 4 + ["two "] * 4
 
 
+class _Silent:
+    """Hears a question, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.may_answer = threading.Event()
+
+    def say(self, word: str) -> str:
+        self.asked.set()
+        self.may_answer.wait(300)
+        return word
+
+
 def test_who_waits_for_an_answer_hears_that_its_bus_is_left() -> None:
     """Not once its patience is over: that may be minutes away."""
-    bus = Bus(config.load([], []), f"kombu+memory:///{uuid.uuid4()}")
+    conf, url = config.load([], []), f"kombu+memory:///{uuid.uuid4()}"
+    asked, asking = Bus(conf, url), Bus(conf, url)
+    silent = _Silent()
+    server = asked.serve("topic", "host", silent)
+    server.start()
     heard: list[str] = []
 
     def ask() -> None:
         try:
-            bus.call("nobody", "say", long_s=3600.0, word="")
+            asking.call("topic", "say", long_s=3600.0, word="")
         except errors.Unavailable as exc:
             heard.append(exc.message)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    pause = threading.Event()
-    while not _waiting(bus) and not pause.wait(0.01):
-        pass
-    bus.close()
-    asking.join(300)
-    assert heard == ["The message bus was left."]
-
-
-def _waiting(bus: Bus) -> bool:
-    waiter = getattr(getattr(bus._transport, "_driver", None), "_waiter", None)
-    return bool(waiter and waiter.waiters._queues)
+    asker = threading.Thread(target=ask, daemon=True)
+    asker.start()
+    try:
+        assert silent.asked.wait(300)
+        asking.close()
+        asker.join(300)
+        assert heard == ["The message bus was left."]
+    finally:
+        silent.may_answer.set()
+        server.stop()
+        asked.close()
 
 
 def test_an_idle_listener_does_not_poll(monkeypatch: pytest.MonkeyPatch) -> None:
