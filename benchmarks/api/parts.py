@@ -137,10 +137,13 @@ class Parts:
         self._measuring.check(f"{case.name}: {sizes['real']} bytes there, {sizes['ours']} here")
 
     def _memory(self, both: Sequence[Peer]) -> None:
-        """Memory of the largest worker after all the questions above."""
-        theirs, mine = (peer.memory_mb() for peer in both)
-        self._report.ratios.append(Ratio("memory of a worker", theirs, mine, "MB", cases.MEMORY))
-        self._measuring.check(f"memory of a worker: {theirs:.0f} MB there, {mine:.0f} MB here")
+        """Memory after all the questions above: of the largest worker, and of the server for each of its workers."""
+        for name, (theirs, mine) in {
+            "memory of a worker": [peer.memory_mb() for peer in both],
+            "memory of the server for each worker": [peer.fair_memory_mb() for peer in both],
+        }.items():
+            self._report.ratios.append(Ratio(name, theirs, mine, "MB", cases.MEMORY))
+            self._measuring.check(f"{name}: {theirs:.0f} MB there, {mine:.0f} MB here")
 
     # -- whole clouds
 

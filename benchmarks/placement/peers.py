@@ -46,6 +46,14 @@ def resident_mb(pid: int) -> float:
     raise ProcessLookupError(pid)
 
 
+def fair_share_mb(pid: int) -> float:
+    """Return the memory of a process in MB, what several share divided by their number (PSS)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise ProcessLookupError(pid)
+
+
 class _Server(Protocol):
     """What both servers can do."""
 
@@ -138,6 +146,10 @@ class Peer:
     def memory_mb(self) -> float:
         """Return the resident memory of the largest worker."""
         return max(resident_mb(pid) for pid in self.workers())
+
+    def fair_memory_mb(self) -> float:
+        """Return what the whole server takes of the machine's memory, its first process too, for each worker."""
+        return sum(fair_share_mb(pid) for pid in self._pids()) / len(self.workers())
 
     def restart(self) -> None:
         """Start the server anew on the same database."""

@@ -160,7 +160,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
 def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     conf, api_db, cells, api_bus = backing.conf, backing.api_db, backing.cells, backing.api_bus
     notices = backing.notices
-    lookup = ServerLookup(api_db, cells, backing.fanout)
+    lookup = ServerLookup(conf, api_db, cells, backing.fanout)
     history = ServerHistory(api_db, cells, backing.fanout)
     under_way = ServerOperationService(history)
     actions = InstanceActionService(history, under_way)
@@ -195,7 +195,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
     return [
         ("/servers", servers.Servers(creation, lists, passwords, max_limit=max_limit)),
         ("/servers/detail", servers.ServersDetail(lists, max_limit=max_limit)),
-        ("/servers/{server_id}", servers.Server(ServerService(conf, api_db, lookup, notices), deletion)),
+        ("/servers/{server_id}", servers.Server(ServerService(api_db, lookup, notices), deletion)),
         ("/servers/{server_id}/action", server_actions.ServerAction(acting)),
         ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(actions, max_limit=max_limit)),
         ("/servers/{server_id}/os-instance-actions/{request_id}", instance_actions.InstanceActionItem(actions)),
@@ -227,7 +227,7 @@ def _server_routes(backing: Backing) -> list[tuple[str, object]]:
 
 
 def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
-    lookup = ServerLookup(backing.api_db, backing.cells, backing.fanout)
+    lookup = ServerLookup(backing.conf, backing.api_db, backing.cells, backing.fanout)
     tags = ServerTagService(backing.api_db, lookup)
     networks = ServerNetworkService(lookup)
     protection = DeletionProtectionService(backing.api_db, lookup)
@@ -387,7 +387,7 @@ def build(
     )
     app = web.build(api, authenticator(conf, RulePolicy(conf, policies.rules())), watched.meter)
     app.add_middleware(urls.ProjectCheck())
-    lookup = ServerLookup(api_db, cells, Fanout(conf, cells))
+    lookup = ServerLookup(conf, api_db, cells, Fanout(conf, cells))
     app.add_middleware(IdempotencyKeys(IdempotencyKeyService(conf, api_db, lookup)))
     for path, handler in table:
         refuse_undeclared(path, handler)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from keystonemiddleware import auth_token  # noqa: F401 - most deployments need it, so it is loaded before any fork
 from oslo_log import log as oslo_logging
 
 from nova_lite import config

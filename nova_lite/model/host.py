@@ -26,6 +26,15 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentState:
+    """Of a host's agent what shows with its servers."""
+
+    is_disabled: bool
+    is_forced_down: bool
+    is_up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ComputeNode:
     """A hypervisor: its totals and what its servers use now; memory in MiB, disk in GiB.
 

@@ -3,6 +3,7 @@
 import json
 import os
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from pymysql import converters  # type: ignore[import-untyped]
 from pymysql.constants import FIELD_TYPE  # type: ignore[import-untyped]
+from pymysql.protocol import FieldDescriptorPacket  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from nova_lite import errors, mysql_driver, storage
@@ -313,6 +315,34 @@ def test_servers_of_mysql_are_checked_where_an_operator_wants_it() -> None:
     assert found._ssl_required
     assert found.ctx.verify_mode == ssl.CERT_REQUIRED
     assert found.ctx.cert_store_stats() == ssl.create_default_context().cert_store_stats()
+
+
+def _column(database: bytes, name: bytes, kind: int = FIELD_TYPE.VAR_STRING) -> bytes:
+    """Return what a server tells of a column."""
+    texts = (b"def", database, b"servers", b"instances", name, b"display_name")
+    size = 70_000 if kind == FIELD_TYPE.VAR_STRING else 8
+    numbers = struct.pack("<BHIBHBxx", 12, 45, size, kind, 1, 3)
+    return b"".join(bytes([len(text)]) + text for text in texts) + numbers
+
+
+def test_columns_are_what_the_driver_of_mysql_says_and_read_once() -> None:
+    for data in (_column(b"cell1", b"name"), _column(b"cell1", b"id", FIELD_TYPE.LONG), _column(b"", b"name")):
+        found, expected = mysql_driver._column(data, "utf8"), FieldDescriptorPacket(data, "utf8")
+        assert found.description() == expected.description()
+        for attribute in ("name", "type_code", "charsetnr", "length", "flags", "scale", "table_name", "org_name"):
+            assert getattr(found, attribute) == getattr(expected, attribute)
+        assert not found.is_error_packet()
+    # The columns of another cell's database are the same ones.
+    here, there = (mysql_driver._column(_column(cell, b"host"), "utf8") for cell in (b"cell1", b"cell22"))
+    assert here is there
+    assert mysql_driver._column(_column(b"cell1", b"node"), "utf8") is not here
+
+
+def test_columns_of_a_shape_unheard_of_are_left_to_the_driver_of_mysql() -> None:
+    data = _column(b"cell1", b"name").replace(b"def", b"abc", 1)
+    found = mysql_driver._column(data, "utf8")
+    assert type(found) is FieldDescriptorPacket
+    assert (found.catalog, found.name) == (b"abc", "name")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class RebuildService:
         volumes: Volumes,
         notices: Notices,
     ) -> None:
-        self._servers = ServerService(conf, api_db, lookup, notices)
+        self._servers = ServerService(api_db, lookup, notices)
         self._conf = conf
         self._quotas = Quotas(conf)
         self._api_db = api_db

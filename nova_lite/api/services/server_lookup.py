@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass
 
+from oslo_config import cfg
+
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells, OpenCell
-from nova_lite.db.repositories import build_requests, instances, mappings
+from nova_lite.db.repositories import build_requests, hosts, mappings
 from nova_lite.model.caller import Caller
+from nova_lite.model.host import AgentState
 from nova_lite.model.instance import Instance
 from nova_lite.storage import Database
 
@@ -19,12 +22,16 @@ _LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A server and where it is; ``cell`` is None while it waits in its build request. ``group`` is its server group."""
+    """A server and where it is; ``cell`` is None while it waits in its build request.
+
+    ``group`` is its server group, ``agent`` that of its host, if it has one.
+    """
 
     instance: Instance
     cell: OpenCell | None
     is_queued_for_delete: bool
     group: str | None = None
+    agent: AgentState | None = None
 
 
 class ServerLookup:
@@ -33,7 +40,8 @@ class ServerLookup:
     A server's cell is asked as all cells are: under a deadline, and not at all while it is silent.
     """
 
-    def __init__(self, api_db: Database, cells: Cells, fanout: Fanout) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, fanout: Fanout) -> None:
+        self._conf = conf
         self._api_db = api_db
         self._cells = cells
         self._fanout = fanout
@@ -71,14 +79,15 @@ class ServerLookup:
             return Located(waiting, None, is_queued_for_delete=False, group=mapping.group)
         cell = self._cells.get(mapping.cell_uuid)
 
-        def read(cell: OpenCell) -> Instance:
+        def read(cell: OpenCell) -> tuple[Instance, AgentState | None]:
             with cell.db.reading() as connection:
-                return instances.get(connection, uuid)
+                return hosts.instance_with_agent(connection, uuid, down_after_s=self._conf.service_down_time)
 
         answers = self._fanout.ask(read, of=[cell])
         if answers.down:
             raise errors.Unavailable("The server's cell does not answer.", cell=mapping.cell_uuid)
-        return Located(answers.found[mapping.cell_uuid], cell, mapping.is_queued_for_delete, mapping.group)
+        instance, agent = answers.found[mapping.cell_uuid]
+        return Located(instance, cell, mapping.is_queued_for_delete, mapping.group, agent)
 
 
 def not_found(uuid: str) -> errors.NotFound:

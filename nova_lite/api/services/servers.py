@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oslo_config import cfg
-
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.server_changes import ServerChanges
 from nova_lite.api.services.server_lookup import Located, ServerLookup, not_found, target
-from nova_lite.db.repositories import build_requests, hosts, mappings
+from nova_lite.db.repositories import build_requests, mappings
 from nova_lite.model.caller import Caller
-from nova_lite.model.host import Service
+from nova_lite.model.host import AgentState, Service
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
 from nova_lite.storage import Database, retried
@@ -45,9 +43,8 @@ class Remains:
 class ServerService:
     """One server at a time."""
 
-    def __init__(self, conf: cfg.ConfigOpts, api_db: Database, lookup: ServerLookup, notices: Notices) -> None:
+    def __init__(self, api_db: Database, lookup: ServerLookup, notices: Notices) -> None:
         self._notices = notices
-        self._conf = conf
         self._api_db = api_db
         self._lookup = lookup
         self._changes = ServerChanges(api_db, lookup)
@@ -134,18 +131,12 @@ class ServerService:
             hints = {} if spec is None else spec.hints
         status = None
         if with_host_status:
-            status = self._host_status(located)
+            has_host = located.cell is not None and located.instance.host is not None
+            status = host_status(located.agent) if has_host else ""
         return Details(located.instance, status, hints, located.group)
 
-    def _host_status(self, located: Located) -> str:
-        host = located.instance.host
-        if located.cell is None or host is None:
-            return ""
-        with located.cell.db.reading() as connection:
-            return host_status(hosts.agent(connection, host, down_after_s=self._conf.service_down_time))
 
-
-def host_status(service: Service | None) -> str:
+def host_status(service: Service | AgentState | None) -> str:
     """Return the state of a host as shown with its servers."""
     if service is None:
         return "UNKNOWN"

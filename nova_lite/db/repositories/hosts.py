@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.cell_tables import ComputeNodeRow, InstanceRow, ServiceRow
 from nova_lite.db.columns import utcnow
-from nova_lite.db.repositories import build_failures, host_changes
+from nova_lite.db.repositories import build_failures, host_changes, instances
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.model.conductor import HostReport
-from nova_lite.model.host import ComputeNode, HostState, Hypervisor, Service
+from nova_lite.model.host import AgentState, ComputeNode, HostState, Hypervisor, Service
+from nova_lite.model.instance import Instance
 from nova_lite.storage import Handle, epoch_now
 
 AGENT = "nova-compute"
@@ -34,11 +35,17 @@ class Usage:
 
 #: The columns of services; read without the ORM, for a show of one server waits for this.
 _SERVICES = tuple(cast(sa.Table, ServiceRow.__table__).c)
-_ALL_SERVICES = sa.select(
-    *_SERVICES, (ServiceRow.last_seen > epoch_now() - sa.bindparam("down_after_s", type_=sa.Double())).label("is_fresh")
-).order_by(ServiceRow.id)
-#: Made once, for each show of a server runs it.
+_IS_FRESH = (ServiceRow.last_seen > epoch_now() - sa.bindparam("down_after_s", type_=sa.Double())).label("is_fresh")
+_ALL_SERVICES = sa.select(*_SERVICES, _IS_FRESH).order_by(ServiceRow.id)
 _AGENT_ON = _ALL_SERVICES.where(ServiceRow.host == sa.bindparam("on_host"), ServiceRow.binary == AGENT)
+#: Made once, for each show of a server runs it: a live instance, then what there is of its host's agent.
+_WITH_AGENT = (
+    sa.select(*instances.COLUMNS, ServiceRow.disabled, ServiceRow.forced_down, _IS_FRESH)
+    .select_from(
+        sa.outerjoin(InstanceRow, ServiceRow, sa.and_(ServiceRow.host == InstanceRow.host, ServiceRow.binary == AGENT))
+    )
+    .where(InstanceRow.uuid == sa.bindparam("instance"), InstanceRow.deleted.is_(False))
+)
 #: What services are asked for by → the condition.
 _SERVICES_BY = {
     "host": ServiceRow.host == sa.bindparam("host"),
@@ -147,6 +154,17 @@ def agent(handle: Handle, host: str, *, down_after_s: float) -> Service | None:
     """Return the agent of a host, None where none ever reported."""
     row = handle.execute(_AGENT_ON, {"on_host": host, "down_after_s": down_after_s}).one_or_none()
     return None if row is None else _service(row, bool(row.is_fresh))
+
+
+def instance_with_agent(handle: Handle, uuid: str, *, down_after_s: float) -> tuple[Instance, AgentState | None]:
+    """Return an instance and its host's agent, None where there is none of them; raises NotFound. One statement."""
+    row = handle.execute(_WITH_AGENT, {"instance": uuid, "down_after_s": down_after_s}).one_or_none()
+    if row is None:
+        raise NotFound(f"Instance {uuid} could not be found.")
+    *values, is_disabled, is_forced_down, is_fresh = row
+    if is_disabled is None:
+        return instances.instance_of(values), None
+    return instances.instance_of(values), AgentState(is_disabled, is_forced_down, bool(is_fresh and not is_forced_down))
 
 
 def change_service(session: Session, uuid: str, **values: object) -> None:

@@ -12,7 +12,7 @@ from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.conductor import HostReport
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.guest import PowerState
-from nova_lite.model.host import Load
+from nova_lite.model.host import AgentState, Load
 from nova_lite.model.instance import Fault, InjectedFile, Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.storage import Database, epoch_now
@@ -352,6 +352,21 @@ class HostSuite:
             assert silent is not None
             assert not silent.is_up
             assert hosts.agent(connection, "host2", down_after_s=60) is None
+
+    def test_an_instance_comes_with_the_agent_of_its_host(self, cell_db: Database) -> None:
+        with cell_db.writer() as session:
+            hosts.beat(session, "host1", hosts.AGENT)
+            hosts.beat(session, "host1", hosts.CONDUCTOR)
+            at_host1, nowhere = (make_instance(host=host) for host in ("host1", None))
+            instances.add(session, at_host1)
+            instances.add(session, nowhere)
+        with cell_db.reading() as connection:
+            for down_after_s, is_up in ((60, True), (-1, False)):
+                found = hosts.instance_with_agent(connection, at_host1.uuid, down_after_s=down_after_s)
+                assert found == (instances.get(connection, at_host1.uuid), AgentState(False, False, is_up))
+            assert hosts.instance_with_agent(connection, nowhere.uuid, down_after_s=60)[1] is None
+            with pytest.raises(errors.NotFound):
+                hosts.instance_with_agent(connection, "nobody", down_after_s=60)
 
     def test_a_host_registers_and_changes(self, cell_db: Database) -> None:
         node = new_uuid()
