@@ -147,6 +147,11 @@ class Peer:
         """Return the resident memory of the largest worker."""
         return max(resident_mb(pid) for pid in self.workers())
 
+    def loading_s(self) -> float:
+        """Return the CPU seconds that the first process and the busiest worker have used since they began."""
+        worker = max(cpu_s([pid]) for pid in self.workers())
+        return worker + cpu_s(set(self._pids()) - set(self.workers()))
+
     def fair_memory_mb(self) -> float:
         """Return what the whole server takes of the machine's memory, its first process too, for each worker."""
         return sum(fair_share_mb(pid) for pid in self._pids()) / len(self.workers())
