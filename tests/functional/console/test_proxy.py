@@ -20,6 +20,7 @@ from nova_lite.console.relay import Bounds
 from nova_lite.console.service import ConsoleProxy
 from nova_lite.db.cell_tables import ConsoleTokenRow
 from nova_lite.db.columns import utcnow
+from nova_lite.db.repositories import console_tokens
 from nova_lite.model.console import Console, ConsoleToken
 from nova_lite.model.states import TaskState
 from nova_lite.testing.cloud import eventually
@@ -317,3 +318,21 @@ def test_a_proxy_without_anything_to_do(tmp_path: Path) -> None:
     conf.set_override("enabled", False, group="vnc")
     with pytest.raises(errors.Misconfigured, match="nothing to do"):
         ConsoleProxy(conf)
+
+
+@pytest.mark.parametrize("lost", ["the API database", "a cell's database"])
+def test_while_a_database_is_away_nothing_opens(site: Site, monkeypatch: pytest.MonkeyPatch, lost: str) -> None:
+    """It is told apart from a token that opens nothing, and passes."""
+
+    def fail(*args: Any, **named: Any) -> None:
+        raise errors.Unavailable("The database does not answer.", cause="secret of a driver")
+
+    path = site.path(site.boot())
+    with monkeypatch.context() as patch:
+        if lost == "the API database":
+            patch.setattr(site.proxy._cells, "all", fail)
+        else:
+            patch.setattr(console_tokens, "get", fail)
+        assert refusal(site, path) == 503
+    site.proxy._fanout.look_again(site.proxy._cells.all())
+    opened(site, path)

@@ -16,6 +16,7 @@ from nova_lite.metadata.turns import AT_ONCE
 from nova_lite.model import ec2_documents
 from nova_lite.model.guest_documents import VERSIONS, Told, drive_files
 from nova_lite.model.instance import Instance
+from nova_lite.testing.cloud import eventually
 from tests.functional.compute_api.cloud import CELL1, CELL2, Cloud
 from tests.functional.metadata.conftest import Proxy, configured, over, signed
 from tests.guests import told
@@ -185,6 +186,22 @@ def test_a_silent_cell_is_missed_alone(cloud: Cloud, proxy: Proxy) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.text == "An unknown error has occurred. Please try your request again."
     assert proxy.ask(other, "/openstack").status_code == 200
+
+
+@pytest.mark.parametrize("lost", ["api", "cell1"])
+def test_a_database_that_was_away_is_asked_again(cloud: Cloud, proxy: Proxy, lost: str) -> None:
+    server = cloud.add_server(CELL1)
+    file = cloud.directory / f"{lost}.sqlite"
+    (cloud.api_db if lost == "api" else cloud.cells.get(CELL1).db).close()
+    file.rename(file.with_suffix(".away"))
+    file.mkdir()
+    answer = proxy.ask(server, "/openstack")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.text == "An unknown error has occurred. Please try your request again."
+    (cloud.api_db if lost == "api" else cloud.cells.get(CELL1).db).close()
+    file.rmdir()
+    file.with_suffix(".away").rename(file)
+    eventually(lambda: proxy.ask(server, "/openstack").status_code == 200, "the metadata service recovers")
 
 
 def test_one_of_a_cell_knows_its_own_servers(cloud: Cloud) -> None:
