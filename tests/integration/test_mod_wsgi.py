@@ -1,0 +1,161 @@
+"""Both APIs under Apache and mod_wsgi, by the shipped file: Placement below a path, the Compute API loaded anew."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from nova_lite.db import migrate
+from nova_lite.storage import Database
+from tests.functional.compute_api import suite
+from tests.integration.conftest import started
+from tests.integration.stack.processes import wait_until
+from tests.integration.stack.services import REPOSITORY
+from tests.integration.stack.site import ADDRESS, Site, tool, wait_listening
+
+_MODULES = Path("/usr/lib/apache2/modules")
+_PAGE = "https://horizon.example"
+
+
+class Apache:
+    """Apache with the shipped site, on SQLite databases; the scripts are copies."""
+
+    def __init__(self, directory: Path) -> None:
+        self.site = Site(directory)
+        text = "[DEFAULT]\nhost = api\ntransport_url = kombu+memory:///api\n[api]\nauth_strategy = noauth2\n"
+        text += f"[oslo_middleware]\nenable_proxy_headers_parsing = true\n[cors]\nallowed_origin = {_PAGE}\n"
+        kinds: tuple[Literal["api", "placement"], ...] = ("api", "placement")
+        for kind in kinds:
+            url = f"sqlite:///{self.site.path('data', f'{kind}.db')}"
+            database = Database(url)
+            migrate.sync(database, kind)
+            database.close()
+            text += f"[{kind}_database]\nconnection = {url}\n"
+            shutil.copy(REPOSITORY / f"nova_lite/{kind}/wsgi.py", self.script(kind))
+        self.configuration = self.site.write(text, "etc", "nova-lite.conf")
+
+    def script(self, kind: str) -> Path:
+        """Return the file that Apache loads for an API."""
+        return self.site.path("nova_lite", kind, "wsgi.py")
+
+    def start(self) -> None:
+        """Start it, and wait until both APIs serve."""
+        shipped = (REPOSITORY / "etc/nova-lite-apache.conf").read_text()
+        text = "Define NOVA_LITE_PLACEMENT_PATH /placement\n" + shipped
+        files = str(self.configuration)
+        packages = self.site.directory
+        self.site.processes.start(
+            suite.under_mod_wsgi(self.site, text, packages=packages, NOVA_LITE_CONFIG_FILES=files)
+        )
+        wait_listening(self.site, "api", self.site.port("api"), timeout_s=60)
+
+    def ask(
+        self, api: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str]]:
+        """Return status and headers of an answer."""
+        with contextlib.closing(http.client.HTTPConnection(ADDRESS, self.site.port(api), timeout=240)) as connection:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, {"X-Auth-Token": "admin:admins", **sent})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+
+    def workers(self) -> set[int]:
+        """Return the processes that serve the Compute API."""
+        pid = self.site.processes.pid("api")
+        children = {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        # A name has no more room than "/usr/sbin/apache2" had.
+        return {each for each in children if b"wsgi:nova-lite-a" in Path(f"/proc/{each}/cmdline").read_bytes()}
+
+
+@pytest.fixture(scope="module")
+def apache() -> Iterator[Apache]:
+    started(lambda: tool("apache2", package="apache2"))
+    if not (_MODULES / "mod_wsgi.so").exists():
+        started(lambda: tool("mod_wsgi.so", package="libapache2-mod-wsgi-py3", folders=[str(_MODULES)]))
+    # Paths of sockets are short, so this is not below pytest's own directory.
+    made = Apache(Path(tempfile.mkdtemp(prefix="nova-lite-apache-")))
+    made.start()
+    yield made
+    made.site.processes.stop("api")
+    shutil.rmtree(made.site.directory, ignore_errors=True)
+
+
+def test_placement_below_a_path_behind_a_proxy(apache: Apache) -> None:
+    status, headers = apache.ask(
+        "placement",
+        "/placement/resource_providers",
+        "POST",
+        json.dumps({"name": "host"}).encode(),
+        Content_Type="application/json",
+        X_Forwarded_Proto="https",
+        Host="cloud.example",
+        Origin=_PAGE,
+    )
+    assert status == 201
+    assert headers["location"].startswith("https://cloud.example/placement/resource_providers/")
+    assert headers["access-control-allow-origin"] == _PAGE
+    status, headers = apache.ask("placement", "/placement/resource_providers", Origin="https://evil.example")
+    assert status == 200
+    assert "access-control-allow-origin" not in headers
+    assert apache.ask("placement", "/resource_providers")[0] == 404
+
+
+def test_placement_is_sent_no_more_than_it_takes(apache: Apache) -> None:
+    kind = "application/json"
+    status, _ = apache.ask("placement", "/placement/traits", "POST", Content_Type=kind, Content_Length="20000000")
+    assert status == 413
+
+
+def _touch(apache: Apache) -> None:
+    def is_newer() -> bool:
+        before = int(apache.script("api").stat().st_mtime)
+        apache.script("api").touch()
+        return int(apache.script("api").stat().st_mtime) > before
+
+    wait_until(is_newer, "a newer time of the script", timeout_s=30)
+
+
+def _usr1(apache: Apache) -> None:
+    for pid in apache.workers():
+        os.kill(pid, signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("reload", [_touch, _usr1], ids=["touch", "SIGUSR1"])
+def test_a_reload_loses_no_request(apache: Apache, reload: Callable[[Apache], None]) -> None:
+    assert apache.ask("api", "/v2.1/flavors")[0] == 200
+    before, failed, answered, done = apache.workers(), list[object](), list[int](), threading.Event()
+
+    def go_on_asking() -> None:
+        while not done.is_set():
+            try:
+                answered.append(apache.ask("api", "/v2.1/flavors/detail")[0])
+            except (OSError, http.client.HTTPException) as exc:
+                failed.append(exc)
+
+    assert len(before) == 2
+    clients = [threading.Thread(target=go_on_asking) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        reload(apache)
+        # A touch is noticed by a worker when it is asked.
+        wait_until(lambda: len(apache.workers() - before) == 2, "new workers", timeout_s=120)
+        count = len(answered)
+        wait_until(lambda: len(answered) > count + 20, "answers of the new workers", timeout_s=120)
+    finally:
+        done.set()
+        for client in clients:
+            client.join()
+    assert failed == []
+    assert set(answered) == {200}
+    assert not apache.workers() & before
