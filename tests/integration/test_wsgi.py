@@ -24,7 +24,7 @@ from tests.functional.compute_api import suite
 from tests.integration.conftest import started
 from tests.integration.stack.processes import Program, birth, wait_until
 from tests.integration.stack.services import REPOSITORY
-from tests.integration.stack.site import ADDRESS, Site, environment, tool, wait_listening
+from tests.integration.stack.site import ADDRESS, Site, environment, listens, tool, wait_listening
 
 _MODULES = Path("/usr/lib/apache2/modules")
 #: Modules of stories that CI tells under each server: the nouns clients use most, and what is sent to break it.
@@ -293,6 +293,24 @@ def test_a_request_under_way_is_answered_before_a_reload(uwsgi: Served) -> None:
         connection.sendall(request[-5:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     wait_until(lambda: len(uwsgi.workers() - before) == 2, "two new workers", timeout_s=120)
+
+
+def test_a_request_under_way_is_answered_before_the_end(uwsgi: Served) -> None:
+    """As above, but the server is told to stop; who comes later finds nobody, and a load balancer asks another."""
+    body = b'{"keypair": {"name": "last"}}'
+    request = _post(_JSON + b"Content-Length: %d\r\n" % len(body), body)
+    with socket.create_connection((ADDRESS, uwsgi.port), timeout=120) as connection:
+        connection.sendall(request[:-5])
+        assert uwsgi.ask("/live")[0] == 200
+        count = uwsgi.told().count("graceful shutdown triggered")
+        uwsgi.site.processes.send("api", signal.SIGTERM)
+        wait_until(lambda: uwsgi.told().count("graceful shutdown triggered") > count, "a stop", timeout_s=60)
+        connection.sendall(request[-5:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    uwsgi.site.processes.wait_ended("api", timeout_s=60)
+    assert uwsgi.site.processes.exit_code("api") == 0
+    assert not listens(uwsgi.port)
+    uwsgi.site.processes.stop("api")  # nothing is left of it; the next test starts another
 
 
 @pytest.fixture
