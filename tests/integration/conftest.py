@@ -42,6 +42,7 @@ _GROUPS = {
         "test_notifications",
         "test_placement_auth",
         "test_real_volumes",
+        "test_stops",
         "test_volumes",
     },
     "libvirt": {"test_consoles", "test_host_volumes", "test_libvirt_driver"},

@@ -10,6 +10,7 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 from oslo_config import cfg
@@ -26,17 +27,17 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def doom(moment: str) -> None:
-    """Have this process die at a moment."""
+def doom(moment: str, act: Callable[[], None] = die) -> None:
+    """Have this process die, or ``act``, at a moment."""
     kind, *where = moment.split(":")
     if kind == "driver":
-        _doom_agent(*where)
+        _doom_agent(act, *where)
     elif kind == "libvirt":
-        _doom_real_agent(*where)
+        _doom_real_agent(act, *where)
     elif moment == "scheduler:place:after":
-        _doom_scheduler()
+        _doom_scheduler(act)
     else:
-        _doom_conductor(place(moment))
+        _doom_conductor(place(moment), act)
 
 
 def place(moment: str) -> Place:
@@ -48,9 +49,9 @@ def place(moment: str) -> Place:
     return found
 
 
-def _doom_conductor(at: Place) -> None:
+def _doom_conductor(at: Place, act: Callable[[], None]) -> None:
     saboteur, begin = Saboteur(), Conductor.__init__
-    saboteur.plan(at, die)
+    saboteur.plan(at, act)
 
     def watched(conductor: Conductor, conf: cfg.ConfigOpts) -> None:
         begin(conductor, conf)
@@ -59,33 +60,33 @@ def _doom_conductor(at: Place) -> None:
     Conductor.__init__ = watched  # type: ignore[method-assign, assignment]
 
 
-def _doom_agent(method: str, when: str) -> None:
+def _doom_agent(act: Callable[[], None], method: str, when: str) -> None:
     play = FaultScript.play
 
     def deadly(script: FaultScript, played: str, *, after: bool = False) -> None:
         play(script, played, after=after)
         if (played, after) == (method, when == "after"):
-            die()
+            act()
 
     FaultScript.play = deadly  # type: ignore[method-assign, assignment]
 
 
-def _doom_real_agent(method: str, when: str) -> None:
-    act = getattr(LibvirtDriver, method)
+def _doom_real_agent(act: Callable[[], None], method: str, when: str) -> None:
+    do = getattr(LibvirtDriver, method)
 
     def deadly(driver: LibvirtDriver, *arguments: Any, **options: Any) -> Any:
         if when == "before":
-            die()
-        act(driver, *arguments, **options)
-        die()
+            act()
+        do(driver, *arguments, **options)
+        act()
 
     setattr(LibvirtDriver, method, deadly)
 
 
-def _doom_scheduler() -> None:
+def _doom_scheduler(act: Callable[[], None]) -> None:
     def deadly(endpoint: SchedulerEndpoint, *asked: Any) -> dict[str, Any]:
         answer: dict[str, Any] = decide(endpoint, *asked)
-        die()
+        act()
         return answer
 
     decide = SchedulerEndpoint._decide

@@ -235,10 +235,16 @@ class Services:
 
     def start_doomed(self, name: str, moment: str) -> None:
         """Start a process, not an API, that kills itself at a moment (``doomed.py``)."""
+        self._start_within(name, "tests.integration.stack.doomed", moment)
+
+    def start_held(self, name: str, moment: str, gate: Path) -> None:
+        """Start a process, not an API, that stands still at a moment until the file ``gate`` is there (``held.py``)."""
+        self._start_within(name, "tests.integration.stack.held", moment, str(gate))
+
+    def _start_within(self, name: str, *words: str) -> None:
         program = self._program(name)
         at = program.argv.index("-m") + 1
-        argv = (*program.argv[:at], "tests.integration.stack.doomed", moment, *program.argv[at:])
-        self._site.processes.start(replace(program, argv=argv))
+        self._site.processes.start(replace(program, argv=(*program.argv[:at], *words, *program.argv[at:])))
 
     def stop(self, name: str) -> int | None:
         """Ask a process to end; return how it did, None if another run of the script had started it."""
