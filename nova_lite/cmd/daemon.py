@@ -3,6 +3,7 @@
 import importlib
 import logging
 import math
+import os
 import sys
 import threading
 import time
@@ -127,6 +128,8 @@ def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: s
     signals.until_end(lambda: reloading.reload(conf, load))
     LOG.info("%s stops", prog)
     code = stopping.within(conf.service.graceful_shutdown_timeout)
+    if code:
+        os._exit(code)  # else the interpreter waits for the threads of pools, which are still at work
     if listener is not None:
         listener.stop()
     return code

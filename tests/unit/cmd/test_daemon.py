@@ -1,7 +1,10 @@
 """A daemon that is to end waits for its work, tells of it, and ends with it."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +56,39 @@ def test_it_ends_without_work_that_takes_too_long(caplog: pytest.LogCaptureFixtu
     assert daemon._Stopping(service).within(0.05) == 1
     assert "Work did not end within 0.05 s: 1 build, 2 workflow" in caplog.text
     service.done.set()
+
+
+_STUCK = """
+import os, signal, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from nova_lite.cmd import daemon
+
+class Stuck:
+    def __init__(self, conf):
+        self._pool = ThreadPoolExecutor()
+    def start(self):
+        self._pool.submit(threading.Event().wait)
+        os.kill(os.getpid(), signal.SIGTERM)
+    def stop(self):
+        self._pool.shutdown()
+    def under_way(self):
+        return ["build"]
+
+sys.exit(daemon.run("stuck", ["--config-file", sys.argv[1]], "__main__:Stuck", ""))
+"""
+
+
+def test_the_process_is_gone_when_the_time_is_up(tmp_path: Path) -> None:
+    """The interpreter would wait for the threads of pools at its end."""
+    file = tmp_path / "nova-lite.conf"
+    file.write_text("[service]\ngraceful_shutdown_timeout = 1\n")
+    done = subprocess.run(
+        [sys.executable, "-c", _STUCK, str(file)],
+        cwd=Path(__file__).parents[3],
+        timeout=300,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Work did not end within 1 s: 1 build" in done.stdout
