@@ -5,14 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _SCRIPT = """
-import os, sys, threading
+import os, threading
 from wsgiref.util import setup_testing_defaults
 
-before = threading.active_count()
+def opened():
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+        except FileNotFoundError:  # what lists them
+            pass
+    return sorted(link for link in links if link.startswith(("socket:", "/")) and not link.startswith("/dev/"))
+
+before = threading.active_count(), opened()
 from nova_lite.api.wsgi import application
-assert threading.active_count() == before, "importing started a thread"
-assert application._app is None, "importing built the application"
+assert (threading.active_count(), opened()) == before, "importing started a thread, or opened something"
 
 def ask(path, **headers):
     env = {"PATH_INFO": path, **headers}
@@ -21,14 +31,18 @@ def ask(path, **headers):
     list(application(env, lambda status, headers, exc_info=None: statuses.append(status[:3])))
     return statuses[0]
 
-assert ask("/v2.1") == "200"
-assert ask("/v2.1/servers") == "401"
-assert ask("/v2.1/servers", HTTP_X_AUTH_TOKEN="alice") == "503", "there is no such database"
-built = application._app
-child = os.fork()
-if child == 0:
-    os._exit(0 if ask("/v2.1") == "200" and application._app is not built else 1)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "a forked worker did not build its own"
+def asks_all():
+    assert ask("/v2.1") == "200"
+    assert ask("/v2.1/servers") == "401"
+    assert ask("/v2.1/servers", HTTP_X_AUTH_TOKEN="alice") == "503", "there is no such database"
+
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        asks_all()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "a forked worker does not serve"
+asks_all()
 """
 
 #: What none of its first requests needs, each megabytes, and some a tenth of a second.
@@ -51,10 +65,37 @@ print(gc.get_freeze_count())
 """
 
 
-def _run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+#: The options of a deployment that asks a Keystone, or with noauth2 none, and whose databases are nowhere.
+_SETTINGS = """
+[DEFAULT]
+transport_url = kombu+memory:///wsgi
+[api]
+auth_strategy = {strategy}
+[keystone_authtoken]
+www_authenticate_uri = http://127.0.0.1:9/
+auth_url = http://127.0.0.1:9/
+auth_type = password
+username = nova
+password = secret
+user_domain_id = default
+project_name = service
+project_domain_id = default
+"""
+_DATABASE = "[api_database]\nconnection = sqlite:///{directory}/nowhere/api.sqlite\n"
+_FAILS = """
+try:
+    import nova_lite.api.wsgi
+except Exception as exc:
+    print(type(exc).__name__, exc)
+"""
+
+
+def _run(script: str, directory: Path, settings: str) -> subprocess.CompletedProcess[str]:
+    file = directory / "nova-lite.conf"
+    file.write_text(settings)
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
-        env={**os.environ, **variables},
+        env={**os.environ, "NOVA_LITE_CONFIG_FILES": str(file)},
         capture_output=True,
         text=True,
         timeout=480,
@@ -62,8 +103,12 @@ def _run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_worker_loads_no_more_than_it_needs_and_leaves_it_where_it_is() -> None:
-    done = _run(_LOADS)
+def _settings(directory: Path, strategy: str = "noauth2") -> str:
+    return _SETTINGS.format(strategy=strategy) + _DATABASE.format(directory=directory)
+
+
+def test_a_worker_loads_no_more_than_it_needs_and_leaves_it_where_it_is(tmp_path: Path) -> None:
+    done = _run(_LOADS, tmp_path, _settings(tmp_path, "keystone"))
     assert done.returncode == 0, done.stderr
     modules, frozen = done.stdout.splitlines()
     loaded = set(modules.split())
@@ -73,12 +118,20 @@ def test_a_worker_loads_no_more_than_it_needs_and_leaves_it_where_it_is() -> Non
     assert int(frozen) > 100_000
 
 
-def test_nothing_happens_before_the_first_request_and_workers_build_their_own(tmp_path: Path) -> None:
-    settings = tmp_path / "nova-lite.conf"
-    settings.write_text(
-        "[DEFAULT]\ntransport_url = kombu+memory:///wsgi\n"
-        "[api]\nauth_strategy = noauth2\n"
-        f"[api_database]\nconnection = sqlite:///{tmp_path}/nowhere/api.sqlite\n"
-    )
-    done = _run(_SCRIPT, NOVA_LITE_CONFIG_FILES=str(settings))
+def test_nothing_is_opened_before_the_first_request_of_each_forked_worker(tmp_path: Path) -> None:
+    done = _run(_SCRIPT, tmp_path, _settings(tmp_path))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        pytest.param(_SETTINGS.format(strategy="noauth2"), "[api_database] connection: missing", id="no database"),
+        pytest.param(
+            _SETTINGS.format(strategy="none") + _DATABASE, "Value for option auth_strategy", id="no such strategy"
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_told_at_once(tmp_path: Path, settings: str, said: str) -> None:
+    done = _run(_FAILS, tmp_path, settings)
+    assert said in done.stdout, done.stderr
