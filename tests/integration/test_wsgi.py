@@ -124,6 +124,11 @@ class Served:
 
         wait_until(all_hear, "workers that hear", timeout_s=60, hint=self.told()[-2000:])
 
+    def has_loaded(self) -> bool:
+        """Return whether each of its workers, which load the application themselves, has done so."""
+        told = self.told()
+        return all(f"pid: {worker} (default app)" in told for worker in self.workers())
+
     def workers(self) -> set[int]:
         """Return the process numbers of the workers."""
         pid = self.site.processes.pid("api")
@@ -235,7 +240,8 @@ def _hup(uwsgi: Served) -> None:
 
 
 def _touch(uwsgi: Served) -> None:
-    uwsgi.wait_hearing()
+    # uWSGI passes over a worker that still loads.
+    wait_until(uwsgi.has_loaded, "workers that have loaded", timeout_s=60)
     wait_until(lambda: _is_touched(uwsgi), "a newer time of the file", timeout_s=30)
 
 
