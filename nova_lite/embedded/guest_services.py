@@ -2,7 +2,7 @@
 
 import contextlib
 
-from nova_lite import errors
+from nova_lite import concurrency, errors
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.console.service import ConsoleProxy
@@ -26,12 +26,12 @@ def metadata(stack: contextlib.ExitStack, files: Configuration, api_db: Database
 
 
 def start_consoles(stack: contextlib.ExitStack, files: Configuration, port: int) -> str | None:
-    """Start the console proxy on ``port``, 0 for a free one; return the URL of its pages, None where screens are off.
+    """Start the console proxy on ``port``, 0 for a free one; return the URL of its pages.
 
-    Raises PortTaken.
+    None where screens are off, or the process is on eventlet's threads, on which no proxy runs. Raises PortTaken.
     """
     conf = files.console_proxy(port)
-    if not conf.vnc.enabled:
+    if not conf.vnc.enabled or concurrency.messaging_executor() != "threading":
         return None
     proxy = ConsoleProxy(conf)
     try:

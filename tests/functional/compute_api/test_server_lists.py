@@ -5,7 +5,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.cells.fanout import Fanout
-from nova_lite.db.repositories import build_requests, instance_lists, instances, mappings
+from nova_lite.db.repositories import build_requests, hosts, instance_lists, instances, mappings
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Instance
@@ -442,14 +442,17 @@ def test_a_cell_that_hangs_is_waited_for_until_the_deadline_only(
     cloud.conf.set_override("timeout", 3.0, group="cells")
     near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
     is_over = threading.Event()
-    get = instances.get
 
-    def hanging(connection: Any, uuid: str, **kwargs: Any) -> Any:
-        if uuid == far.uuid:
-            is_over.wait(480)
-        return get(connection, uuid, **kwargs)
+    def hanging(get: Callable[..., Any]) -> Callable[..., Any]:
+        def hang(connection: Any, uuid: str, **kwargs: Any) -> Any:
+            if uuid == far.uuid:
+                is_over.wait(480)
+            return get(connection, uuid, **kwargs)
 
-    monkeypatch.setattr(instances, "get", hanging)
+        return hang
+
+    monkeypatch.setattr(instances, "get", hanging(instances.get))
+    monkeypatch.setattr(hosts, "instance_with_agent", hanging(hosts.instance_with_agent))
     began = time.monotonic()
     assert client.get(f"/servers/{far.uuid}").json["server"]["status"] == "UNKNOWN"
     assert client.get(f"/servers/{far.uuid}").json["server"]["status"] == "UNKNOWN"

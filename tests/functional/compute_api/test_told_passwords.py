@@ -1,6 +1,6 @@
 """``adminPass``: what answers tell of it where ``[api] enable_instance_password`` is false: nothing."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -8,12 +8,10 @@ from nova_lite.model.instance import Instance
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 from tests.functional.compute_api.machines import add_machines
 
-SILENT = {"api": {"enable_instance_password": False}}
-
 
 @pytest.fixture
-def silent(tmp_path: Path) -> Cloud:
-    cloud = Cloud(tmp_path, options=SILENT)
+def silent(make_cloud: Callable[..., Cloud]) -> Cloud:
+    cloud = make_cloud(api={"enable_instance_password": False})
     add_machines(cloud)
     return cloud
 

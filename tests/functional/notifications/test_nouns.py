@@ -3,6 +3,7 @@
 import itertools
 import json
 from contextlib import closing
+from typing import Any
 
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.testing.cloud import ComputeUser, eventually
@@ -131,10 +132,15 @@ def test_services(user: ComputeUser, listener: Listener) -> None:
 
 def test_a_service_that_is_deleted(user: ComputeUser, listener: Listener) -> None:
     """It comes back with its next heartbeat."""
-    (service,) = user.ask("GET", "/os-services?binary=nova-scheduler").json["services"]
+
+    def schedulers() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = user.ask("GET", "/os-services?binary=nova-scheduler").json["services"]
+        return found
+
+    (service,) = eventually(schedulers, "the first heartbeat")
     assert user.ask("DELETE", f"/os-services/{service['id']}").status == 204
     told = listener.wait(
         lambda each: each.event_type == "service.delete" and each.data["uuid"] == service["id"], "the deletion"
     )
     assert told.publisher == f"nova-scheduler:{service['host']}"
-    eventually(lambda: user.ask("GET", "/os-services?binary=nova-scheduler").json["services"], "the next heartbeat")
+    eventually(schedulers, "the next heartbeat")
