@@ -69,6 +69,14 @@ class Apache:
             answer.read()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}
 
+    def has_loaded(self, pid: int) -> bool:
+        """Return whether a worker of the Compute API has answered from the database."""
+        links = set()
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.add(link.readlink())
+        return self.site.path("data", "api.db") in links
+
     def workers(self) -> set[int]:
         """Return the processes that serve the Compute API."""
         pid = self.site.processes.pid("api")
@@ -147,6 +155,8 @@ def test_a_reload_loses_no_request(apache: Apache, reload: Callable[[Apache], No
     for client in clients:
         client.start()
     try:
+        # Who loads the script only after a touch has nothing to load anew.
+        wait_until(lambda: all(apache.has_loaded(pid) for pid in before), "workers that have loaded", timeout_s=60)
         reload(apache)
         # A touch is noticed by a worker when it is asked.
         wait_until(lambda: len(apache.workers() - before) == 2, "new workers", timeout_s=120)
