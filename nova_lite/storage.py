@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import orjson
 import sqlalchemy as sa
+from oslo_config import cfg
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import (
@@ -266,6 +267,14 @@ class Database:
 
 
 # -- connections
+
+
+def configured(conf: cfg.ConfigOpts, group: str) -> Database:
+    """Return the database that the options in ``[group]`` name; raises Misconfigured when they name none."""
+    settings = conf[group]
+    if not settings.connection:
+        raise errors.Misconfigured(f"[{group}] connection: missing")
+    return Database(settings.connection, pool_size=settings.max_pool_size)
 
 
 def _tune_sqlite(connection: Any, record: object) -> None:

@@ -6,12 +6,12 @@ after any fork.
 
 from oslo_log import log as oslo_logging
 
-from nova_lite import config, errors
+from nova_lite import config
 from nova_lite.api import app
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.images import Images
 from nova_lite.rpc.bus import Bus
-from nova_lite.storage import Database
+from nova_lite.storage import configured
 from nova_lite.web.forked import keep_loaded
 from nova_lite.web.proxies import Wsgi
 from nova_lite.web.under_uwsgi import fit
@@ -21,10 +21,7 @@ def build() -> Wsgi:
     """Return the application that the configuration files describe."""
     conf = config.load_for_wsgi()
     oslo_logging.setup(conf, "nova_lite")
-    settings = conf.api_database
-    if not settings.connection:
-        raise errors.Misconfigured("[api_database] connection: missing")
-    api_db = Database(settings.connection, pool_size=settings.max_pool_size)
+    api_db = configured(conf, "api_database")
     built = app.build(conf, api_db=api_db, cells=Cells(conf, api_db), api_bus=Bus(conf), images=Images(conf))
     return fit(built)
 

@@ -5,12 +5,12 @@ Its configuration is read at import, so that a mistake is told at once; database
 
 from oslo_log import log as oslo_logging
 
-from nova_lite import config, errors
+from nova_lite import config
 from nova_lite.cells.fanout import Fanout
 from nova_lite.cells.registry import Cells
 from nova_lite.metadata import app
 from nova_lite.metadata.servers import Finder, FindsAnywhere, FindsInCell
-from nova_lite.storage import Database
+from nova_lite.storage import configured
 from nova_lite.web.proxies import Wsgi
 from nova_lite.web.under_uwsgi import fit
 
@@ -19,11 +19,7 @@ def build() -> Wsgi:
     """Return the application that the configuration files describe."""
     conf = config.load_for_wsgi()
     oslo_logging.setup(conf, "nova_lite")
-    group = "database" if conf.api.local_metadata_per_cell else "api_database"
-    settings = conf[group]
-    if not settings.connection:
-        raise errors.Misconfigured(f"[{group}] connection: missing")
-    db = Database(settings.connection, pool_size=settings.max_pool_size)
+    db = configured(conf, "database" if conf.api.local_metadata_per_cell else "api_database")
     if conf.api.local_metadata_per_cell:
         finder: Finder = FindsInCell(db)
     else:

@@ -5,9 +5,9 @@ Configured at import, so that a mistake is told at once; the database is opened 
 
 import gc
 
-from nova_lite import config, errors
+from nova_lite import config
 from nova_lite.placement import app
-from nova_lite.storage import Database
+from nova_lite.storage import configured
 from nova_lite.web.cors import shared
 from nova_lite.web.proxies import Wsgi, behind_proxy
 from nova_lite.web.under_uwsgi import fit
@@ -21,10 +21,7 @@ def build() -> Wsgi:
     """Return the application that the configuration files describe."""
     gc.set_threshold(*_COLLECT_AFTER)
     conf = config.load_for_wsgi(calls_neighbours=False)
-    settings = conf.placement_database
-    if not settings.connection:
-        raise errors.Misconfigured("[placement_database] connection: missing")
-    served = app.build(conf, Database(settings.connection, pool_size=settings.max_pool_size))
+    served = app.build(conf, configured(conf, "placement_database"))
     return fit(shared(conf, behind_proxy(conf, served)))
 
 
