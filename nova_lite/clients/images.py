@@ -1,4 +1,4 @@
-"""Images over HTTP, through openstacksdk, as the API and the compute hosts need them.
+"""Images over HTTP, as the API and the compute hosts need them.
 
 The API asks with the user's own token, so that the image service decides what they may see and make; a host downloads
 and uploads with the credentials of ``[glance]``.
@@ -14,6 +14,7 @@ import requests
 from keystoneauth1 import exceptions as ks_errors
 from keystoneauth1 import loading as ks_loading
 from keystoneauth1 import noauth
+from keystoneauth1.adapter import Adapter
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
@@ -53,7 +54,7 @@ class Images:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._lock = threading.Lock()
-        self._proxy: Any = None
+        self._adapter: Adapter | None = None
 
     def show(self, image_id: str, token: str | None = None) -> Image:
         """Return an image as the owner of ``token`` sees it, or as the service does; raises NotFound, Unavailable."""
@@ -165,11 +166,7 @@ class Images:
 
     def endpoint(self) -> str:
         """Return the image service's URL without a version; raises Unavailable."""
-        try:
-            url = str(self._image_api().get_endpoint() or "")
-        except ks_errors.ClientException as exc:
-            raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
-        return url.rstrip("/").removesuffix("/v2")
+        return self._endpoint(self._image_api())
 
     def download(self, image_id: str) -> Iterator[bytes]:
         """Yield the image's file in pieces; raises NotFound, or Unavailable also half way.
@@ -195,8 +192,10 @@ class Images:
 
     def _call(self, method: str, path: str, image_id: str, **options: Any) -> requests.Response:
         options = {"connect_retries": _CONNECT_RETRIES, "connect_retry_delay": 0.1, **options}
+        adapter = self._image_api()
+        url = f"{self._endpoint(adapter)}/v2{path}"
         try:
-            response: requests.Response = self._image_api().request(path, method, raise_exc=False, **options)
+            response: requests.Response = adapter.request(url, method, raise_exc=False, **options)
         except ks_errors.ClientException as exc:
             raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
         if response.status_code == 404 or (method == "GET" and response.status_code in (400, 403)):
@@ -211,13 +210,23 @@ class Images:
             raise errors.Unavailable("The image service does not answer.", status=response.status_code, body=body)
         return response
 
-    def _image_api(self) -> Any:
-        """Return openstacksdk's image client, speaking for the service."""
-        if self._proxy is None:
-            proxy = _proxy(self._conf)
+    @staticmethod
+    def _endpoint(adapter: Adapter) -> str:
+        try:
+            url = adapter.get_endpoint()
+        except ks_errors.ClientException as exc:
+            raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
+        if not url:
+            raise errors.Unavailable("The catalog has no image service.")
+        return str(url).rstrip("/").removesuffix("/v2")
+
+    def _image_api(self) -> Adapter:
+        """Return the image service's HTTP client, speaking for our service."""
+        if self._adapter is None:
+            adapter = _adapter(self._conf)
             with self._lock:
-                self._proxy = self._proxy or proxy
-        return self._proxy
+                self._adapter = self._adapter or adapter
+        return self._adapter
 
 
 def _path(image_id: str) -> str:
@@ -236,16 +245,16 @@ def _read(response: requests.Response) -> Image:
         raise errors.Unavailable("The image service answers nonsense.") from exc
 
 
-def _proxy(conf: cfg.ConfigOpts) -> Any:
-    # Imported on first use: it takes a fifth of a second, and a process may never need an image.
-    from openstack.connection import Connection  # noqa: PLC0415
-    from openstack.exceptions import SDKException  # noqa: PLC0415
-
-    connection = Connection(session=_session(conf), oslo_conf=conf, service_types=["image"])
+def _adapter(conf: cfg.ConfigOpts) -> Adapter:
+    service_type = conf.glance.service_type or "image"
+    session = _session(conf)
     try:
-        return connection.image
-    except (ks_errors.ClientException, SDKException) as exc:
-        raise errors.Unavailable("The image service does not answer.", cause=str(exc)) from exc
+        found: Adapter = ks_loading.load_adapter_from_conf_options(
+            conf, "glance", session=session, service_type=service_type
+        )
+    except TypeError as exc:
+        raise errors.Misconfigured(f"[glance]: {exc}") from exc
+    return found
 
 
 def _session(conf: cfg.ConfigOpts) -> Session:

@@ -50,10 +50,10 @@ _NOT_AT_START = {
     "alembic": "migrations are for a command",
     "cinderclient": "loaded when volumes are first asked for",
     "dns": "eventlet's resolver (rpc/messaging.py)",
-    "glanceclient": "images are asked for by openstacksdk",
+    "glanceclient": "images are asked for by keystoneauth alone",
     "jsonschema": "bodies are checked by another library",
     "libvirt": "hosts' alone",
-    "openstack": "loaded when images are first asked for",
+    "openstack": "clients' alone",
     "oslo_db": "commands' alone",
     "sqlalchemy.dialects.postgresql": "loaded where that is the database (db/repositories/quotas.py)",
 }

@@ -12,13 +12,14 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 from oslo_config import cfg
 
 from nova_lite import config, errors
 from nova_lite.clients.images import Images
-from nova_lite.embedded import image_api
+from nova_lite.embedded import configuration, identity_api, image_api
 from nova_lite.embedded.http import HttpServer, Wsgi
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.model.image import Image
@@ -262,14 +263,41 @@ def test_an_image_without_data_cannot_be_downloaded(serve: Serve) -> None:
 
 
 def test_a_service_that_is_not_there_is_unavailable_and_found_later(tmp_path: Path, serve: Serve) -> None:
-    conf = settings("http://127.0.0.1:9")
-    images = Images(conf)
+    server = HttpServer(0, "images", threads=2)
+    images = Images(settings(server.url))
+    server.stop()
     with pytest.raises(errors.Unavailable):
         images.show("i")
     (tmp_path / "tiny.raw").write_bytes(b"x")
     directory = ImageDirectory(tmp_path)
-    conf.set_override("endpoint_override", serve(image_api.build(directory)), "glance")
-    assert images.show(directory.images()[0].id).name == "tiny"
+    server = HttpServer(urlsplit(server.url).port or 0, "images", threads=2)
+    server.start(image_api.build(directory))
+    try:
+        assert images.show(directory.images()[0].id).name == "tiny"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v2", "/v2/"])
+def test_is_found_in_the_catalog(tmp_path: Path, serve: Serve, path: str) -> None:
+    (tmp_path / "tiny.raw").write_bytes(b"x")
+    directory = ImageDirectory(tmp_path)
+    url = serve(image_api.build(directory))
+    catalog = {"image": ("glance", url + path)}
+    credentials = configuration.credentials(serve(identity_api.build(catalog, admin=configuration.ADMIN)))
+    file = tmp_path / "glance.conf"
+    file.write_text("[glance]\n" + "".join(f"{name} = {value}\n" for name, value in credentials.items()))
+    images = Images(config.load(files=[str(file)]))
+    assert images.endpoint() == url
+    assert images.show(directory.images()[0].id, "somebody").name == "tiny"
+
+
+def test_is_missed_in_the_catalog(tmp_path: Path, serve: Serve) -> None:
+    credentials = configuration.credentials(serve(identity_api.build({}, admin=configuration.ADMIN)))
+    file = tmp_path / "glance.conf"
+    file.write_text("[glance]\n" + "".join(f"{name} = {value}\n" for name, value in credentials.items()))
+    with pytest.raises(errors.Unavailable):
+        Images(config.load(files=[str(file)])).show("i")
 
 
 def test_missing_settings_are_named() -> None:
