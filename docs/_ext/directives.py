@@ -98,6 +98,7 @@ MAKERS: dict[str, Callable[..., list[str]]] = {
     "modules": modules.lines,
     "audit-findings": audits.lines,
     "notification-events": notifications.lines,
+    "notifications-not-told": notifications.not_told_lines,
 }
 DIRECTIVES: dict[str, type[Directive]] = {
     **{name: type(name, (Generated,), {"make": staticmethod(make)}) for name, make in MAKERS.items()},

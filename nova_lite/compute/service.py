@@ -33,6 +33,7 @@ from nova_lite.compute.virt import fake_nodes
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.concurrency import KeyedLocks
+from nova_lite.model import payloads
 from nova_lite.model.live_migration import Patience
 from nova_lite.reloading import ticker
 from nova_lite.rpc.bus import Bus
@@ -63,6 +64,7 @@ class Agent:
         self.driver = driver if driver is not None else make_driver(conf)
         self._bus = Bus(conf)
         self._conductor = ConductorClient(self._bus)
+        self.driver.on_silence = self._tell_silence
         self._placement = PlacementClient(conf)
         locks = KeyedLocks()
         volumes = make_plugger(conf, self.driver, self._conductor)
@@ -106,6 +108,11 @@ class Agent:
     def _require_known(self) -> None:
         if self.ready.is_set() and not self._conductor.knows_host(self._conf.host, self._node):
             raise errors.Unavailable("The conductor does not know this host.")
+
+    def _tell_silence(self, error: Exception) -> None:
+        """Have listeners hear that the hypervisor does not answer; libvirt's words are for our log."""
+        reason = payloads.failure(error, "The hypervisor does not answer.")
+        self._conductor.hypervisor_silent(self._conf.host, self._conf.my_ip, reason)
 
     def _report(self) -> None:
         self._reporter.report()

@@ -12,7 +12,7 @@ from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Runner
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import evacuations, hosts, instances, migrations
-from nova_lite.model import payloads, states
+from nova_lite.model import notifications, payloads, states
 from nova_lite.model.block_device import Phase
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest, PowerState
@@ -147,6 +147,15 @@ class CellEndpoint:
     def _clean(self, host: str, instance_uuids: list[str]) -> list[str]:
         with self._db.writer() as session:
             return evacuation_records.clean(session, host, instance_uuids, timeout_s=_CLEANING_S)
+
+    def hypervisor_silent(self, host: str, ip: str, reason: dict[str, Any]) -> None:
+        self._notifier.tell(
+            "libvirt.connect",
+            notifications.ERROR,
+            _TOLD,
+            lambda: notifications.LIBVIRT_ERROR.filled(ip=ip, reason=reason),
+            host=host,
+        )
 
     def report_guests(self, host: str, guests: list[dict[str, Any]]) -> None:
         changed = self._note_power(host, msgspec.convert(guests, list[Guest]))

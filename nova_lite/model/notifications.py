@@ -59,6 +59,7 @@ EXCEPTION = Shape(
     "ExceptionPayload", "1.1", ("module_name", "function_name", "exception", "exception_message", "traceback")
 )
 FLAVOR = Shape("FlavorPayload", "1.4", _FLAVOR)
+LIBVIRT_ERROR = Shape("LibvirtErrorPayload", "1.0", ("ip", "reason"))
 KEYPAIR = Shape("KeypairPayload", "1.0", ("user_id", "name", "fingerprint", "public_key", "type"))
 SERVER_GROUP = Shape(
     "ServerGroupPayload",
@@ -249,6 +250,7 @@ def _of_nouns() -> Iterator[Event]:
         ("delete", "deleted"),
     ):
         yield Event(f"service.{action}", SERVICE, COMPUTE, when)
+    yield Event("libvirt.connect", LIBVIRT_ERROR, COMPUTE, "a host does not reach its hypervisor any more", (ERROR,))
 
 
 #: Every kind of event by its name, without its phase.

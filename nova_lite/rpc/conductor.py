@@ -7,6 +7,7 @@ import msgspec
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import ExpectedGuest, HostReport
 from nova_lite.model.guest import Guest
+from nova_lite.model.payloads import Payload
 from nova_lite.rpc.bus import Bus
 
 TOPIC = "conductor"
@@ -110,6 +111,10 @@ class ConductorClient:
     def report_left(self, host: str, instance_uuids: list[str]) -> None:
         """Tell that ``host`` has nothing any more of instances that were evacuated from it."""
         self._bus.call(TOPIC, "report_left", host=host, instance_uuids=instance_uuids)
+
+    def hypervisor_silent(self, host: str, ip: str, reason: Payload) -> None:
+        """Tell that ``host`` does not reach its hypervisor, and why, for those who listen. May be lost."""
+        self._bus.nudge(TOPIC, "hypervisor_silent", host=host, ip=ip, reason=reason)
 
     def report_guests(self, host: str, guests: list[Guest]) -> None:
         """Tell the power states of guests found in another one than recorded."""

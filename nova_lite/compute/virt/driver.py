@@ -5,6 +5,7 @@ the agent makes sure that one guest has one caller. Every method that changes so
 not mind: what is already so is left alone. Drivers know nothing of the bus, of Placement or of images' origin.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,10 @@ from nova_lite.compute.virt.live import LiveMoves
 from nova_lite.compute.virt.volumes import Volumes
 from nova_lite.model.guest import BaseImage, Guest, GuestSpec, HostResources, RescueDevice
 from nova_lite.model.provider import Provider
+
+
+def no_matter(_error: Exception) -> None:
+    """Tell nobody that the hypervisor is silent."""
 
 
 class Driver(Consoles, Inside, LiveMoves, Volumes, Protocol):
@@ -27,6 +32,8 @@ class Driver(Consoles, Inside, LiveMoves, Volumes, Protocol):
 
     #: Whether ``spawn`` reads the image file; a driver that does not gets ``image=None`` and nothing is downloaded.
     needs_image: bool
+    #: Told, once until it answers again, why the hypervisor is not reached; whoever sets it must not make callers wait.
+    on_silence: Callable[[Exception], None]
 
     def connect(self) -> None:
         """Reach the hypervisor and check that it can run guests; raises Unavailable or Misconfigured, saying why."""

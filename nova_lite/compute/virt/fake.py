@@ -4,6 +4,7 @@ For tests, for scale (hundreds of hosts in one process) and for trying nova_lite
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 
 from nova_lite import errors
 from nova_lite.compute.virt import console
+from nova_lite.compute.virt.driver import no_matter
 from nova_lite.compute.virt.fake_consoles import Echo, FakeConsoles
 from nova_lite.compute.virt.fake_inside import FakeInside
 from nova_lite.compute.virt.fake_moves import FakeLiveMoves, Job
@@ -67,6 +69,7 @@ class FakeDriver(FakeConsoles, FakeVolumes, FakeInside, FakeLiveMoves):
         nodes: tuple[Node, ...] = (),
     ) -> None:
         self.needs_image = needs_image
+        self.on_silence: Callable[[Exception], None] = no_matter
         self.faults = FaultScript()
         self._hostname = hostname
         self._state_dir = state_dir

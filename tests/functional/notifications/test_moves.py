@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from nova_lite import errors
 from nova_lite.compute.virt.faults import Gate
@@ -210,6 +211,22 @@ def test_a_server_that_finds_nowhere_to_move(user: ComputeUser, server: str, lis
     spec = failed.data["request_spec"]["nova_object.data"]
     assert spec["flavor"]["nova_object.data"]["name"] == "wide"
     user.wait(server, "ACTIVE")
+
+
+def test_a_server_whose_host_does_not_suit_its_new_image(
+    cloud: Cloud, user: ComputeUser, server: str, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = "Its host does not have COMPUTE_OTHER."
+    monkeypatch.setattr(SchedulerEndpoint, "refusal_to_stay", lambda *_, **__: refusal)
+    url = f"{cloud.image_url}/v2/images"
+    other = {"name": "other", "disk_format": "raw", "container_format": "bare"}
+    made = requests.post(url, json=other, timeout=clouds.DEADLINE_S).json()["id"]
+    kind = {"Content-Type": "application/octet-stream"}
+    requests.put(f"{url}/{made}/file", data=b"disk", headers=kind, timeout=clouds.DEADLINE_S).raise_for_status()
+    assert user.act(server, "rebuild", {"imageRef": made}).status == 202
+    failed = _failed(listener, server)
+    assert failed.event_type == "compute_task.rebuild_server.error"
+    assert refusal in failed.data["reason"]["nova_object.data"]["exception_message"]
 
 
 def test_a_server_that_never_had_a_host_is_deleted(user: ComputeUser, image: str, listener: Listener) -> None:

@@ -118,6 +118,15 @@ def test_server_groups(user: ComputeUser, image: str, listener: Listener) -> Non
     assert (told[0].data["policy"], told[0].data["rules"]) == ("anti-affinity", {"max_server_per_host": "2"})
 
 
+def test_a_host_that_does_not_reach_its_hypervisor(cloud: Cloud, listener: Listener) -> None:
+    cloud.agents["cell1-host1"].driver.on_silence(OSError("canary: cannot connect to qemu:///system"))
+    told = listener.wait(lambda each: each.event_type == "libvirt.connect.error", "the silence")
+    assert (told.publisher, told.priority) == ("nova-compute:cell1-host1", "error")
+    assert (told.payload["nova_object.name"], told.data["ip"]) == ("LibvirtErrorPayload", "127.0.0.1")
+    reason = told.data["reason"]["nova_object.data"]
+    assert (reason["exception"], reason["exception_message"]) == ("OSError", "The hypervisor does not answer.")
+
+
 def test_services(user: ComputeUser, listener: Listener) -> None:
     listener.wait(lambda each: each.event_type == "service.create" and each.data["host"] == "cell1-host2", "the host")
     (service,) = user.ask("GET", "/os-services?host=cell1-host2&binary=nova-compute").json["services"]

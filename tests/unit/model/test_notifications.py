@@ -8,7 +8,7 @@ from docs._ext import notifications as page
 from nova_lite.api.services.live_migrations import _WISHES
 from nova_lite.conductor.notices import _ROLLBACKS, SPANS
 from nova_lite.conductor.spanning.notices import TASKS
-from nova_lite.model.notifications import EVENTS
+from nova_lite.model.notifications import EVENTS, event_type
 
 _SOURCE = Path(nova_lite.__file__).parent
 _TELLING = re.compile(r"_notices\.(\w+)\(\s*caller, ([^\n]*)")
@@ -35,6 +35,13 @@ def _told() -> set[str]:
 
 def test_all_in_the_table_is_told_somewhere() -> None:
     assert set(EVENTS) - _told() == set()
+
+
+def test_what_is_told_elsewhere_is_told_here_or_not_for_a_reason() -> None:
+    ours = {event_type(event.name, phase) for event in EVENTS.values() for phase in event.phases or (None,)}
+    missing = {page.without_phase(name) for name in page.elsewhere() - ours}
+    assert missing == page.NOT_TOLD.keys()
+    assert not EVENTS.keys() & page.NOT_TOLD.keys()
 
 
 def test_the_page_has_each_event_with_its_payload_and_when() -> None:

@@ -75,10 +75,22 @@ class CallPool:
 
 
 class Connection:
-    """A libvirt connection that several threads share."""
+    """A libvirt connection that several threads share.
 
-    def __init__(self, uri: str, *, call_timeout_s: float = CALL_TIMEOUT_S, threads: int = 8) -> None:
+    ``on_silence`` is told why there is none, once until libvirt answers again; it must not make callers wait.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        threads: int = 8,
+        on_silence: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
         self._uri = uri
+        self._on_silence = on_silence
+        self._is_silent = False
         self._call_timeout_s = call_timeout_s
         self._calls = CallPool("libvirt", threads)
         self._lock = threading.Lock()
@@ -146,9 +158,14 @@ class Connection:
         # Without a handler of ours the library prints every error on stderr as well.
         libvirt.registerErrorHandler(_say_nothing, None)
         try:
-            return libvirt.open(self._uri)
+            opened = libvirt.open(self._uri)
         except libvirt.libvirtError as error:
+            if not self._is_silent:
+                self._is_silent = True
+                self._on_silence(error)
             raise errors.Unavailable("The hypervisor does not answer", uri=self._uri, cause=str(error)) from error
+        self._is_silent = False
+        return opened
 
     def _close(self) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from nova_lite import errors
 from nova_lite.compute import config_drive
 from nova_lite.compute.virt import console
+from nova_lite.compute.virt.driver import no_matter
 from nova_lite.compute.virt.libvirt import domain_xml, domains, host, properties, rescue_xml, snapshots, volumes
 from nova_lite.compute.virt.libvirt.asides import Asides
 from nova_lite.compute.virt.libvirt.bindings import libvirt
@@ -73,11 +74,15 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
         self._moved = Finder(instances_path, images_path)
         self._reach = reach or Reach(host_ip)
         self._disk_cache = "writeback"
-        self._connection = Connection(uri, call_timeout_s=call_timeout_s)
+        self.on_silence: Callable[[Exception], None] = no_matter
+        self._connection = Connection(uri, call_timeout_s=call_timeout_s, on_silence=self._tell_silence)
         self._consoles = Consoles(self._connection, offer or Offer())
         by_host = host_volumes or HostVolumes.none()
         self._volumes = volumes.Volumes(hostname, host_ip, self._connection, self._disks, self._asides, by_host)
         self._live = LiveMigrations(hostname, self._connection, instances_path, virt_type, self._reach)
+
+    def _tell_silence(self, error: Exception) -> None:
+        self.on_silence(error)
 
     def connect(self) -> None:
         """Reach libvirt and check that it can run guests of the configured type."""
