@@ -34,6 +34,8 @@ FAILURES = (
     OSError,
 )
 _IN_MEMORY = "kombu+memory"
+#: What those hear whose question is under way over a bus that is left.
+_LEFT = "The message bus was left."
 #: Nudges waiting to be sent; more are dropped, for whoever is nudged also looks by itself.
 _MAX_NUDGES = 10_000
 #: Where a broker listens when its URL does not say, and seconds it gets to take a connection.
@@ -106,6 +108,7 @@ class Bus:
         question that died with its broker is noticed sooner. Raises what the other side raised, Timeout when no answer
         came, Unavailable when the bus does not take the question.
         """
+        transport = self._join()
         client = self._client(topic)
         self._require_reachable()
         timeout_s = self.call_timeout_s if long_s is None else long_s
@@ -123,8 +126,19 @@ class Bus:
             raise errors.NovaLiteError("An internal error happened.", method=method, cause=str(exc)) from exc
         except FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
+        except Exception as exc:
+            raise self._if_left(transport, method, exc) from exc
         self._has_answered = True
         return _opened(answer)
+
+    def _if_left(self, transport: Any, method: str, exc: Exception) -> Exception:
+        """Return what an error is that came over ``transport``: where that was left meanwhile, that it was left.
+
+        Who has a connection taken away in the midst of a question gets all kinds of errors from oslo.messaging.
+        """
+        if self._transport is transport:
+            return exc
+        return errors.Unavailable(_LEFT, method=method, cause=f"{type(exc).__name__}: {exc}")
 
     def _require_reachable(self) -> None:
         """Raise Unavailable when no broker takes connections, until the first answer came.
@@ -152,10 +166,14 @@ class Bus:
         options: dict[str, Any] = {"retry": 1}
         if server is not None:
             options["server"] = server
+        transport = self._join()
+        client = self._client(topic)
         try:
-            self._client(topic).prepare(**options).cast({}, method, **payload)
+            client.prepare(**options).cast({}, method, **payload)
         except FAILURES as exc:
             raise errors.Unavailable("The message bus does not answer.", method=method, cause=str(exc)) from exc
+        except Exception as exc:
+            raise self._if_left(transport, method, exc) from exc
 
     def nudge(self, topic: str, method: str, **payload: Any) -> None:
         """Send in the background, or lose it: for messages that only make happen sooner what would happen anyway."""
@@ -179,10 +197,12 @@ class Bus:
             nudger.stop()
         with self._lock:
             self._clients.clear()
-            if self._transport is not None:
-                _end_calls(self._transport)
-                self._transport.cleanup()
-                self._transport = None
+            transport, self._transport = self._transport, None
+            if transport is not None:
+                waiting = _waiting(transport)
+                _end_calls(waiting)
+                transport.cleanup()
+                _end_calls(waiting)  # of those that asked in between
 
 
 class Server:
@@ -302,15 +322,19 @@ def _register_bus_options(conf: cfg.ConfigOpts) -> None:
     conf.set_default("rabbit_interval_max", _RETRY_MAX_S, group="oslo_messaging_rabbit")
 
 
-def _end_calls(transport: Any) -> None:
+def _waiting(transport: Any) -> Any:
+    """Return oslo.messaging's own list of who waits for an answer; None where it has other names for that."""
+    return getattr(getattr(transport._driver, "_waiter", None), "waiters", None)
+
+
+def _end_calls(waiting: Any) -> None:
     """Have whoever waits for an answer over a bus that is being left hear that none comes.
 
-    By itself oslo.messaging lets them wait on, as long as they wanted. Where it has other names for them it still does.
+    By itself oslo.messaging lets them wait on, as long as they wanted.
     """
-    waiting = getattr(getattr(transport._driver, "_waiter", None), "waiters", None)
-    error = {"kind": "Unavailable", "message": "The message bus was left.", "code": None}
+    error = {"kind": "Unavailable", "message": _LEFT, "code": None}
     for message in list(getattr(waiting, "_queues", ())):
-        waiting.put(message, {"failure": None, "result": {"error": error}, "ending": True})  # type: ignore[union-attr]
+        waiting.put(message, {"failure": None, "result": {"error": error}, "ending": True})
 
 
 def _calm_listeners() -> None:

@@ -79,6 +79,36 @@ def test_who_waits_for_an_answer_hears_that_its_bus_is_left() -> None:
         asked.close()
 
 
+class _TakenAway:
+    """A client of oslo.messaging whose connection goes in the midst of a message, if that ``goes``."""
+
+    def __init__(self, bus: Bus, goes: bool) -> None:
+        self._bus = bus
+        self._goes = goes
+
+    def prepare(self, **_options: Any) -> "_TakenAway":
+        return self
+
+    def call(self, *_args: object, **_payload: object) -> None:
+        if self._goes:
+            self._bus.close()
+        raise AttributeError("'NoneType' object has no attribute 'unlisten'")
+
+    cast = call
+
+
+@pytest.mark.parametrize("send", ["call", "cast"])
+def test_whatever_comes_of_a_bus_that_is_left_it_is_unavailable(send: str) -> None:
+    bus = Bus(config.load([], []), f"kombu+memory:///{uuid.uuid4()}")
+    bus._clients["topic"] = _TakenAway(bus, goes=True)
+    with pytest.raises(errors.Unavailable, match="was left"):
+        getattr(bus, send)("topic", "say")
+    bus._clients["topic"] = _TakenAway(bus, goes=False)
+    with pytest.raises(AttributeError):  # a mistake of ours
+        getattr(bus, send)("topic", "say")
+    bus.close()
+
+
 def test_an_idle_listener_does_not_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
     look = FairCycle.get
