@@ -11,7 +11,9 @@ its leases run out and another goes on where the record stands.
 - Any other error undoes every step begun, last first, then runs ``on_failure``, then the record says FAILED and why.
 - From the first step with ``no_way_back`` on, steps are only retried; but when the database refuses the first of them,
   and it is a ``Record``, nothing of it has happened and the way back is open.
-- Undoing has ``UNDO_GRACE_S`` after the deadline; what could not be undone by then is noted in the facts.
+- Undoing has ``UNDO_GRACE_S`` after the deadline; what could not be undone by then is noted in the facts. So is an
+  ``on_failure`` that fails by then, or that a database refuses: the record says FAILED all the same. Only for a
+  database that is away it waits longer.
 """
 
 import logging
@@ -386,13 +388,30 @@ class _Run(Generic[T]):
                 break
             except LeaseLost:
                 raise
-            except errors.Unavailable as exc:
+            except Exception as exc:  # noqa: BLE001 - an ending is tried again whatever stopped it.
+                if last is not None and self._is_hopeless(exc):
+                    self._leave_ending(last.name, exc, values)
+                    break
                 LOG.warning(
                     "Ending of %s of %s will be tried again: %s", self._definition.kind, self._work.subject, exc
                 )
             self._wait(tries)
             tries += 1
         self._runner.after_record(self._definition.kind, "failed")
+
+    def _is_hopeless(self, exc: Exception) -> bool:
+        """Return whether an ending that failed by ``exc`` is given up: a database that is away comes back."""
+        is_late = time.monotonic() >= self._deadline + UNDO_GRACE_S
+        return not isinstance(exc, errors.Unavailable) and (is_late or refusal(exc) is not None)
+
+    def _leave_ending(self, name: str, exc: Exception, values: Mapping[str, Any]) -> None:
+        """End the record without what its ending was to do."""
+        kind, at = self._definition.kind, self._work
+        LOG.error("Left behind, for the audit: %s of %s of %s", name, kind, at.subject, exc_info=exc)
+        facts = {**at.facts, "left_behind": [*at.facts.get("left_behind", []), name]}
+        facts["refusal"] = refusal(exc) or type(exc).__name__
+        at.workflow = replace(at.workflow, facts=facts)
+        self._save(facts=facts, **values)
 
     def _wait(self, tries: int) -> None:
         """Wait before the next try: the first times here, later by giving the lease back until it is due."""

@@ -130,6 +130,7 @@ class Seen:
     mappings: dict[str, SeenMapping] = field(default_factory=dict)
     dead: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     build_requests: set[str] = field(default_factory=set)
+    failed_builds: set[str] = field(default_factory=set)
     lone_specs: set[str] = field(default_factory=set)
     members: dict[str, SeenMember] = field(default_factory=dict)
     moves: dict[str, SeenMove] = field(default_factory=dict)

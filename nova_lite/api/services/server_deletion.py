@@ -123,7 +123,7 @@ class ServerDeletionService:
     def _drop_waiting(self, caller: Caller, instance: Instance) -> bool:
         """Take back a server without a cell; whoever schedules it notices. False when it has a cell now."""
         workflow = freeing(caller, [(instance.uuid, instance.volumes)]) if instance.volumes else None
-        if not self._dropped(instance.uuid, workflow):
+        if not self._dropped(instance, workflow):
             return False
         self._notices.dropped(caller, instance)
         if workflow is not None:
@@ -131,11 +131,15 @@ class ServerDeletionService:
         return True
 
     @retried
-    def _dropped(self, uuid: str, workflow: Workflow | None) -> bool:
+    def _dropped(self, instance: Instance, workflow: Workflow | None) -> bool:
+        uuid = instance.uuid
         with self._api_db.writer() as session:
             if not build_requests.drop(session, uuid):
                 return False
             _queue(session, uuid)
+            if instance.vm_state is VmState.ERROR:
+                # Its build is over, and nobody else would forget it.
+                mappings.remove_instances(session, [uuid])
             if workflow is not None:
                 workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
             return True

@@ -5,7 +5,7 @@ is dropped wherever this workflow stands: what decides is one row, the build req
 or ``point mappings`` does.
 
 What a database refuses to keep of a server ends its build: it is in ERROR, in its cell or in cell0, with what its user
-said left out where that may be what is refused.
+said left out where that may be what is refused. Where not even that is taken it stays in its build request, in ERROR.
 """
 
 import logging
@@ -32,7 +32,7 @@ from nova_lite.db.repositories import actions, build_requests, instances, mappin
 from nova_lite.model import explanation
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.request_spec import Placed
-from nova_lite.model.states import ACTIONS, TaskState
+from nova_lite.model.states import ACTIONS, TaskState, VmState
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import refusal
@@ -162,10 +162,18 @@ def bury(work: Work[SuperTools]) -> None:
     for uuid in work.inputs["instance_uuids"]:
         with work.tools.api_db.reader() as session:
             instance = build_requests.get(session, uuid)
-        if instance is not None:
-            _keep_failed(work, instance, _fault(work, instance, reason, now))
-            with work.tools.api_db.writer() as session:
-                is_settled = mappings.settle(session, uuid, cell0.cell.uuid)
+        if instance is not None and instance.vm_state is not VmState.ERROR:
+            fault = _fault(work, instance, reason, now)
+            try:
+                _keep_failed(work, instance, fault)
+                with work.tools.api_db.writer() as session:
+                    is_settled = mappings.settle(session, uuid, cell0.cell.uuid)
+            except errors.NovaLiteError:
+                raise
+            except Exception as exc:
+                LOG.exception("Server %s cannot come to cell0 and stays in its build request, in ERROR", uuid)
+                _leave_failed(work, instance, _because(fault, exc))
+                is_settled = False
             if not is_settled:
                 with cell0.db.writer() as session:
                     instances.remove(session, uuid)
@@ -237,9 +245,19 @@ def _begin_builds_or_fail(work: Work[SuperTools], cell: OpenCell, group: Sequenc
             cause = refusal(exc)
             if cause is None:
                 raise
-            _fail_there(work, cell, placed.instance_uuid, cause)
+            _fail_there_if_it_may(work, cell, placed.instance_uuid, cause)
             work.tools.placement.release(placed.instance_uuid)
     return begun
+
+
+def _fail_there_if_it_may(work: Work[SuperTools], cell: OpenCell, uuid: str, cause: str) -> None:
+    """Leave a server in ERROR in its cell; where that refuses this too, as it is, which the audit tells and mends."""
+    try:
+        _fail_there(work, cell, uuid, cause)
+    except sa.exc.StatementError as exc:
+        if refusal(exc) is None:
+            raise
+        LOG.exception("Left behind, for the audit: server %s, of which cell %s takes no change", uuid, cell.cell.name)
 
 
 def _fail_there(work: Work[SuperTools], cell: OpenCell, uuid: str, cause: str) -> None:
@@ -341,8 +359,19 @@ def _keep_failed(work: Work[SuperTools], instance: Instance, fault: Fault) -> No
         raise
     except Exception as exc:
         LOG.exception("Cell0 refuses server %s as it was asked for", instance.uuid)
-        cause = refusal(exc) or type(exc).__name__
-        _add_failed(work, _bare(instance), replace(fault, details=f"{fault.details}\n{cause}".strip()))
+        _add_failed(work, _bare(instance), _because(fault, exc))
+
+
+def _because(fault: Fault, exc: Exception) -> Fault:
+    """Return a fault with why it could not be kept as it was."""
+    return replace(fault, details=f"{fault.details}\n{refusal(exc) or type(exc).__name__}".strip())
+
+
+def _leave_failed(work: Work[SuperTools], instance: Instance, fault: Fault) -> None:
+    """Have a server that cell0 does not take be in ERROR where it is: in its build request, if that is still there."""
+    failed = replace(instance, vm_state=VmState.ERROR, task_state=None, fault=fault)
+    with work.tools.api_db.writer() as session:
+        build_requests.rename(session, failed)
 
 
 def _bare(instance: Instance) -> Instance:

@@ -23,6 +23,7 @@ from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import OVER
 from nova_lite.model.sightings import SeenMapping, SeenMember, SeenMove, SeenServer, SeenWork
+from nova_lite.model.states import VmState
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import epoch_now
 
@@ -93,6 +94,12 @@ def mappings(session: Session, after: str) -> list[SeenMapping]:
 def build_requests(session: Session) -> set[str]:
     """Return the servers that have a build request."""
     return set(session.scalars(sa.select(BuildRequestRow.instance_uuid)))
+
+
+def failed_builds(session: Session) -> set[str]:
+    """Return the servers in ERROR that have a build request still: no cell takes them."""
+    rows = session.execute(sa.select(BuildRequestRow.instance_uuid, BuildRequestRow.instance))
+    return {uuid for uuid, instance in rows if instance.get("vm_state") == VmState.ERROR}
 
 
 def lone_specs(session: Session) -> set[str]:

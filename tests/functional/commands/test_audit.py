@@ -248,6 +248,22 @@ def test_a_server_that_nobody_schedules_is_scheduled_again(site: AuditSite) -> N
     site.delete(server)
 
 
+def test_a_failed_build_that_no_cell_takes_is_told(site: AuditSite) -> None:
+    flavor = {"id": "no room", "name": "no room", "ram": 64, "vcpus": 1, "disk": 1 << 20}
+    assert site.user.ask("POST", "/flavors", {"flavor": flavor}).status == 200
+    server = site.user.boot("refused", site.image, flavor="no room")
+    site.user.wait(server, "ERROR")
+    site.rest()
+    instance = accepted(site, "cell0", server) | {"vm_state": "error", "task_state": None}
+    site.write("cell0", sa.delete(InstanceRow).where(InstanceRow.uuid == server))
+    site.map(server, cell_uuid=None)
+    request = {"instance_uuid": server, "project_id": instance["project_id"], "instance": instance}
+    site.write("api", sa.insert(BuildRequestRow).values(**request))
+    assert "Delete the server" in site.tells("build-not-kept", server)
+    site.delete(server)
+    site.is_clean()
+
+
 def accepted(site: AuditSite, cell: str, server: str) -> dict[str, Any]:
     """Return what the build request of a server was."""
     import msgspec  # noqa: PLC0415

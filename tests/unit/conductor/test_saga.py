@@ -245,6 +245,37 @@ def test_what_cannot_be_undone_in_time_is_noted(db: Database, monkeypatch: pytes
     assert _get(db, workflow).facts["left_behind"] == ["b"]
 
 
+@pytest.mark.parametrize("kind", [Step, Record])
+def test_an_ending_that_a_database_refuses_is_left_behind(db: Database, kind: Any) -> None:
+    refusal = sa.exc.DataError("INSERT", {}, ValueError("too long\nrow: secret"))
+    diary = Diary(raising={"b": [errors.Invalid("no")], "end": [errors.Unavailable("later"), refusal]})
+    definition = dataclasses.replace(THREE, on_failure=kind("end", lambda work, *_: work.tools.note("end")))
+    workflow = _add(db)
+    _runner(db, diary, definitions={"three": definition}).run(workflow)
+    assert diary.entries[-2:] == ["end", "end"]
+    ended = _get(db, workflow)
+    assert (ended.status, ended.reason) == (Status.FAILED, "no")
+    assert ended.facts == {"a": True, "left_behind": ["end"], "refusal": "too long"}
+
+
+def test_an_ending_that_fails_otherwise_is_tried_until_it_is_late(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = "failed: no"
+    diary = Diary(raising={"b": [errors.Invalid("no")], ending: [ValueError("bug")] * 2})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries.count(ending) == 3
+    assert "left_behind" not in _get(db, workflow).facts
+    monkeypatch.setattr(saga, "UNDO_GRACE_S", -100.0)
+    diary = Diary(raising={"b": [errors.Invalid("no")], ending: [ValueError("bug")]})
+    workflow = _add(db)
+    _runner(db, diary).run(workflow)
+    assert diary.entries.count(ending) == 1
+    assert _get(db, workflow).status is Status.FAILED
+    assert _get(db, workflow).facts["left_behind"] == ["failed"]
+
+
 def test_a_lease_keeps_others_away(db: Database) -> None:
     workflow = _add(db)
     with db.writer() as session:

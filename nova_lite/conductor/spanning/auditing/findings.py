@@ -18,6 +18,7 @@ class Kind(StrEnum):
     INSTANCE_WITHOUT_MAPPING = "instance-without-mapping"
     INSTANCE_IN_TWO_CELLS = "instance-in-two-cells"
     BUILD_WITHOUT_WORK = "build-without-work"
+    BUILD_NOT_KEPT = "build-not-kept"
     BUILD_REQUEST_LEFT = "build-request-left"
     REQUEST_SPEC_LEFT = "request-spec-left"
     GROUP_MEMBER_LEFT = "group-member-left"
@@ -93,6 +94,12 @@ RULES: Mapping[Kind, Rule] = {
         "work ends",
         "A server was accepted, is in no cell yet, and nobody is at work on it.",
         "Its scheduling is begun again.",
+    ),
+    Kind.BUILD_NOT_KEPT: Rule(
+        "work ends",
+        "A server whose build failed is in ERROR and in no cell, for neither its cell nor cell0 takes it.",
+        None,
+        "Its fault says what the database refuses. Delete the server, which works; then mend the database.",
     ),
     Kind.BUILD_REQUEST_LEFT: Rule(
         "nothing left",

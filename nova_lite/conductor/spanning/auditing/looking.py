@@ -142,6 +142,7 @@ class Onlooker:
             self._breathe(f"{len(seen.mappings)} mappings read")
         with self.api_db.reader() as session:
             seen.build_requests = sightings.build_requests(session)
+            seen.failed_builds = sightings.failed_builds(session)
             seen.lone_specs = sightings.lone_specs(session)
             seen.members = {member.uuid: member for member in sightings.members(session)}
             seen.host_mappings = sightings.host_mappings(session)

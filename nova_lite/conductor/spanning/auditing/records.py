@@ -34,6 +34,9 @@ def _of_nobody(seen: Seen, mapping: SeenMapping) -> Iterator[Finding]:
         if not mapping.is_queued_for_delete:
             text = f"it is deleted in cell {min(dead)} and counts for {mapping.vcpus} vCPUs, {mapping.ram_mib} MiB"
             yield Finding(Kind.MAPPING_OF_DELETED, uuid, text, mapping.cell, (mapping,))
+    elif mapping.cell is None and uuid in seen.failed_builds:
+        text = "its build failed, and no cell takes it as that; why, says its fault"
+        yield Finding(Kind.BUILD_NOT_KEPT, uuid, text, None, (mapping,))
     elif mapping.cell is None and uuid in seen.build_requests:
         text = "it is in no cell yet, and no workflow is about it"
         yield Finding(Kind.BUILD_WITHOUT_WORK, uuid, text, None, (mapping,))
