@@ -59,6 +59,10 @@ _MAX_ATTEMPTS = 25
 _PATIENCE_S = 30.0
 #: How long a statement waits for a row that another transaction has locked.
 _LOCK_WAIT_S = 10
+#: How long a server may say nothing to a statement, because it works on it, hangs or is gone without a word.
+_SILENT_S = 60
+#: What libpq has for that: questions whether the other side is there, and milliseconds without its word.
+_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 #: A pooled connection that was used this short a time ago is not asked whether it still lives.
 _TRUSTED_S = 5.0
 #: The server's word, in each of its answers to PyMySQL, that a transaction is open.
@@ -187,7 +191,9 @@ class Database:
             return engine
         args = {"autocommit": True, "connect_timeout": max(1, int(self._connect_timeout_s))}
         if self.url.get_backend_name() in ("mysql", "mariadb"):
-            args |= {"charset": "utf8mb4", "read_timeout": 60, "write_timeout": 60}
+            args |= {"charset": "utf8mb4", "read_timeout": _SILENT_S, "write_timeout": _SILENT_S}
+        else:
+            args |= _SILENCE
         engine = sa.create_engine(self.url, connect_args=args, pool_timeout=10, pool_recycle=1800, **options)
         if engine.driver == "pymysql":
             from nova_lite import mysql_driver  # noqa: PLC0415 - loads PyMySQL, which may not be there
@@ -322,6 +328,7 @@ def _tune_mysql(connection: Any, record: object) -> None:
 def _tune_postgresql(connection: Any, record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET SESSION lock_timeout = '{_LOCK_WAIT_S}s'")
+        cursor.execute(f"SET SESSION statement_timeout = '{_SILENT_S}s'")
 
 
 def _begin_on_server(connection: sa.Connection) -> None:

@@ -167,6 +167,7 @@ def _locked(session: Session, history: History) -> Iterator[None]:
     backend = session.get_bind().dialect.name
     if backend == "postgresql":
         session.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'"))
+        session.execute(sa.text("SET LOCAL statement_timeout = 0"))  # a new index of a large table takes its time
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(zlib.crc32(f"nova_lite {history}".encode()))))
         yield
     elif backend in ("mysql", "mariadb"):

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase
 
-from nova_lite import errors
+from nova_lite import errors, storage
 from nova_lite.db import migrate
 from nova_lite.db.api_tables import ApiBase
 from nova_lite.db.cell_tables import CellBase, CellWorkflowRow
@@ -201,6 +201,21 @@ def test_a_lock_cycle_is_resolved_without_an_error(api_db: Database) -> None:
     assert at_once(2, lock_both) == ["done", "done"]
     if not api_db.is_sqlite:  # there one writer waits for the other from its beginning
         assert sum(tried) == 3
+
+
+@pytest.mark.parametrize(("kind", "sleep"), [("mariadb", "SELECT SLEEP(60)"), ("postgresql", "SELECT pg_sleep(60)")])
+def test_a_server_that_is_silent_for_too_long_is_given_up(
+    kind: str, sleep: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_SILENT_S", 1)
+    server, name = request.getfixturevalue(kind), f"nl_{uuids.uuid4().hex[:12]}"
+    server.create([name])
+    with contextlib.closing(Database(server.url(name))) as database:
+        with pytest.raises(errors.Unavailable), database.reader() as session:
+            session.execute(text(sleep))
+        with database.reader() as session:
+            assert session.scalar(text("SELECT 1")) == 1
+    server.drop([name])
 
 
 @pytest.mark.parametrize("driver", ["mysql+pymysql", "postgresql+psycopg"])
