@@ -83,6 +83,7 @@ class Runner(Generic[T]):
         self.ended = Tally()
         self._guard = threading.Lock()
         self._is_stopping = False
+        self._not_begun: set[str] = set()
         self._alarm = Alarm(self.wake, "workflow-alarm")
         self._tickers = [
             Ticker(self.scan_interval_s, self._scan, "workflow-scan", at_once=True),
@@ -96,7 +97,7 @@ class Runner(Generic[T]):
             ticker.start()
 
     def stop(self) -> None:
-        """Finish the workflows under way, then stop; those not begun wait for the next conductor."""
+        """Finish the workflows under way, then stop; those not begun wait for another conductor: see ``not_begun``."""
         self._is_stopping = True
         self._alarm.stop()
         self._tickers[0].stop()
@@ -115,9 +116,20 @@ class Runner(Generic[T]):
             self._running.add(uuid)
         try:
             self._pool.submit(self._run_guarded, uuid)
-        except RuntimeError:  # stopping: the record waits for another conductor
-            with self._guard:
-                self._running.discard(uuid)
+        except RuntimeError:  # stopping
+            self._leave(uuid)
+
+    def _leave(self, uuid: str) -> None:
+        """Leave a workflow to other conductors."""
+        with self._guard:
+            self._running.discard(uuid)
+            self._not_begun.add(uuid)
+
+    @property
+    def not_begun(self) -> list[str]:
+        """Return the workflows that were to run here when this was stopped, and for which others may be woken."""
+        with self._guard:
+            return sorted(self._not_begun)
 
     @property
     def running(self) -> int:
@@ -149,7 +161,9 @@ class Runner(Generic[T]):
     def _run_guarded(self, uuid: str) -> None:
         again_s = None
         try:
-            if not self._is_stopping:
+            if self._is_stopping:
+                self._leave(uuid)
+            else:
                 again_s = self.run(uuid)
         except LeaseLost:
             LOG.info("Workflow %s is not ours any more", uuid)

@@ -63,7 +63,7 @@ from nova_lite.db.repositories import hosts
 from nova_lite.reloading import ticker
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import ComputeClient
-from nova_lite.rpc.conductor import TOPIC
+from nova_lite.rpc.conductor import TOPIC, ConductorClient
 from nova_lite.rpc.notifications import Notifier
 from nova_lite.rpc.scheduler import SchedulerClient
 from nova_lite.storage import Database
@@ -243,6 +243,9 @@ class Conductor:
             looker.stop()
         self.runner.stop()  # first: agents at work for it may still ask whether a guest may run
         self._server.stop()
+        # Nobody listens here any more: another conductor hears it now, rather than at its next scan.
+        for left in self.runner.not_begun:
+            ConductorClient(self._bus).wake(left)
         self._notifier.close()
         self._bus.close()
         if self._fanout is not None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -466,6 +467,28 @@ def test_a_woken_workflow_runs_once_however_often_it_is_woken(db: Database) -> N
     assert _wait_until(lambda: _get(db, workflow).status is Status.DONE)
     runner.stop()
     assert diary.entries == ["a", "b", "c"]
+
+
+def test_what_is_not_begun_when_it_stops_is_named_for_others(db: Database) -> None:
+    entered, going_on = threading.Event(), threading.Event()
+
+    def hold(kind: str, step: str) -> None:
+        entered.set()
+        assert going_on.wait(480)
+
+    first, second, third = (_add(db) for _ in range(3))
+    runner = _runner(db, Diary(), threads=1, after_record=hold, scan_interval_s=lambda: 3600.0)
+    runner.wake(first)
+    assert entered.wait(480)
+    runner.wake(second)
+    stopping = threading.Thread(target=runner.stop)
+    stopping.start()
+    assert _wait_until(lambda: runner._is_stopping)
+    going_on.set()
+    stopping.join(480)
+    runner.wake(third)
+    assert runner.not_begun == sorted([second, third])
+    assert _get(db, first).status is Status.DONE
 
 
 def test_a_run_that_ends_at_a_bug_gives_its_lease_up(db: Database) -> None:
