@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from tests.functional.compute_api import suite
 from tests.integration.conftest import started
 from tests.integration.stack.processes import wait_until
 from tests.integration.stack.services import REPOSITORY
-from tests.integration.stack.site import ADDRESS, Site, tool, wait_listening
+from tests.integration.stack.site import ADDRESS, Site, listens, tool, wait_listening
 
 _MODULES = Path("/usr/lib/apache2/modules")
 _PAGE = "https://horizon.example"
@@ -136,6 +137,28 @@ def _touch(apache: Apache) -> None:
 def _usr1(apache: Apache) -> None:
     for pid in apache.workers():
         os.kill(pid, signal.SIGUSR1)
+
+
+def test_a_request_under_way_is_answered_before_the_end(apache: Apache) -> None:
+    body = b'{"keypair": {"name": "last"}}'
+    request = (
+        b"POST /v2.1/os-keypairs HTTP/1.1\r\nHost: a\r\nX-Auth-Token: alice:demo\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    port = apache.site.port("api")
+    assert apache.ask("api", "/v2.1/flavors")[0] == 200
+    with socket.create_connection((ADDRESS, port), timeout=120) as connection:
+        connection.sendall(request + body[:-5])
+        # One who comes later is answered, so the first is at a worker by now.
+        assert apache.ask("api", "/v2.1/flavors")[0] == 200
+        apache.site.processes.send("api", signal.SIGWINCH)
+        wait_until(lambda: not listens(port), "no more connections", timeout_s=60)
+        connection.sendall(body[-5:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    apache.site.processes.wait_ended("api", timeout_s=60)
+    assert apache.site.processes.exit_code("api") == 0
+    apache.site.processes.stop("api")
+    apache.start()
 
 
 @pytest.mark.parametrize("reload", [_touch, _usr1], ids=["touch", "SIGUSR1"])

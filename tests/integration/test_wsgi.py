@@ -411,6 +411,21 @@ def test_who_stops_in_the_middle_of_a_request_holds_nobody_up_for_long(served: S
     assert "NO MERCY" not in served.told()
 
 
+def _shared(pid: int | None) -> list[Path]:
+    """Return the directories that the workers of a server share."""
+    found = [each.parent for each in Path("/tmp").glob("nova-lite-api.*/server")]
+    return [each for each in found if (each / "server").read_text().startswith(f"{pid} ")]
+
+
+def test_what_a_killed_server_left_goes_when_the_next_one_begins(uwsgi: Served) -> None:
+    (left,) = _shared(uwsgi.site.processes.pid("api"))
+    uwsgi.site.processes.kill("api")
+    assert left.exists()
+    uwsgi.start()
+    assert not left.exists()
+    assert len(_shared(uwsgi.site.processes.pid("api"))) == 1
+
+
 def test_a_server_that_still_loads_ends_when_told_to(served: Served) -> None:
     served.site.processes.stop("api")
     served.configure()
