@@ -75,10 +75,17 @@ def drive_files(told: Told, skipped: Collection[str]) -> Iterator[tuple[str, byt
     for shown, version in [*((one, one) for one in VERSIONS), (LATEST, VERSIONS[-1])]:
         if shown in skipped:
             continue
-        yield f"ec2/{shown}/meta-data.json", orjson.dumps(meta_data(told, version))
+        yield f"ec2/{shown}/meta-data.json", orjson.dumps(_named(meta_data(told, version), told.instance))
         user_data = told.user_data
         if user_data is not None:
             yield f"ec2/{shown}/user-data", user_data
+
+
+def _named(tree: dict[str, object], instance: Instance) -> dict[str, object]:
+    """Return a tree as drives have it: its key has the name by which the service lists it."""
+    if instance.key_name:
+        tree["public-keys"] = {"0": {"_name": f"0={instance.key_name}", "openssh-key": instance.key_data or ""}}
+    return tree
 
 
 def found_at(told: Told, parts: list[str]) -> bytes | None:

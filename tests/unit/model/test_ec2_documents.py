@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from nova_lite.model import ec2_documents
@@ -115,3 +116,12 @@ def test_a_drive_skips_versions() -> None:
     assert sorted(files) == [
         f"ec2/{v}/{name}" for v in ("2009-04-04", "latest") for name in ("meta-data.json", "user-data")
     ]
+
+
+def test_a_drive_names_its_key_as_the_service_lists_it() -> None:
+    files = dict(ec2_documents.drive_files(told(FULL), ()))
+    for version in (*ec2_documents.VERSIONS, "latest"):
+        found = orjson.loads(files[f"ec2/{version}/meta-data.json"])
+        assert found["public-keys"] == {"0": {"_name": "0=mine", "openssh-key": "ssh-rsa AAAA"}}
+    without = dict(ec2_documents.drive_files(told(), ()))
+    assert "public-keys" not in orjson.loads(without["ec2/latest/meta-data.json"])
