@@ -34,6 +34,7 @@ CHANGEABLE: Mapping[str, frozenset[str]] = {
             "resize_confirm_window",
             "shelved_offload_time",
             "sync_power_state_interval",
+            "running_deleted_instance_action",
             # What a host offers, told at its next look.
             "update_resources_interval",
             "reserved_host_cpus",

@@ -15,6 +15,7 @@ from oslo_log import log as oslo_logging
 from nova_lite import changeable_options
 from nova_lite.api_options import API_OPTS, CORS_OPTS, OSLO_MIDDLEWARE_OPTS
 from nova_lite.console_options import CONSOLE_OPTS, CONSOLEAUTH_OPTS, SERIAL_OPTS, SPICE_OPTS, VNC_OPTS, WEB_OPTS
+from nova_lite.guest_options import GUEST_OPTS
 from nova_lite.metadata_options import DRIVE_OPTS, INJECTION_OPTS, METADATA_OPTS, NEUTRON_OPTS
 from nova_lite.notification_options import NOTIFICATION_OPTS
 from nova_lite.scheduling_options import FILTER_SCHEDULER_OPTS, SCHEDULER_OPTS
@@ -108,6 +109,7 @@ DEFAULT_OPTS: list[cfg.Opt] = [
         min=0.1,
         help="Seconds between two comparisons of a host's guests with what its cell says of them.",
     ),
+    *GUEST_OPTS,
     cfg.BoolOpt(
         "resume_guests_state_on_host_boot",
         default=False,

@@ -1,13 +1,15 @@
 """Bring a host's guests in line with what its cell says: at the agent's start, and every now and then."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nova_lite import errors
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.concurrency import KeyedLocks
+from nova_lite.guest_options import LOG as LOG_IT
+from nova_lite.guest_options import REAP, SHUTDOWN
 from nova_lite.model.conductor import ExpectedGuest
 from nova_lite.model.guest import Guest, PowerState
 from nova_lite.rpc.conductor import ConductorClient
@@ -62,16 +64,29 @@ def _ran_until_lately(instance: ExpectedGuest) -> bool:
 
 
 class Reconciler:
-    """Compares and repairs. ``locks`` are those under which the agent works on its guests."""
+    """Compares and repairs. ``locks`` are those under which the agent works on its guests.
+
+    ``unowned`` says what becomes of a guest whose server is deleted: see ``guest_options``.
+    """
 
     def __init__(
-        self, host: str, driver: Driver, conductor: ConductorClient, volumes: VolumePlugger, locks: KeyedLocks
+        self,
+        host: str,
+        driver: Driver,
+        conductor: ConductorClient,
+        volumes: VolumePlugger,
+        locks: KeyedLocks,
+        *,
+        unowned: Callable[[], str] = lambda: REAP,
     ) -> None:
         self._host = host
         self._driver = driver
         self._conductor = conductor
         self._volumes = volumes
         self._locks = locks
+        self._unowned = unowned
+        #: Guests that the log has told of.
+        self._told: set[str] = set()
 
     def run(self, *, resumes: bool = False) -> None:
         """Destroy and stop what must not run here, and report what changed.
@@ -141,7 +156,7 @@ class Reconciler:
             LOG.warning("Starting guest %s: it ran before this host went down", uuid)
             self._volumes.match(uuid, self._conductor.volumes_of(self._host, uuid))
             self._driver.power_on(uuid)
-        if repairs.destroy:
+        if repairs.destroy and not self._is_spared(guest):
             LOG.warning("Destroying guest %s: it does not belong on this host (any more)", uuid)
             self._driver.destroy(uuid)
         if repairs.stop:
@@ -149,6 +164,19 @@ class Reconciler:
             self._driver.power_off(uuid, timeout_s=0)
         if repairs.report:
             self._conductor.report_guests(self._host, repairs.report)
+
+    def _is_spared(self, guest: Guest) -> bool:
+        """Return whether a guest that does not belong here is kept: an operator wants that of deleted servers'."""
+        action = self._unowned()
+        if action == REAP or self._conductor.lives(guest.uuid):
+            return False
+        if action == SHUTDOWN and guest.power_state in _ALIVE:
+            LOG.warning("Powering off guest %s: its server is deleted; its disks are kept", guest.uuid)
+            self._driver.power_off(guest.uuid, timeout_s=0)
+        elif action == LOG_IT and guest.uuid not in self._told:
+            LOG.warning("Guest %s is here and its server is deleted", guest.uuid)
+            self._told.add(guest.uuid)
+        return True
 
 
 def _leave(uuid: str, exc: errors.NovaLiteError) -> None:

@@ -68,7 +68,14 @@ class Agent:
         self._placement = PlacementClient(conf)
         locks = KeyedLocks()
         volumes = make_plugger(conf, self.driver, self._conductor)
-        self._reconciler = Reconciler(conf.host, self.driver, self._conductor, volumes, locks)
+        self._reconciler = Reconciler(
+            conf.host,
+            self.driver,
+            self._conductor,
+            volumes,
+            locks,
+            unowned=lambda: str(conf.running_deleted_instance_action),
+        )
         endpoint = make_endpoint(conf, self.driver, Images(conf), self._conductor, locks)
         self._server = self._bus.serve(TOPIC, conf.host, endpoint)
         self._heart = ticker(

@@ -135,6 +135,10 @@ class CellEndpoint:
         found: list[Any] = msgspec.to_builtins([*arriving, *expected, *leaving])
         return found
 
+    def lives(self, instance_uuid: str) -> bool:
+        with self._db.reader() as session:
+            return instances.lives(session, instance_uuid)
+
     def evacuated_from(self, host: str) -> list[str]:
         with self._db.reader() as session:
             return [instance_uuid for _, instance_uuid in evacuations.left_on(session, host)]

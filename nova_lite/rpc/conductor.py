@@ -104,6 +104,10 @@ class ConductorClient:
         """Return every instance that belongs on ``host``."""
         return msgspec.convert(self._bus.call(TOPIC, "expected_guests", host=host), list[ExpectedGuest])
 
+    def lives(self, instance_uuid: str) -> bool:
+        """Return whether the cell has this instance, on whichever host, and it is not deleted."""
+        return bool(self._bus.call(TOPIC, "lives", instance_uuid=instance_uuid))
+
     def evacuated_from(self, host: str) -> list[str]:
         """Return the instances evacuated from ``host``, which has not said yet that it has nothing of them."""
         return list(self._bus.call(TOPIC, "evacuated_from", host=host))

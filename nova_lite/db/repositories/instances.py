@@ -268,6 +268,12 @@ def remove(handle: Handle, uuid: str) -> None:
     handle.execute(_REMOVED, {"uuid": uuid})
 
 
+def lives(session: Session, uuid: str) -> bool:
+    """Return whether there is such an instance that is not deleted."""
+    found = sa.select(InstanceRow.id).filter_by(uuid=uuid, deleted=False)
+    return session.scalar(found) is not None
+
+
 def expected_on(session: Session, host: str) -> list[ExpectedGuest]:
     """Return what should be on ``host``."""
     at_work = (

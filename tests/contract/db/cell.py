@@ -156,6 +156,12 @@ class InstanceSuite:
         else:
             assert found == instance
 
+    def test_whether_one_lives(self, cell_db: Database) -> None:
+        alive, dead = self._add(cell_db), self._add(cell_db, vm_state=VmState.DELETED)
+        with cell_db.reader() as session:
+            found = [instances.lives(session, uuid) for uuid in (alive.uuid, dead.uuid, new_uuid())]
+        assert found == [True, False, False]
+
     def test_what_is_expected_on_a_host(self, cell_db: Database) -> None:
         host = new_uuid()
         running = self._add(cell_db, host=host, **AT_REST)

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from nova_lite import config, errors
+from nova_lite import config, errors, guest_options
 from nova_lite.clients.volumes import Volumes
 from nova_lite.compute.actions.volumes import VolumePlugger
 from nova_lite.compute.reconcilers import Reconciler, compare
@@ -85,6 +85,10 @@ class Cell:
     answers: list[list[ExpectedGuest]]
     reported: list[Guest] = field(default_factory=list)
     away: list[str] = field(default_factory=list)
+    living: list[str] = field(default_factory=list)
+
+    def lives(self, instance_uuid: str) -> bool:
+        return instance_uuid in self.living
 
     def moved_away(self, host: str) -> list[str]:
         return self.away
@@ -109,10 +113,14 @@ def _driver(*uuids: str) -> FakeDriver:
     return driver
 
 
-def _run(driver: FakeDriver, cell: Cell, *, resumes: bool = False) -> None:
+def _run(
+    driver: FakeDriver, cell: Cell, *, resumes: bool = False, unowned: str = guest_options.REAP, times: int = 1
+) -> None:
     conductor = cast(ConductorClient, cell)
     volumes = VolumePlugger("host1", driver, Volumes(config.load(files=[])), conductor, patience_s=lambda: 1)
-    Reconciler("host1", driver, conductor, volumes, KeyedLocks()).run(resumes=resumes)
+    reconciler = Reconciler("host1", driver, conductor, volumes, KeyedLocks(), unowned=lambda: unowned)
+    for _ in range(times):
+        reconciler.run(resumes=resumes)
 
 
 def test_repairs_are_made() -> None:
@@ -125,6 +133,31 @@ def test_repairs_are_made() -> None:
         "c": PowerState.SHUTDOWN,
     }
     assert [guest.uuid for guest in cell.reported] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("action", "left", "words"),
+    [
+        (guest_options.REAP, {}, ["Destroying guest a"]),
+        (guest_options.SHUTDOWN, {"a": PowerState.SHUTDOWN}, ["Powering off guest a"]),
+        (guest_options.LOG, {"a": PowerState.RUNNING}, ["Guest a is here"]),
+        (guest_options.NOOP, {"a": PowerState.RUNNING}, []),
+    ],
+)
+def test_what_becomes_of_a_guest_whose_server_is_deleted(
+    action: str, left: dict[str, PowerState], words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = _driver("a")
+    _run(driver, Cell([[]]), unowned=action, times=2)
+    assert {guest.uuid: guest.power_state for guest in driver.guests()} == left
+    told = [record.getMessage() for record in caplog.records if record.name.endswith("reconcilers")]
+    assert [line.partition(":")[0].partition(" and")[0] for line in told] == words
+
+
+def test_a_guest_whose_server_lives_elsewhere_is_destroyed_whatever_operators_want() -> None:
+    driver = _driver("a")
+    _run(driver, Cell([[]], living=["a"]), unowned=guest_options.NOOP)
+    assert driver.guests() == []
 
 
 def test_a_guest_is_looked_at_again_before_it_is_destroyed() -> None:
