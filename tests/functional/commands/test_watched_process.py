@@ -85,3 +85,39 @@ def test_a_conductor_without_placement_lives_and_is_not_ready(tmp_path: Path, ex
             assert conductor.wait(_DEADLINE_S) == 0, (tmp_path / "log").read_text()
         finally:
             conductor.kill()
+
+
+_PROXY = """
+[DEFAULT]
+transport_url = kombu+memory:///api
+[api_database]
+connection = {database}
+[vnc]
+novncproxy_host = 127.0.0.1
+novncproxy_port = {port}
+[service]
+monitoring_address = 127.0.0.1:{watched}
+"""
+
+
+def test_a_console_proxy_that_is_stopped_waits_for_nobody(tmp_path: Path) -> None:
+    """What is said to those who look at a console: ``console/test_proxy.py``."""
+    database = f"sqlite:///{tmp_path}/api.db"
+    with contextlib.closing(Database(database)) as api_db:
+        migrate.sync(api_db, "api")
+    port, watched, file = free_port(), free_port(), tmp_path / "nova-lite.conf"
+    file.write_text(_PROXY.format(database=database, port=port, watched=watched))
+    command = [sys.executable, "-W", "ignore", "-m", "nova_lite.cmd.console_proxy", "--config-file", str(file)]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as proxy:
+        try:
+            end = time.monotonic() + _DEADLINE_S
+            while ask(watched, "/live")[0] != 200 and proxy.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)
+            with socket.create_connection(("127.0.0.1", port), timeout=_DEADLINE_S) as silent:
+                silent.sendall(b"GET /?token=x HTTP/1.1\r\n")
+                assert ask(port, "/")[0] in (403, 404, 405)
+                proxy.send_signal(signal.SIGTERM)
+                assert silent.recv(1) in (b"", b"H")
+                assert proxy.wait(_DEADLINE_S) == 0, (tmp_path / "log").read_text()
+        finally:
+            proxy.kill()

@@ -1,5 +1,6 @@
 """Stories of daemons that are watched: whether they are ready, and what their numbers tell."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from nova_lite.conductor.service import Conductor
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.scheduler.meters import Meters as SchedulerMeters
+from nova_lite.scheduler.server import SchedulerEndpoint
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import ComputeUser, eventually
@@ -30,12 +32,15 @@ class Daemons:
 
     conductors: list[Conductor] = field(default_factory=list)
     schedulers: list[Scheduler] = field(default_factory=list)
+    #: That of the scheduler.
+    conf: cfg.ConfigOpts = field(init=False)
 
     def conductor(self, conf: cfg.ConfigOpts) -> Conductor:
         self.conductors.append(Conductor(conf))
         return self.conductors[-1]
 
     def scheduler(self, conf: cfg.ConfigOpts) -> Scheduler:
+        self.conf = conf
         self.schedulers.append(Scheduler(conf))
         return self.schedulers[-1]
 
@@ -125,3 +130,38 @@ def test_numbers_follow_a_server(cloud: Cloud, daemons: Daemons, user: ComputeUs
     assert {each.of("database_up") for each in (above, *cells)} == {1.0}
     user.ask("DELETE", f"/servers/{server}")
     user.wait_gone(server)
+
+
+def test_a_scheduler_that_is_stopped_answers_what_it_was_asked(
+    daemons: Daemons, user: ComputeUser, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one here: what is asked meanwhile waits for the next."""
+    (scheduler,) = daemons.schedulers
+    asked, going_on, place = threading.Event(), threading.Event(), SchedulerEndpoint.place
+
+    def held(endpoint: SchedulerEndpoint, *args: Any, **more: Any) -> Any:
+        asked.set()
+        assert going_on.wait(_PATIENCE_S)
+        return place(endpoint, *args, **more)
+
+    monkeypatch.setattr(SchedulerEndpoint, "place", held)
+    server = user.boot("asked", image)
+    assert asked.wait(_PATIENCE_S)
+    stopping = threading.Thread(target=scheduler.stop)
+    stopping.start()
+    assert scheduler.under_way() == ["place"]
+    going_on.set()
+    stopping.join(_PATIENCE_S)
+    assert not stopping.is_alive()
+    assert scheduler.under_way() == []
+    user.wait(server, "ACTIVE")
+    late = user.boot("late", image)
+    successor = daemons.scheduler(daemons.conf)
+    successor.start()
+    try:
+        user.wait(late, "ACTIVE")
+        for each in (server, late):
+            user.ask("DELETE", f"/servers/{each}")
+            user.wait_gone(each)
+    finally:
+        successor.stop()
