@@ -207,14 +207,15 @@ def test_a_lock_cycle_is_resolved_without_an_error(api_db: Database) -> None:
 def test_a_server_that_is_silent_for_too_long_is_given_up(
     kind: str, sleep: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_SILENT_S", 1)
+    monkeypatch.setattr(storage, "_SILENT_S", 2)
     server, name = request.getfixturevalue(kind), f"nl_{uuids.uuid4().hex[:12]}"
     server.create([name])
-    with contextlib.closing(Database(server.url(name))) as database:
-        with pytest.raises(errors.Unavailable), database.reader() as session:
-            session.execute(text(sleep))
-        with database.reader() as session:
-            assert session.scalar(text("SELECT 1")) == 1
+    with (
+        contextlib.closing(Database(server.url(name))) as database,
+        pytest.raises(errors.Unavailable),
+        database.reader() as session,
+    ):
+        session.execute(text(sleep))
     server.drop([name])
 
 
