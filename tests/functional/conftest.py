@@ -12,6 +12,7 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 
 import nova_lite
 from tests.dealing import Dealer, dealer, put_in_turn
+from tests.functional import suite
 from tests.tables import remember_histories
 
 _OURS = str(Path(nova_lite.__file__).parent)
@@ -49,7 +50,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long."""
+    """Begin with what takes long; leave out what cannot be told where stories are told now."""
+    suite.keep_what_can_be_told(config, items)
     put_in_turn(config, items, _group_of, _turn_of)
 
 

@@ -4,141 +4,29 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from nova_lite.db import migrate
-from nova_lite.storage import Database
-from tests.functional.compute_api import suite
-from tests.integration.conftest import started
-from tests.integration.stack.processes import Program, birth, wait_until
-from tests.integration.stack.services import REPOSITORY
-from tests.integration.stack.site import ADDRESS, Site, environment, listens, tool, wait_listening
-
-_MODULES = Path("/usr/lib/apache2/modules")
-#: Modules of stories that CI tells under each server: the nouns clients use most, and what is sent to break it.
-STORIES = (
-    "test_bombs", "test_cors", "test_flavors", "test_keypairs", "test_monitoring", "test_proxies", "test_quota_sets",
-    "test_server_metadata", "test_server_tags", "test_servers", "test_tokens", "test_versions",
-)  # fmt: skip
-
+from tests.functional import suite
+from tests.integration.reloads import asking, lose_nothing
+from tests.integration.stack.processes import birth, wait_until
+from tests.integration.stack.site import ADDRESS, listens
+from tests.integration.under_uwsgi import Served
 
 #: What a client may not have believed.
 FORGED = ("Forwarded", "X-Forwarded-Host", "X-Forwarded-Prefix")
 
 
-class Served:
-    """The Compute API on a SQLite database, under uWSGI with two workers of two threads."""
-
-    def __init__(self, directory: Path) -> None:
-        self.site = Site(directory)
-        data = self.site.folder("data")
-        database = Database(f"sqlite:///{data}/api.db")
-        migrate.sync(database, "api")
-        database.close()
-        self.port = self.site.port("api")
-        self.socket = self.site.path("run", "api.socket")
-        self.reload_file = self.site.write("", "run", "reload")
-
-    def configure(self, more: str = "") -> None:
-        """Write the configuration; ``more`` comes after what is needed."""
-        text = "[DEFAULT]\nhost = api\ntransport_url = kombu+memory:///api\n[api]\nauth_strategy = noauth2\n"
-        text += f"[api_database]\nconnection = sqlite:///{self.site.path('data', 'api.db')}\n{more}"
-        self.site.write(text, "etc", "api.conf")
-
-    def start(self, *, is_lazy: bool = True, **instead: str) -> None:
-        """Start it by the shipped file, and wait until it serves. ``is_lazy``: each worker loads the application.
-
-        ``instead`` are other values of some options of the file.
-        """
-        self.launch(is_lazy=is_lazy, **instead)
-        wait_listening(self.site, "api", self.port, timeout_s=60)
-        assert self.ask("/live")[0] == 200
-
-    def launch(self, *, is_lazy: bool, **instead: str) -> None:
-        """Start it, and wait for nothing."""
-        text = (REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text()
-        for name, value in instead.items():
-            option = name.replace("_", "-")
-            text, count = re.subn(rf"(?m)^{option} = .*", f"{option} = {value}", text)
-            assert count == 1, option
-        # A word of each worker that has done what comes before it.
-        file = self.site.write(text + "hook-post-fork = print:hears\n", "etc", "api.ini")
-        variables = {
-            "NOVA_LITE_CONFIG_FILES": str(self.site.path("etc", "api.conf")),
-            "NOVA_LITE_API_LISTEN": f"{ADDRESS}:{self.port}",
-            "NOVA_LITE_API_SOCKET": str(self.socket),
-            "NOVA_LITE_API_PROCESSES": "2",
-            "NOVA_LITE_API_THREADS": "2",
-            "PYTHONPATH": str(REPOSITORY),
-        }
-        if is_lazy:
-            variables["NOVA_LITE_API_RELOAD"] = str(self.reload_file)
-        uwsgi = str(Path(sys.prefix) / "bin/uwsgi")
-        argv = (*suite.TIED, uwsgi, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(REPOSITORY))
-        self.site.processes.start(Program("api", argv, env=environment(**variables), cwd=str(REPOSITORY)))
-
-    def ask(self, path: str, token: str | None = "alice:demo", **headers: str) -> tuple[int, dict[str, str], Any]:
-        """Return status, headers and JSON of an answer."""
-        with contextlib.closing(http.client.HTTPConnection(ADDRESS, self.port, timeout=120)) as connection:
-            connection.request("GET", path, headers={**({"X-Auth-Token": token} if token else {}), **headers})
-            answer = connection.getresponse()
-            content = answer.read()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, json.loads(content)
-
-    def shout(self, request: bytes) -> list[int]:
-        """Send bytes as they are and return the status of each answer until the server closes."""
-        with socket.create_connection((ADDRESS, self.port), timeout=60) as connection:
-            heard = b""
-            # A server that has heard enough answers before the end, and hangs up.
-            with contextlib.suppress(OSError):
-                connection.sendall(request)
-                connection.shutdown(socket.SHUT_WR)
-            with contextlib.suppress(ConnectionError):
-                while part := connection.recv(65536):
-                    heard += part
-        return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", heard, re.MULTILINE)]
-
-    def told(self) -> str:
-        """Return what it has logged."""
-        return self.site.processes.log("api").read_text(errors="replace")
-
-    def wait_hearing(self, spawned: int = 0) -> None:
-        """Wait until ``spawned`` workers were made, in all, and each hears signals: not from its first instant."""
-
-        def all_hear() -> bool:
-            told = self.told()
-            count = told.count("spawned uWSGI worker")
-            return told.count('running "print:hears" (post-fork)') == count >= spawned
-
-        wait_until(all_hear, "workers that hear", timeout_s=60, hint=self.told()[-2000:])
-
-    def has_loaded(self) -> bool:
-        """Return whether each of its workers, which load the application themselves, has done so."""
-        told = self.told()
-        return all(f"pid: {worker} (default app)" in told for worker in self.workers())
-
-    def workers(self) -> set[int]:
-        """Return the process numbers of the workers."""
-        pid = self.site.processes.pid("api")
-        return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    # Paths of sockets are short, so this is not below pytest's own directory.
-    made = Served(Path(tempfile.mkdtemp(prefix="nova-lite-wsgi-")))
+    made = Served("api")
     yield made
     made.site.processes.stop("api")
     told = made.told()
@@ -240,16 +128,7 @@ def _hup(uwsgi: Served) -> None:
 
 
 def _touch(uwsgi: Served) -> None:
-    # uWSGI passes over a worker that still loads.
-    wait_until(uwsgi.has_loaded, "workers that have loaded", timeout_s=60)
-    wait_until(lambda: _is_touched(uwsgi), "a newer time of the file", timeout_s=30)
-
-
-def _is_touched(uwsgi: Served) -> bool:
-    """Touch the file; times of files are compared in whole seconds."""
-    before = int(uwsgi.reload_file.stat().st_mtime)
-    uwsgi.reload_file.touch()
-    return int(uwsgi.reload_file.stat().st_mtime) > before
+    uwsgi.touch()
 
 
 @pytest.mark.parametrize("reload", [_hup, _touch], ids=["SIGHUP", "worker by worker"])
@@ -258,32 +137,12 @@ def test_a_reload_loses_no_request(uwsgi: Served, reload: Callable[[Served], Non
 
 
 def _reload_beside_clients(uwsgi: Served, reload: Callable[[Served], None]) -> None:
-    before, failed, answered, done = uwsgi.workers(), list[object](), list[int](), threading.Event()
-
-    def go_on_asking() -> None:
-        while not done.is_set():
-            try:
-                status = uwsgi.ask("/v2.1/flavors/detail")[0]
-            except (OSError, http.client.HTTPException) as exc:
-                failed.append(exc)
-            else:
-                answered.append(status)
-
-    clients = [threading.Thread(target=go_on_asking) for _ in range(4)]
-    for client in clients:
-        client.start()
-    try:
-        reload(uwsgi)
-        wait_until(lambda: len(uwsgi.workers() - before) == 2, "two new workers", timeout_s=120)
-        count = len(answered)
-        wait_until(lambda: len(answered) > count + 20, "answers of the new workers", timeout_s=120)
-    finally:
-        done.set()
-        for client in clients:
-            client.join()
-    assert failed == [], uwsgi.told()[-4000:]
-    assert set(answered) == {200}
-    assert not uwsgi.workers() & before
+    lose_nothing(
+        lambda: reload(uwsgi),
+        ask=lambda: uwsgi.ask("/v2.1/flavors/detail")[0],
+        workers=uwsgi.workers,
+        log=uwsgi.told,
+    )
 
 
 def test_a_request_under_way_is_answered_before_a_reload(uwsgi: Served) -> None:
@@ -319,40 +178,11 @@ def test_a_request_under_way_is_answered_before_the_end(uwsgi: Served) -> None:
     uwsgi.site.processes.stop("api")  # nothing is left of it; the next test starts another
 
 
-@pytest.fixture
-def apache(uwsgi: Served) -> Iterator[int]:
-    """Apache before uWSGI's own protocol, at /compute, as the comments of the shipped file say; its port."""
-    program = []
-    started(lambda: program.append(tool("apache2", package="apache2")))
-    site, port = uwsgi.site, uwsgi.site.port("apache")
-    said = (REPOSITORY / "etc/nova-lite-apache.conf").read_text().partition("#   ProxyPass")[2].partition("\n\n")[0]
-    lines = ("ProxyPass" + said).replace("\n#", "\n").partition("</Location>")
-    text = (lines[0] + lines[1]).replace("/run/nova_lite/api.socket", str(uwsgi.socket))
-    main = [
-        f"ServerRoot {site.directory}",
-        f"PidFile {site.path('run', 'apache.pid')}",
-        f"ErrorLog {site.path('log', 'errors.log')}",
-        f"Mutex file:{site.folder('run')}",
-        f"Listen {ADDRESS}:{port}",
-        "ServerName localhost",
-        f"User {suite.ACCOUNT}",
-        f"Group {suite.ACCOUNT}",
-        *(
-            f"LoadModule {name}_module {_MODULES}/mod_{name}.so"
-            for name in ("mpm_event", "authz_core", "headers", "proxy", "proxy_uwsgi")
-        ),
-        text,
-    ]
-    file = site.write("\n".join(main) + "\n", "etc", "apache.conf")
-    argv = (*suite.as_apaches_account(), *suite.TIED, *program, "-DFOREGROUND", "-f", str(file))
-    site.processes.start(Program("apache", argv, env=environment()))
-    wait_listening(site, "apache", port)
-    yield port
-    site.processes.stop("apache")
-
-
-def test_below_a_path_behind_a_proxy(uwsgi: Served, apache: int) -> None:
-    with contextlib.closing(http.client.HTTPConnection(ADDRESS, apache, timeout=60)) as connection:
+def test_below_a_path_behind_a_proxy(uwsgi: Served) -> None:
+    with (
+        uwsgi.behind_apache("/compute") as port,
+        contextlib.closing(http.client.HTTPConnection(ADDRESS, port, timeout=60)) as connection,
+    ):
         connection.request(
             "GET", "/compute/v2.1/", headers={"Host": "cloud.example", **dict.fromkeys(FORGED, "/evil.example")}
         )
@@ -374,17 +204,10 @@ def test_workers_forked_after_loading_have_connections_of_their_own(served: Serv
     served.site.processes.stop("api")
     served.configure()
     served.start(is_lazy=False, socket_timeout="3")
-    statuses: list[int] = []
-
-    def asks() -> None:
-        statuses.extend(served.ask("/v2.1/flavors")[0] for _ in range(25))
-
-    clients = [threading.Thread(target=asks) for _ in range(6)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    assert statuses == [200] * 150
+    with asking(lambda: served.ask("/v2.1/flavors")[0], clients=6) as heard:
+        heard.wait_for(150)
+    assert heard.failed == []
+    assert set(heard.answered) == {200}
     assert {pid for pid in served.workers() if _has_open(pid, "api.db")} == served.workers()
     assert not _has_open(served.site.processes.pid("api") or 0, "api.db")
     _reload_beside_clients(served, _hup)
@@ -473,37 +296,3 @@ def test_a_server_ends_with_the_suite_that_is_killed() -> None:
         born = birth(pid)
         killed.kill()
     wait_until(lambda: birth(pid) != born, "its end", timeout_s=30)
-
-
-@pytest.mark.parametrize("server", ["uwsgi-prefork", "mod_wsgi"])
-def test_the_stories_hold_under(server: str) -> None:
-    """The stories of the Compute API, told to a server with several processes and threads; the rest by hand."""
-    if server == "mod_wsgi":
-        started(lambda: tool("apache2", package="apache2"))
-        if not (_MODULES / "mod_wsgi.so").exists():
-            started(lambda: tool("mod_wsgi.so", package="libapache2-mod-wsgi-py3", folders=[str(_MODULES)]))
-    stories = [f"tests/functional/compute_api/{name}.py" for name in STORIES]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-            "-q",
-            "--timeout",
-            "300",
-            *stories,
-        ],
-        cwd=REPOSITORY,
-        env=environment(NOVA_LITE_SUITE=server, PYTHONPATH=str(REPOSITORY)),
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    # Nothing is told in process without a word.
-    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 150, done.stdout[-500:]

@@ -3,11 +3,14 @@
 No conductor runs here: stories that need a server in a cell put it there with the repositories, as a conductor would.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
+from unittest import mock
 
 import falcon
 import falcon.testing
@@ -30,6 +33,7 @@ from nova_lite.model.migration import Migration
 from nova_lite.model.volume import NewVolume, Volume, VolumeSnapshot
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import Database
+from nova_lite.web.caller import authenticator
 from nova_lite.web.endpoint import declared_endpoint
 from nova_lite.web.proxies import Wsgi
 from tests.functional.compute_api.factories import make_instance, make_migration, make_spec
@@ -158,6 +162,20 @@ class Server(Protocol):
         """Return what hands requests to the API of ``cloud``."""
         ...
 
+    def forget(self, cloud: "Cloud") -> None:
+        """Hand over none any more."""
+        ...
+
+
+def build(conf: cfg.ConfigOpts, *, names_roles: bool, **backing: Any) -> Wsgi:
+    """Return the API on ``backing``, which asserts that its answers are declared; for ``names_roles`` see ``Cloud``."""
+    by_headers = mock.patch.object(app, "authenticator", partial(authenticator, roles_header=True))
+    with by_headers if names_roles else contextlib.nullcontext():
+        built = app.build(conf, **backing)
+    # What is seen here is what falcon answers, before the prefix of the version is put before it.
+    innermost(built).add_middleware(DeclaredAnswers())
+    return built
+
 
 def innermost(app: Any) -> falcon.App[Any, Any]:
     """Return the falcon application inside what was put before it."""
@@ -169,7 +187,8 @@ def innermost(app: Any) -> falcon.App[Any, Any]:
 class Cloud:
     """The API and the databases under it: files in ``directory``, or what ``database`` returns the URL of.
 
-    Its volumes are those of ``volumes``, without them there is none. ``options`` is group → option → value.
+    Its volumes are those of ``volumes``, without them there is none. ``options`` is group → option → value, ``files``
+    are read, too. With ``names_roles`` callers may name their own roles (X-Roles), as under Placement.
     """
 
     #: What serves all clouds that are made meanwhile; None where they serve themselves.
@@ -183,9 +202,17 @@ class Cloud:
         database: Callable[[str], str] | None = None,
         volumes: Volumes | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        files: Sequence[str] = (),
+        names_roles: bool = False,
     ) -> None:
         self.directory = directory
-        self.conf = configuration(directory, database, options or {})
+        self.files = files
+        self.names_roles = names_roles
+        #: How often connections that others may have were made useless, and what they remember of cells wrong.
+        self.cuts = self.changes = 0
+        #: Where a server's workers add the statements they send, if anywhere.
+        self.noted: list[str] | None = None
+        self.conf = configuration(directory, database, options or {}, files)
         name = f"cloud{next(_clouds)}"
         self.api_db = Database(self.conf.api_database.connection)
         make_tables(self.api_db, ApiBase.metadata)
@@ -207,22 +234,23 @@ class Cloud:
         self.api_bus = Bus(self.conf, f"kombu+memory:///{name}-api")
         self.images = FakeImages()
         self.volumes = volumes or NoVolumes(self.conf)
-        self.app = self.server.application(self) if self.server and not database else self._built()
+        self._server = None if database else self.server
+        self.app = self._server.application(self) if self._server else self._built()
 
     def _built(self) -> Wsgi:
-        built = app.build(
+        return build(
             self.conf,
+            names_roles=self.names_roles,
             api_db=self.api_db,
             cells=self.cells,
             api_bus=self.api_bus,
             images=self.images,
             volumes=self.volumes,
         )
-        # What is seen here is what falcon answers, before the prefix of the version is put before it.
-        innermost(built).add_middleware(DeclaredAnswers())
-        return built
 
     def close(self) -> None:
+        if self._server:
+            self._server.forget(self)
         self.cells.close()
         self.api_bus.close()
         self.api_db.close()
@@ -270,15 +298,36 @@ class Cloud:
 
     def break_cell(self, cell_uuid: str) -> None:
         """Make a cell's database fail, as one without its tables does."""
-        cell = self.cells.get(cell_uuid)
-        cell.db.close()
+        self.cells.get(cell_uuid).db.close()
         self.cell_files[cell_uuid].unlink()
+        self.cuts += 1
+
+    def silence_cell(self, cell_uuid: str) -> None:
+        """Make a cell's database unreachable."""
+        self.cells.get(cell_uuid).db.close()
+        self._put_away(self.cell_files[cell_uuid])
+
+    def silence_api(self) -> None:
+        """Make the API database unreachable."""
+        self.api_db.close()
+        self._put_away(self.directory / "api.sqlite")
+
+    def _put_away(self, file: Path) -> None:
+        file.rename(file.with_suffix(".away"))
+        file.mkdir()
+        self.cuts += 1
 
     def break_api(self) -> None:
         """Make the API database fail, as one without its tables does."""
         self.cells.all()
         self.api_db.close()
         (self.directory / "api.sqlite").unlink()
+        self.cuts += 1
+
+    def forget_cells(self) -> None:
+        """Have everybody read the mappings of cells and hosts again."""
+        self.cells.forget()
+        self.changes += 1
 
     def counted(self) -> "_Counted":
         """Return a context manager that collects every statement sent to any database."""
@@ -297,21 +346,29 @@ def _flavors() -> list[FlavorRow]:
 
 class _Counted:
     def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
         self._engines = [cloud.api_db.engine, *(cell.db.engine for cell in cloud.cells.all())]
         self.statements: list[str] = []
 
     def __enter__(self) -> list[str]:
+        self._cloud.noted = self.statements
         for engine in self._engines:
             sa.event.listen(engine, "before_cursor_execute", self._note)
         return self.statements
 
     def __exit__(self, *exc: object) -> None:
+        self._cloud.noted = None
         for engine in self._engines:
             sa.event.remove(engine, "before_cursor_execute", self._note)
 
     def _note(self, conn: object, cursor: object, statement: str, *rest: object) -> None:
-        if not statement.startswith("BEGIN"):
+        if counts(statement):
             self.statements.append(statement)
+
+
+def counts(statement: str) -> bool:
+    """Return whether a statement is one of those that are counted."""
+    return not statement.startswith("BEGIN")
 
 
 class Client:
@@ -341,10 +398,13 @@ class Client:
 
 
 def configuration(
-    directory: Path, database: Callable[[str], str] | None, options: Mapping[str, Mapping[str, Any]]
+    directory: Path,
+    database: Callable[[str], str] | None,
+    options: Mapping[str, Mapping[str, Any]],
+    files: Sequence[str] = (),
 ) -> cfg.ConfigOpts:
-    """Return the configuration of a cloud in ``directory``; ``options`` is group → option → value."""
-    conf = config.load(files=[])
+    """Return the configuration of a cloud in ``directory``; ``options``: group → option → value, before ``files``."""
+    conf = config.load(files=files)
     conf.set_override("auth_strategy", "noauth2", group="api")
     # None is silent because the machine is busy.
     conf.set_override("timeout", 480.0, group="cells")

@@ -11,38 +11,22 @@ from nova_lite.clients.volumes import Volumes
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.testing import block_storage
 from nova_lite.testing.block_storage import BlockStorage
-from tests.functional.compute_api import old_volumes, suite
+from tests.functional import suite
+from tests.functional.compute_api import fakes, old_volumes
 from tests.functional.compute_api.cloud import Client, Cloud
 from tests.functional.compute_api.old_volumes import OldVolumes
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what reaches into the process of the API, where that is another one."""
-    if suite.chosen() == "inprocess":
-        return
-    inside = suite.reaching_in()
-
-    def stays(item: pytest.Item) -> bool:
-        parts = item.nodeid.partition("[")[0].rpartition("/")[2].split("::")
-        names = {"::".join(parts[:count]) for count in range(1, len(parts) + 1)}
-        return item.path.parent == Path(__file__).parent and not inside.keys() & names
-
-    kept = [item for item in items if stays(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not stays(item)])
-    items[:] = kept
 
 
 @pytest.fixture(scope="session", autouse=True)
 def web_server() -> Iterator[None]:
     """Serve every cloud by the server that NOVA_LITE_SUITE names."""
     kind = suite.chosen()
-    if kind == "inprocess":
+    if kind == suite.SERVERS[0]:
         yield
         return
-    with suite.running(kind) as running:
-        Cloud.server = running
+    with fakes.serving(kind) as Cloud.server:
         yield
-        Cloud.server = None
+    Cloud.server = None
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from nova_lite.db.api_tables import AggregateHostRow, AggregateRow, ApiWorkflowRow
 from nova_lite.db.repositories import host_occupancy, instances
 from tests.functional.compute_api.cloud import BIG_IMAGE_ID, CELL1, CELL2, IMAGE_ID, Client, Cloud
-from tests.functional.compute_api.machines import NODES, add_machines, silence
+from tests.functional.compute_api.machines import NODES, add_machines
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_zones_show_what_was_changed(cloud: Cloud, admin: Client, client: Client
     assert _zones(client) == {"nova": True}
     # Of a cell that is down nobody can tell which hosts live.
     assert _act(admin, url, "add_host", host="h3").status_code == 200
-    silence(cloud, CELL2)
+    cloud.silence_cell(CELL2)
     assert _zones(client) == {"nova": True}
 
 
@@ -219,7 +219,7 @@ def test_hosts_that_nobody_can_look_at_are_refused(cloud: Cloud, admin: Client) 
     url = _made(admin, "e", "east")
     assert _act(admin, url, "add_host", host="h3").status_code == 200
     assert "nowhere" in _message(_act(admin, url, "add_host", host="nowhere"), 404)
-    silence(cloud, CELL2)
+    cloud.silence_cell(CELL2)
     silent = _act(admin, _made(admin, "other"), "add_host", host="h3")
     assert "h3" in _message(silent, 503)
     assert silent.headers["retry-after"]

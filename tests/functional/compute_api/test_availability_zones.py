@@ -6,7 +6,7 @@ import pytest
 
 from nova_lite.db.api_tables import AggregateHostRow, AggregateRow
 from tests.functional.compute_api.cloud import CELL2, Client, Cloud
-from tests.functional.compute_api.machines import add_machines, silence
+from tests.functional.compute_api.machines import add_machines
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_zone_of_disabled_hosts_is_not_available(cloud_of_zones: Cloud, client
 
 
 def test_a_silent_cell_is_borne(cloud_of_zones: Cloud, client: Client) -> None:
-    silence(cloud_of_zones, CELL2)
+    cloud_of_zones.silence_cell(CELL2)
     assert _zones(client.get("/os-availability-zone")) == [("east", True), ("nova", True)]
 
 

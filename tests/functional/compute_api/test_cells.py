@@ -7,7 +7,7 @@ from typing import Any
 from nova_lite.db.repositories import mappings
 from nova_lite.model.host import CELL0_UUID
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
-from tests.functional.compute_api.machines import add_machines, silence
+from tests.functional.compute_api.machines import add_machines
 
 
 def _cells(caller: Client) -> dict[str, dict[str, Any]]:
@@ -47,7 +47,7 @@ def test_every_cell_is_shown_with_what_is_in_it(cloud: Cloud, admin: Client) -> 
 def test_a_cell_that_does_not_answer_is_shown_with_the_reason(cloud: Cloud, admin: Client) -> None:
     add_machines(cloud)
     before = _cells(admin)
-    silence(cloud, CELL2)
+    cloud.silence_cell(CELL2)
 
     shown = _cells(admin)
 
@@ -66,13 +66,13 @@ def test_a_cell_that_does_not_answer_is_shown_with_the_reason(cloud: Cloud, admi
 def test_a_disabled_cell_is_up_and_a_removed_one_is_gone(cloud: Cloud, admin: Client) -> None:
     with cloud.api_db.writer() as session:
         mappings.change_cell(session, replace(mappings.cell(session, CELL2), is_disabled=True))
-    cloud.cells.forget()
+    cloud.forget_cells()
     shown = _cells(admin)
     assert (shown[CELL2]["status"], shown[CELL2]["state"]) == ("disabled", "up")
 
     with cloud.api_db.writer() as session:
         mappings.remove_cell(session, CELL2)
-    cloud.cells.forget()
+    cloud.forget_cells()
     assert list(_cells(admin)) == [CELL0_UUID, CELL1]
 
 

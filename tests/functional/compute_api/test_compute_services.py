@@ -12,7 +12,7 @@ from nova_lite.model.flavor import Flavor
 from nova_lite.model.migration import Migration, MigrationKind, Place
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.factories import NOON
-from tests.functional.compute_api.machines import NODES, add_machines, silence
+from tests.functional.compute_api.machines import NODES, add_machines
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_before_2_53_a_number_names_a_service_if_only_one_has_it(cloud_of_hosts:
 
 
 def test_hosts_of_a_silent_cell_are_unknown(cloud_of_hosts: Cloud, admin: Client) -> None:
-    silence(cloud_of_hosts, CELL2)
+    cloud_of_hosts.silence_cell(CELL2)
     unknown = {"binary": "nova-compute", "host": "h3", "status": "UNKNOWN"}
     assert unknown in _services(admin.get("/os-services"))
     assert _services(admin.get("/os-services?host=h3")) == [unknown]

@@ -10,8 +10,8 @@ from nova_lite.errors import Unavailable
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import Decision, Placed, RequestSpec, Selection
 from nova_lite.model.states import VmState
-from nova_lite.rpc.scheduler import SchedulerClient
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Client, Cloud
+from tests.functional.compute_api.decisions import have_decided
 from tests.functional.compute_api.test_server_creation import body, nothing_is_written
 
 _EXPLAINED: dict[str, Any] = {
@@ -26,15 +26,15 @@ Answer = Callable[[RequestSpec, int], Decision]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RequestSpec, int]]:
+def asked(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[tuple[RequestSpec, int]]:
     """What the scheduler was asked; it finds the same place for every server."""
     questions: list[tuple[RequestSpec, int]] = []
 
-    def rehearse(client: SchedulerClient, spec: RequestSpec, count: int) -> Decision:
+    def rehearse(spec: RequestSpec, count: int) -> Decision:
         questions.append((spec, count))
         return Decision(tuple(Placed(str(number), _CHOICE, _EXPLAINED) for number in range(count)))
 
-    monkeypatch.setattr(SchedulerClient, "rehearse", rehearse)
+    have_decided(cloud, monkeypatch, "rehearse", rehearse)
     return questions
 
 
@@ -87,7 +87,7 @@ def test_over_quota_is_an_answer(cloud: Cloud, client: Client, asked: list[tuple
 
 def test_no_host_is_an_answer(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = Decision(refusal="No valid host was found. No host.", explanation={**_EXPLAINED, "ranking": []})
-    monkeypatch.setattr(SchedulerClient, "rehearse", lambda client, spec, count: refused)
+    have_decided(cloud, monkeypatch, "rehearse", lambda spec, count: refused)
     found = _rehearsed(client)
     assert (found["would_succeed"], found["refusal"]) == (False, "No valid host was found. No host.")
     assert found["explanation"]["needs"] == _EXPLAINED["needs"]
@@ -118,10 +118,10 @@ def test_what_is_refused_is_refused_just_the_same(
 
 
 def test_no_scheduler_no_rehearsal(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(client: SchedulerClient, spec: RequestSpec, count: int) -> Decision:
+    def silent(spec: RequestSpec, count: int) -> Decision:
         raise Unavailable("No answer from scheduler in time.")
 
-    monkeypatch.setattr(SchedulerClient, "rehearse", silent)
+    have_decided(cloud, monkeypatch, "rehearse", silent)
     assert client.post("/servers?dry_run=true", body()).status_code == 503
     assert nothing_is_written(cloud)
 
@@ -135,15 +135,15 @@ class TestMoves:
     """Rehearsing what chooses a host for a server that is there."""
 
     @pytest.fixture
-    def sought(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[RequestSpec, str]]:
+    def sought(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[tuple[RequestSpec, str]]:
         """What the scheduler was asked; it finds the same places for every server."""
         questions: list[tuple[RequestSpec, str]] = []
 
-        def choose(client: SchedulerClient, spec: RequestSpec, uuid: str, *, timeout_s: float) -> Decision:
+        def choose(spec: RequestSpec, uuid: str) -> Decision:
             questions.append((spec, uuid))
             return Decision((Placed(uuid, _CHOICE, _EXPLAINED),))
 
-        monkeypatch.setattr(SchedulerClient, "choose", choose)
+        have_decided(cloud, monkeypatch, "choose", choose)
         return questions
 
     def rehearsed(self, caller: Client, server: Instance, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class TestMoves:
 
     def test_no_host_is_an_answer(self, cloud: Cloud, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         refused = Decision(refusal="No valid host was found. No host.", explanation={**_EXPLAINED, "ranking": []})
-        monkeypatch.setattr(SchedulerClient, "choose", lambda client, spec, uuid, timeout_s: refused)
+        have_decided(cloud, monkeypatch, "choose", lambda spec, uuid: refused)
         found = self.rehearsed(admin, self.server(cloud, host="h0", node="n0", node_name="h0.lan"), {"migrate": None})
         assert (found["would_succeed"], found["refusal"]) == (False, "No valid host was found. No host.")
 

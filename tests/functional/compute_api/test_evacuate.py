@@ -11,8 +11,8 @@ from nova_lite.db.repositories import hosts, mappings
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import Decision, RequestSpec
 from nova_lite.model.states import ACTIONS, TaskState, VmState
-from nova_lite.rpc.scheduler import SchedulerClient
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
+from tests.functional.compute_api.decisions import have_decided
 
 NODE = "11110000-0000-4000-8000-000000000001"
 
@@ -107,11 +107,11 @@ def test_it_is_rehearsed(
 ) -> None:
     questions = []
 
-    def choose(client: SchedulerClient, spec: RequestSpec, uuid: str, *, timeout_s: float) -> Decision:
+    def choose(spec: RequestSpec, uuid: str) -> Decision:
         questions.append((uuid, spec.within_cell, spec.not_on, spec.wanted_host))
         return Decision((), refusal="No valid host was found.")
 
-    monkeypatch.setattr(SchedulerClient, "choose", choose)
+    have_decided(cloud, monkeypatch, "choose", choose)
     answer = admin.post(f"/servers/{server.uuid}/action?dry_run=1", {"evacuate": {"host": host} if host else {}})
     assert answer.status_code == 200, answer.text
     found = answer.json["dry_run"]

@@ -11,7 +11,7 @@ from nova_lite.model.flavor import Flavor
 from nova_lite.model.states import TaskState
 from nova_lite.rpc import compute
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
-from tests.functional.compute_api.machines import CPU_INFO, NODES, add_machines, silence
+from tests.functional.compute_api.machines import CPU_INFO, NODES, add_machines
 
 AMOUNTS = {
     "vcpus": 8,
@@ -233,7 +233,7 @@ def test_disabled_and_silent(cloud_of_hosts: Cloud, admin: Client) -> None:
     shown = admin.get(f"/os-hypervisors/{NODES['h1'][1]}").json["hypervisor"]
     assert (shown["status"], shown["state"]) == ("disabled", "down")
     assert shown["service"]["disabled_reason"] == "fans"
-    silence(cloud_of_hosts, CELL2)
+    cloud_of_hosts.silence_cell(CELL2)
     assert _names(admin.get("/os-hypervisors")) == ["h1.lan", "h2.lan"]
     assert admin.get(f"/os-hypervisors/{NODES['h3'][1]}").status_code == 503
 

@@ -16,7 +16,6 @@ from nova_lite.model.states import VmState
 from nova_lite.model.workflow import Status
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.factories import NOON
-from tests.functional.compute_api.machines import silence
 
 
 def _do(
@@ -172,13 +171,13 @@ def test_a_server_that_found_no_host_has_its_actions_too(cloud: Cloud, client: C
     url = f"/servers/{server.uuid}/os-instance-actions"
     assert _requests(client.get(url)) == [1]
     assert _event(client, server, request_id)["result"] == "Error"
-    silence(cloud, CELL1)
+    cloud.silence_cell(CELL1)
     assert _requests(client.get(url)) == [1]
 
 
 def test_while_its_cell_does_not_answer_nobody_knows(cloud: Cloud, client: Client) -> None:
     server, other = cloud.add_server(CELL1), cloud.add_server(CELL2)
-    silence(cloud, CELL1)
+    cloud.silence_cell(CELL1)
     for path in ("", "/req-1", "?limit=1"):
         answer = client.get(f"/servers/{server.uuid}/os-instance-actions{path}")
         assert answer.status_code == 503

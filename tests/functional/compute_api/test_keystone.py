@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import falcon
 import falcon.testing
 import pytest
 
-from nova_lite import config
-from nova_lite.api import app
 from nova_lite.embedded.http import HttpServer
 from tests.functional.compute_api.cloud import Cloud
 
@@ -80,9 +79,9 @@ def keystone() -> Iterator[HttpServer]:
 
 
 @pytest.fixture
-def guarded(cloud: Cloud, keystone: HttpServer) -> falcon.testing.TestClient:
-    """The API, which asks Keystone."""
-    file = cloud.directory / "keystone.conf"
+def cloud(tmp_path: Path, keystone: HttpServer) -> Iterator[Cloud]:
+    """A cloud whose API asks Keystone."""
+    file = tmp_path / "keystone.conf"
     account = (
         "username = nova\npassword = x\nuser_domain_id = default\nproject_name = service\nproject_domain_id = default"
     )
@@ -90,10 +89,14 @@ def guarded(cloud: Cloud, keystone: HttpServer) -> falcon.testing.TestClient:
         f"[keystone_authtoken]\nwww_authenticate_uri = {keystone.url}\nauth_url = {keystone.url}/v3\n"
         f"auth_type = password\nhttp_request_max_retries = 0\n{account}\n"
     )
-    conf = config.load(files=[str(file)])
-    conf.set_override("auth_strategy", "keystone", group="api")
-    built = app.build(conf, api_db=cloud.api_db, cells=cloud.cells, api_bus=cloud.api_bus, images=cloud.images)
-    return falcon.testing.TestClient(built)
+    made = Cloud(tmp_path, files=[str(file)], options={"api": {"auth_strategy": "keystone"}})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guarded(cloud: Cloud) -> falcon.testing.TestClient:
+    return falcon.testing.TestClient(cloud.app)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

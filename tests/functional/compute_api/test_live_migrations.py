@@ -1,17 +1,14 @@
 """Migrating servers live, as far as the API decides; the rest: ``workflows/test_live_migrations.py`` beside here."""
 
 import itertools
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from nova_lite.api import app
-from nova_lite.api.services import live_migrations as service
 from nova_lite.cells import moves
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.cell_tables import MigrationRow
@@ -19,8 +16,8 @@ from nova_lite.db.repositories import actions, mappings, migrations
 from nova_lite.model.instance import Instance
 from nova_lite.model.migration import MigrationKind
 from nova_lite.model.states import TaskState, VmState
-from nova_lite.web.caller import NoAuth
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
+from tests.integration.stack.processes import wait_until
 
 NODE = "11110000-0000-4000-8000-000000000001"
 LIVE = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
@@ -158,14 +155,26 @@ class TestOldVersions:
     """Before 2.34 the caller waits for the checks, and hears what they find."""
 
     @pytest.fixture
-    def meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
-        """Return what has something done while the caller waits."""
+    def meanwhile(self, cloud: Cloud) -> Iterator[Callable[[Callable[[], None]], None]]:
+        """Return what has something done once the migration is written down, while the caller waits."""
+        threads = []
+
+        def is_asked() -> bool:
+            return bool(
+                cloud.rows(cloud.api_db, ApiWorkflowRow) and cloud.rows(cloud.cells.get(CELL1).db, MigrationRow)
+            )
 
         def plan(deed: Callable[[], None]) -> None:
-            clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: deed())
-            monkeypatch.setattr(service, "time", clock)
+            def wait_and_do() -> None:
+                wait_until(is_asked, "a migration", timeout_s=480)
+                deed()
 
-        return plan
+            threads.append(threading.Thread(target=wait_and_do))
+            threads[-1].start()
+
+        yield plan
+        for thread in threads:
+            thread.join()
 
     @pytest.mark.parametrize("version", OLD)
     def test_what_fails_is_told(
@@ -271,9 +280,8 @@ class TestWishes:
             assert newer.post(f"{url}/action", body).status_code == 400, body
 
 
-def test_who_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "authenticator", lambda conf, policy: NoAuth(policy, roles_header=True))
-    cloud = Cloud(tmp_path)
+def test_who_may(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, names_roles=True)
     with cloud.api_db.writer() as session:
         mappings.add_host(session, "h2", CELL1)
     server, locked = add_server(cloud), add_server(cloud, is_locked=True)

@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 
-from nova_lite.api import app
 from nova_lite.model.migration import Migration, MigrationKind, Place
-from nova_lite.web.caller import NoAuth
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.factories import NOON
-from tests.functional.compute_api.machines import silence
 
 MANAGER = {"X-Roles": "manager,member,reader"}
 
@@ -184,9 +181,8 @@ def test_bad_queries_are_refused(cloud: Cloud, version: str, query: str, named: 
     assert named in answer.json["badRequest"]["message"]
 
 
-def test_managers_see_their_project_without_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "authenticator", lambda conf, policy: NoAuth(policy, roles_header=True))
-    cloud = Cloud(tmp_path)
+def test_managers_see_their_project_without_hosts(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, names_roles=True)
     server = cloud.add_server(CELL1)
     made = cloud.add_migration(server)
     cloud.add_migration(replace(server, project_id="theirs"))
@@ -204,7 +200,7 @@ def test_managers_see_their_project_without_hosts(tmp_path: Path, monkeypatch: p
 def test_a_cell_that_is_down_is_left_out_or_refused(cloud: Cloud, admin: Client) -> None:
     server = cloud.add_server(CELL1)
     near, far = cloud.add_migration(server), cloud.add_migration(server, CELL2)
-    silence(cloud, CELL2)
+    cloud.silence_cell(CELL2)
     assert ids(admin.get("/os-migrations")) == [near.uuid]
     assert ids(admin.get("/os-migrations", marker=near.uuid)) == []
     assert admin.get("/os-migrations", marker=far.uuid).status_code == 503

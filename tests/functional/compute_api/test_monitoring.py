@@ -34,10 +34,7 @@ def test_anyone_hears_whether_it_can_work(cloud: Cloud, path: str) -> None:
 
 
 def test_what_is_wrong_is_said_and_no_more(cloud: Cloud) -> None:
-    file = cloud.directory / "api.sqlite"
-    cloud.api_db.close()
-    file.rename(file.with_suffix(".away"))
-    file.mkdir()
+    cloud.silence_api()
     answer = ask(cloud, "/healthcheck")
     assert answer.status_code == 503
     assert answer.json == {"healthy": False, "reasons": {"database": "The database does not answer."}}

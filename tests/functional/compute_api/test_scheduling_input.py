@@ -46,7 +46,7 @@ def hosts(cloud: Cloud) -> None:
         session.add(AggregateRow(id=1, uuid="a", name="a", extra={"availability_zone": "east"}))
         session.flush()
         session.add(AggregateHostRow(aggregate_id=1, host="east1"))
-    cloud.cells.forget()
+    cloud.forget_cells()
 
 
 @pytest.mark.parametrize(

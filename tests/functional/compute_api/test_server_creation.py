@@ -201,7 +201,7 @@ def test_only_administrators_name_a_host(cloud: Cloud, client: Client, admin: Cl
         session.add(AggregateRow(id=1, uuid="a", name="a", extra={"availability_zone": "z1"}))
         session.flush()
         session.add(AggregateHostRow(aggregate_id=1, host="h2"))
-    cloud.cells.forget()
+    cloud.forget_cells()
     assert client.post("/servers", body(availability_zone="nova:h1")).status_code == 403
     assert admin.post("/servers", body(availability_zone="nova:nowhere")).status_code == 400
     assert admin.post("/servers", body(availability_zone="nova:h2")).status_code == 400

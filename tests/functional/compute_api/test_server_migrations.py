@@ -2,14 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
-from nova_lite.api import app
 from nova_lite.model.migration import MigrationKind, Progress
-from nova_lite.web.caller import NoAuth
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
 from tests.functional.compute_api.factories import NOON
-from tests.functional.compute_api.machines import silence
 
 MANAGER = {"X-Roles": "manager,member,reader"}
 
@@ -73,13 +68,12 @@ def test_servers_without_any(cloud: Cloud, admin: Client) -> None:
         assert admin.get(f"/servers/{server.uuid}/migrations").json == {"migrations": []}
         assert admin.get(f"/servers/{server.uuid}/migrations/1").status_code == 404
     assert admin.get(f"/servers/{CELL1}/migrations").status_code == 404
-    silence(cloud, CELL1)
+    cloud.silence_cell(CELL1)
     assert admin.get(f"/servers/{settled.uuid}/migrations").status_code == 503
 
 
-def test_who_may_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "authenticator", lambda conf, policy: NoAuth(policy, roles_header=True))
-    cloud = Cloud(tmp_path)
+def test_who_may_look(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, names_roles=True)
     server = cloud.add_server(CELL1)
     made = cloud.add_migration(server)
     url = f"/servers/{server.uuid}/migrations"

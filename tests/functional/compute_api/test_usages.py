@@ -13,7 +13,6 @@ from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.states import VmState
 from tests.functional.compute_api.cloud import CELL1, CELL2, Client, Cloud
-from tests.functional.compute_api.machines import silence
 
 WINDOW = "start=2026-01-01T00:00:00&end=2026-01-03T00:00:00"
 URL = "/os-simple-tenant-usage"
@@ -201,7 +200,7 @@ def test_however_many_there_are_little_is_held_at_once(
 
 
 def test_while_a_cell_does_not_answer_there_are_no_figures(busy: Cloud) -> None:
-    silence(busy, CELL2)
+    busy.silence_cell(CELL2)
     for version in ("2.1", "2.104"):
         admin = busy.client("admin:admins", version)
         for path in (URL, f"{URL}/demo", f"{URL}/late"):

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,11 @@ from nova_lite import config
 from nova_lite.placement import app
 from nova_lite.placement.tables import Base
 from nova_lite.storage import Database
+from tests.functional import suite
 from tests.tables import make_tables
+
+#: What serves all workers, where they do not serve themselves.
+_servers: list[suite.Server] = []
 
 
 class Client:
@@ -127,6 +131,19 @@ def claim_body(allocations: dict[str, dict[str, int]], generation: int | None = 
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def web_server() -> Iterator[None]:
+    """Serve every worker by the server that NOVA_LITE_SUITE names."""
+    kind = suite.chosen()
+    if kind == suite.SERVERS[0]:
+        yield
+        return
+    with suite.running(kind, "placement_api") as server:
+        _servers.append(server)
+        yield
+    _servers.clear()
+
+
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     """Where the Placement database is: the environment may name an empty one of a server, to be used up."""
@@ -150,8 +167,18 @@ def placement(database: Database) -> Client:
     return Client(new_worker(database))
 
 
-def new_worker(database: Database) -> testing.TestClient:
-    """Return a test client of one more worker on ``database``."""
-    conf = config.load(files=[])
+def new_worker(database: Database, files: Sequence[str] = (), **options: Mapping[str, Any]) -> testing.TestClient:
+    """Return a test client of one more worker on ``database``, or of those of the server that stories are told to.
+
+    ``options`` are group → option → value, ``files`` are read before.
+    """
+    conf = config.load(files=files)
     conf.set_override("auth_strategy", "noauth2", "api")
-    return testing.TestClient(app.build(conf, database))
+    for group, values in options.items():
+        for name, value in values.items():
+            conf.set_override(name, value, group)
+    if not _servers:
+        return testing.TestClient(app.build(conf, database))
+    url = database.url.render_as_string(hide_password=False)
+    story = {"database": url, "files": files, "options": suite.overrides(conf)}
+    return testing.TestClient(_servers[0].gateway(lambda: story))

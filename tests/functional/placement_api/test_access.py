@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from falcon import testing
 
 from nova_lite import config
 from nova_lite.model.caller import Caller
@@ -135,9 +134,9 @@ def ruled(tmp_path: Path, database: Database) -> tuple[Client, Path]:
     """A Placement with an operator's policy file, and that file."""
     rules = tmp_path / "policy.yaml"
     settings = tmp_path / "nova-lite.conf"
-    settings.write_text(f"[api]\nauth_strategy = noauth2\n[oslo_policy]\npolicy_file = {rules}\n")
+    settings.write_text(f"[oslo_policy]\npolicy_file = {rules}\n")
     rules.write_text('"placement:traits:list": "role:reader"\n"placement:usages": "!"\n')
-    return Client(testing.TestClient(app.build(config.load(files=[str(settings)]), database))), rules
+    return Client(new_worker(database, [str(settings)])), rules
 
 
 def test_a_policy_file_opens_and_closes(ruled: tuple[Client, Path]) -> None:

@@ -3,12 +3,9 @@
 from typing import Any
 
 import pytest
-from falcon import testing
 
-from nova_lite import config
-from nova_lite.placement import app
 from nova_lite.storage import Database
-from tests.functional.placement_api.conftest import Client
+from tests.functional.placement_api.conftest import Client, new_worker
 
 ASK = "/allocation_candidates?resources=VCPU:1&resources_V=VGPU:1"
 
@@ -25,11 +22,7 @@ def cards(placement: Client) -> dict[str, str]:
 
 
 def with_options(database: Database, **options: Any) -> Client:
-    conf = config.load(files=[])
-    conf.set_override("auth_strategy", "noauth2", "api")
-    for name, value in options.items():
-        conf.set_override(name, value, "placement")
-    return Client(testing.TestClient(app.build(conf, database)))
+    return Client(new_worker(database, placement=options))
 
 
 def pairs(client: Client, query: str = ASK) -> list[tuple[str, str]]:

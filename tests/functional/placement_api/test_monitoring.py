@@ -5,11 +5,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from falcon import testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from nova_lite import config
-from nova_lite.placement import app
 from nova_lite.storage import Database
 from tests.functional.placement_api.conftest import Client, claim_body, new_worker
 
@@ -28,14 +25,6 @@ def samples(placement: Client) -> Samples:
 def sample(found: Samples, name: str, **labels: str) -> float:
     """Return one number, 0 when it is not shown."""
     return found.get((f"nova_lite_{name}", frozenset(labels.items())), 0.0)
-
-
-def worker(database: Database, metrics: str) -> Client:
-    """Return a client of a worker that shows metrics to ``metrics``."""
-    conf = config.load(files=[])
-    conf.set_override("auth_strategy", "noauth2", "api")
-    conf.set_override("metrics", metrics, "api")
-    return Client(testing.TestClient(app.build(conf, database)))
 
 
 def test_health_is_told_to_anyone(placement: Client) -> None:
@@ -65,7 +54,7 @@ def test_health_says_what_is_wrong_and_no_more(tmp_path: Path) -> None:
     ],
 )
 def test_who_may_read_the_numbers(database: Database, metrics: str, statuses: dict[str, int]) -> None:
-    placement = worker(database, metrics)
+    placement = Client(new_worker(database, api={"metrics": metrics}))
     callers = {
         "none": placement.as_user(None),
         "member": placement.as_user("joe:demo", "member,reader"),

@@ -1,8 +1,9 @@
 """Where stories are told: in this process, or under a real server that NOVA_LITE_SUITE names.
 
 ``uwsgi`` (workers that load the application themselves), ``uwsgi-prefork`` (forked after loading) and ``mod_wsgi`` run
-``served.py`` by the shipped configuration, with several processes and threads. What a client asks goes there by HTTP.
-``in_process.txt`` lists the stories that reach into the process of the API and so have to be told there.
+the ``served.py`` of the stories' folder by the shipped configuration, with several processes and threads. What a client
+asks goes there by HTTP. The folder's ``in_process.txt`` lists the stories that reach into the process of the API and so
+have to be told there.
 """
 
 import contextlib
@@ -13,14 +14,12 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from functools import reduce
-from multiprocessing.connection import Connection, Listener
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from oslo_config import cfg
 
 from tests.integration.stack.processes import Program
@@ -28,8 +27,11 @@ from tests.integration.stack.site import ADDRESS, Site, environment, run, tool, 
 
 VARIABLE = "NOVA_LITE_SUITE"
 SERVERS = ("inprocess", "uwsgi", "uwsgi-prefork", "mod_wsgi")
-_REPOSITORY = Path(__file__).resolve().parents[3]
-_MODULES = Path("/usr/lib/apache2/modules")
+#: Folder of stories → what its API goes by in the shipped files.
+KINDS = {"compute_api": "api", "placement_api": "placement"}
+#: Where Apache's modules are.
+MODULES = Path("/usr/lib/apache2/modules")
+_REPOSITORY = Path(__file__).resolve().parents[2]
 _PROCESSES, _THREADS = 2, 3
 #: Headers that are of one connection, not of the answer.
 _OF_CONNECTIONS = frozenset({"connection", "keep-alive", "transfer-encoding"})
@@ -47,77 +49,57 @@ def chosen() -> str:
     return name
 
 
-def reaching_in() -> dict[str, str]:
-    """Return which stories have to be told in process: a module, or ``module::test`` → why."""
-    text = (Path(__file__).parent / "in_process.txt").read_text()
+def reaching_in(folder: Path, server: str) -> dict[str, str]:
+    """Return which stories of ``folder`` cannot be told to ``server``: a module, or ``module::test`` → why.
+
+    A reason that begins with a server's name and a colon is one at that server only.
+    """
+    text = (folder / "in_process.txt").read_text()
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    return dict((line.split(maxsplit=1)) for line in lines)
+    found = dict((line.split(maxsplit=1)) for line in lines)
+    elsewhere = tuple(f"{other}: " for other in SERVERS if other != server)
+    return {name: reason for name, reason in found.items() if not reason.startswith(elsewhere)}
 
 
-class Fakes:
-    """Answers the workers of a server for what is faked, by asking the clouds of this process."""
+def keep_what_can_be_told(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, where stories are told to a server, what is no such story or reaches into the process of the API."""
+    server = chosen()
+    if server == SERVERS[0]:
+        return
+    folders = {Path(__file__).with_name(name) for name in KINDS}
+    inside = {folder: reaching_in(folder, server).keys() for folder in folders}
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.clouds: dict[str, Any] = {}
-        self._listener = Listener(address, backlog=64)
-        threading.Thread(target=self._serve, name="fakes", daemon=True).start()
+    def stays(item: pytest.Item) -> bool:
+        parts = item.nodeid.partition("[")[0].rpartition("/")[2].split("::")
+        names = {"::".join(parts[:count]) for count in range(1, len(parts) + 1)}
+        return item.path.parent in folders and not inside[item.path.parent] & names
 
-    def close(self) -> None:
-        """Answer no more."""
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection = self._listener.accept()
-            except (OSError, EOFError):
-                return
-            threading.Thread(target=self._answer, args=(connection,), name="fake", daemon=True).start()
-
-    def _answer(self, connection: "Connection[Any, Any]") -> None:
-        with connection, contextlib.suppress(EOFError, OSError):
-            ((directory, _), *steps), name, args, kwargs = connection.recv()
-            try:
-                found = reduce(_step, steps, self.clouds[directory])
-                connection.send((True, getattr(found, name)(*args, **kwargs)))
-            except Exception as exc:  # noqa: BLE001 - whatever it is, the worker that asked hears it
-                connection.send((False, exc))
-
-
-def _step(thing: Any, step: tuple[str, tuple[Any, ...]]) -> Any:
-    name, args = step
-    return getattr(thing, name)(*args) if args or name == "as_service" else getattr(thing, name)
+    kept = [item for item in items if stays(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not stays(item)])
+    items[:] = kept
 
 
 class Server:
-    """A running server, and the way to it."""
+    """A running server, the way to it, and a directory for what its workers ask of this process."""
 
-    def __init__(self, port: int, fakes: Fakes) -> None:
+    def __init__(self, port: int, directory: Path) -> None:
+        self.directory = directory
         self._port = port
-        self._fakes = fakes
 
-    def application(self, cloud: Any) -> "Gateway":
-        """Return a WSGI application that has the server answer as the API of ``cloud``."""
-        self._fakes.clouds[str(cloud.directory)] = cloud
-        return Gateway(self._port, cloud, self._fakes.address)
+    def gateway(self, story: Callable[[], Mapping[str, Any]]) -> "Gateway":
+        """Return a WSGI application that has the server answer; ``story`` is what its worker has to know just then."""
+        return Gateway(self._port, story)
 
 
 class Gateway:
     """A WSGI application that sends each request to a server and answers what it answers."""
 
-    def __init__(self, port: int, cloud: Any, fakes: str) -> None:
+    def __init__(self, port: int, story: Callable[[], Mapping[str, Any]]) -> None:
         self._port = port
-        self._cloud = cloud
-        self._fakes = fakes
+        self._story = story
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        story = {
-            "directory": str(self._cloud.directory),
-            "options": _overrides(self._cloud.conf),
-            "fakes": self._fakes,
-        }
-        answer, body = self._send(env, json.dumps(story))
+        answer, body = self._send(env, json.dumps(self._story()))
         headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _OF_CONNECTIONS]
         start_response(f"{answer.status} {answer.reason or 'None'}", headers)
         return [body]
@@ -140,7 +122,7 @@ class Gateway:
             return answer, answer.read()
 
 
-def _overrides(conf: cfg.ConfigOpts) -> dict[str, dict[str, Any]]:
+def overrides(conf: cfg.ConfigOpts) -> dict[str, dict[str, Any]]:
     """Return what was overridden in ``conf``, by group."""
     groups = {"DEFAULT": conf._opts, **{name: group._opts for name, group in conf._groups.items()}}
     found = {
@@ -151,38 +133,40 @@ def _overrides(conf: cfg.ConfigOpts) -> dict[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def running(kind: str) -> Iterator[Server]:
-    """Run a server while the block runs."""
+def running(server: str, folder: str) -> Iterator[Server]:
+    """Run a server for the stories of a folder while the block runs."""
     # Paths of sockets are short, so this is not below pytest's own directory.
     site = Site(Path(tempfile.mkdtemp(prefix="nova-lite-suite-")))
-    fakes = Fakes(str(site.path("fakes")))
+    kind = KINDS[folder]
     try:
-        port = site.port("api")
-        site.processes.start(_uwsgi(site, kind) if kind.startswith("uwsgi") else _apache(site))
-        wait_listening(site, "api", port, timeout_s=120)
-        yield Server(port, fakes)
+        port = site.port(kind)
+        program = (
+            _uwsgi(site, folder, is_lazy=server == "uwsgi") if server.startswith("uwsgi") else _apache(site, folder)
+        )
+        site.processes.start(program)
+        wait_listening(site, program.name, port, timeout_s=120)
+        yield Server(port, site.directory)
     finally:
-        site.processes.stop("api")
-        fakes.close()
+        for name in site.processes.names():
+            site.processes.stop(name)
         shutil.rmtree(site.directory, ignore_errors=True)
 
 
-def _uwsgi(site: Site, kind: str) -> Program:
-    shipped = (_REPOSITORY / "etc/nova-lite-api-uwsgi.ini").read_text()
-    text = shipped.replace("nova_lite.api.wsgi:application", f"{__package__}.served:application")
+def _uwsgi(site: Site, folder: str, *, is_lazy: bool) -> Program:
+    kind = KINDS[folder]
+    shipped = (_REPOSITORY / f"etc/nova-lite-{kind}-uwsgi.ini").read_text()
+    text = shipped.replace(f"nova_lite.{kind}.wsgi:application", f"{__package__}.{folder}.served:application")
     assert text != shipped
+    if not is_lazy:
+        text = text.replace("lazy-apps = true\n", "")
     file = site.write(text, "etc", "api.ini")
-    variables = {
-        "NOVA_LITE_API_LISTEN": f"{ADDRESS}:{site.port('api')}",
-        "NOVA_LITE_API_PROCESSES": str(_PROCESSES),
-        "NOVA_LITE_API_THREADS": str(_THREADS),
-        "PYTHONPATH": str(_REPOSITORY),
-    }
-    if kind == "uwsgi":
-        variables["NOVA_LITE_API_RELOAD"] = str(site.write("", "run", "reload"))
+    values = {"LISTEN": f"{ADDRESS}:{site.port(kind)}", "PROCESSES": str(_PROCESSES), "THREADS": str(_THREADS)}
+    if is_lazy:
+        values["RELOAD"] = str(site.write("", "run", "reload"))
+    variables = {f"NOVA_LITE_{kind.upper()}_{name}": value for name, value in values.items()}
     program = str(Path(sys.prefix) / "bin/uwsgi")
     argv = (*TIED, program, "--ini", str(file), "--virtualenv", sys.prefix, "--pythonpath", str(_REPOSITORY))
-    return Program("api", argv, env=environment(**variables), cwd=str(_REPOSITORY))
+    return Program(kind, argv, env=environment(**variables, PYTHONPATH=str(_REPOSITORY)), cwd=str(_REPOSITORY))
 
 
 def as_apaches_account() -> tuple[str, ...]:
@@ -192,12 +176,14 @@ def as_apaches_account() -> tuple[str, ...]:
     return "unshare", "--user", f"--map-user={_NUMBER}", f"--map-group={_NUMBER}"
 
 
-def _apache(site: Site) -> Program:
-    script = Path(__file__).with_name("served.py")
+def _apache(site: Site, folder: str) -> Program:
+    kind = KINDS[folder]
+    script = Path(__file__).with_name(folder) / "served.py"
     shipped = (_REPOSITORY / "etc/nova-lite-apache.conf").read_text()
-    text = shipped.replace("${NOVA_LITE_PACKAGES}/nova_lite/api/wsgi.py", str(script))
-    text = text.replace("${NOVA_LITE_PACKAGES}/nova_lite/api", str(script.parent))
-    assert "wsgi.py" in text.partition(str(script))[2]
+    text = shipped.replace(f"${{NOVA_LITE_PACKAGES}}/nova_lite/{kind}/wsgi.py", str(script))
+    text = text.replace(f"${{NOVA_LITE_PACKAGES}}/nova_lite/{kind}", str(script.parent))
+    assert "wsgi.py" in text.replace(str(script), "", 1)
+    assert str(script) in text
     return under_mod_wsgi(site, text, packages=_REPOSITORY)
 
 
@@ -210,7 +196,7 @@ def under_mod_wsgi(site: Site, text: str, *, packages: Path, **variables: str) -
     program = tool("apache2", package="apache2")
     home = site.path("home")
     run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(home)], log=site.path("log", "venv.log"))
-    modules = [name for name in ("mpm_event", "authz_core", "wsgi") if (_MODULES / f"mod_{name}.so").exists()]
+    modules = [name for name in ("mpm_event", "authz_core", "wsgi") if (MODULES / f"mod_{name}.so").exists()]
     main = [
         f"ServerRoot {site.directory}",
         f"PidFile {site.path('run', 'apache.pid')}",
@@ -220,7 +206,7 @@ def under_mod_wsgi(site: Site, text: str, *, packages: Path, **variables: str) -
         f"User {ACCOUNT}",
         f"Group {ACCOUNT}",
         "WSGISocketPrefix " + str(site.path("run", "wsgi")),
-        *(f"LoadModule {name}_module {_MODULES}/mod_{name}.so" for name in modules),
+        *(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in modules),
         f"Define NOVA_LITE_API_LISTEN {ADDRESS}:{site.port('api')}",
         f"Define NOVA_LITE_PLACEMENT_LISTEN {ADDRESS}:{site.port('placement')}",
         f"Define NOVA_LITE_USER {ACCOUNT}",
