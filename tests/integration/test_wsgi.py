@@ -259,6 +259,17 @@ def test_a_server_that_still_loads_ends_when_told_to(served: Served) -> None:
     served.site.processes.wait_ended("api", timeout_s=60)
 
 
+def test_a_server_that_still_loads_loads_anew_when_told_to(served: Served) -> None:
+    served.site.processes.stop("api")
+    served.configure()
+    loads, reloads = served.told().count("*** Operational MODE"), served.told().count("binary reloading uWSGI")
+    served.launch(is_lazy=False)
+    wait_until(lambda: served.told().count("*** Operational MODE") > loads, "a server that loads", timeout_s=60)
+    served.site.processes.send("api", signal.SIGHUP)
+    wait_until(lambda: served.told().count("binary reloading uWSGI") > reloads, "a reload", timeout_s=120)
+    assert served.ask("/v2.1/flavors")[0] == 200
+
+
 def _has_open(pid: int, name: str) -> bool:
     found = False
     for link in Path(f"/proc/{pid}/fd").iterdir():

@@ -224,6 +224,7 @@ def uwsgi(
         "--lazy-apps",
         "--need-app",
         "--die-on-term",
+        # As DevStack has it. What it delays, workers that end of themselves, none does here: they are killed.
         "--thunder-lock",
         "--buffer-size=65535",
         "--http-chunked-input",
