@@ -86,8 +86,9 @@ class KeystoneAuth(Authenticator):
         if env.get("HTTP_X_IDENTITY_STATUS") != "Confirmed":
             raise unauthorized()
         return Caller(
-            user_id=env.get("HTTP_X_USER_ID", ""),
-            project_id=env.get("HTTP_X_PROJECT_ID", ""),
+            # What a token has not is None there: in a question that would mean anybody's.
+            user_id=env.get("HTTP_X_USER_ID") or "",
+            project_id=env.get("HTTP_X_PROJECT_ID") or "",
             roles=_names(env.get("HTTP_X_ROLES")),
             request_id=request_id,
             global_request_id=global_request_id,

@@ -3,6 +3,7 @@
 A schema is compiled by the first request that it checks: no worker ever needs all those of all versions.
 """
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -16,6 +17,8 @@ from nova_lite.web.versions import Version
 
 #: No more parameters than this in one query string.
 _MAX_PARAMETERS = 1000
+#: How deep a body may nest lists and objects: far deeper than any request, and not as deep as what writes answers goes.
+_MAX_DEPTH = 100
 #: A message longer than this shows no value, only what is wrong with it.
 _MAX_MESSAGE = 300
 
@@ -231,10 +234,25 @@ def parse_json(body: bytes, content_type: str | None, taken_as_json: Collection[
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise errors.Invalid(f"body: malformed JSON: {exc}") from None
+    if body.count(b"[") + body.count(b"{") > _MAX_DEPTH:
+        _refuse_depth(document)
     # In JSON a NUL can only be written as this escape; a backslash before it may still make it plain text.
     if b"\\u0000" in body:
         _refuse_nul(document)
     return document
+
+
+def _refuse_depth(document: object) -> None:
+    """Raise Invalid when ``document`` nests deeper than what may be kept of it could be shown again."""
+    level = [document]
+    for _ in range(_MAX_DEPTH + 1):
+        lists = (
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        )
+        level = list(itertools.chain.from_iterable(lists))
+        if not level:
+            return
+    raise errors.Invalid("body: nested too deeply")
 
 
 def _refuse_nul(document: object) -> None:

@@ -48,7 +48,8 @@ class Answer:
 
 def make_key(caller: Caller, name: str, asked: tuple[str, ...], body: bytes) -> Key:
     """Return the key of a request that ``caller`` names; ``asked`` is what it is but for its body."""
-    with contextlib.suppress(orjson.JSONDecodeError):  # what is no JSON is refused, and so will the next one be
+    # What is no JSON, or nested too deeply, is refused, and so will the next one be.
+    with contextlib.suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
     return Key(
         digest=_digest(b"digest", *(part.encode() for part in (caller.project_id, caller.user_id, name))).hex(),

@@ -70,6 +70,17 @@ def test_bodies_that_are_no_request(client: Client, body: bytes) -> None:
     refused(send(client, body))
 
 
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "deep"}], ids=["plain", "named"])
+def test_what_is_kept_can_be_shown_again(client: Client, headers: dict[str, str]) -> None:
+    for depth in (120, 300, 900):
+        hints = b"[" * depth + b"]" * depth
+        body = server()[:-1] + b', "os:scheduler_hints": {"x": ' + hints + b"}}"
+        refused(send(client, body, **headers))
+    hints = b"[" * 60 + b"]" * 60
+    assert send(client, server()[:-1] + b', "os:scheduler_hints": {"x": ' + hints + b"}}").status_code == 202
+    assert client.get("/servers/detail").status_code == 200
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-8-sig", "cp037"])
 def test_bodies_in_other_encodings(client: Client, encoding: str) -> None:
     refused(send(client, server().decode().encode(encoding)))

@@ -1,5 +1,6 @@
 """Tokens as Keystone tells of them: good, expired, malformed, of no project or another one; and no Keystone at all."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import falcon.testing
 import pytest
 
 from nova_lite.embedded.http import HttpServer
-from tests.functional.compute_api.cloud import Cloud
+from tests.functional.compute_api.cloud import IMAGE_ID, Cloud
 
 _DOMAIN = {"id": "default", "name": "Default"}
 
@@ -78,20 +79,29 @@ def keystone() -> Iterator[HttpServer]:
     server.stop()
 
 
-@pytest.fixture
-def cloud(tmp_path: Path, keystone: HttpServer) -> Iterator[Cloud]:
-    """A cloud whose API asks Keystone."""
-    file = tmp_path / "keystone.conf"
+@contextlib.contextmanager
+def guarding(directory: Path, keystone: HttpServer, *rules: str) -> Iterator[Cloud]:
+    """Have a cloud whose API asks Keystone, and lets everybody do what ``rules`` are of."""
+    policy = directory / "everybody.yaml"
+    policy.write_text("".join(f'"{rule}": "@"\n' for rule in rules))
+    file = directory / "keystone.conf"
     account = (
         "username = nova\npassword = x\nuser_domain_id = default\nproject_name = service\nproject_domain_id = default"
     )
     file.write_text(
         f"[keystone_authtoken]\nwww_authenticate_uri = {keystone.url}\nauth_url = {keystone.url}/v3\n"
         f"auth_type = password\nhttp_request_max_retries = 0\n{account}\n"
+        f"[oslo_policy]\npolicy_file = {policy}\n"
     )
-    made = Cloud(tmp_path, files=[str(file)], options={"api": {"auth_strategy": "keystone"}})
+    made = Cloud(directory, files=[str(file)], options={"api": {"auth_strategy": "keystone"}})
     yield made
     made.close()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, keystone: HttpServer) -> Iterator[Cloud]:
+    with guarding(tmp_path, keystone) as made:
+        yield made
 
 
 @pytest.fixture
@@ -124,6 +134,27 @@ def test_what_each_token_is_good_for(cloud: Cloud, guarded: falcon.testing.TestC
         assert answer.status_code == status, (token, path, answer.text)
         if status == 401:
             assert answer.headers["www-authenticate"].startswith("Keystone uri=")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_no_project_is_not_every_project(tmp_path: Path, keystone: HttpServer) -> None:
+    """Even where policy lets such tokens in."""
+    rules = ("os_compute_api:servers:index", "os_compute_api:servers:detail", "os_compute_api:os-server-groups:index")
+    with guarding(tmp_path, keystone, *rules) as cloud:
+        api = falcon.testing.TestClient(cloud.app)
+        cloud.add_server()
+
+        def get(path: str) -> Any:
+            return api.simulate_get(f"/v2.1{path}", headers={"X-Auth-Token": "unscoped"})
+
+        assert get("/servers").json == {"servers": []}
+        assert get("/servers/detail").json == {"servers": []}
+        assert get("/os-server-groups").json == {"server_groups": []}
+        assert get("/flavors/9").status_code == 404
+        assert {flavor["id"] for flavor in get("/flavors?is_public=None").json["flavors"]} == {"0", "1", "2"}
+        body = {"server": {"name": "vm", "flavorRef": "1", "imageRef": IMAGE_ID}}
+        named = {"X-Auth-Token": "unscoped", "Idempotency-Key": "once"}
+        assert api.simulate_post("/v2.1/servers", headers=named, json=body).status_code == 403
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -126,6 +126,14 @@ def test_a_backslash_before_an_escape_makes_it_text() -> None:
     assert validation.parse_json(rb'["\\u0000"]', "application/json") == [r"\u0000"]
 
 
+def test_a_body_goes_so_deep_and_no_deeper() -> None:
+    for deepest in (b"[" * 100 + b"]" * 100, b'{"a":' * 99 + b'"[[["' + b"}" * 99, b"[" + b"[]," * 200 + b"[]]"):
+        validation.parse_json(deepest, "application/json")
+    for deeper in (b"[" * 102 + b"]" * 102, b'[{"a":' * 51 + b"1" + b"}]" * 51):
+        with pytest.raises(errors.Invalid, match="nested too deeply"):
+            validation.parse_json(deeper, "application/json")
+
+
 def test_content_types() -> None:
     assert validation.parse_json(b"{}", "application/json; charset=UTF-8") == {}
     with pytest.raises(falcon.HTTPUnsupportedMediaType):
