@@ -83,7 +83,7 @@ def write_iso(path: Path, content: Mapping[str, bytes], tool: str) -> None:
 
     Raises: Invalid, when a path would leave the drive or the content is too big; Unavailable, when the tool fails.
     """
-    with _staged(content, _MAX_BYTES) as staging:
+    with _staged(path.parent, content, _MAX_BYTES) as staging:
         argv = [tool, "-quiet", "-o", str(path), "-V", _LABEL, "-J", "-r", "-l", "-ldots", "-allow-lowercase"]
         external_tools.run([*argv, "-publisher", "nova_lite", str(staging)])
     path.chmod(0o600)
@@ -96,7 +96,7 @@ def write_vfat(path: Path, content: Mapping[str, bytes]) -> None:
     """
     mkfs, mcopy = _vfat_tools()
     # A file takes whole clusters, and its place in directories.
-    with _staged(content, _VFAT_BYTES // 2) as staging:
+    with _staged(path.parent, content, _VFAT_BYTES // 2) as staging:
         with path.open("wb") as drive:
             drive.truncate(_VFAT_BYTES)
         path.chmod(0o600)
@@ -109,11 +109,14 @@ def _vfat_tools() -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _staged(content: Mapping[str, bytes], most: int) -> Iterator[Path]:
-    """Have ``content`` as files of a directory; raises Invalid for more than ``most`` bytes."""
+def _staged(beside: Path, content: Mapping[str, bytes], most: int) -> Iterator[Path]:
+    """Have ``content`` as files of a directory in ``beside``; raises Invalid for more than ``most`` bytes.
+
+    They may hold secrets: what an agent that is killed leaves of them goes with the server that ``beside`` is of.
+    """
     if sum(map(len, content.values())) > most:
         raise errors.Invalid(f"The config drive would be bigger than {most // 1024**2} MiB")
-    with tempfile.TemporaryDirectory(prefix="config-drive-") as staging:
+    with tempfile.TemporaryDirectory(prefix="config-drive-", dir=beside) as staging:
         for name, data in content.items():
             _stage(Path(staging), name, data)
         yield Path(staging)

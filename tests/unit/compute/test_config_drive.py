@@ -10,7 +10,7 @@ import pytest
 
 from nova_lite import config, errors
 from nova_lite.clients.vendordata import Teller
-from nova_lite.compute import config_drive
+from nova_lite.compute import config_drive, external_tools
 from tests.guests import INSTANCE, config_files
 
 FILES = config_files(b"words")
@@ -100,6 +100,28 @@ def test_no_file_leaves_the_drive(tmp_path: Path, name: str) -> None:
 def test_a_huge_drive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.Invalid, match="bigger"):
         config_drive.write_iso(tmp_path / "iso", {"a": bytes(65 * 1024**2)}, "/bin/true")
+
+
+@pytest.mark.parametrize("drive_format", [config_drive.ISO, config_drive.VFAT])
+def test_what_is_on_the_drive_is_nowhere_but_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drive_format: str
+) -> None:
+    """An agent that is killed meanwhile leaves nothing where nobody removes it."""
+    path = tmp_path / "server" / "disk.config"
+    path.parent.mkdir()
+    staged: list[Path] = []
+
+    def run(argv: list[str]) -> None:
+        path.touch()
+        staged.extend(found.parent for found in path.parent.rglob("words"))
+
+    monkeypatch.setattr(external_tools, "run", run)
+    monkeypatch.setattr(config_drive, "find_tool", lambda: "genisoimage")
+    monkeypatch.setattr(external_tools, "require", lambda program, package: program)
+    config_drive.write(path, {"words": b"secret"}, drive_format)
+    assert staged
+    assert {found.parent for found in staged} == {path.parent}
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_failing_tool_is_unavailable(tmp_path: Path) -> None:
