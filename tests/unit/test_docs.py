@@ -1,6 +1,7 @@
 """The directives of the documentation: each renders, and lists all that the code knows."""
 
 import ast
+import configparser
 import functools
 import re
 from collections.abc import Iterator
@@ -346,6 +347,23 @@ def test_the_map_has_every_package() -> None:
     names |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
     missing = [name for name in names if f" {name if name.endswith('.py') else name + '/'}" not in house]
     assert missing == []
+
+
+def test_the_map_shows_the_layers_that_are_checked() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(TREE / "setup.cfg")
+    checked = contracts["importlinter:contract:down"]["layers"].split("\n")[1:]
+    shown_there = (TREE / "docs" / "map.rst").read_text().partition("contracts in ``setup.cfg``::\n\n")[2]
+    assert [line.strip() for line in shown_there.partition("\n\n")[0].strip().splitlines()] == checked
+
+
+def test_the_readme_names_every_program_and_extra() -> None:
+    package = configparser.ConfigParser()
+    package.read(TREE / "setup.cfg")
+    programs = package["options.entry_points"]["console_scripts"].split("\n")[1:]
+    readme = (TREE / "README.rst").read_text()
+    wanted = [*(line.partition(" = ")[0] for line in programs), *package["options.extras_require"]]
+    assert [name for name in wanted if f"``{name}``" not in readme] == []
 
 
 # -- drawings of who says what ----------------------------------------------------------------------------------------
