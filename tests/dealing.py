@@ -1,4 +1,4 @@
-"""Dealing tests out to workers of pytest-xdist (``-n 2 --dist loadfile``) by groups that a folder names itself.
+"""Dealing tests out to workers of pytest-xdist (``-n 3 --dist loadfile``) by groups that a folder names itself.
 
 Groups are dealt out in an order that a folder names, too: what is long begins early, so that no worker is still at it
 when all others are done, and what shares something slow to start comes on end.
