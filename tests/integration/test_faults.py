@@ -20,6 +20,8 @@ pytestmark = pytest.mark.timeout(900)
 
 #: Seconds after which everything must have ended, however it was disturbed.
 SETTLED_S = 600
+#: Seconds between two looks at what takes long: a look is work that what is looked at has to wait for.
+_LOOK_S = 0.3
 #: Which process dies, and after how many accepted boots.
 VICTIMS = {
     "api": 3,
@@ -145,7 +147,12 @@ def boot_some(load: Load, count: int) -> list[str]:
     finish(begin([partial(load.boot, number) for number in range(count)], clients=4))
     uuids = load.accepted[before:]
     assert len(uuids) == count, load.refused
-    wait_until(lambda: all(status_of(load, uuid) == "ACTIVE" for uuid in uuids), "all ACTIVE", timeout_s=SETTLED_S)
+    wait_until(
+        lambda: all(status_of(load, uuid) == "ACTIVE" for uuid in uuids),
+        "all ACTIVE",
+        timeout_s=SETTLED_S,
+        interval_s=_LOOK_S,
+    )
     return uuids
 
 
@@ -250,7 +257,12 @@ def test_deleting_wins_over_building(load: Load) -> None:
 
     assert len(load.accepted) == 32
     gone = list(load.accepted)
-    wait_until(lambda: {status_of(load, uuid) for uuid in gone} == {"GONE"}, "all gone", timeout_s=SETTLED_S)
+    wait_until(
+        lambda: all(status_of(load, uuid) == "GONE" for uuid in gone),
+        "all gone",
+        timeout_s=SETTLED_S,
+        interval_s=_LOOK_S,
+    )
     check_settled(load, gone)
 
 

@@ -86,22 +86,32 @@ class MariaDB:
         """Drop databases with all that is in them."""
         self._sql("; ".join(f"DROP DATABASE IF EXISTS `{name}`" for name in databases))
 
+    def dump(self, database: str) -> bytes:
+        """Return the statements that make all that is in a database."""
+        program = tool("mariadb-dump", package="mariadb-client")
+        argv = [program, "--no-defaults", f"--socket={self._socket}", "-uroot", "--skip-comments", database]
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=480, check=True).stdout
+
+    def execute(self, statements: bytes, database: str) -> None:
+        """Execute statements in a database."""
+        self._client(database, text=statements).check_returncode()
+
     def _temporary(self) -> Path:
         """Return its own directory for temporary files: a server that starts removes those of others."""
         return self._site.folder("data", "mariadb-tmp")
 
     def _answers(self) -> bool:
         self._site.processes.require("mariadb")
-        return self._client("SELECT 1").returncode == 0
+        return self._client("-e", "SELECT 1").returncode == 0
 
     def _sql(self, statements: str) -> None:
-        self._client(statements).check_returncode()
+        self._client("-e", statements).check_returncode()
 
-    def _client(self, statements: str) -> subprocess.CompletedProcess[bytes]:
+    def _client(self, *words: str, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         client = tool("mariadb", package="mariadb-client")
         return subprocess.run(
-            [client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-e", statements],
-            stdin=subprocess.DEVNULL,
+            [client, "--no-defaults", f"--socket={self._socket}", "-uroot", *words],
+            input=text,
             capture_output=True,
             timeout=480,
             check=False,

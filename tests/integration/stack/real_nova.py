@@ -7,12 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests.integration.stack.kept import Kept
 from tests.integration.stack.keystone import side_by_side, uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program
 from tests.integration.stack.site import ADDRESS, Site, environment, run, wait_listening
 from tests.integration.stack.venv import cached_venv
 
+REQUIREMENTS = ("nova==34.0.0", "uwsgi==2.0.31", "PyMySQL")
 _REPOSITORY = Path(__file__).resolve().parents[3]
 PIPELINE = "compute_req_id faultwrap sizelimit {auth} keystonecontext osapi_compute_app_v21"
 PASTE = """\
@@ -42,7 +44,7 @@ paste.app_factory = nova.api.openstack.compute.versions:Versions.factory
 
 def nova_venv() -> Path:
     """Return the real Nova's environment, made or brought up to date first; raises Missing when that fails."""
-    return cached_venv("nova-venv", ("nova==34.0.0", "uwsgi==2.0.31", "PyMySQL"), "The real Nova")
+    return cached_venv("nova-venv", REQUIREMENTS, "The real Nova")
 
 
 class RealNova:
@@ -83,9 +85,8 @@ class RealNova:
         self._write_paste()
         for name in ("cell0", *self.cells):
             self._write_configuration(name)
-        self._manage("cell0", "api_db", "sync")
+        side_by_side([partial(self._make_tables, name) for name in databases])
         self._manage("cell0", "cell_v2", "map_cell0", "--database_connection", self.url("cell0"))
-        side_by_side([partial(self._manage, name, "db", "sync", "--local_cell") for name in databases[1:]])
         side_by_side([partial(self._map, name) for name in self.cells])
         if seed is not None:
             seed(venv / "bin" / "python")
@@ -104,6 +105,13 @@ class RealNova:
     def configuration(self, cell: str = "cell0") -> Path:
         """Return the configuration file of one cell; cell0's is the API's, too."""
         return self._folder(cell) / "nova.conf"
+
+    def _make_tables(self, name: str) -> None:
+        kept = Kept(self._mariadb, "nova-api" if name == "api" else "nova-cell", REQUIREMENTS)
+        if not kept.load(self._database(name)):
+            words = ("api_db", "sync") if name == "api" else ("db", "sync", "--local_cell")
+            self._manage("cell0" if name == "api" else name, *words)
+            kept.save(self._database(name))
 
     def _database(self, name: str) -> str:
         return f"{self.name.replace('-', '_')}_{name}"

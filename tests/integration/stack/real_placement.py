@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.integration.stack.kept import Kept
 from tests.integration.stack.keystone import uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program
@@ -15,9 +16,12 @@ def placement_venv() -> Path:
 
     The standard traits and classes are of the releases that our own environment has: their lists are compared.
     """
+    return cached_venv("placement-venv", _requirements(), "The real Placement")
+
+
+def _requirements() -> tuple[str, ...]:
     names = tuple(f"{name}=={version(name)}" for name in ("os-traits", "os-resource-classes"))
-    requirements = ("openstack-placement==16.0.0", *names, "uwsgi==2.0.31", "PyMySQL")
-    return cached_venv("placement-venv", requirements, "The real Placement")
+    return ("openstack-placement==16.0.0", *names, "uwsgi==2.0.31", "PyMySQL")
 
 
 class RealPlacement:
@@ -55,7 +59,10 @@ class RealPlacement:
         if not synced.exists():
             self._mariadb.create([self.database])
             manage = [str(venv / "bin" / "placement-manage"), "--config-dir", str(folder), "db", "sync"]
-            run(manage, log=self._site.path("log", f"{self.name}-manage.log"))
+            kept = Kept(self._mariadb, "placement", _requirements())
+            if not kept.load(self.database):
+                run(manage, log=self._site.path("log", f"{self.name}-manage.log"))
+                kept.save(self.database)
             synced.write_text("")
         argv = uwsgi(venv, self.port, "placement.wsgi.api", self._processes, self._threads)
         variables = environment(OS_PLACEMENT_CONFIG_DIR=str(folder))
