@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import msgspec
 from oslo_config import cfg
-from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.services.boot_volumes import BootVolumes, Held, Plan
@@ -24,7 +23,7 @@ from nova_lite.model.instance import Instance
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
-from nova_lite.storage import Database, retried
+from nova_lite.storage import Database, Handle, retried
 
 LOG = logging.getLogger(__name__)
 
@@ -50,17 +49,17 @@ class Holding:
             replace(server, volumes=tuple(held.devices)) for server, held in zip(self._servers, self.held, strict=True)
         )
 
-    def keep(self, session: Session, count: int) -> tuple[Instance, ...]:
+    def keep(self, handle: Handle, count: int) -> tuple[Instance, ...]:
         """Return the first ``count`` servers, whose volumes are theirs now; what the others hold is freed.
 
         Raises Timeout when all are being freed already.
         """
-        if not workflows.withdraw(session, ApiWorkflowRow, self.workflow.uuid):
+        if not workflows.withdraw(handle, ApiWorkflowRow, self.workflow.uuid):
             raise errors.Timeout("It took too long to make ready the volumes of the servers.")
         rest = self.held[count:]
         if rest:
             spare = freeing(self._caller, self._to_free(rest))
-            workflows.add(session, ApiWorkflowRow, spare, timeout_s=self._conf.operation_timeout)
+            workflows.add(handle, ApiWorkflowRow, spare, timeout_s=self._conf.operation_timeout)
         return self.servers[:count]
 
     @staticmethod

@@ -1,6 +1,7 @@
 """What projects and users may have, and whether more fits: limits are set or configured, use is counted when asked.
 
 Who inserts what is counted holds the project's lock from before the counting to the commit, so no limit is ever passed.
+Who finds that nothing is limited shares it with others: while they write nobody sets a limit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -87,6 +88,11 @@ def used_by_servers(handle: Handle, project_id: str, user_id: str | None = None)
     """Return what the servers of a project, or of a user in it, use; the API database knows, no cell is asked."""
     instances, cores, ram_mib = mappings.usage(handle, project_id, user_id)
     return {"instances": instances, "cores": cores, "ram": ram_mib}
+
+
+def limits_servers(limits: Mapping[str, int]) -> bool:
+    """Return whether anything has a limit that servers are counted by; what has none is not counted."""
+    return any(limits.get(resource, UNLIMITED) >= 0 for resource in ("instances", "cores", "ram"))
 
 
 def how_many_fit(counts: Iterable[Limits], needs: Mapping[str, int], *, least: int, most: int) -> int:

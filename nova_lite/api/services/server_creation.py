@@ -1,13 +1,11 @@
 """Making servers: check everything, write everything down in one transaction, answer; conductors do the rest."""
 
 import contextlib
-import re
 import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from oslo_config import cfg
-from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import deletion_protection as protection_rules
@@ -25,8 +23,9 @@ from nova_lite.api.services.guest_data import (
 )
 from nova_lite.api.services.images import Images
 from nova_lite.api.services.notices import Notices
-from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
+from nova_lite.api.services.quotas import Limits, Quotas, how_many_fit, limits_servers, used_by_servers
 from nova_lite.api.services.rehearsals import Rehearsal
+from nova_lite.api.services.server_copies import copies
 from nova_lite.api.services.server_metadata import refuse_too_much
 from nova_lite.cells.registry import Cells
 from nova_lite.clients.volumes import Volumes
@@ -52,14 +51,13 @@ from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.rpc.scheduler import SchedulerClient
-from nova_lite.storage import Database, retried
+from nova_lite.storage import Database, Handle, retried
 
 _GIB = 1 << 30
 #: Servers one request may ask for, where no quota says less.
 _MAX_COUNT = 1000
 #: Servers that are rehearsed of a request that is over quota, at most: nobody may have them anyway.
 _REHEARSED_OVER_QUOTA = 10
-_NOT_IN_HOSTNAME = re.compile(r"[^a-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,10 @@ class Accepted:
 
     instances: tuple[Instance, ...]
     reservation_id: str
+
+
+class _Limited(Exception):
+    """Servers must be counted under a lock that nobody shares."""
 
 
 @dataclass(frozen=True)
@@ -258,11 +260,11 @@ class ServerCreationService:
         return replace(destination, zone=zone)
 
     def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination, str | None]:
-        """Return the flavor, the public key, the place and the server group asked for; one read of the API database."""
-        with self._api_db.reader() as session:
-            visible_to = None if caller.is_admin else caller.project_id
+        """Return the flavor, the public key, the place and the server group asked for."""
+        visible_to = None if caller.is_admin else caller.project_id
+        with self._api_db.reading() as connection:
             try:
-                flavor = flavors.get(session, new.flavor_id, visible_to=visible_to)
+                flavor = flavors.get(connection, new.flavor_id, visible_to=visible_to)
             except errors.NotFound as exc:
                 raise errors.Invalid(exc.message) from exc
             if flavor.is_disabled:
@@ -271,16 +273,17 @@ class ServerCreationService:
             key_data = None
             if new.key_name is not None:
                 try:
-                    key_data = keypairs.get(session, caller.user_id, new.key_name).public_key
+                    key_data = keypairs.get(connection, caller.user_id, new.key_name).public_key
                 except errors.NotFound as exc:
                     raise errors.Invalid(f"Invalid key_name provided: {exc.message}") from exc
-            group = None
-            if "group" in new.hints:
-                try:
+            known_zones = zones.of_hosts(connection) if new.availability_zone or new.host else {}
+        group = None
+        if "group" in new.hints:
+            try:
+                with self._api_db.reader() as session:
                     group = server_groups.get(session, str(new.hints["group"]).lower(), visible_to=visible_to).uuid
-                except errors.NotFound as exc:
-                    raise errors.Invalid(exc.message) from exc
-            known_zones = zones.of_hosts(session) if new.availability_zone or new.host else {}
+            except errors.NotFound as exc:
+                raise errors.Invalid(exc.message) from exc
         return flavor, key_data, self._destination(caller, new, known_zones), group
 
     def _destination(self, caller: Caller, new: NewServers, zone_of: Mapping[str, str]) -> _Destination:
@@ -363,7 +366,7 @@ class ServerCreationService:
             count = self._allowed(session, caller, new, template.flavor)
             if spec.group is not None:
                 self._refuse_full_group(session, caller, spec.group, count)
-        servers = _copies(template, new, count)
+        servers = copies(template, count, of=new.max_count)
         with self._holdings.holding(caller, servers, plan, spec.availability_zone) as holding:
             return self._record(caller, new, template, spec, holding)
 
@@ -376,13 +379,32 @@ class ServerCreationService:
         spec: RequestSpec,
         holding: Holding | None = None,
     ) -> tuple[Accepted, Workflow]:
-        """Count, insert and begin, all in one transaction under the project's lock."""
-        with self._api_db.writer() as session:
-            quotas.lock(session, caller.project_id)
-            count = self._allowed(session, caller, new, template.flavor)
-            made = _copies(template, new, count) if holding is None else holding.keep(session, count)
+        """Count, insert and begin, all in one transaction under the project's lock.
+
+        Where nothing that is counted has a limit requests share the lock, and none waits for another.
+        """
+        if not limits_servers(self._quotas.configured):
+            with contextlib.suppress(_Limited):
+                return self._written(caller, new, template, spec, holding, shares_lock=True)
+        return self._written(caller, new, template, spec, holding, shares_lock=False)
+
+    def _written(
+        self,
+        caller: Caller,
+        new: NewServers,
+        template: Instance,
+        spec: RequestSpec,
+        holding: Holding | None,
+        *,
+        shares_lock: bool,
+    ) -> tuple[Accepted, Workflow]:
+        """Do what ``_record`` says; raises _Limited where the lock must not be shared, and then nothing was written."""
+        with self._api_db.writing() as connection:
+            quotas.lock(connection, caller.project_id, shares=shares_lock)
+            count = self._allowed(connection, caller, new, template.flavor, may_count=not shares_lock)
+            made = copies(template, count, of=new.max_count) if holding is None else holding.keep(connection, count)
             mappings.add_instances(
-                session,
+                connection,
                 [instance.uuid for instance in made],
                 project_id=template.project_id,
                 user_id=template.user_id,
@@ -391,8 +413,8 @@ class ServerCreationService:
                 is_protected=new.is_protected,
             )
             if spec.group is not None:
-                self._join_group(session, caller, spec.group, [instance.uuid for instance in made])
-            build_requests.add(session, made, spec)
+                self._join_group(connection, caller, spec.group, [instance.uuid for instance in made])
+            build_requests.add(connection, made, spec)
             workflow = Workflow(
                 uuid=str(uuids.uuid4()),
                 kind="schedule",
@@ -403,57 +425,41 @@ class ServerCreationService:
                 inputs={"instance_uuids": [instance.uuid for instance in made]},
                 deadline=0.0,
             )
-            workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
+            workflows.add(connection, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
         return Accepted(made, template.reservation_id), workflow
 
-    def _join_group(self, session: Session, caller: Caller, group: str, instance_uuids: list[str]) -> None:
+    def _join_group(self, handle: Handle, caller: Caller, group: str, instance_uuids: list[str]) -> None:
         """Put new servers into a group; raises OverQuota, Invalid when it is gone meanwhile."""
         try:
             # Servers of other projects may come into it, too, under other projects' locks.
-            server_groups.lock(session, group)
+            server_groups.lock(handle, group)
         except errors.NotFound as exc:
             raise errors.Invalid(exc.message) from exc
-        self._refuse_full_group(session, caller, group, len(instance_uuids))
-        server_groups.add_members(session, group, instance_uuids)
+        self._refuse_full_group(handle, caller, group, len(instance_uuids))
+        server_groups.add_members(handle, group, instance_uuids)
 
-    def _refuse_full_group(self, session: Session, caller: Caller, group: str, more: int) -> None:
-        allowance = self._quotas.allowance(session, caller.project_id, caller.user_id)
-        wanted = server_groups.count_members(session, group, caller.user_id) + more
+    def _refuse_full_group(self, handle: Handle, caller: Caller, group: str, more: int) -> None:
+        allowance = self._quotas.allowance(handle, caller.project_id, caller.user_id)
+        wanted = server_groups.count_members(handle, group, caller.user_id) + more
         allowance.refuse_more_than("server_group_members", wanted, "Quota exceeded, too many servers in group.")
 
-    def _allowed(self, session: Session, caller: Caller, new: NewServers, flavor: Flavor) -> int:
-        """Return how many of the servers asked for may be; raises OverQuota when fewer than the least wanted."""
+    def _allowed(
+        self, handle: Handle, caller: Caller, new: NewServers, flavor: Flavor, *, may_count: bool = True
+    ) -> int:
+        """Return how many of the servers asked for may be; raises OverQuota when fewer than the least wanted.
+
+        Raises _Limited when something must be counted and may not.
+        """
         project_id, user_id = caller.project_id, caller.user_id
-        allowance = self._quotas.allowance(session, project_id, user_id)
+        allowance = self._quotas.allowance(handle, project_id, user_id)
         refuse_too_much(new.metadata, allowance)
         refuse_too_many_files(new.personality, allowance)
         needs = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram_mib}
-        counts = [
-            Limits(limits, used_by_servers(session, project_id, whose))
-            for limits, whose in ((allowance.project, None), (allowance.user, user_id))
-            # What has no limit is not counted.
-            if any(limits.get(resource, UNLIMITED) >= 0 for resource in needs)
-        ]
+        counted = [each for each in ((allowance.project, None), (allowance.user, user_id)) if limits_servers(each[0])]
+        if counted and not may_count:
+            raise _Limited
+        counts = [Limits(limits, used_by_servers(handle, project_id, whose)) for limits, whose in counted]
         return how_many_fit(counts, needs, least=new.min_count, most=new.max_count)
-
-
-def _copies(template: Instance, new: NewServers, count: int) -> tuple[Instance, ...]:
-    """Return ``count`` servers like ``template``, each with its UUID and, being one of many, its number."""
-    is_many = new.max_count > 1
-    made = []
-    for index in range(count):
-        uuid = str(uuids.uuid4())
-        name = f"{template.display_name}-{index + 1}" if is_many else template.display_name
-        hostname = template.hostname or _hostname(name, uuid)
-        made.append(replace(template, uuid=uuid, display_name=name, hostname=hostname, launch_index=index))
-    return tuple(made)
-
-
-def _hostname(name: str, uuid: str) -> str:
-    """Return a host name made of a server's name, at most 63 characters long."""
-    spaced = re.sub(r"[ _.]", "-", name.lower())
-    cleaned = _NOT_IN_HOSTNAME.sub("", spaced).strip("-")
-    return cleaned[:63].rstrip("-") or f"server-{uuid}"
 
 
 def _parsed_zone(text: str | None) -> tuple[str | None, str | None, str | None]:

@@ -27,9 +27,9 @@ _WAITING = sa.select(_REQUESTS.c.instance_uuid).where(_REQUESTS.c.instance_uuid.
 _AT_ONCE = 200
 
 
-def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> None:
+def add(handle: Handle, instances: Sequence[Instance], spec: RequestSpec) -> None:
     """Record accepted servers of one request: two statements, however many they are."""
-    session.execute(
+    handle.execute(
         _ADD,
         [
             {
@@ -42,7 +42,7 @@ def add(session: Session, instances: Sequence[Instance], spec: RequestSpec) -> N
         ],
     )
     asked = msgspec.to_builtins(spec)
-    session.execute(_ADD_SPEC, [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances])
+    handle.execute(_ADD_SPEC, [{"instance_uuid": instance.uuid, "spec": asked} for instance in instances])
 
 
 def get(handle: Handle, instance_uuid: str, *, for_update: bool = False) -> Instance | None:

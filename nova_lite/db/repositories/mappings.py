@@ -211,7 +211,7 @@ def cells_of_project(session: Session, project_id: str) -> set[str]:
 
 
 def add_instances(
-    session: Session,
+    handle: Handle,
     uuids: Iterable[str],
     *,
     project_id: str,
@@ -223,7 +223,7 @@ def add_instances(
     """Record new instances that are in no cell yet, all alike; one statement."""
     alike: dict[str, object] = {"project_id": project_id, "user_id": user_id, "vcpus": vcpus, "ram_mib": ram_mib}
     alike["deletion_protected"] = is_protected
-    session.execute(_ADD, [{"instance_uuid": uuid, **alike} for uuid in uuids])
+    handle.execute(_ADD, [{"instance_uuid": uuid, **alike} for uuid in uuids])
 
 
 def add_instance(session: Session, uuid: str, **alike: Any) -> None:

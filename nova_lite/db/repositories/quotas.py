@@ -22,8 +22,9 @@ Limits = dict[str, int]
 _LOCKS = cast(sa.Table, QuotaLockRow.__table__)
 _OF_OWNER = cast(sa.Table, QuotaLimitRow.__table__).c
 _OF_CLASS = cast(sa.Table, QuotaClassLimitRow.__table__).c
-#: Made once, for each new server runs both.
-_HELD = sa.select(_LOCKS.c.project_id).where(_LOCKS.c.project_id == sa.bindparam("project")).with_for_update()
+#: Made once, for each new server runs two of them.
+_LOCK = sa.select(_LOCKS.c.project_id).where(_LOCKS.c.project_id == sa.bindparam("project"))
+_HELD, _SHARED = _LOCK.with_for_update(), _LOCK.with_for_update(read=True)
 _LIMITS = sa.union_all(
     sa.select(
         sa.literal(False).label("is_of_class"), _OF_OWNER.user_id, _OF_OWNER.resource, _OF_OWNER.hard_limit
@@ -46,11 +47,15 @@ class SetLimits:
     user: Limits
 
 
-def lock(session: Session, project_id: str) -> None:
-    """Hold the project's lock until the transaction ends: one counts and inserts at a time."""
-    if session.scalar(_HELD, {"project": project_id}) is None:
-        session.execute(_insert_if_missing(session, project_id))
-        session.scalar(_HELD, {"project": project_id})
+def lock(handle: Handle, project_id: str, *, shares: bool = False) -> None:
+    """Hold the project's lock until the transaction ends: one counts and inserts at a time.
+
+    Who ``shares`` it holds it together with others who do, and keeps away those who do not.
+    """
+    statement = _SHARED if shares else _HELD
+    if handle.scalar(statement, {"project": project_id}) is None:
+        handle.execute(_insert_if_missing(handle, project_id))
+        handle.scalar(statement, {"project": project_id})
 
 
 def limits(handle: Handle, project_id: str, user_id: str = WHOLE_PROJECT) -> SetLimits:
@@ -127,9 +132,10 @@ def set_class_limits(session: Session, class_name: str, changed: Mapping[str, in
     )
 
 
-def _insert_if_missing(session: Session, project_id: str) -> sa.Insert:
+def _insert_if_missing(handle: Handle, project_id: str) -> sa.Insert:
     # Each dialect is megabytes: only that of the database at hand is loaded.
-    match session.get_bind().dialect.name:
+    bind = handle.get_bind() if isinstance(handle, Session) else handle
+    match bind.dialect.name:
         case "postgresql":
             from sqlalchemy.dialects import postgresql  # noqa: PLC0415
 

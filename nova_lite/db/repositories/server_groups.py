@@ -66,7 +66,7 @@ def count(handle: Handle, project_id: str, user_id: str | None = None) -> int:
     return handle.scalar(statement, {"project": project_id, "user": user_id}) or 0
 
 
-def count_members(session: Session, uuid: str, user_id: str) -> int:
+def count_members(handle: Handle, uuid: str, user_id: str) -> int:
     """Return how many living servers of a user are in a group: what ``server_group_members`` limits."""
     statement = (
         sa.select(sa.func.count())
@@ -79,22 +79,22 @@ def count_members(session: Session, uuid: str, user_id: str) -> int:
             InstanceMappingRow.queued_for_delete.is_(False),
         )
     )
-    return session.scalar(statement) or 0
+    return handle.scalar(statement) or 0
 
 
-def lock(session: Session, uuid: str) -> None:
+def lock(handle: Handle, uuid: str) -> None:
     """Hold a group until the transaction ends: one counts its members and adds to them at a time. Raises NotFound."""
-    if session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid).with_for_update()) is None:
+    if handle.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid).with_for_update()) is None:
         raise _missing(uuid)
 
 
-def add_members(session: Session, uuid: str, instance_uuids: Sequence[str]) -> None:
+def add_members(handle: Handle, uuid: str, instance_uuids: Sequence[str]) -> None:
     """Put new servers, which have no place yet, into a group; the caller holds its lock. Raises NotFound."""
-    group_id = session.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid))
+    group_id = handle.scalar(sa.select(ServerGroupRow.id).filter_by(uuid=uuid))
     if group_id is None:
         raise _missing(uuid)
     rows = [{"group_id": group_id, "instance_uuid": instance_uuid} for instance_uuid in instance_uuids]
-    session.execute(sa.insert(ServerGroupMemberRow), rows)
+    handle.execute(sa.insert(ServerGroupMemberRow), rows)
 
 
 def company(session: Session, uuid: str, *, besides: Sequence[str] = ()) -> Company | None:

@@ -228,9 +228,9 @@ def expire(session: Session, row: Row, subject: str, *, spare: Collection[str]) 
     return uuids
 
 
-def withdraw(session: Session, row: Row, uuid: str) -> bool:
+def withdraw(handle: Handle, row: Row, uuid: str) -> bool:
     """Take back a workflow that nobody has begun to run; False when somebody has."""
-    done = session.execute(
+    done = handle.execute(
         sa.update(row).where(row.uuid == uuid, row.status == Status.PENDING).values(status=Status.SUPERSEDED)
     )
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]

@@ -64,6 +64,18 @@ class QuotaSuite:
                 quotas.lock(session, "demo")
                 quotas.lock(session, "demo")
 
+    def test_a_lock_may_be_shared(self, api_db: Database) -> None:
+        project = new_uuid()
+        with api_db.writing() as connection:
+            quotas.lock(connection, project, shares=True)
+        with api_db.writing() as connection:
+            quotas.lock(connection, project, shares=True)
+            if not api_db.is_sqlite:  # there one writes at a time
+                with api_db.writing() as another:
+                    quotas.lock(another, project, shares=True)
+        with api_db.writing() as connection:
+            quotas.lock(connection, project)
+
 
 class ServerGroupSuite:
     """Groups, and the servers in them."""

@@ -38,6 +38,16 @@ def test_a_user_stops_at_the_users_limit_and_others_go_on(cloud: Cloud, client: 
     assert len(cloud.rows(cloud.api_db, InstanceMappingRow)) == 3
 
 
+def test_a_limit_binds_where_the_configuration_has_none(cloud: Cloud, client: Client) -> None:
+    for resource in ("instances", "cores", "ram"):
+        cloud.conf.set_override(resource, -1, "quota")
+    assert create(client, min_count=12).status_code == 202
+    limit(cloud, "instances", 13)
+    assert create(client).status_code == 202
+    assert said(create(client)) == "Quota exceeded for instances: requested 1, used 13 of 13"
+    assert len(cloud.rows(cloud.api_db, InstanceMappingRow)) == 13
+
+
 def test_a_user_never_has_more_than_the_project(cloud: Cloud, client: Client) -> None:
     limit(cloud, "cores", 2)
     limit(cloud, "cores", -1, user="alice")
