@@ -12,6 +12,8 @@ from oslo_config import cfg
 from oslo_policy import policy as oslo_policy
 
 from nova_lite import config, errors
+from nova_lite.api.policies import registry
+from nova_lite.placement import policies
 from nova_lite.web.policy import RulePolicy, unknown_rules
 
 RULES = (
@@ -138,6 +140,20 @@ def test_files_of_the_directory_come_on_top(files: Files) -> None:
     (files.folder / "more.yaml").unlink()
     files.later()
     assert not policy.allows("things:update", OWN, JOE)
+
+
+def test_no_rule_stands_for_a_deprecated_one() -> None:
+    """oslo.policy would write into it, and all applications of a process share the rules."""
+    assert not [rule.name for rule in (*registry.rules(), *policies.RULES) if rule.deprecated_rule]
+
+
+def test_an_application_changes_no_rule_that_others_share(files: Files) -> None:
+    files.main.write_text('"things:update": "role:member"\n')
+    known = [vars(rule).copy() for rule in RULES]
+    assert files.policy().allows("things:update", OWN, JOE)
+    assert [vars(rule) for rule in RULES] == known
+    files.main.unlink()
+    assert not files.policy().allows("things:update", OWN, JOE)
 
 
 @pytest.mark.parametrize("broken", ["{", "- a list", '"things:update": 3', "word"])
