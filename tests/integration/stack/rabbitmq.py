@@ -36,6 +36,7 @@ class RabbitMQ:
         server = tool("rabbitmq-server", package="rabbitmq-server", folders=[_FOLDER])
         epmd = tool("epmd", package="erlang-base")
         self._write_configuration()
+        self._write_cookie()
         # An epmd that the broker started itself would outlive it.
         argv = (epmd, "-port", str(self._epmd_port), "-address", self._site.address)
         self._site.processes.start(Program("epmd", argv, env={"PATH": os.environ["PATH"]}))
@@ -90,6 +91,14 @@ class RabbitMQ:
     def _has_booted(self) -> bool:
         self._site.processes.require("rabbitmq")
         return "completed with" in self._site.processes.log("rabbitmq").read_text(errors="replace")
+
+    def _write_cookie(self) -> None:
+        """Make what its parts know each other by: those who make it themselves show it to all for an instant."""
+        cookie = self._home / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.touch(0o600)
+            cookie.write_text("NOVALITENOVALITENOVA")
+            cookie.chmod(0o400)
 
     def _write_configuration(self) -> None:
         salt = os.urandom(4)
