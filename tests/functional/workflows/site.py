@@ -29,6 +29,7 @@ from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import actions, hosts, instances, mappings, workflows
 from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded.cloud import Cloud
+from nova_lite.embedded.image_directory import QUEUED, ImageDirectory, StoredImage
 from nova_lite.embedded.volume_files import POOLS
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.caller import Caller
@@ -47,9 +48,17 @@ DEADLINE_S = 480.0
 _names = itertools.count(1)
 #: Who makes images of servers by another way than by asking for them.
 _IMAGER = Requester("admin", "admin", "req-image")
+#: Seconds between two looks of a host at its guests: where nobody waits for them, and where a story does.
+_SELDOM_S, _OFTEN_S = 5.0, 0.5
+#: Seconds that a story waits before it has hosts look often: each look is three messages, of each host.
+_PATIENCE_S = 2.0
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
-    "DEFAULT": {"report_interval": "1", "sync_power_state_interval": "1", "allow_resize_to_same_host": "true"},
+    "DEFAULT": {
+        "report_interval": "10",
+        "sync_power_state_interval": str(_SELDOM_S),
+        "allow_resize_to_same_host": "true",
+    },
     "conductor": {"lease": "30", "scan_interval": "0.5"},
     "quota": {"instances": "-1", "cores": "-1", "ram": "-1", "recount_interval": "1"},
     "rpc": {"call_monitor_timeout": "10"},
@@ -73,9 +82,13 @@ class Site:
     volumes: list[str] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
+    #: Servers of earlier stories that are deleted, and were not looked for since.
+    cleaned: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._client = clouds.wsgi(self.cloud)
+        self._image_directory = ImageDirectory(self.cloud.settings.image_dir)
+        self._looks_s = _SELDOM_S
 
     @property
     def client(self) -> TestClient:
@@ -145,7 +158,8 @@ class Site:
         assert (status, body) == (200, None)
 
     def force_down(self, host: str) -> None:
-        """Say that a host is down; when the story is over that is taken back."""
+        """Say that a host is down, where a story waits for it to clean up; when it is over that is taken back."""
+        self._have_hosts_look(_OFTEN_S)
         _, body = self.ask("GET", f"/os-services?host={host}&binary=nova-compute")
         service = str(body["services"][0]["id"])
         self.forced_down.append(service)
@@ -305,8 +319,9 @@ class Site:
         for host in self.cloud.agents:
             driver = clouds.fake_driver(self.cloud, host)
             assert not driver.frozen & {guest.uuid for guest in driver.guests()}
-        with VolumeUser(self.cloud.volume_url) as storage:
-            eventually(lambda: not _among(storage, self.abandoned), "snapshots of images that are not to be gone")
+        if self.abandoned:
+            with VolumeUser(self.cloud.volume_url) as storage:
+                eventually(lambda: not _among(storage, self.abandoned), "snapshots of images that are not to be gone")
         self.abandoned.clear()
 
     def _cell_of(self, server: str) -> Database:
@@ -320,6 +335,8 @@ class Site:
 
     def _remove_volumes(self) -> None:
         """Remove the story's volumes, which nobody has any more."""
+        if not self.volumes:  # nor snapshots, then
+            return
         with VolumeUser(self.cloud.volume_url) as storage:
             while self.snapshots:
                 storage.ask("DELETE", f"/snapshots/{self.snapshots.pop()}")
@@ -395,16 +412,38 @@ class Site:
 
     def rest(self, deadline_s: float = DEADLINE_S, *, is_end: bool = True) -> None:
         """Wait until nothing is under way and, where the story or a part of it ends, until the three truths agree."""
-        end = time.monotonic() + deadline_s
+        began = time.monotonic()
+        end = began + deadline_s
         while work := self.saboteur.at_work() or self.watch.open_work() or self.saboteur.planned():
             self.saboteur.pass_time()
             assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work}"
+            if time.monotonic() > began + _PATIENCE_S:
+                self._have_hosts_look(_OFTEN_S)
             time.sleep(0.01)
-        if not is_end:
+        if is_end:
+            self._see_servers_agree(end)
+            self._see_neighbours_agree(end)
+        self._have_hosts_look(_SELDOM_S)
+
+    def _have_hosts_look(self, interval_s: float) -> None:
+        """Have every host compare its guests with its cell's word as often as that from now on."""
+        if interval_s == self._looks_s:
             return
+        self._looks_s = interval_s
+        for agent in self.cloud.agents.values():
+            agent._conf.set_override("sync_power_state_interval", interval_s)
+            agent._repairs.reconsider()
+
+    def _see_servers_agree(self, end: float) -> None:
+        """Wait until the three truths agree: about the servers of this story, and of those before it."""
         while findings := self.watch.audit():
-            assert time.monotonic() < end, findings
+            self._have_hosts_look(_OFTEN_S)
+            assert time.monotonic() < end, (findings, f"cleaned up since the last look: {self.cleaned}")
             time.sleep(0.05)
+        self.cleaned.clear()
+
+    def _see_neighbours_agree(self, end: float) -> None:
+        """Wait until block storage agrees, and check that nothing is left of what images and hosts were to lose."""
         while self.volumes and (found := disagreements(self.cloud)):  # what is being filled goes on meanwhile
             assert time.monotonic() < end, found
             time.sleep(0.05)
@@ -412,13 +451,12 @@ class Site:
         for url in self.lost:
             assert requests.get(url, headers={"X-Auth-Token": "admin"}, timeout=480).status_code == 404
         self.lost.clear()
-        assert not self._images(status="queued")
+        assert not [image.id for image in self._image_directory.images() if image.status == QUEUED]
         assert all(self._is_marked(provider) for provider in self.disabled.values())
 
-    def _images(self, **wanted: str) -> dict[str, str]:
-        """Return the names of images like that, by their ids."""
-        found = requests.get(f"{self.cloud.image_url}/v2/images", params=wanted, timeout=480).json()["images"]
-        return {str(image["id"]): str(image["name"]) for image in found}
+    def _images_of(self, server: str) -> list[StoredImage]:
+        """Return the images that were made of a server."""
+        return [image for image in self._image_directory.images() if image.properties.get("instance_uuid") == server]
 
     def status(self, server: str) -> str:
         """Return a server's status, ``GONE`` when there is none."""
@@ -428,8 +466,10 @@ class Site:
     def outcome(self, server: str) -> str:
         """Return a server's status, with how many volumes it has where it has any."""
         code, body = self.ask("GET", f"/servers/{server}")
-        volumes = [] if code == 404 else body["server"]["os-extended-volumes:volumes_attached"]
-        return self.status(server) + (f" with {len(volumes)}" if volumes else "")
+        if code == 404:
+            return "GONE"
+        volumes = body["server"]["os-extended-volumes:volumes_attached"]
+        return str(body["server"]["status"]) + (f" with {len(volumes)}" if volumes else "")
 
     def reason(self, server: str) -> str:
         """Return why a server is in ERROR, as its user reads it."""
@@ -452,17 +492,22 @@ class Site:
         return None
 
     def clean(self) -> None:
-        """Delete every server of the story; whatever happened to it, that works and leaves nothing."""
+        """Delete every server of the story; whatever happened to it, that works and leaves nothing.
+
+        Whether it left nothing is seen with the servers of the next story, at the latest when the cloud ends.
+        """
         self.saboteur.clear()
         self.faults()
         for server in self.used:
             assert self.delete(server) in (204, 404)
-            for image_id, name in self._images(instance_uuid=server).items():
-                if not name.endswith("-shelved"):  # that goes with its server
-                    requests.delete(f"{self.cloud.image_url}/v2/images/{image_id}", timeout=480).raise_for_status()
-        self.rest(is_end=not self.disabled)
+            for image in self._images_of(server):
+                if not image.name.endswith("-shelved"):  # that goes with its server
+                    requests.delete(f"{self.cloud.image_url}/v2/images/{image.id}", timeout=480).raise_for_status()
+        self.rest(is_end=False)
+        if not self.disabled:
+            self._see_neighbours_agree(time.monotonic() + DEADLINE_S)
         self._remove_volumes()
-        assert not any(self._images(instance_uuid=server) for server in self.used)
+        assert not any(self._images_of(server) for server in self.used)
         self.raise_hosts()
         assert [self.status(server) for server in self.used] == ["GONE"] * len(self.used)
         for service in self.disabled:
@@ -472,7 +517,13 @@ class Site:
         if enabled:
             self.rest()
         assert not any(self._is_marked(provider) for provider in enabled)
+        self.cleaned += self.used
         self.used.clear()
+
+    def see_all_cleaned(self) -> None:
+        """Check that nothing is left of the last stories either."""
+        if self.cleaned:
+            self.rest()
 
 
 def _among(storage: VolumeUser, snapshots: Collection[str]) -> list[str]:
@@ -507,7 +558,9 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
             Watch(cloud) as watch,
         ):
             images = requests.get(f"{cloud.image_url}/v2/images", timeout=480).json()["images"]
-            yield Site(cloud, saboteur, watch, image=str(images[0]["id"]), api_conf=api_confs[0])
+            site = Site(cloud, saboteur, watch, image=str(images[0]["id"]), api_conf=api_confs[0])
+            yield site
+            site.see_all_cleaned()
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ BROKEN = "The host could not start the server: The disk broke"
 @pytest.fixture(scope="module")
 def one_cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("cell")
-    with opened(directory, cells=1, hosts_per_cell=HOSTS, service_down_time="3") as site:
+    with opened(directory, cells=1, hosts_per_cell=HOSTS, service_down_time="3", report_interval="1") as site:
         yield site
 
 
