@@ -12,7 +12,7 @@ from nova_lite import config
 from nova_lite.api import app as compute_api
 from nova_lite.api import microversions as compute_versions
 from nova_lite.api import urls
-from nova_lite.api.handlers import server_actions, versions
+from nova_lite.api.handlers import openapi, server_actions, versions
 from nova_lite.api.policies import base, registry
 from nova_lite.api.services.notices import Notices
 from nova_lite.cells.fanout import Fanout
@@ -59,13 +59,14 @@ class Route:
 
 
 def compute_routes() -> list[Route]:
-    """Return every URL of the Compute API, below ``/v2.1``, and its version documents."""
+    """Return every URL of the Compute API, below ``/v2.1``, and its documents about itself."""
     conf = config.load(files=[])
     database = Database(_NOWHERE)
     cells = Cells(conf, database)
     fanout, notices = Fanout(conf, cells), Notices(conf, Notifier(conf))
     backing = compute_api.Backing(conf, database, cells, Bus(conf), Images(conf), Volumes(conf), fanout, notices)
     documents = [(path, handler) for path, handler in versions.routes() if path != urls.CHOICES]
+    documents += openapi.routes([])
     span = compute_versions.NEGOTIATION
     return list(_routes([*documents, *compute_api.routes(backing)], span.minimum, span.maximum))
 

@@ -11,6 +11,7 @@ from nova_lite.api.handlers import (
     aggregates,
     assisted_volume_snapshots,
     availability_zones,
+    baremetal_nodes,
     compute_services,
     console_auth_tokens,
     deletion_protection,
@@ -153,6 +154,7 @@ def routes(backing: Backing) -> list[tuple[str, object]]:
         *_image_routes(backing),
         *_volume_routes(backing),
         *networks.routes(),
+        *baremetal_nodes.routes(),
     ]
     return [*table, *volumes_boot.routes(table)]
 

@@ -85,6 +85,8 @@ def hand_over(
         "selections": msgspec.to_builtins(selections),
         "explanation": explanation,
         "stops": workflow.inputs["stops"],
+        # Absent from work that an older API wrote down.
+        "on_shared_storage": workflow.inputs.get("on_shared_storage"),
         "has_volumes": bool(instance.volumes),
     }
     migrations.bring_to(session, workflow.uuid, "pre-migrating", dest=moves.place(selections[0]))

@@ -213,6 +213,7 @@ def give_up(session: Session, workflow: Workflow, reason: str) -> None:
             request_id=workflow.request_id,
             error=reason,
             host=instance.host,
+            traceback=workflow.traceback,
         )
 
 

@@ -125,7 +125,14 @@ def give_up(session: Session, workflow: Workflow, reason: str) -> None:
     if is_waiting(session, workflow):
         instances.change(session, workflow.subject, task_state=None)
         host = instances.get(session, workflow.subject).host
-        actions.finish(session, instance_uuid=workflow.subject, request_id=workflow.request_id, error=reason, host=host)
+        actions.finish(
+            session,
+            instance_uuid=workflow.subject,
+            request_id=workflow.request_id,
+            error=reason,
+            host=host,
+            traceback=workflow.traceback,
+        )
 
 
 def is_under_way(session: Session, workflow: Workflow) -> bool:

@@ -106,7 +106,14 @@ def end(session: Session, workflow: Workflow, error: str | None) -> None:
         host = instances.get(session, workflow.subject).host
     except errors.NotFound:
         return
-    actions.finish(session, instance_uuid=workflow.subject, request_id=workflow.request_id, error=error, host=host)
+    actions.finish(
+        session,
+        instance_uuid=workflow.subject,
+        request_id=workflow.request_id,
+        error=error,
+        host=host,
+        traceback=workflow.traceback,
+    )
 
 
 def _is_held(session: Session, instance: Instance) -> bool:

@@ -133,7 +133,12 @@ def give_up(session: Session, above: Workflow, reason: str) -> None:
     if instance is not None:
         instances.change(session, instance.uuid, task_state=None)
         actions.finish(
-            session, instance_uuid=instance.uuid, request_id=above.request_id, error=reason, host=instance.host
+            session,
+            instance_uuid=instance.uuid,
+            request_id=above.request_id,
+            error=reason,
+            host=instance.host,
+            traceback=above.traceback,
         )
 
 

@@ -131,6 +131,9 @@ class ComputeEndpoint:
         with self._locks.hold(instance_uuid):
             self._moves.keep_disks(instance_uuid, epoch)
 
+    def sees_disks(self, instance_uuid: str) -> bool:
+        return self._moves.sees_disks(instance_uuid)
+
     def drop_aside(self, instance_uuid: str, volumes: Sequence[dict[str, Any]] = ()) -> None:
         with self._locks.hold(instance_uuid):
             self._moves.drop_aside(instance_uuid, _devices(volumes))

@@ -27,7 +27,8 @@ from nova_lite import errors
 from nova_lite.concurrency import Alarm, Pool, Tally, Ticker
 from nova_lite.conductor.steps import Definition, Detour, Facts, Onlooker, Record, Step, Stop, Work
 from nova_lite.db.repositories import workflows
-from nova_lite.model.workflow import Status, Workflow
+from nova_lite.model import tracebacks
+from nova_lite.model.workflow import TRACEBACK, Status, Workflow
 from nova_lite.storage import Database, refusal, retried
 
 __all__ = ["Definition", "Detour", "Facts", "Record", "Runner", "Step", "Work"]
@@ -252,18 +253,23 @@ class _Run(Generic[T]):
             raise
         except errors.NovaLiteError as exc:
             LOG.warning("%s of %s failed: %s %s", self._definition.kind, self._work.subject, exc, exc.facts)
-            self._error = exc
+            self._met(exc)
             return exc.message
         except Exception as exc:
             LOG.exception("%s of %s failed", self._definition.kind, self._work.subject)
-            self._error = exc
             cause = refusal(exc)
             if cause is None:
+                self._met(exc)
                 return "An internal error happened."
-            at = self._work.workflow
-            self._work.workflow = replace(at, facts={**at.facts, "refusal": cause})
+            self._met(exc, refusal=cause)
             return REFUSED
         return None
+
+    def _met(self, error: Exception, **facts: object) -> None:
+        """Keep the error that work ends with: its traceback, and ``facts`` about it, in the record."""
+        self._error = error
+        at = self._work.workflow
+        self._work.workflow = replace(at, facts={**at.facts, TRACEBACK: tracebacks.told(error), **facts})
 
     def _pass(self, here: int) -> None:
         """Run the step at ``here`` of the road, or turn off onto its detour; raises what ends the workflow."""
@@ -279,7 +285,7 @@ class _Run(Generic[T]):
                 "%s of %s failed, its detour follows: %s %s", stop.step.name, self._work.subject, exc, exc.facts
             )
             self._runner.onlooker.turned(self._work, exc)
-            facts = {**self._work.facts, "detour": exc.message}
+            facts = {**self._work.facts, "detour": exc.message, TRACEBACK: tracebacks.told(exc)}
             self._save(facts=facts, step=here + 1, attempt=1)
             self._arrived(here + 1, facts, stop.step.name)
 

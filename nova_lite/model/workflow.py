@@ -15,6 +15,9 @@ class Status(StrEnum):
     SUPERSEDED = "superseded"
 
 
+#: The fact that tells administrators where the error came from that a workflow met last.
+TRACEBACK = "traceback"
+
 OPEN = (Status.PENDING, Status.RUNNING, Status.UNDOING)
 
 
@@ -42,3 +45,9 @@ class Workflow:
     facts: dict[str, object] = field(default_factory=dict)
     reason: str | None = None
     lease_owner: str | None = None
+
+    @property
+    def traceback(self) -> str | None:
+        """Return where the error came from that it met last, None when it met none."""
+        found = self.facts.get(TRACEBACK)
+        return None if found is None else str(found)

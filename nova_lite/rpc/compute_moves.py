@@ -78,6 +78,10 @@ class MoveCalls(Calls):
         """Make the disks of a guest its host's, should another host that sees them have made them."""
         self._bus.call(TOPIC, "keep_disks", server=host, long_s=timeout_s, instance_uuid=instance_uuid, epoch=epoch)
 
+    def sees_disks(self, host: str, instance_uuid: str, *, timeout_s: float) -> bool:
+        """Return whether the host sees the disks that another host made for the guest."""
+        return bool(self._bus.call(TOPIC, "sees_disks", server=host, long_s=timeout_s, instance_uuid=instance_uuid))
+
     def drop_aside(
         self, host: str, instance_uuid: str, volumes: Sequence[BlockDevice] = (), *, timeout_s: float
     ) -> None:

@@ -92,6 +92,8 @@ def test_disks_that_a_dead_host_left_in_a_directory_of_both_are_taken(rig: Rig, 
     there = rig.connected(THERE, "shared")
     spec = a_spec(ephemeral_gib=1)
     rig.driver.spawn(spec, rig.image, start=False)
+    assert there.sees_disks(spec.uuid)
+    assert (rig.driver.sees_disks(spec.uuid), there.sees_disks(spec.uuid)) == (False, True)
     disk = rig.directory / "shared" / spec.uuid / "disk"
     qemu("qemu-io", "-f", "qcow2", "-c", "write -P 7 900M 1M", disk)
     for _ in range(2):

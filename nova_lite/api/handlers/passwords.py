@@ -17,6 +17,10 @@ class Passwords:
         """Return what an answer says of the password that a user ``asked`` for, or left to us."""
         return {"adminPass": asked or _made()} if self._are_told else {}
 
+    def none(self) -> dict[str, object]:
+        """Return what an answer says where no password is set."""
+        return {"adminPass": None} if self._are_told else {}
+
 
 def _made() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))

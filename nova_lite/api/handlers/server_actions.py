@@ -208,16 +208,19 @@ def _trigger_crash_dump(services: Services, caller: Caller, server_id: str, body
 
 def _evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
     """Evacuate as before 2.14, when clients had to know whether disks are shared."""
-    _refuse_shared_storage(body)
-    services.evacuations.evacuate(caller, server_id, body.get("host"), is_forced=False, stops=False)
-    return services.passwords.told(body.get("adminPass")) or None
+    is_shared = _on_shared_storage(body)
+    services.evacuations.evacuate(
+        caller, server_id, body.get("host"), is_forced=False, stops=False, on_shared_storage=is_shared
+    )
+    return (services.passwords.none() if is_shared else services.passwords.told(body.get("adminPass"))) or None
 
 
-def _refuse_shared_storage(body: Mapping[str, Any]) -> None:
-    if read_boolean(body.get("onSharedStorage", False)):
-        if "adminPass" in body:
-            raise errors.Invalid("admin password can't be changed on existing disk")
-        raise errors.Invalid("onSharedStorage: whether the old disks are shared is found out, and cannot be demanded")
+def _on_shared_storage(body: Mapping[str, Any]) -> bool:
+    """Return whether the new host is to find the old disks; raises Invalid for a password that these cannot get."""
+    is_shared = read_boolean(body.get("onSharedStorage", False))
+    if is_shared and "adminPass" in body:
+        raise errors.Invalid("adminPass: the password on disks that are kept cannot be changed")
+    return is_shared
 
 
 def _evacuate_silently(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
@@ -232,7 +235,7 @@ def _evacuate_stopped(services: Services, caller: Caller, server_id: str, body: 
 
 
 def _rehearse_evacuate(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
-    _refuse_shared_storage(body)
+    _on_shared_storage(body)
     is_forced = read_boolean(body.get("force", False))
     return services.evacuations.rehearse(caller, server_id, body.get("host"), is_forced=is_forced)
 

@@ -35,11 +35,21 @@ class EvacuationService:
         self._beginnings = Beginnings(conf, api_db, cells)
         self._rehearsals = Rehearsals(api_db, bus)
 
-    def evacuate(self, caller: Caller, uuid: str, host: str | None, *, is_forced: bool, stops: bool) -> None:
+    def evacuate(
+        self,
+        caller: Caller,
+        uuid: str,
+        host: str | None,
+        *,
+        is_forced: bool,
+        stops: bool,
+        on_shared_storage: bool | None = None,
+    ) -> None:
         """Begin to make the server anew on ``host``, or on whichever suits; with ``stops`` it is stopped there.
 
-        ``is_forced`` skips the scheduler's filters. Raises NotFound for an unknown host, Invalid for one it cannot go
-        to and while its own is up, Conflict in a state that forbids it.
+        ``is_forced`` skips the scheduler's filters. ``on_shared_storage`` says whether the other host is to see the
+        disks that the server has, or is not to; None leaves it to find that out. Raises NotFound for an unknown host,
+        Invalid for one it cannot go to and while its own is up, Conflict in a state that forbids it.
         """
         instance, cell = self._checked(caller, uuid, host, is_forced=is_forced)
         inputs = {
@@ -49,6 +59,7 @@ class EvacuationService:
             "host": host,
             "skips_filters": is_forced,
             "stops": stops,
+            "on_shared_storage": on_shared_storage,
         }
         workflow = workflow_of(caller, uuid, moves.EVACUATE, inputs)
         self._beginnings.record(workflow)

@@ -110,6 +110,10 @@ class Mover:
             raise errors.Conflict(f"Instance {instance_uuid} is not being moved to this host.")
         self._driver.keep_disks(instance_uuid)
 
+    def sees_disks(self, instance_uuid: str) -> bool:
+        """Return whether disks of the guest are here that another host made."""
+        return self._driver.sees_disks(instance_uuid)
+
     def drop_aside(self, instance_uuid: str, volumes: Sequence[BlockDevice] = ()) -> None:
         """Remove what was set aside of the guest; the ``volumes`` it had here are forgotten."""
         if instance_uuid in self._fence.moved_away(self._host):

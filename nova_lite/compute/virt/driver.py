@@ -130,6 +130,10 @@ class Driver(Consoles, Inside, LiveMoves, Volumes, Protocol):
         """Note that the guest's disks are this host's: no other host that sees them removes them."""
         ...
 
+    def sees_disks(self, uuid: str) -> bool:
+        """Return whether the guest's disks are seen here and are another host's."""
+        ...
+
     def clear_attempt(self, uuid: str) -> None:
         """Remove what making the guest here left that did not come to its end; a guest that is whole stays."""
         ...

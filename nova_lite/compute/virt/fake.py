@@ -305,6 +305,12 @@ class FakeDriver(FakeConsoles, FakeVolumes, FakeInside, FakeLiveMoves):
         self.faults.play("keep_disks")
         self.faults.play("keep_disks", after=True)
 
+    def sees_disks(self, uuid: str) -> bool:
+        """Return False: hosts see no disks of others."""
+        self.faults.play("sees_disks")
+        self.faults.play("sees_disks", after=True)
+        return False
+
     def clear_attempt(self, uuid: str) -> None:
         """Do nothing: guests are made at once."""
         self.faults.play("clear_attempt")

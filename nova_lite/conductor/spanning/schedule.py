@@ -415,7 +415,14 @@ def _note_failure(work: Work[SuperTools], session: Session, uuid: str, error: st
         project_id=workflow.project_id,
         event="conductor_schedule_and_build_instances",
     )
-    actions.finish(session, instance_uuid=uuid, request_id=workflow.request_id, error=error, host=None)
+    actions.finish(
+        session,
+        instance_uuid=uuid,
+        request_id=workflow.request_id,
+        error=error,
+        host=None,
+        traceback=workflow.traceback,
+    )
 
 
 def _forget(work: Work[SuperTools], uuids_unwanted: list[str]) -> None:

@@ -106,7 +106,12 @@ def finish(work: Work[CellTools], session: Session, *, error: str | None, server
     """End the server's action; return as fact which work on the server that waits can go on. ``server`` is held."""
     server = server or instances.hold_placed(session, work.subject)
     actions.finish(
-        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=server.host
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=error,
+        host=server.host,
+        traceback=work.workflow.traceback,
     )
     beside = volumes.others_at_work(server, work.workflow.uuid)
     if server.task_state is None and not beside:

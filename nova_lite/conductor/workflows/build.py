@@ -98,6 +98,7 @@ def note_failure(work: Work[CellTools], session: Session) -> Facts:
         request_id=work.workflow.request_id,
         error=reason,
         host=instance.host,
+        traceback=work.workflow.traceback,
     )
     # Those above may have taken some back until now; from here on they ask no more.
     selections = builds.selections(session, work.workflow.uuid)

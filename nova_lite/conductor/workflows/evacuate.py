@@ -51,6 +51,7 @@ def fetch_image(work: Work[CellTools]) -> Facts | None:
         instance = instances.get(session, work.subject)
     host = new_place(work).host
     try:
+        _check_disks(work, host)
         if block_device.root_of(instance.volumes) is None:
             work.tools.agents.cache_image(host, instance.image_id, timeout_s=max(1.0, work.seconds_left))
     except errors.Timeout as exc:
@@ -58,6 +59,16 @@ def fetch_image(work: Work[CellTools]) -> Facts | None:
             raise errors.HostFailed("The host the server was to go to does not answer.") from exc
         raise
     return {"attachments": move_volumes.attach_at(work, host)} if move_volumes.has_any(work) else None
+
+
+def _check_disks(work: Work[CellTools], host: str) -> None:
+    """Raise HostFailed unless ``host`` sees the server's disks or not, as was said; where nothing was, as it may be."""
+    expected = work.inputs.get("on_shared_storage")
+    if expected is None:
+        return
+    if work.tools.agents.sees_disks(host, work.subject, timeout_s=_QUICK_S) is not expected:
+        seen = "does not see the server's disks" if expected else "sees the server's disks"
+        raise errors.HostFailed(f"Host {host} {seen}, other than onSharedStorage says.")
 
 
 def leave_host(work: Work[CellTools], session: Session) -> None:
@@ -212,4 +223,11 @@ def _runs(work: Work[CellTools]) -> bool:
 
 
 def _finish(work: Work[CellTools], session: Session, error: str | None, host: str) -> None:
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=host)
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=error,
+        host=host,
+        traceback=work.workflow.traceback,
+    )

@@ -76,7 +76,12 @@ def note_refusal(work: Work[CellTools], session: Session) -> Facts:
     LOG.warning("Server %s cannot be migrated to host %s: %s", work.subject, chosen.host, reason)
     event = "compute_check_can_live_migrate_destination"
     actions.fail_event(
-        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=reason, host=chosen.host
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=reason,
+        host=chosen.host,
+        traceback=work.workflow.traceback,
     )
     actions.begin_again(session, instance_uuid=work.subject, request_id=work.workflow.request_id, event=event)
     return {"failed": [*tried(work), {"node": chosen.node, "reason": reason}]}
@@ -405,5 +410,12 @@ def _end(
     else:
         instances.change(session, work.subject, expect_task=TaskState.MIGRATING, task_state=None, **values)
     host = before(work).host
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=host)
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=error,
+        host=host,
+        traceback=work.workflow.traceback,
+    )
     live_migrations.end_wishes(session, migration, host=host)

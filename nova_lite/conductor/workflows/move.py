@@ -96,6 +96,7 @@ def note_refusal(work: Work[CellTools], session: Session) -> Facts:
         request_id=work.workflow.request_id,
         error=reason,
         host=chosen.host,
+        traceback=work.workflow.traceback,
     )
     actions.begin_again(
         session, instance_uuid=work.subject, request_id=work.workflow.request_id, event="compute_prep_resize"
@@ -280,6 +281,7 @@ def end_move(work: Work[CellTools], session: Session) -> None:
         request_id=work.workflow.request_id,
         error=reason,
         host=before(work).host,
+        traceback=work.workflow.traceback,
     )
 
 

@@ -137,7 +137,12 @@ def end_revert(work: Work[CellTools], session: Session) -> None:
         else:
             instances.change(session, work.subject, vm_state=VmState(was.vm_state), task_state=None)
     actions.finish(
-        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=reason, host=was.host
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=reason,
+        host=was.host,
+        traceback=work.workflow.traceback,
     )
 
 

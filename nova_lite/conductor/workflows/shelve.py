@@ -224,7 +224,14 @@ def _is_offloading(work: Work[CellTools]) -> bool:
 
 
 def _finish(work: Work[CellTools], session: Session, *, host: str | None, error: str | None = None) -> None:
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=host)
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=error,
+        host=host,
+        traceback=work.workflow.traceback,
+    )
 
 
 def _hosted(work: Work[CellTools]) -> tuple[Instance, str]:

@@ -84,4 +84,5 @@ def end_in_error(work: Work[CellTools], session: Session, *, details: str = "", 
         request_id=work.workflow.request_id,
         error=reason,
         host=instance.host,
+        traceback=work.workflow.traceback,
     )

@@ -137,4 +137,11 @@ def _server(work: Work[CellTools]) -> Instance:
 
 
 def _finish(work: Work[CellTools], session: Session, *, host: str | None, error: str | None = None) -> None:
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=error, host=host)
+    actions.finish(
+        session,
+        instance_uuid=work.subject,
+        request_id=work.workflow.request_id,
+        error=error,
+        host=host,
+        traceback=work.workflow.traceback,
+    )

@@ -131,30 +131,47 @@ def next_event(session: Session, *, instance_uuid: str, request_id: str, event: 
     begin_again(session, instance_uuid=instance_uuid, request_id=request_id, event=event)
 
 
-def fail_event(session: Session, *, instance_uuid: str, request_id: str, error: str, host: str | None) -> None:
-    """Record that what an action was just trying failed, with ``error`` for users to read; the action goes on."""
+def fail_event(
+    session: Session, *, instance_uuid: str, request_id: str, error: str, host: str | None, traceback: str | None
+) -> None:
+    """Record that what an action was just trying failed; the action goes on.
+
+    ``error`` is for users to read, ``traceback`` for administrators.
+    """
     action_id = _open_action(session, instance_uuid, request_id)
-    _end_event(session, action_id, utcnow(), error=error, host=host)
+    _end_event(session, action_id, utcnow(), error=error, host=host, traceback=traceback)
 
 
 def _open_action(session: Session, instance_uuid: str, request_id: str) -> int | None:
     return session.scalar(_OPEN, {"instance": instance_uuid, "request": request_id})
 
 
-def _end_event(session: Session, action_id: int | None, now: datetime, *, error: str | None, host: str | None) -> None:
-    session.execute(_EVENT_ENDED, {"of": action_id, **_ending(now, error=error, host=host)})
+def _end_event(session: Session, action_id: int | None, now: datetime, **how: str | None) -> None:
+    session.execute(_EVENT_ENDED, {"of": action_id, **_ending(now, **how)})
 
 
-def _ending(now: datetime, *, error: str | None, host: str | None) -> dict[str, Any]:
-    result = "Success" if error is None else "Error"
-    return {"finish_time": now, "result": result, "details": error, "host": host}
+def _ending(now: datetime, *, error: str | None, host: str | None, traceback: str | None = None) -> dict[str, Any]:
+    if error is None:
+        return {"finish_time": now, "result": "Success", "details": None, "traceback": None, "host": host}
+    return {"finish_time": now, "result": "Error", "details": error, "traceback": traceback, "host": host}
 
 
-def finish(session: Session, *, instance_uuid: str, request_id: str, error: str | None, host: str | None) -> None:
-    """Record how the actions of a request on an instance ended: well, or with ``error`` for users to read."""
+def finish(
+    session: Session,
+    *,
+    instance_uuid: str,
+    request_id: str,
+    error: str | None,
+    host: str | None,
+    traceback: str | None = None,
+) -> None:
+    """Record how the actions of a request on an instance ended: well, or with ``error``.
+
+    ``error`` is for users to read, ``traceback`` for administrators; of what went well it is not kept.
+    """
     now = utcnow()
     which = {"instance": instance_uuid, "request": request_id}
-    session.execute(_EVENT_OF_REQUEST_ENDED, {**which, **_ending(now, error=error, host=host)})
+    session.execute(_EVENT_OF_REQUEST_ENDED, {**which, **_ending(now, error=error, host=host, traceback=traceback)})
     message = None if error is None else "Error"
     session.execute(_ENDED, {**which, "finish_time": now, "updated_at": now, "message": message})
 

@@ -265,7 +265,9 @@ class ActionSuite:
         uuid = new_uuid()
         self._begin(cell_db, uuid, "req-1", "create")
         with cell_db.writer() as session:
-            actions.fail_event(session, instance_uuid=uuid, request_id="req-1", error="Broken.", host="host1")
+            actions.fail_event(
+                session, instance_uuid=uuid, request_id="req-1", error="Broken.", host="host1", traceback="there"
+            )
         with cell_db.writer() as session:
             actions.begin_again(session, instance_uuid=uuid, request_id="req-1", event="event")
         with cell_db.reader() as session:
@@ -273,20 +275,22 @@ class ActionSuite:
         assert found is not None
         assert (found.finish_time, found.message) == (None, None)
         with cell_db.writer() as session:
-            actions.finish(session, instance_uuid=uuid, request_id="req-1", error=None, host="host2")
+            actions.finish(session, instance_uuid=uuid, request_id="req-1", error=None, host="host2", traceback="there")
         with cell_db.reader() as session:
             found = actions.of_request(session, uuid, "req-1")
         assert found is not None
         assert (found.finish_time is not None, found.message) == (True, None)
-        told = [(event.result, event.details, event.host) for event in found.events]
-        assert told == [("Error", "Broken.", "host1"), ("Success", None, "host2")]
+        told = [(event.result, event.details, event.host, event.traceback) for event in found.events]
+        assert told == [("Error", "Broken.", "host1", "there"), ("Success", None, "host2", None)]
 
     def test_no_attempt_is_added_to_what_is_over(self, cell_db: Database) -> None:
         uuid = new_uuid()
         self._begin(cell_db, uuid, "req-1", "create")
         with cell_db.writer() as session:
             actions.interrupt(session, uuid, by="delete")
-            actions.fail_event(session, instance_uuid=uuid, request_id="req-1", error="Broken.", host="host1")
+            actions.fail_event(
+                session, instance_uuid=uuid, request_id="req-1", error="Broken.", host="host1", traceback=None
+            )
             actions.begin_again(session, instance_uuid=uuid, request_id="req-1", event="event")
         with cell_db.reader() as session:
             found = actions.of_request(session, uuid, "req-1")

@@ -483,6 +483,7 @@ class MoveContract:
         rig.driver.spawn(spec, rig.image)
         for _ in range(2):
             rig.driver.keep_disks(spec.uuid)
+        assert not rig.driver.sees_disks(spec.uuid), "they are its own"
         assert [guest.uuid for guest in rig.driver.guests()] == [spec.uuid]
         rig.driver.destroy(spec.uuid)
         assert rig.leftovers(spec.uuid) == []

@@ -167,6 +167,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "hypervisor_id": "h1",
         "host": "h1",
         "network_id": IMAGE_ID,
+        "node_id": IMAGE_ID,
         "floating_ip_id": IMAGE_ID,
         "security_group_id": IMAGE_ID,
         "rule_id": IMAGE_ID,

@@ -217,6 +217,8 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
     "POST /os-security-groups": [({"security_group": {"name": "web"}}, None)],
     "PUT /os-security-groups/{security_group_id}": [({"security_group": {"name": "web"}}, None)],
     "POST /os-security-group-rules": [({"security_group_rule": {"ip_protocol": "tcp"}}, None)],
+    "POST /os-baremetal-nodes": [({"node": {"service_host": "h1"}}, None)],
+    "POST /os-baremetal-nodes/{node_id}/action": [({"add_interface": {"address": "52:54:00:00:00:01"}}, None)],
     "PUT /os-hosts/{host}": [({"status": "enable"}, None)],
     "POST /os-volumes": [
         (

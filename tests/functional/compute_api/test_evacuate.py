@@ -57,6 +57,7 @@ def test_an_evacuation_is_written_down(cloud: Cloud, admin: Client, server: Inst
     ("version", "asked", "stops", "skips"),
     [
         ("2.13", {"onSharedStorage": False}, False, False),
+        ("2.13", {"onSharedStorage": "true"}, False, False),
         ("2.14", {}, False, False),
         ("2.29", {"host": "h2", "force": True}, False, True),
         ("2.68", {"host": "h2"}, False, False),
@@ -72,18 +73,23 @@ def test_what_versions_mean(
     assert ("adminPass" in answer.text) is (version == "2.13")
     (workflow,) = cloud.rows(cloud.api_db, ApiWorkflowRow)
     assert (workflow.inputs["stops"], workflow.inputs["skips_filters"]) == (stops, skips)
+    expected = {"onSharedStorage": True} if asked.get("onSharedStorage") == "true" else asked
+    assert workflow.inputs["on_shared_storage"] is expected.get("onSharedStorage")
 
 
-def test_a_password_is_answered_where_it_once_was(cloud: Cloud, server: Instance) -> None:
-    old = cloud.client("admin:admins", "2.1")
-    assert evacuate(old, server, onSharedStorage="False", adminPass="x").json == {"adminPass": "x"}
+@pytest.mark.parametrize(
+    ("asked", "password"), [({"onSharedStorage": "False", "adminPass": "x"}, "x"), ({"onSharedStorage": True}, None)]
+)
+def test_a_password_is_answered_where_it_once_was(
+    cloud: Cloud, server: Instance, asked: dict[str, Any], password: str | None
+) -> None:
+    assert evacuate(cloud.client("admin:admins", "2.1"), server, **asked).json == {"adminPass": password}
 
 
 @pytest.mark.parametrize(
     ("version", "asked"),
     [
         ("2.13", {}),
-        ("2.13", {"onSharedStorage": True}),
         ("2.13", {"onSharedStorage": True, "adminPass": "x"}),
         ("2.14", {"onSharedStorage": False}),
         ("2.28", {"host": "h2", "force": False}),
@@ -127,7 +133,8 @@ def test_a_rehearsal_is_refused_as_the_real_thing(cloud: Cloud, admin: Client, s
 
     said(rehearse(admin, host="h1"), 400)
     said(rehearse(admin, host="nowhere"), 404)
-    assert "old disks" in said(rehearse(cloud.client("admin:admins", "2.13"), onSharedStorage=True), 400)
+    refused = rehearse(cloud.client("admin:admins", "2.13"), onSharedStorage=True, adminPass="x")
+    assert "adminPass" in said(refused, 400)
     with cloud.cells.get(CELL1).db.writer() as session:
         hosts.beat(session, "h1", hosts.AGENT)
     assert said(rehearse(admin), 400) == "Compute service of h1 is still in use."

@@ -219,6 +219,7 @@ def stocked(cloud: Cloud, cell: str | None, state: VmState) -> dict[str, str]:
         "hypervisor_id": "h1",
         "host": "h1",
         "network_id": IMAGE_ID,
+        "node_id": IMAGE_ID,
         "floating_ip_id": IMAGE_ID,
         "security_group_id": IMAGE_ID,
         "rule_id": IMAGE_ID,

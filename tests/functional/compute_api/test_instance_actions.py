@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from nova_lite.db.cell_tables import CellWorkflowRow, InstanceActionEventRow, InstanceActionRow
+from nova_lite.db.cell_tables import CellWorkflowRow, InstanceActionRow
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, mappings
 from nova_lite.model.host import CELL0_UUID
@@ -40,13 +40,14 @@ def _do(
             project_id="demo",
             event="compute_reboot_instance",
         )
-        actions.finish(session, instance_uuid=server.uuid, request_id=request_id, error=error, host="h1")
+        actions.finish(
+            session, instance_uuid=server.uuid, request_id=request_id, error=error, host="h1", traceback=traceback
+        )
         session.execute(
             sa.update(InstanceActionRow)
             .where(InstanceActionRow.request_id == request_id)
             .values(start_time=begun, updated_at=begun)
         )
-        session.execute(sa.update(InstanceActionEventRow).values(traceback=traceback))
     return request_id
 
 

@@ -404,11 +404,14 @@ class Site:
 
     def events(self, server: str) -> list[tuple[str | None, str | None]]:
         """Return the result and the host of each event of what was first done to a server, oldest first."""
+        return [(event["result"], event["host"]) for event in self.told_events(server)]
+
+    def told_events(self, server: str) -> list[dict[str, Any]]:
+        """Return each event of what was first done to a server as administrators see it, oldest first."""
         _, body = self.ask("GET", f"/servers/{server}/os-instance-actions")
         request = body["instanceActions"][-1]["request_id"]
         _, body = self.ask("GET", f"/servers/{server}/os-instance-actions/{request}")
-        events = sorted(body["instanceAction"]["events"], key=lambda event: str(event["start_time"]))
-        return [(event["result"], event["host"]) for event in events]
+        return sorted(body["instanceAction"]["events"], key=lambda event: str(event["start_time"]))
 
     def rest(self, deadline_s: float = DEADLINE_S, *, is_end: bool = True) -> None:
         """Wait until nothing is under way and, where the story or a part of it ends, until the three truths agree."""

@@ -3,6 +3,7 @@
 import pytest
 
 from nova_lite import errors
+from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.conductor.workflows.tools import CellTools
 from nova_lite.model.guest import PowerState
 from nova_lite.rpc.compute import ComputeClient
@@ -134,6 +135,26 @@ def test_an_evacuation_that_fails_keeps_what_the_dead_host_has(site: Site) -> No
     site.act(server, "os-stop")
     site.rest()
     assert site.status(server) == "SHUTOFF"
+
+
+@pytest.mark.parametrize(("claimed", "sees", "moves"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_disks_are_found_where_they_are_said_to_be(
+    site: Site, monkeypatch: pytest.MonkeyPatch, claimed: bool, sees: bool, moves: bool
+) -> None:
+    monkeypatch.setattr(FakeDriver, "sees_disks", lambda self, uuid: sees)
+    host = next(iter(site.cloud.agents))
+    server = booted_on(site, host)
+    site.cloud.agents[host].stop()
+    site.force_down(host)
+    answer = site.client.simulate_post(
+        f"/v2.1/servers/{server}/action", json={"evacuate": {"onSharedStorage": claimed}}
+    )
+    assert answer.status_code == 200
+    await_status(site, server, "ACTIVE")
+    assert (host_of(site, server) != host) is moves
+    assert migrations(site, server) == (["done"] if moves else ["failed"])
+    site.restart(host)
+    site.rest()
 
 
 def test_many_servers_leave_at_once(site: Site) -> None:

@@ -157,6 +157,9 @@ def test_a_bug_of_a_driver_keeps_its_words_to_itself(site: Site) -> None:
     site.rest()
     assert "an internal error happened" in site.reason(server)
     assert "secret" not in str(shown(site, server))
+    told = [event["traceback"] for event in site.told_events(server)]
+    assert len(told) == MAX_ATTEMPTS
+    assert all("conductor.workflows.build" in way and "secret" not in way for way in told)
 
 
 def test_an_alternate_that_is_full_meanwhile_is_passed_over(site: Site) -> None:

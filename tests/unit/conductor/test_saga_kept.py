@@ -81,7 +81,8 @@ def test_what_it_found_is_known_to_its_undo_wherever_that_runs(db: Database) -> 
     diary.raising["undo b, known: True"] = [Killed()]
     with pytest.raises(Killed):
         runner.run(workflow)
-    assert (_get(db, workflow).status, _get(db, workflow).facts) == (Status.UNDOING, {"a": True, "b": True})
+    assert _get(db, workflow).status is Status.UNDOING
+    assert _get(db, workflow).facts.keys() == {"a", "b", "traceback"}
     _expire_leases(db)
     _runner(db, diary, owner="two", definitions={"three": KEPT}).run(workflow)
     assert diary.entries == ["a", "b", "c", *["undo b, known: True"] * 2, "undo a", "failed: no"]

@@ -257,6 +257,10 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
         """Note in the guest's directory that it is this host's."""
         self._live.disks.take_over(uuid)
 
+    def sees_disks(self, uuid: str) -> bool:
+        """Return whether the guest's directory is here, and another host's."""
+        return domains.is_uuid(uuid) and self._live.disks.is_others(uuid)
+
     def clear_attempt(self, uuid: str) -> None:
         """Remove the directory that was not finished, and its domain."""
         if domains.is_uuid(uuid) and self._disks.is_unfinished(uuid) and not self._is_elsewhere(uuid):
