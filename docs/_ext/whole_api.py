@@ -29,9 +29,7 @@ _ACTIONS: Mapping[str, Collection[str]] = {
     "/servers/{}/migrations/{}/action": server_migrations.FORCE_COMPLETE.dated[-1][1]["properties"],
 }
 #: What is not here yet: how path and action begin, as a pattern, perhaps after a method → why.
-WHY_NOT: Mapping[str, str] = {
-    "/servers/{}/shares": "there is no client of a share service",
-}
+WHY_NOT: Mapping[str, str] = {}
 #: What is gone elsewhere and is a URL of ours.
 OURS = frozenset({"GET /os-cells", "POST /os-cells"})
 

@@ -21,7 +21,6 @@ WHY_NOT: Mapping[str, str] = {
     "compute:server:topology:host:index": "no server here is bound to nodes of its host, so there is nothing to hide",
     "compute:servers:resize:cross_cell": "servers do not move to other cells",
     "network:": _NETWORKS,
-    f"{_PREFIX}os-server-shares:": "there is no client of a share service",
     f"{_PREFIX}servers:create:attach_network": _NETWORKS,
     f"{_PREFIX}servers:create:trusted_certs": "image signatures are not supported: 400, whoever asks",
 }

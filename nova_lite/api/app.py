@@ -45,6 +45,7 @@ from nova_lite.api.handlers import (
     server_operations,
     server_passwords,
     server_scheduling,
+    server_shares,
     server_tags,
     server_topology,
     servers,
@@ -103,6 +104,7 @@ from nova_lite.api.services.server_networks import ServerNetworkService
 from nova_lite.api.services.server_operations import ServerOperationService
 from nova_lite.api.services.server_passwords import ServerPasswordService
 from nova_lite.api.services.server_scheduling import ServerSchedulingService
+from nova_lite.api.services.server_shares import ServerShareService
 from nova_lite.api.services.server_snapshots import ServerSnapshotService
 from nova_lite.api.services.server_tags import ServerTagService
 from nova_lite.api.services.server_topology import ServerTopologyService
@@ -232,6 +234,7 @@ def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
     lookup = ServerLookup(backing.conf, backing.api_db, backing.cells, backing.fanout)
     tags = ServerTagService(backing.api_db, lookup)
     networks = ServerNetworkService(lookup)
+    shares = ServerShareService(lookup)
     protection = DeletionProtectionService(backing.api_db, lookup)
     consoles = RemoteConsoleService(backing.conf, lookup)
     tokens = ConsoleAuthTokenService(backing.fanout)
@@ -247,6 +250,8 @@ def _server_detail_routes(backing: Backing) -> list[tuple[str, object]]:
         ("/servers/{server_id}/os-interface", server_networks.ServerInterfaces(networks)),
         ("/servers/{server_id}/os-interface/{port_id}", server_networks.ServerInterface(networks)),
         ("/servers/{server_id}/os-security-groups", server_networks.ServerSecurityGroups(networks)),
+        ("/servers/{server_id}/shares", server_shares.ServerShares(shares)),
+        ("/servers/{server_id}/shares/{share_id}", server_shares.ServerShare(shares)),
     ]
 
 

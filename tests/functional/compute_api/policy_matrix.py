@@ -171,6 +171,7 @@ def everything_there(cloud: Cloud) -> dict[str, str]:
         "floating_ip_id": IMAGE_ID,
         "security_group_id": IMAGE_ID,
         "rule_id": IMAGE_ID,
+        "share_id": IMAGE_ID,
         "migration_id": str(migration.number),
         "operation_id": "12345678-1234-4234-8234-123456789abc",
         "volume_id": IMAGE_ID,

@@ -213,6 +213,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
         )
     ],
     "POST /servers/{server_id}/os-interface": [({"interfaceAttachment": {"net_id": IMAGE_ID}}, None)],
+    "POST /servers/{server_id}/shares": [({"share": {"share_id": IMAGE_ID, "tag": "data"}}, None)],
     "POST /os-floating-ips": [({"pool": "public"}, None)],
     "POST /os-security-groups": [({"security_group": {"name": "web"}}, None)],
     "PUT /os-security-groups/{security_group_id}": [({"security_group": {"name": "web"}}, None)],

@@ -223,6 +223,7 @@ def stocked(cloud: Cloud, cell: str | None, state: VmState) -> dict[str, str]:
         "floating_ip_id": IMAGE_ID,
         "security_group_id": IMAGE_ID,
         "rule_id": IMAGE_ID,
+        "share_id": IMAGE_ID,
         "aggregate_id": "1",
         "project_id": "demo",
         "class_name": "default",
