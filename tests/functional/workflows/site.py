@@ -49,9 +49,9 @@ _names = itertools.count(1)
 #: Who makes images of servers by another way than by asking for them.
 _IMAGER = Requester("admin", "admin", "req-image")
 #: Seconds between two looks of a host at its guests: where nobody waits for them, and where a story does.
-_SELDOM_S, _OFTEN_S = 5.0, 0.5
+_SELDOM_S, _OFTEN_S = 5.0, 1.0
 #: Seconds that a story waits before it has hosts look often: each look is three messages, of each host.
-_PATIENCE_S = 2.0
+_PATIENCE_S = 5.0
 #: Quick where a real cloud is patient; leases are long, for the stories say when they run out.
 _OPTIONS = {
     "DEFAULT": {
