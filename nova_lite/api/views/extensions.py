@@ -87,7 +87,7 @@ def one(alias: str) -> dict[str, object]:
         "alias": alias,
         "name": name,
         "description": f"{name}, now a part of the API.",
-        "namespace": "http://docs.openstack.org/compute/ext/fake_namespace",
+        "namespace": "http://docs.openstack.org/compute/ext/fake_xml",
         "updated": "2014-12-03T00:00:00Z",
         "links": [],
     }
