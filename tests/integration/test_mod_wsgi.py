@@ -128,6 +128,11 @@ def test_placement_is_sent_no_more_than_it_takes(apache: Apache) -> None:
     assert status == 413
 
 
+@pytest.mark.parametrize(("api", "path"), [("api", "/v2.1/"), ("placement", "/placement/")])
+def test_nothing_is_sent_back_as_it_came(apache: Apache, api: str, path: str) -> None:
+    assert apache.ask(api, path, "TRACE")[0] == 405
+
+
 def _touch(apache: Apache) -> None:
     def is_newer() -> bool:
         before = int(apache.script("api").stat().st_mtime)
