@@ -6,16 +6,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 import falcon
 import orjson
 from falcon import media
-from falcon.routing import CompiledRouter
 
 from nova_lite import errors
 from nova_lite.web.caller import Authenticator
-from nova_lite.web.routing import Router
 from nova_lite.web.versions import Negotiation
 
 _log = logging.getLogger(__name__)
@@ -98,9 +96,7 @@ class Meter(Protocol):
 
 def build(api: Api, authenticator: Authenticator, meter: Meter | None = None, **components: Any) -> App:
     """Return a falcon application without routes; ``components`` end up in the context of every request."""
-    frame = _Frame(api, authenticator, meter, components)
-    router = cast(CompiledRouter, Router())  # which is what falcon's annotations know
-    app = falcon.App(middleware=[frame], router=router, independent_middleware=True)
+    app = falcon.App(middleware=[_Frame(api, authenticator, meter, components)], independent_middleware=True)
     handler = media.JSONHandler(dumps=_dumps, loads=orjson.loads)
     app.req_options.media_handlers[falcon.MEDIA_JSON] = handler
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
