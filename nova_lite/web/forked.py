@@ -1,16 +1,24 @@
-"""Memory that processes forked from one that has loaded an application go on sharing."""
+"""Loading what processes go on sharing that are forked from the one that has loaded it."""
 
+import contextlib
 import gc
+from collections.abc import Iterator
 
-from sqlalchemy import orm
 
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Load an application, all of which is here to stay, before a server forks.
 
-def keep_loaded() -> None:
-    """Take all there is now for here to stay: the garbage collector looks at it no more, nor writes into its pages.
-
-    To be called once an application is loaded, and before a server forks.
+    While it is loaded the garbage collector rests: an eighth of the time went into looks that found next to nothing.
+    Afterwards it looks at what was loaded no more, nor writes into its pages.
     """
-    # SQLAlchemy would leave it to the first statement of each process.
-    orm.configure_mappers()
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        yield
+        from sqlalchemy import orm  # noqa: PLC0415 - a good part of what is loaded
+
+        # It would be left to the first statement of each process.
+        orm.configure_mappers()
+        gc.freeze()
+    finally:
+        gc.enable()

@@ -61,7 +61,7 @@ _LOADS = """
 import gc, sys
 import nova_lite.api.wsgi
 print(*sorted(sys.modules))
-print(gc.get_freeze_count())
+print(gc.get_freeze_count(), gc.isenabled())
 """
 
 
@@ -110,12 +110,14 @@ def _settings(directory: Path, strategy: str = "noauth2") -> str:
 def test_a_worker_loads_no_more_than_it_needs_and_leaves_it_where_it_is(tmp_path: Path) -> None:
     done = _run(_LOADS, tmp_path, _settings(tmp_path, "keystone"))
     assert done.returncode == 0, done.stderr
-    modules, frozen = done.stdout.splitlines()
+    modules, garbage = done.stdout.splitlines()
+    frozen, is_looked_for = garbage.split()
     loaded = set(modules.split())
     assert "nova_lite.api.app" in loaded
     assert {name: why for name, why in _NOT_AT_START.items() if name in loaded} == {}
-    # What was loaded no collection of garbage looks at, so that forked workers share it.
+    # What was loaded no collection of garbage looks at, so that forked workers share it; what comes after it is looked at.
     assert int(frozen) > 100_000
+    assert is_looked_for == "True"
 
 
 def test_nothing_is_opened_before_the_first_request_of_each_forked_worker(tmp_path: Path) -> None:
