@@ -21,6 +21,8 @@ _MAX_PARAMETERS = 1000
 _MAX_DEPTH = 100
 #: A message longer than this shows no value, only what is wrong with it.
 _MAX_MESSAGE = 300
+#: Fields whose values no message shows: passwords, and files that may hold them.
+_SECRET = frozenset({"adminPass", "contents", "user_data"})
 
 JsonSchema = Mapping[str, Any]
 
@@ -75,6 +77,8 @@ class Schemas:
             # The validator counts how deep it goes, and goes nowhere near as deep as the parser.
             raise errors.Invalid(f"{where}: nested too deeply") from None
         if error is not None:
+            if _tells_secrets(error):
+                error = next(_compile(schema, mask="the value").iter_errors(value))
             raise errors.Invalid(_explain(error, where))
 
     def _entry(self, version: Version) -> tuple[Version, JsonSchema]:
@@ -100,9 +104,15 @@ class Kinds(Schemas):
         return {"oneOf": [schema.at(version) for schema in known]}
 
 
-def _compile(schema: JsonSchema) -> jsonschema_rs.Draft4Validator:
+def _compile(schema: JsonSchema, mask: str | None = None) -> jsonschema_rs.Draft4Validator:
     # Draft 4, as OpenStack clients expect: there 1.0 is not an integer.
-    return jsonschema_rs.Draft4Validator(dict(schema), validate_formats=True)
+    return jsonschema_rs.Draft4Validator(dict(schema), validate_formats=True, mask=mask)
+
+
+def _tells_secrets(error: Any) -> bool:
+    """Return whether an error's message shows the value of a secret field, by itself or within another's."""
+    is_within = not _SECRET.isdisjoint(error.instance_path)
+    return is_within or any(f'"{name}":' in error.message for name in _SECRET)
 
 
 def _relaxes(value: Any, error: Any) -> bool:

@@ -115,7 +115,7 @@ def test_a_worker_loads_no_more_than_it_needs_and_leaves_it_where_it_is(tmp_path
     loaded = set(modules.split())
     assert "nova_lite.api.app" in loaded
     assert {name: why for name, why in _NOT_AT_START.items() if name in loaded} == {}
-    # What was loaded no collection of garbage looks at, so that forked workers share it; what comes after it is looked at.
+    # No collection of garbage looks at what was loaded, so that forked workers share it; all look at what comes later.
     assert int(frozen) > 100_000
     assert is_looked_for == "True"
 

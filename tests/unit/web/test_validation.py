@@ -57,6 +57,26 @@ def test_long_values_are_cut() -> None:
     assert refused.value.message.endswith('is not of type "string"')
 
 
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        pytest.param({"adminPass": ["hush"]}, 'server.adminPass: the value is not of type "string"', id="mistyped"),
+        pytest.param({"adminPass": "hush hush"}, "server.adminPass: the value is longer than 8 characters", id="long"),
+        pytest.param(
+            {"files": [{"contents": {"a": "hush"}}]}, 'contents: the value is not of type "string"', id="below"
+        ),
+        pytest.param([{"adminPass": "hush"}], 'server: the value is not of type "object"', id="in what is wrong"),
+    ],
+)
+def test_no_message_shows_a_password(server: object, message: str) -> None:
+    text = {"type": "string", "maxLength": 8}
+    files = {"type": "array", "items": {"type": "object", "properties": {"contents": text}}}
+    schema = {"properties": {"server": {"type": "object", "properties": {"adminPass": text, "files": files}}}}
+    with pytest.raises(errors.Invalid) as refused:
+        Schemas(("2.1", schema)).check({"server": server}, Version(2, 1))
+    assert refused.value.message.endswith(message)
+
+
 def test_schema_of_the_version_counts() -> None:
     dated = Schemas(("2.1", {"type": "integer"}), ("2.10", {"type": "string"}))
     dated.check(1, Version(2, 9))
