@@ -207,14 +207,7 @@ def give_up(session: Session, workflow: Workflow, reason: str) -> None:
         return
     if instance.task_state in _WAITING:
         instances.change(session, workflow.subject, task_state=None)
-        actions.finish(
-            session,
-            instance_uuid=workflow.subject,
-            request_id=workflow.request_id,
-            error=reason,
-            host=instance.host,
-            traceback=workflow.traceback,
-        )
+        actions.finish_work(session, workflow, error=reason, host=instance.host)
 
 
 def is_under_way(session: Session, move: str, kind: str) -> bool:

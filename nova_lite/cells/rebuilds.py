@@ -125,14 +125,7 @@ def give_up(session: Session, workflow: Workflow, reason: str) -> None:
     if is_waiting(session, workflow):
         instances.change(session, workflow.subject, task_state=None)
         host = instances.get(session, workflow.subject).host
-        actions.finish(
-            session,
-            instance_uuid=workflow.subject,
-            request_id=workflow.request_id,
-            error=reason,
-            host=host,
-            traceback=workflow.traceback,
-        )
+        actions.finish_work(session, workflow, error=reason, host=host)
 
 
 def is_under_way(session: Session, workflow: Workflow) -> bool:

@@ -106,14 +106,7 @@ def end(session: Session, workflow: Workflow, error: str | None) -> None:
         host = instances.get(session, workflow.subject).host
     except errors.NotFound:
         return
-    actions.finish(
-        session,
-        instance_uuid=workflow.subject,
-        request_id=workflow.request_id,
-        error=error,
-        host=host,
-        traceback=workflow.traceback,
-    )
+    actions.finish_work(session, workflow, error=error, host=host)
 
 
 def _is_held(session: Session, instance: Instance) -> bool:

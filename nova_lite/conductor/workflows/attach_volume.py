@@ -105,14 +105,7 @@ def reached(
 def finish(work: Work[CellTools], session: Session, *, error: str | None, server: Placed | None = None) -> Facts | None:
     """End the server's action; return as fact which work on the server that waits can go on. ``server`` is held."""
     server = server or instances.hold_placed(session, work.subject)
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=error,
-        host=server.host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=error, host=server.host)
     beside = volumes.others_at_work(server, work.workflow.uuid)
     if server.task_state is None and not beside:
         return None

@@ -53,10 +53,9 @@ def confirm(work: Work[CellTools], session: Session) -> None:
         **settled_volumes(work, session),
     )
     migrations.bring_to(session, work.inputs["move"], "confirmed")
-    actions.finish(
+    actions.finish_work(
         session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
+        work.workflow,
         error=None,
         host=before(work).host,
     )

@@ -82,7 +82,7 @@ def mark_deleted(work: Work[CellTools], session: Session) -> None:
         migrations.bring_to(session, move.uuid, "confirmed" if move.status == FINISHED else "cancelled")
     evacuations.complete(session, evacuations.left_by(session, work.subject))
     instances.mark_deleted(session, work.subject)
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=host)
+    actions.finish_work(session, work.workflow, error=None, host=host)
 
 
 def turn_off(work: Work[CellTools]) -> Facts:

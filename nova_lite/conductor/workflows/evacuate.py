@@ -223,11 +223,4 @@ def _runs(work: Work[CellTools]) -> bool:
 
 
 def _finish(work: Work[CellTools], session: Session, error: str | None, host: str) -> None:
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=error,
-        host=host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=error, host=host)

@@ -410,12 +410,5 @@ def _end(
     else:
         instances.change(session, work.subject, expect_task=TaskState.MIGRATING, task_state=None, **values)
     host = before(work).host
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=error,
-        host=host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=error, host=host)
     live_migrations.end_wishes(session, migration, host=host)

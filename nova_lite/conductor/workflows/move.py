@@ -257,10 +257,9 @@ def await_confirmation(work: Work[CellTools], session: Session) -> None:
         scheduling=work.inputs["explanation"],
     )
     migrations.bring_to(session, work.inputs["move"], FINISHED)
-    actions.finish(
+    actions.finish_work(
         session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
+        work.workflow,
         error=None,
         host=new_place(work).host,
     )
@@ -275,14 +274,7 @@ def end_move(work: Work[CellTools], session: Session) -> None:
         instances.set_fault(session, work.subject, fault, vm_state=VmState.ERROR, task_state=None)
     else:
         instances.change(session, work.subject, task_state=None)
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=reason,
-        host=before(work).host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=reason, host=before(work).host)
 
 
 MOVE = Definition(

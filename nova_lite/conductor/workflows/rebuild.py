@@ -134,11 +134,4 @@ def _was_stopped(work: Work[CellTools]) -> bool:
 
 def _finish(work: Work[CellTools], session: Session, error: str | None) -> None:
     host = instances.get(session, work.subject).host
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=error,
-        host=host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=error, host=host)

@@ -119,7 +119,7 @@ def revert(work: Work[CellTools], session: Session) -> None:
         launched_at=utcnow(),
     )
     migrations.bring_to(session, work.inputs["move"], "reverted")
-    actions.finish(session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=was.host)
+    actions.finish_work(session, work.workflow, error=None, host=was.host)
 
 
 def end_revert(work: Work[CellTools], session: Session) -> None:
@@ -136,14 +136,7 @@ def end_revert(work: Work[CellTools], session: Session) -> None:
             instances.set_fault(session, work.subject, fault, vm_state=VmState.ERROR, task_state=None)
         else:
             instances.change(session, work.subject, vm_state=VmState(was.vm_state), task_state=None)
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=reason,
-        host=was.host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=reason, host=was.host)
 
 
 REVERT_RESIZE = Definition(

@@ -224,14 +224,7 @@ def _is_offloading(work: Work[CellTools]) -> bool:
 
 
 def _finish(work: Work[CellTools], session: Session, *, host: str | None, error: str | None = None) -> None:
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=error,
-        host=host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=error, host=host)
 
 
 def _hosted(work: Work[CellTools]) -> tuple[Instance, str]:

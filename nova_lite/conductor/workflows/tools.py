@@ -54,9 +54,7 @@ def end_well(work: Work[CellTools], session: Session, **values: Any) -> None:
         power_state=PowerState(work.facts["power_state"]),
         **values,
     )
-    actions.finish(
-        session, instance_uuid=work.subject, request_id=work.workflow.request_id, error=None, host=instance.host
-    )
+    actions.finish_work(session, work.workflow, error=None, host=instance.host)
 
 
 def end_in_error(work: Work[CellTools], session: Session, *, details: str = "", **values: Any) -> None:
@@ -78,11 +76,4 @@ def end_in_error(work: Work[CellTools], session: Session, *, details: str = "", 
         )
     else:
         instances.change(session, work.subject, task_state=None, **values)
-    actions.finish(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=reason,
-        host=instance.host,
-        traceback=work.workflow.traceback,
-    )
+    actions.finish_work(session, work.workflow, error=reason, host=instance.host)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.cell_tables import InstanceActionEventRow, InstanceActionRow
 from nova_lite.db.columns import utcnow
 from nova_lite.errors import Invalid
+from nova_lite.model.workflow import Workflow
 from nova_lite.storage import Handle
 
 _ACTIONS = cast(sa.Table, InstanceActionRow.__table__)
@@ -174,6 +175,18 @@ def finish(
     session.execute(_EVENT_OF_REQUEST_ENDED, {**which, **_ending(now, error=error, host=host, traceback=traceback)})
     message = None if error is None else "Error"
     session.execute(_ENDED, {**which, "finish_time": now, "updated_at": now, "message": message})
+
+
+def finish_work(session: Session, workflow: Workflow, *, error: str | None, host: str | None) -> None:
+    """Record how the action that ``workflow`` carries out ended, as ``finish`` does."""
+    finish(
+        session,
+        instance_uuid=workflow.subject,
+        request_id=workflow.request_id,
+        error=error,
+        host=host,
+        traceback=workflow.traceback,
+    )
 
 
 def interrupt(session: Session, instance_uuid: str, by: str, *, spare: Collection[str] = ()) -> None:
