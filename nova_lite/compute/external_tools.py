@@ -13,6 +13,10 @@ from nova_lite import errors
 #: The bounds are set by this program of util-linux and not between fork and exec, where threads make Python unsafe.
 _LIMITER = "prlimit"
 
+#: The whole environment of what runs. The memory limit counts addresses, and every thread that allocates may reserve an
+#: arena of 64 MiB of them, as many as eight per processor: qemu-img with a few threads was at its limit by that alone.
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -52,7 +56,7 @@ def _run(argv: Sequence[str], limits: Limits, *, stdout: int) -> bytes:
             stderr=subprocess.PIPE,
             timeout=limits.wall_s,
             check=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env=_ENVIRONMENT,
             cwd="/",
         )
     except subprocess.TimeoutExpired as error:

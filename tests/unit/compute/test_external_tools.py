@@ -37,6 +37,24 @@ def test_a_program_that_wants_too_much_memory_fails() -> None:
     assert "MemoryError" in str(caught.value.facts["stderr"])
 
 
+def test_threads_use_little_of_the_memory_limit() -> None:
+    """Threads that allocate at once: with an arena of 64 MiB each they would not even start."""
+    program = """if True:
+        import threading
+        together = threading.Barrier(24)
+        def work():
+            together.wait()
+            bytes(1000)
+            together.wait()
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    """
+    run([sys.executable, "-S", "-c", program], Limits(memory_mib=480))
+
+
 def test_a_program_that_burns_the_processor_is_ended() -> None:
     with pytest.raises(errors.Unavailable):
         run(["/bin/sh", "-c", "while :; do :; done"], Limits(cpu_s=1, wall_s=60))
