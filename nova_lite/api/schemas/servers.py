@@ -298,7 +298,7 @@ def _list_query(*more: str, sort_keys: list[str], strict: bool = False, has_end:
     if has_end:
         repeated["changes-before"] = _MOMENT
     # Also in strict versions these are refused to those only who may use all filters.
-    repeated |= {"limit": LIMIT, "marker": MARKER, **dict.fromkeys(_INSIDE, TEXT)}
+    repeated |= {"limit": LIMIT, "marker": MARKER, **dict.fromkeys(sorted(_INSIDE), TEXT)}
     return query_schema(repeated=repeated, patterns={"^_": TEXT}, strict=strict)
 
 

@@ -1,7 +1,11 @@
 """``/openapi.json``: valid, complete, and saying of requests what becomes of them."""
 
 import copy
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import falcon.testing
@@ -92,6 +96,26 @@ def test_what_a_client_has_is_not_sent_again(shared: Cloud) -> None:
         again = get(shared, "microversion=2.79", If_None_Match=known)
         assert (again.status_code, again.content) == (304, b""), known
     assert get(shared, "microversion=2.80", If_None_Match=etag).status_code == 200
+
+
+def test_every_process_writes_the_same_documents(tmp_path: Path) -> None:
+    """Or what a client has from one worker would be sent to it again by the next one."""
+    program = """if True:
+        import hashlib, pathlib, sys
+        from tests.functional.compute_api import test_openapi as stories
+        cloud = stories.Cloud(pathlib.Path(sys.argv[1]))
+        every = (stories.get(cloud, f"microversion={version}").content for version in stories.EVERY_VERSION)
+        print(*(hashlib.sha256(document).hexdigest() for document in every))
+        cloud.close()
+    """
+    written = set()
+    for seed in ("1", "2"):  # of hashes, which the order of a set follows
+        folder = tmp_path / seed
+        folder.mkdir()
+        command = [sys.executable, "-c", program, str(folder)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        written.add(subprocess.run(command, env=environment, capture_output=True, timeout=480, check=True).stdout)
+    assert len(written) == 1
 
 
 def test_it_says_where_the_paths_begin(shared: Cloud) -> None:
