@@ -212,7 +212,7 @@ class PlacementClient:
     def set_aggregates(self, provider: str, aggregates: Iterable[str], generation: int) -> None:
         """Write the aggregates a provider is in; raises Conflict when ``generation`` is stale."""
         body = {"aggregates": sorted(aggregates), "resource_provider_generation": generation}
-        self._expect("PUT", f"/resource_providers/{provider}/aggregates", json=body)
+        self._replace(f"/resource_providers/{provider}/aggregates", json=body)
 
     def remove_provider(self, provider: str) -> bool:
         """Delete a provider, which may be gone already; False while something of it is claimed or it has children."""
@@ -290,7 +290,7 @@ class PlacementClient:
         Raises Conflict when ``generation`` is stale, or somebody holds what would go.
         """
         body = {"inventories": inventories, "resource_provider_generation": generation}
-        return self._expect("PUT", f"/resource_providers/{provider}/inventories", json=body)
+        return self._replace(f"/resource_providers/{provider}/inventories", json=body)
 
     def traits(self, provider: str) -> tuple[set[str], int]:
         """Return a provider's traits and its generation."""
@@ -300,10 +300,10 @@ class PlacementClient:
     def set_traits(self, provider: str, traits: Iterable[str], generation: int) -> int:
         """Replace a provider's traits, return its new generation; raises Conflict when ``generation`` is stale."""
         body = {"traits": sorted(traits), "resource_provider_generation": generation}
-        return self._expect("PUT", f"/resource_providers/{provider}/traits", json=body)
+        return self._replace(f"/resource_providers/{provider}/traits", json=body)
 
-    def _expect(self, method: str, path: str, *, json: object) -> int:
-        response = self._request(method, path, json=json, allow=(200, 409))
+    def _replace(self, path: str, *, json: object) -> int:
+        response = self._request("PUT", path, json=json, allow=(200, 409))
         if response.status_code == 409:
             raise errors.Conflict(f"{path} changed meanwhile", code=_code(response))
         return int(response.json()["resource_provider_generation"])

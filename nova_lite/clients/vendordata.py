@@ -26,7 +26,7 @@ from nova_lite.model.instance import Instance
 
 LOG = logging.getLogger(__name__)
 
-STATIC, DYNAMIC = "StaticJSON", "DynamicJSON"
+_STATIC = "StaticJSON"
 #: Bytes of one service's answer, at most.
 _MAX_ANSWER = 1 << 20
 _SEED_BYTES = 512
@@ -44,7 +44,7 @@ class Teller:
         providers = self._conf.api.vendordata_providers
         return Told(
             instance,
-            Vendordata(self.static if STATIC in providers else None, lambda: self._named(instance)),
+            Vendordata(self.static if _STATIC in providers else None, lambda: self._named(instance)),
             os.urandom(_SEED_BYTES),
             domain=self._conf.api.dhcp_domain,
             address=address,
@@ -83,7 +83,7 @@ class Teller:
     def _named(self, instance: Instance) -> Mapping[str, object]:
         found: dict[str, object] = {}
         for provider in self._conf.api.vendordata_providers:
-            said = {"static": self.static()} if provider == STATIC else self.dynamic(instance)
+            said = {"static": self.static()} if provider == _STATIC else self.dynamic(instance)
             found |= {name: value for name, value in said.items() if name not in found}
         return found
 

@@ -1,8 +1,8 @@
 """``nova-lite-manage``: what operators do to an installation by hand.
 
 One module a command group: ``manage_databases``, ``manage_cells``, ``manage_placement``, ``manage_scheduler``,
-``manage_volumes``. Exit codes are an interface that automation depends on: 0 done, 1 failed; what else a command
-returns is in its help. 255 is a bug.
+``manage_volumes``, ``manage_cloud_audit``. Exit codes are an interface that automation depends on: 0 done, 1 failed;
+what else a command returns is in its help. 255 is a bug.
 """
 
 import argparse

@@ -13,8 +13,8 @@ from nova_lite.rpc import transport_url as transport_urls
 from nova_lite.storage import checked_url
 
 FORMATS = ("table", "json", "csv")
-#: Query parameters of a database URL whose names hold one of these are secrets.
 _STARS = "****"
+#: Query parameters of a database URL whose names hold one of these are secrets.
 _SECRET_WORDS = ("pass", "secret", "token")
 
 

@@ -30,8 +30,8 @@ def _body(key: str, properties: JsonSchema, *, required: tuple[str, ...] = (), m
     return _only(key, inner)
 
 
-def _only(key: str, inner: JsonSchema, *, more: bool = False) -> Schemas:
-    schema = {"type": "object", "properties": {key: inner}, "required": [key], "additionalProperties": more}
+def _only(key: str, inner: JsonSchema) -> Schemas:
+    schema = {"type": "object", "properties": {key: inner}, "required": [key], "additionalProperties": False}
     return Schemas(("3.0", schema))
 
 

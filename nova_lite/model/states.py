@@ -306,21 +306,6 @@ def lets_guest_leave(task_state: TaskState | None) -> bool:
     return task_state is TaskState.RESIZE_MIGRATING
 
 
-def states_of(shown: str) -> list[VmState]:
-    """Return the states shown as ``shown`` (any case); empty when no server can show it."""
-    wanted = shown.upper()
-    found = [state for state, text in _STATUS.items() if text == wanted]
-    if wanted == _MOVING:
-        return [VmState.ACTIVE, VmState.STOPPED]
-    if wanted == _MIGRATING:
-        return [VmState.ACTIVE, VmState.PAUSED]
-    if wanted == _REBUILDING:
-        return [state for state in VmState if state in _REMADE]
-    if wanted == _REVERTING:
-        return [VmState.RESIZED]
-    return found or ([VmState.ACTIVE] if wanted in _BUSY_STATUS.values() else [])
-
-
 def refusal(action: str, vm_state: VmState, task_state: TaskState | None) -> str | None:
     """Return which attribute keeps ``action`` from starting (``vm_state`` or ``task_state``), or None when it may."""
     if action in ALONGSIDE:

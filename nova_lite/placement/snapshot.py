@@ -72,7 +72,6 @@ class Snapshot:
         self._providers: list[Provider | None] = []
         self._slot_by_id: dict[int, int] = {}
         self._id_by_uuid: dict[str, int] = {}
-        self._id_by_name: dict[str, int] = {}
         self._alive: Mask = np.zeros(self._size, dtype=np.bool_)
         self._forest = Forest(self._size, self._providers)
         self._classes: dict[str, _ClassColumns] = {}
@@ -97,7 +96,6 @@ class Snapshot:
         self._providers[slot] = provider
         self._slot_by_id[provider.id] = slot
         self._id_by_uuid[provider.uuid] = provider.id
-        self._id_by_name[provider.name] = provider.id
         self._alive[slot] = True
         self._forest.put(slot, provider.root_id)
         for name, inventory in provider.inventories.items():
@@ -147,8 +145,6 @@ class Snapshot:
     def _clear(self, slot: int, provider: Provider) -> None:
         if self._id_by_uuid.get(provider.uuid) == provider.id:
             del self._id_by_uuid[provider.uuid]
-        if self._id_by_name.get(provider.name) == provider.id:
-            del self._id_by_name[provider.name]
         self._forest.drop(slot, provider.root_id)
         self.notes.pop(provider.id, None)
         for name in provider.inventories:
@@ -200,11 +196,6 @@ class Snapshot:
     def by_uuid(self, uuid: str) -> Provider | None:
         """Return the provider of that UUID, or None."""
         found = self._id_by_uuid.get(uuid)
-        return None if found is None else self.by_id(found)
-
-    def by_name(self, name: str) -> Provider | None:
-        """Return the provider of that name, or None."""
-        found = self._id_by_name.get(name)
         return None if found is None else self.by_id(found)
 
     def by_id(self, provider_id: int) -> Provider:

@@ -56,8 +56,11 @@ class Healer:
         self._is_dry = is_dry
         self._spread = claims.Spread(placement)
 
-    def heal_cells(self, cells: Sequence[Cell], tell: Callable[[str], None] = lambda _: None) -> Iterator[Healed]:
-        """Yield every server on a host of ``cells``; memory is that of one page. A silent cell yields no more."""
+    def heal_cells(self, cells: Sequence[Cell], tell: Callable[[str], None]) -> Iterator[Healed]:
+        """Yield every server on a host of ``cells``; memory is that of one page. A silent cell yields no more.
+
+        ``tell`` hears how many were looked at, a page each.
+        """
         done = 0
         for cell in cells:
             page = self._page(cell, 0)

@@ -114,7 +114,7 @@ class Hosts:
         """Return ``states`` with what changes with every boot, as far as something asks for it."""
         return self._loads.onto(states, spec)
 
-    def look_up(self, spec: RequestSpec, besides: Sequence[str] = ()) -> Sought:
+    def look_up(self, spec: RequestSpec, besides: Sequence[str]) -> Sought:
         """Return ``spec`` with the company its servers (``besides``, which do not count) keep, and what hints name."""
         company = None
         if spec.group is not None:

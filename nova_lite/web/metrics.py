@@ -56,7 +56,7 @@ class Metrics:
         """Return a new gauge of something that is the same in every worker."""
         return Gauge(f"nova_lite_{name}", help_text, labels, registry=self._registry, multiprocess_mode="mostrecent")
 
-    def latencies(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Histogram:
+    def latencies(self, name: str, help_text: str, labels: Sequence[str]) -> Histogram:
         """Return a new histogram of seconds."""
         return Histogram(f"nova_lite_{name}", help_text, labels, registry=self._registry, buckets=LATENCY_BUCKETS)
 

@@ -48,12 +48,12 @@ def imported(key_type: str, public_key: str) -> KeyMaterial:
     return KeyMaterial(key_type, public_key, fingerprint)
 
 
-def generated(key_type: str, user_id: str, now: datetime | None = None) -> KeyMaterial:
+def generated(key_type: str, user_id: str) -> KeyMaterial:
     """Return a new RSA key: for SSH as PEM, else a client certificate of ``user_id`` with a PKCS#12 file in base64."""
     private_key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
     if key_type == SSH:
         return _generated_ssh(private_key)
-    return _generated_certificate(private_key, user_id, now or datetime.now(UTC))
+    return _generated_certificate(private_key, user_id, datetime.now(UTC))
 
 
 def _generated_ssh(private_key: rsa.RSAPrivateKey) -> KeyMaterial:

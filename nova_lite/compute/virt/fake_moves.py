@@ -30,7 +30,6 @@ class Job:
 
     landing: Landing
     over: threading.Event = field(default_factory=threading.Event)
-    is_broken_off: bool = False
     reason: str | None = None
 
 
@@ -119,7 +118,7 @@ class FakeLiveMoves:
         with self._lock:
             job = self._jobs.get(uuid)
             if job is not None and not job.over.is_set():
-                job.is_broken_off, job.reason = True, "The live migration was aborted."
+                job.reason = "The live migration was aborted."
                 job.over.set()
         self.faults.play("stay", after=True)
 

@@ -53,23 +53,6 @@ def test_no_two_actions_are_busy_alike() -> None:
     assert len(set(busy)) == len(busy)
 
 
-@pytest.mark.parametrize("vm_state", VmState)
-def test_every_state_is_shown_and_found_by_what_it_shows(vm_state: VmState) -> None:
-    shown = states.status(vm_state, None)
-    assert vm_state in states.states_of(shown)
-    assert vm_state in states.states_of(shown.lower())
-
-
-@pytest.mark.parametrize("task_state", TaskState)
-def test_every_status_shown_can_be_filtered_by(task_state: TaskState) -> None:
-    for vm_state in VmState:
-        assert vm_state in states.states_of(states.status(vm_state, task_state))
-
-
-def test_what_nothing_shows_is_no_state() -> None:
-    assert states.states_of("NO_SUCH_STATUS") == []
-
-
 @pytest.mark.parametrize(
     ("vm_state", "power_state", "becomes"),
     [

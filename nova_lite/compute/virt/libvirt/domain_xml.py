@@ -109,11 +109,8 @@ def with_epoch(xml: str, epoch: int) -> str:
 
 def has_disk(xml: str, path: str) -> bool:
     """Return whether a definition has the disk file ``path``."""
-    return any(source.get("file") == path for source in _parsed(xml).iterfind("devices/disk/source"))
-
-
-def _parsed(xml: str) -> Element:
-    return ElementTree.fromstring(xml)  # noqa: S314 - from libvirt
+    root = ElementTree.fromstring(xml)  # noqa: S314 - from libvirt
+    return any(source.get("file") == path for source in root.iterfind("devices/disk/source"))
 
 
 def domain_name(uuid: str) -> str:
