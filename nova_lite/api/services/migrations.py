@@ -42,6 +42,7 @@ class MigrationService:
         caller.require(rules.INDEX)
         if query.project_id is None or query.project_id != caller.project_id:
             caller.require(rules.ALL_PROJECTS)
+        seen = None if caller.may(rules.ALL_PROJECTS) else query.project_id
         if query.changes_since and query.changes_before and query.changes_before < query.changes_since:
             raise Invalid("changes-since: later than changes-before")
         wanted = Wanted(
@@ -49,14 +50,14 @@ class MigrationService:
             identity=lambda migration: migration.uuid,
             descends=migrations.DESCENDS,
             limit=limit,
-            after=None if marker is None else self._after(marker),
+            after=None if marker is None else self._after(marker, seen),
         )
         listed = self._listing.page(wanted, self._cells.all(with_cell0=False))
         self._listing.refuse_if_forbidden(listed)
         return MigrationPage([row.item for row in listed.rows], listed.has_more, shows_hosts=caller.may(rules.HOSTS))
 
-    def _after(self, uuid: str) -> Key:
-        """Return where the page begins, whichever cell the marker is in."""
+    def _after(self, uuid: str, seen: str | None) -> Key:
+        """Return where the page begins, whichever cell the marker is in; who sees one project knows no other's."""
 
         def question(cell: OpenCell) -> Migration | None:
             with cell.db.reader() as session:
@@ -64,7 +65,7 @@ class MigrationService:
 
         answers = self._fanout.ask(question, with_cell0=False)
         for found in answers.found.values():
-            if found is not None:
+            if found is not None and seen in (None, found.project_id):
                 return migrations.key(found)
         if answers.down:
             raise Unavailable("The marker was not found, and not all cells answer.", cells=sorted(answers.down))

@@ -197,6 +197,27 @@ def test_managers_see_their_project_without_hosts(tmp_path: Path) -> None:
     cloud.close()
 
 
+def test_managers_cannot_tell_the_migrations_of_others_from_none(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, names_roles=True)
+    server = cloud.add_server(CELL1)
+    made = cloud.add_migration(server)
+    theirs = cloud.add_migration(replace(server, project_id="theirs"))
+
+    def after(marker: str) -> Any:
+        path = f"/os-migrations?project_id=demo&marker={marker}"
+        return cloud.client().request("GET", path, headers=MANAGER)
+
+    assert ids(after(made.uuid)) == []
+    refused = [after(marker) for marker in (theirs.uuid, CELL1)]
+    assert [answer.status_code for answer in refused] == [400, 400]
+    messages = [answer.json["badRequest"]["message"] for answer in refused]
+    assert messages == [f"marker [{marker}] not found" for marker in (theirs.uuid, CELL1)]
+    assert ids(cloud.client("admin:admins").get(f"/os-migrations?project_id=demo&marker={theirs.uuid}")) == [made.uuid]
+    cloud.silence_cell(CELL2)
+    assert [after(marker).status_code for marker in (theirs.uuid, CELL1)] == [503, 503]
+    cloud.close()
+
+
 def test_a_cell_that_is_down_is_left_out_or_refused(cloud: Cloud, admin: Client) -> None:
     server = cloud.add_server(CELL1)
     near, far = cloud.add_migration(server), cloud.add_migration(server, CELL2)
