@@ -18,6 +18,9 @@ from nova_lite.model.instance import Instance
 
 _LABEL = "config-2"
 
+#: What directories are called that drives are made in, one server's one after another.
+_STAGING = "config-drive-"
+
 #: Room for the largest user data the API accepts, many times over.
 _MAX_BYTES = 64 * 1024**2
 
@@ -83,10 +86,9 @@ def write_iso(path: Path, content: Mapping[str, bytes], tool: str) -> None:
 
     Raises: Invalid, when a path would leave the drive or the content is too big; Unavailable, when the tool fails.
     """
-    with _staged(path.parent, content, _MAX_BYTES) as staging:
-        argv = [tool, "-quiet", "-o", str(path), "-V", _LABEL, "-J", "-r", "-l", "-ldots", "-allow-lowercase"]
-        external_tools.run([*argv, "-publisher", "nova_lite", str(staging)])
-    path.chmod(0o600)
+    with _staged(path, content, _MAX_BYTES) as (files, drive):
+        argv = [tool, "-quiet", "-o", str(drive), "-V", _LABEL, "-J", "-r", "-l", "-ldots", "-allow-lowercase"]
+        external_tools.run([*argv, "-publisher", "nova_lite", str(files)])
 
 
 def write_vfat(path: Path, content: Mapping[str, bytes]) -> None:
@@ -96,12 +98,11 @@ def write_vfat(path: Path, content: Mapping[str, bytes]) -> None:
     """
     mkfs, mcopy = _vfat_tools()
     # A file takes whole clusters, and its place in directories.
-    with _staged(path.parent, content, _VFAT_BYTES // 2) as staging:
-        with path.open("wb") as drive:
-            drive.truncate(_VFAT_BYTES)
-        path.chmod(0o600)
-        external_tools.run([mkfs, "-n", _LABEL, str(path)])
-        external_tools.run([mcopy, "-i", str(path), "-s", *sorted(map(str, staging.iterdir())), "::"])
+    with _staged(path, content, _VFAT_BYTES // 2) as (files, drive):
+        with drive.open("wb") as empty:
+            empty.truncate(_VFAT_BYTES)
+        external_tools.run([mkfs, "-n", _LABEL, str(drive)])
+        external_tools.run([mcopy, "-i", str(drive), "-s", *sorted(map(str, files.iterdir())), "::"])
 
 
 def _vfat_tools() -> tuple[str, str]:
@@ -109,17 +110,24 @@ def _vfat_tools() -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _staged(beside: Path, content: Mapping[str, bytes], most: int) -> Iterator[Path]:
-    """Have ``content`` as files of a directory in ``beside``; raises Invalid for more than ``most`` bytes.
+def _staged(path: Path, content: Mapping[str, bytes], most: int) -> Iterator[tuple[Path, Path]]:
+    """Have ``content`` as files of a directory, and where to make the drive of them that then goes to ``path``.
 
-    They may hold secrets: what an agent that is killed leaves of them goes with the server that ``beside`` is of.
+    They may hold secrets, so both are where no other account of the host looks. What an agent that was killed left of
+    them goes now, or with its server, whose directory ``path`` is in. Raises Invalid for more than ``most`` bytes.
     """
     if sum(map(len, content.values())) > most:
         raise errors.Invalid(f"The config drive would be bigger than {most // 1024**2} MiB")
-    with tempfile.TemporaryDirectory(prefix="config-drive-", dir=beside) as staging:
+    for left in path.parent.glob(f"{_STAGING}*"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=path.parent) as staging:
+        files, drive = Path(staging, "files"), Path(staging, "drive")
+        files.mkdir()
         for name, data in content.items():
-            _stage(Path(staging), name, data)
-        yield Path(staging)
+            _stage(files, name, data)
+        yield files, drive
+        drive.chmod(0o600)
+        drive.replace(path)
 
 
 def _stage(root: Path, name: str, data: bytes) -> None:

@@ -112,7 +112,8 @@ def test_what_is_on_the_drive_is_nowhere_but_beside_it(
     staged: list[Path] = []
 
     def run(argv: list[str]) -> None:
-        path.touch()
+        if "-o" in argv:
+            Path(argv[argv.index("-o") + 1]).touch(mode=0o644)
         staged.extend(found.parent for found in path.parent.rglob("words"))
 
     monkeypatch.setattr(external_tools, "run", run)
@@ -120,8 +121,62 @@ def test_what_is_on_the_drive_is_nowhere_but_beside_it(
     monkeypatch.setattr(external_tools, "require", lambda program, package: program)
     config_drive.write(path, {"words": b"secret"}, drive_format)
     assert staged
-    assert {found.parent for found in staged} == {path.parent}
+    assert {found.parent.parent for found in staged} == {path.parent}
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("drive_format", [config_drive.ISO, config_drive.VFAT])
+def test_no_other_account_may_read_a_drive_that_is_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drive_format: str
+) -> None:
+    """Tools make files that anybody may read, and the directory is one that anybody may pass."""
+    path = tmp_path / "disk.config"
+    tmp_path.chmod(0o711)
+    open_to_others: list[Path] = []
+
+    def run(argv: list[str]) -> None:
+        if "-o" in argv:
+            Path(argv[argv.index("-o") + 1]).touch(mode=0o666)
+        open_to_others.extend(_readable_by_others(tmp_path))
+
+    monkeypatch.setattr(external_tools, "run", run)
+    monkeypatch.setattr(config_drive, "find_tool", lambda: "genisoimage")
+    monkeypatch.setattr(external_tools, "require", lambda program, package: program)
+    config_drive.write(path, {"words": b"secret"}, drive_format)
+    assert open_to_others == []
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def _readable_by_others(directory: Path) -> list[Path]:
+    found = []
+    for each in directory.iterdir():
+        if each.is_dir() and each.stat().st_mode & 0o011:
+            found += _readable_by_others(each)
+        elif each.is_file() and each.stat().st_mode & 0o044:
+            found.append(each)
+    return found
+
+
+@pytest.mark.parametrize("drive_format", [config_drive.ISO, config_drive.VFAT])
+def test_what_a_killed_agent_staged_goes_when_the_drive_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drive_format: str
+) -> None:
+    monkeypatch.setattr(config_drive, "find_tool", lambda: "genisoimage")
+    monkeypatch.setattr(external_tools, "require", lambda program, package: program)
+    path = tmp_path / "disk.config"
+    left: list[Path] = []
+
+    def run(argv: list[str]) -> None:
+        left.extend(tmp_path.rglob("words"))
+        if "-o" in argv:
+            Path(argv[argv.index("-o") + 1]).touch()
+
+    monkeypatch.setattr(external_tools, "run", run)
+    config_drive.write(path, {"words": b"secret"}, drive_format)
+    left[0].parent.mkdir(parents=True)
+    left[0].write_bytes(b"secret")
+    config_drive.write(path, {"words": b"secret"}, drive_format)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failing_tool_is_unavailable(tmp_path: Path) -> None:

@@ -175,10 +175,8 @@ class Disks:
         path = self._directory(spec.uuid) / _CONFIG_DRIVE
         if not path.exists():
             return
-        half_written = path.with_suffix(".tmp")
         # In the guest's definition it is what it was made as, whatever this host makes now.
-        config_drive.write(half_written, spec.config_files, config_drive.format_of(path))
-        half_written.replace(path)
+        config_drive.write(path, spec.config_files, config_drive.format_of(path))
 
     def keep_definition(self, uuid: str, xml: str) -> None:
         """Keep the guest's definition until it is rescued no more."""
