@@ -3,7 +3,7 @@
 import abc
 import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import falcon
@@ -98,7 +98,7 @@ class KeystoneAuth(Authenticator):
                 if env.get("HTTP_X_SERVICE_IDENTITY_STATUS") == "Confirmed"
                 else _NO_ROLES
             ),
-            system_scope=env.get("HTTP_OPENSTACK_SYSTEM_SCOPE"),
+            system_scope=_system_scope(env),
             domain_id=env.get("HTTP_X_DOMAIN_ID"),
             user_domain_id=env.get("HTTP_X_USER_DOMAIN_ID"),
             project_domain_id=env.get("HTTP_X_PROJECT_DOMAIN_ID"),
@@ -119,6 +119,12 @@ class KeystoneAuth(Authenticator):
             raise unauthorized(headers.get("www-authenticate"))
         if not status.startswith("200"):
             raise errors.Unavailable("The identity service does not answer.", status=status)
+
+
+def _system_scope(env: Mapping[str, Any]) -> str | None:
+    """Return what the user's token is of: keystonemiddleware's header is of the service's, where there is one."""
+    token = env["keystone.token_auth"].user
+    return "all" if token.system_scoped else None
 
 
 def _accept(env: dict[str, Any], start_response: Any) -> Iterable[bytes]:

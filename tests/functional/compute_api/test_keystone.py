@@ -25,7 +25,7 @@ class _Tokens:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         name = req.get_header("X-Subject-Token") or ""
-        if name not in ("good", "expired", "unscoped", "other"):
+        if name not in ("good", "expired", "unscoped", "other", "service", "system"):
             raise falcon.HTTPNotFound
         if name == "expired" and req.get_param("allow_expired") is None:
             raise falcon.HTTPNotFound
@@ -41,14 +41,17 @@ def _told(name: str, url: str) -> dict[str, Any]:
         "issued_at": (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
         "expires_at": (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
     }
-    if name != "unscoped":
+    if name == "system":
+        told |= {"system": {"all": True}, "roles": [{"id": "service", "name": "service"}]}
+    elif name != "unscoped":
         project = {"service": "service", "other": "other"}.get(name, "demo")
         told |= {
             "project": {"id": project, "name": project, "domain": _DOMAIN},
             "catalog": _catalog(url),
             "is_domain": False,
         }
-        told["roles"] = [{"id": role, "name": role} for role in ("member", "reader")]
+        roles = ("service",) if name == "service" else ("member", "reader")
+        told["roles"] = [{"id": role, "name": role} for role in roles]
     return told
 
 
@@ -155,6 +158,23 @@ def test_no_project_is_not_every_project(tmp_path: Path, keystone: HttpServer) -
         body = {"server": {"name": "vm", "flavorRef": "1", "imageRef": IMAGE_ID}}
         named = {"X-Auth-Token": "unscoped", "Idempotency-Key": "once"}
         assert api.simulate_post("/v2.1/servers", headers=named, json=body).status_code == 403
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_service_lends_its_scope_to_nobody(tmp_path: Path, keystone: HttpServer) -> None:
+    """Policy is for tokens of a project: whose the service's token is neither opens that nor closes it."""
+    with guarding(tmp_path, keystone, "os_compute_api:servers:index") as cloud:
+        api = falcon.testing.TestClient(cloud.app)
+        for token, service, status in (
+            ("good", None, 200),
+            ("good", "service", 200),
+            ("good", "system", 200),
+            ("system", None, 403),
+            ("system", "service", 403),
+            ("system", "system", 403),
+        ):
+            headers = {"X-Auth-Token": token} | ({} if service is None else {"X-Service-Token": service})
+            assert api.simulate_get("/v2.1/servers", headers=headers).status_code == status, (token, service)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
