@@ -4,10 +4,15 @@ POST of servers and of their actions take the header; whatever else is posted re
 is not there. Other methods may be repeated as they are, and do not look at it.
 """
 
+import contextlib
+from dataclasses import replace
+from typing import Protocol
+
 import falcon
+import orjson
 
 from nova_lite import errors
-from nova_lite.api.services.idempotency_keys import Answer, IdempotencyKeyService, make_key, results_of
+from nova_lite.api.services.idempotency_keys import Answer, IdempotencyKeyService, Noting, make_key, results_of
 from nova_lite.web import validation
 
 HEADER = "Idempotency-Key"
@@ -24,6 +29,14 @@ def refuse(req: falcon.Request) -> None:
         raise errors.Invalid(f"{HEADER}: not taken here, for the answer opens something and is not kept. Ask again.")
 
 
+class Judged(Protocol):
+    """What serves a URL of ``TAKEN_AT``."""
+
+    def rule_of(self, body: object) -> str | None:
+        """Return the rule that who posts ``body``, which nobody has checked, is judged by; None where none is known."""
+        ...
+
+
 class IdempotencyKeys:
     """falcon middleware: answers from memory, or has the answer remembered."""
 
@@ -31,9 +44,13 @@ class IdempotencyKeys:
         self._service = service
 
     def process_resource(
-        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+        self, req: falcon.Request, resp: falcon.Response, resource: Judged, params: dict[str, str]
     ) -> None:
-        """Answer a named request as before; raises Invalid, Unprocessable or Conflict where it cannot be taken."""
+        """Answer a named request as before.
+
+        Raises Invalid, Unprocessable or Conflict where it cannot be taken, and Forbidden where who calls may not do it
+        even to what is their own: then nothing is written down.
+        """
         name = req.get_header(HEADER)
         if name is None or req.method != "POST":
             return
@@ -41,11 +58,15 @@ class IdempotencyKeys:
             raise errors.Invalid(f"{HEADER}: taken by POST /servers and POST /servers/{{server_id}}/action alone")
         if not (0 < len(name) <= _LONGEST and name.isascii() and name.isprintable()):
             raise errors.Invalid(f"{HEADER}: from 1 to {_LONGEST} printable ASCII characters")
-        asked = (req.path, req.query_string, str(req.context.version))
-        key = make_key(req.context.caller, name, asked, validation.body_of(req))
-        answer = self._service.begin(req.context.caller, key, params.get("server_id"))
+        caller, content = req.context.caller, validation.body_of(req)
+        rule = resource.rule_of(_parsed(content))
+        if rule is not None:
+            caller.require(rule)
+        key = make_key(caller, name, (req.path, req.query_string, str(req.context.version)), content)
+        answer = self._service.begin(caller, key, params.get("server_id"))
         if answer is None:
             req.context.idempotency_key = key
+            req.context.caller = replace(caller, policy=Noting(caller.policy))
             return
         resp.status, resp.data = answer.status, answer.body
         resp.set_headers({**answer.headers, _REPLAYED: "true"})
@@ -55,5 +76,13 @@ class IdempotencyKeys:
         """Have the answer remembered, where the request is named."""
         key = getattr(req.context, "idempotency_key", None)
         if key is not None:
-            answer = Answer(resp.status_code, results_of(resp.headers), resp.render_body() or b"")
+            granted = req.context.caller.policy.granted
+            answer = Answer(resp.status_code, results_of(resp.headers), resp.render_body() or b"", granted)
             self._service.end(key, answer)
+
+
+def _parsed(content: bytes) -> object:
+    """Return what ``content`` says, None where it is no JSON."""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        return orjson.loads(content)
+    return None

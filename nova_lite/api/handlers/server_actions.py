@@ -304,16 +304,6 @@ def _migrate_live(services: Services, caller: Caller, server_id: str, body: Mapp
     return None
 
 
-def _migrate_live_forced(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    _migrate_live_as_asked(services, caller, server_id, body, waits=True)
-    return None
-
-
-def _migrate_live_unwaited(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Answer:
-    _migrate_live_as_asked(services, caller, server_id, body, waits=False)
-    return None
-
-
 def _rehearse_migrate_live(services: Services, caller: Caller, server_id: str, body: Mapping[str, Any]) -> Rehearsal:
     return services.live.rehearse(caller, server_id, body["host"])
 
@@ -411,7 +401,10 @@ ACTIONS: Mapping[str, Action] = {
         rules.MIGRATE_LIVE,
         schemas.MIGRATE_LIVE,
         _migrate_live,
-        later=((Version(2, 30), _migrate_live_forced), (Version(2, 34), _migrate_live_unwaited)),
+        later=(
+            (Version(2, 30), partial(_migrate_live_as_asked, waits=True)),
+            (Version(2, 34), partial(_migrate_live_as_asked, waits=False)),
+        ),
         rehearse=_rehearse_migrate_live,
     ),
     "createImage": _imaging(rules.CREATE_IMAGE, schemas.CREATE_IMAGE, _create_image),
@@ -439,6 +432,11 @@ class ServerAction:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+
+    def rule_of(self, body: object) -> str | None:
+        """Return the rule of the action that ``body`` names."""
+        action = ACTIONS.get(next(iter(body), "")) if isinstance(body, dict) else None
+        return None if action is None else action.policy
 
     @endpoint(
         policy=(*(action.policy for action in ACTIONS.values()), scheduling_rules.SHOW_HOSTS),

@@ -8,8 +8,8 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import msgspec
 import orjson
@@ -20,11 +20,14 @@ from nova_lite import errors
 from nova_lite.api.services.server_lookup import ServerLookup
 from nova_lite.db.repositories import actions, idempotency_keys
 from nova_lite.db.repositories.idempotency_keys import Named
-from nova_lite.model.caller import Caller
+from nova_lite.model.caller import Caller, Policy
 from nova_lite.storage import Database, retried
 
 #: Seconds after which a request counts as one whose server has died; none works on that long before it answers.
 _LEASE_S = 600.0
+
+#: A rule of policy, and what it was asked of.
+Granted: TypeAlias = tuple[str, dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,32 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request was answered; ``headers`` are those that tell of its result."""
+    """What a request was answered; ``headers`` are those that tell of its result.
+
+    ``granted`` is what policy allowed meanwhile, each rule with its target: who hears the answer again has to be
+    allowed all of it still.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
+    granted: list[Granted] = field(default_factory=list)
+
+
+class Noting:
+    """A policy that notes what it grants."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.granted: list[Granted] = []
+
+    def allows(self, action: str, target: Mapping[str, object], credentials: Mapping[str, object]) -> bool:
+        """Return whether ``credentials`` may do ``action`` on ``target``."""
+        found = self._policy.allows(action, target, credentials)
+        grant = (action, dict(target))
+        if found and grant not in self.granted:
+            self.granted.append(grant)
+        return found
 
 
 def make_key(caller: Caller, name: str, asked: tuple[str, ...], body: bytes) -> Key:
@@ -76,8 +100,8 @@ class IdempotencyKeyService:
         """Return what the request was answered before; None when it is to be carried out now.
 
         ``server_id`` is the server that it acts on, None where it makes one. Raises Unprocessable when the key stands
-        for another request, Conflict while that one is under way, and when it was carried out but nobody knows its
-        answer any more.
+        for another request, Forbidden where policy would not allow it any more, Conflict while that one is under way,
+        and when it was carried out but nobody knows its answer any more.
         """
         known = self._take(key)
         if known is None or known.request_id == key.request_id:
@@ -85,7 +109,10 @@ class IdempotencyKeyService:
         if known.fingerprint != key.fingerprint:
             raise errors.Unprocessable("Idempotency-Key: the key was used for another request already.")
         if known.answer is not None:
-            return msgspec.json.decode(Fernet(key.secret).decrypt(known.answer.encode()), type=Answer)
+            answer = msgspec.json.decode(Fernet(key.secret).decrypt(known.answer.encode()), type=Answer)
+            for rule, target in answer.granted:
+                caller.require(rule, **target)
+            return answer
         if not known.is_held:
             self._refuse_done(caller, known, server_id)
         if known.is_held or not self._take_over(key, known):

@@ -1,6 +1,8 @@
 """Requests that clients name by an ``Idempotency-Key``: carried out once, however often they are sent."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import sqlalchemy as sa
 
 from nova_lite.api.services import server_actions, server_creation
 from nova_lite.db.api_tables import BuildRequestRow, IdempotencyKeyRow
-from nova_lite.db.cell_tables import InstanceActionRow
+from nova_lite.db.cell_tables import InstanceActionRow, InstanceRow
 from nova_lite.model.states import VmState
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Client, Cloud
 
@@ -202,4 +204,53 @@ class TestNames:
     def test_other_methods_do_not_look_at_it(self, cloud: Cloud, client: Client) -> None:
         server = cloud.add_server(vm_state=VmState.ACTIVE, host="c1-h1").uuid
         assert client.request("GET", f"/servers/{server}", headers={"Idempotency-Key": KEY}).status_code == 200
+        assert cloud.rows(cloud.api_db, IdempotencyKeyRow) == []
+
+
+class TestPolicy:
+    """Roles that callers name themselves: who loses one hears no more than those who never had it."""
+
+    @pytest.fixture
+    def cloud(self, tmp_path: Path) -> Iterator[Cloud]:
+        made = Cloud(tmp_path, names_roles=True)
+        yield made
+        made.close()
+
+    def ask(self, client: Client, path: str, body: object, roles: str) -> Any:
+        headers = {"Idempotency-Key": KEY, "X-Roles": roles}
+        return client.request("POST", path, json=body, headers=headers)
+
+    def test_who_lost_their_role_hears_no_old_answer(self, cloud: Cloud, client: Client) -> None:
+        made = self.ask(client, "/servers", wanted(), "member,reader")
+        refused = self.ask(client, "/servers", wanted(), "reader")
+        assert (made.status_code, refused.status_code) == (202, 403)
+        assert made.json["server"]["adminPass"] not in refused.text
+        assert self.ask(client, "/servers", wanted(), "member,reader").json == made.json
+
+    def test_nor_does_who_may_do_the_same_to_their_own(self, cloud: Cloud) -> None:
+        """An administrator rescued another project's server, and is an administrator no more."""
+        server = cloud.add_server(vm_state=VmState.ACTIVE, host="c1-h1").uuid
+        other, path = cloud.client("bob:other"), f"/servers/{server}/action"
+        assert self.ask(other, path, {"rescue": {}}, "admin").status_code == 200
+        assert self.ask(other, path, {"rescue": {}}, "member,reader").status_code == 403
+        assert self.ask(other, path, {"rescue": {}}, "admin").headers["Idempotent-Replayed"] == "true"
+
+    def test_an_answer_outlives_its_server(self, cloud: Cloud, client: Client) -> None:
+        server = cloud.add_server(vm_state=VmState.ACTIVE, host="c1-h1").uuid
+        path = f"/servers/{server}/action"
+        assert self.ask(client, path, {"os-stop": None}, "member,reader").status_code == 202
+        with cloud.cells.get(CELL1).db.writer() as session:
+            session.execute(sa.update(InstanceRow).values(deleted=True))
+        again = self.ask(client, path, {"os-stop": None}, "member,reader")
+        assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
+        assert self.ask(client, path, {"os-stop": None}, "reader").status_code == 403
+
+    @pytest.mark.parametrize("action", [None, "os-stop", "os-resetState", "no such action"])
+    def test_what_is_refused_writes_nothing(self, cloud: Cloud, client: Client, action: str | None) -> None:
+        server = cloud.add_server(vm_state=VmState.ACTIVE, host="c1-h1").uuid
+        path, body = ("/servers", wanted()) if action is None else (f"/servers/{server}/action", {action: None})
+        with cloud.counted() as statements:
+            refused = self.ask(client, path, body, "reader")
+        assert refused.status_code == (400 if action == "no such action" else 403)
+        assert action == "no such action" or [each for each in statements if not each.startswith("SELECT")] == []
         assert cloud.rows(cloud.api_db, IdempotencyKeyRow) == []
