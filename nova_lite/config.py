@@ -424,17 +424,28 @@ def load(
     files: Sequence[str] | None = None,
     *,
     prog: str = "nova-lite",
+    description: str = "",
+    epilog: str = "",
     calls_neighbours: bool = True,
 ) -> cfg.ConfigOpts:
     """Return the configuration of one process.
 
     ``argv`` are command-line arguments (``--config-file``, ``--config-dir``); ``files`` are read when it names none.
+    ``prog``, ``description`` and ``epilog`` are told by ``--help``.
     A process that calls no neighbour with credentials need not carry what reads those.
     """
     conf = cfg.ConfigOpts()
     register(conf, calls_neighbours=calls_neighbours)
     defaults = list(files) if files is not None else [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []
-    conf(args=list(argv or ()), project="nova_lite", prog=prog, default_config_files=defaults, default_config_dirs=[])
+    conf(
+        args=list(argv or ()),
+        project="nova_lite",
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        default_config_files=defaults,
+        default_config_dirs=[],
+    )
     return conf
 
 

@@ -1,7 +1,6 @@
 """Every command with its arguments and exit codes, as the parsers of ``nova_lite/cmd`` know them."""
 
 import argparse
-import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,8 @@ from pathlib import Path
 from docs._ext import markup
 from nova_lite.cmd import cloud, compute, conductor, console_proxy, daemon, manage, scheduler, status
 
-#: What a command of ``nova-lite-manage`` returns when its help says nothing of its own.
-MANAGE_CODES = {"0": "done", "1": "failed; standard error says why"}
 _EXAMPLE = "Example: "
-_CODE = re.compile(r"(\d+):? (.*?)(?=[;.]\s+\d+:? |$)", re.DOTALL)
+_CODE = re.compile(r"(\d+) (.*?)(?=[;.]\s+\d+ |$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -32,26 +29,24 @@ class Command:
 
 def manage_commands() -> list[Command]:
     """Return every command of ``nova-lite-manage``."""
-    return list(_leaves(manage.parser(), MANAGE_CODES))
+    return list(_leaves(manage.parser()))
 
 
 def status_commands() -> list[Command]:
     """Return every command of ``nova-lite-status``."""
-    return list(_leaves(status.parser(), {}))
+    return list(_leaves(status.parser()))
 
 
 def cloud_commands() -> list[Command]:
     """Return every command of ``nova-lite``."""
-    return list(_leaves(cloud._parser(), {}))
+    return list(_leaves(cloud._parser()))
 
 
 def daemons() -> list[Command]:
     """Return the daemons; all take the same arguments and return the same codes."""
-    codes = _codes(inspect.getdoc(daemon.run) or "")
+    codes = _codes(daemon.EXIT_CODES)
     return [
-        Command(
-            f"nova-lite-{module.__name__.rpartition('.')[2].replace('_', '-')}", _first_line(module), exit_codes=codes
-        )
+        Command(f"nova-lite-{module.__name__.rpartition('.')[2].replace('_', '-')}", module.ABOUT, exit_codes=codes)
         for module in (conductor, scheduler, compute, console_proxy)
     ]
 
@@ -62,10 +57,11 @@ def lines(name: str) -> list[str]:
     written: list[str] = []
     for command in known[name]():
         written += markup.rubric(command.words)
-        written += [markup.text(command.about[:1].upper() + command.about[1:]).rstrip(".") + ".", ""]
+        written += [markup.text(command.about), ""]
         for paragraph in command.more:
             example = paragraph.removeprefix(_EXAMPLE)
-            written += [markup.text(paragraph), ""] if example == paragraph else ["Example::", "", f"    {example}", ""]
+            words = " ".join(paragraph.split())
+            written += [markup.text(words), ""] if example == paragraph else ["Example::", "", f"    {example}", ""]
         if command.arguments:
             rows = [(markup.code(typed), markup.text(about)) for typed, about in command.arguments.items()]
             written += markup.table(("argument", "what it is"), rows, widths=(40, 60))
@@ -74,7 +70,7 @@ def lines(name: str) -> list[str]:
     return written
 
 
-def _leaves(parser: argparse.ArgumentParser, codes: Mapping[str, str], about: str = "") -> Iterator[Command]:
+def _leaves(parser: argparse.ArgumentParser) -> Iterator[Command]:
     below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not below:
         arguments = {
@@ -82,12 +78,11 @@ def _leaves(parser: argparse.ArgumentParser, codes: Mapping[str, str], about: st
             for action in parser._actions
             if not isinstance(action, argparse._HelpAction)
         }
-        more = tuple((parser.description or "").split("\n\n")) if about and parser.description else ()
-        yield Command(parser.prog, about, arguments, _codes(parser.epilog or "") or codes, more)
+        about, *more = (parser.description or "").split("\n\n")
+        yield Command(parser.prog, about, arguments, _codes(parser.epilog or ""), more)
     for action in below:
-        helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
-        for word, command in action.choices.items():
-            yield from _leaves(command, codes, helps.get(word, ""))
+        for command in action.choices.values():
+            yield from _leaves(command)
 
 
 def _typed(action: argparse.Action) -> str:
@@ -108,11 +103,6 @@ def _about(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def _codes(words: str) -> dict[str, str]:
-    """Return the exit codes a help text or docstring tells of."""
-    flat = " ".join(words.split())
-    start = re.search(r"(?:Exit codes: |(?=\b0: ))", flat)
-    return {} if start is None else {code: said.rstrip(".;") for code, said in _CODE.findall(flat[start.end() :])}
-
-
-def _first_line(module: object) -> str:
-    return (inspect.getdoc(module) or "").splitlines()[0].partition(": ")[2]
+    """Return the exit codes a help text tells of."""
+    told = " ".join(words.split()).partition("Exit codes: ")[2]
+    return {code: said.rstrip(".;") for code, said in _CODE.findall(told)}

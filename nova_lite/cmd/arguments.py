@@ -69,17 +69,23 @@ def add_command(
     """Add a command that returns 127 for a wrong command line, since 2 means something of its own; ``codes`` says what.
 
     What else it returns 127 for, they say themselves. ``commands`` make parsers of the class ``Parser``. The
-    description ends with the example: what comes after the program's name.
+    description begins with what the command is ``about``, in one sentence without a full stop, and ends with the
+    example: what comes after the program's name.
     """
     ours = "" if f"{BAD_USAGE} " in codes else f"; {BAD_USAGE} the command line is wrong"
     command: Parser = commands.add_parser(
         name, help=about, epilog=f"Exit codes: {codes}{ours}.", formatter_class=Paragraphs
     )
     shown = f"Example: {command.prog.split()[0]} {example or name}"
-    command.description = f"{description}\n\n{shown}" if description else shown
+    command.description = "\n\n".join(part for part in (sentence(about), description, shown) if part)
     command.refusal = BAD_USAGE
     command.set_defaults(run=run, parser=command)
     return command
+
+
+def sentence(about: str) -> str:
+    """Return the line of a list of commands as the first of the command's own help."""
+    return f"{about[:1].upper()}{about[1:]}."
 
 
 def uuid(text: str) -> str:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from nova_lite.embedded.cloud import Cloud
 
 PROG = "nova-lite"
+_ABOUT = """\
+Start a cloud and run it until told to stop.
+
+All services run in this one process, on 127.0.0.1; what there is and how to use it is printed. The next start finds
+what the last one left.
+"""
 _EXIT_CODES = """\
 Exit codes: 0 stopped when asked to (SIGTERM, SIGINT); 1 could not start; 2 wrong command line or state directory;
 3 a port is taken; 4 the state directory is in use; 5 libvirt does not work here; 6 a newer release made the state
@@ -93,11 +99,12 @@ Stop it with Ctrl-C or: kill {os.getpid()}
 
 
 def _parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog=PROG, description="Runs a whole cloud in one process.")
+    top = argparse.ArgumentParser(prog=PROG, description="Run a whole cloud in one process.")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     up = commands.add_parser(
         "up",
         help="start a cloud and run it until told to stop",
+        description=_ABOUT,
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -107,9 +114,15 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="real guests through libvirt, imitated ones, or libvirt where it works (default)",
     )
-    up.add_argument("--cells", type=_count, default=2, metavar="N", help="default 2")
-    up.add_argument("--hosts", type=_count, default=2, metavar="N", help="hosts in each cell, default 2")
-    up.add_argument("--state-dir", type=Path, default=_default_state_dir(), metavar="DIR", help="default %(default)s")
+    up.add_argument("--cells", type=_count, default=2, metavar="N", help="number of cells, 1 to 100; default 2")
+    up.add_argument("--hosts", type=_count, default=2, metavar="N", help="hosts in each cell, 1 to 100; default 2")
+    up.add_argument(
+        "--state-dir",
+        type=Path,
+        default=_default_state_dir(),
+        metavar="DIR",
+        help="where databases, images, guests and the log are; default %(default)s",
+    )
     up.add_argument(
         "--port-base",
         type=_port,
@@ -117,7 +130,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="port of the Compute API; the others take the next; 0 takes free ones; default %(default)s",
     )
-    up.add_argument("--libvirt-uri", default=DEFAULT_LIBVIRT_URI, metavar="URI", help="default %(default)s")
+    up.add_argument(
+        "--libvirt-uri",
+        default=DEFAULT_LIBVIRT_URI,
+        metavar="URI",
+        help="libvirt that runs the guests; default %(default)s",
+    )
     up.add_argument(
         "--virt-type",
         choices=("qemu", "kvm"),

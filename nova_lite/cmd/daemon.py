@@ -24,6 +24,10 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two lines that tell what a process that is to end waits for.
 _TOLD_S = 5.0
+EXIT_CODES = (
+    "Exit codes: 0 stopped when asked to (SIGTERM, SIGINT); 1 could not start, or did not stop within "
+    "[service] graceful_shutdown_timeout; 2 the command line or the configuration is wrong."
+)
 
 
 class Service(Protocol):
@@ -89,22 +93,22 @@ class Meters(Protocol):
         ...
 
 
-def run(prog: str, argv: Sequence[str] | None, service_name: str, meters_name: str) -> int:
-    """Run the service class named ``module:Class`` until SIGTERM or SIGINT; return the exit code.
+def run(prog: str, about: str, argv: Sequence[str] | None, *, service_name: str, meters_name: str) -> int:
+    """Run the service class named ``module:Class`` until SIGTERM or SIGINT; return the exit code, see ``EXIT_CODES``.
+
+    ``about`` is what ``--help`` says of it first.
 
     On SIGHUP it reads its configuration again: see ``reloading``. Signals while it stops: see ``signals``.
 
     Who may watch it is told what the class named ``meters_name`` counts, where ``[service] monitoring_address`` says.
     Classes are imported only after the threads are chosen: eventlet must patch before others import.
-
-    0: stopped when asked to. 1: could not start, or did not stop within ``graceful_shutdown_timeout``.
-    2: the command line or the configuration is wrong.
     """
     signals = Signals(reloads=True)
     words = sys.argv[1:] if argv is None else argv
 
     def load() -> cfg.ConfigOpts:
-        return config.load(words, prog=prog)
+        description = f"{about} Without --config-file it reads {config.DEFAULT_FILE}."
+        return config.load(words, prog=prog, description=description, epilog=EXIT_CODES)
 
     try:
         conf = load()

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(prog=PROG, description="Sets up and looks after a nova_lite installation.")
+    top = argparse.ArgumentParser(prog=PROG, description="Set up and look after a nova_lite installation.")
     program.add_config_arguments(top)
     categories = top.add_subparsers(title="categories", metavar="CATEGORY", required=True, parser_class=Parser)
     manage_databases.add_commands(categories)

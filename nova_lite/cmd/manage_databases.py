@@ -8,7 +8,7 @@ from typing import Any
 from nova_lite import errors
 from nova_lite.cells import setup, templates
 from nova_lite.cmd import manage_archive, manage_online, manage_upgrade
-from nova_lite.cmd.arguments import Parser, add_command, add_format
+from nova_lite.cmd.arguments import Paragraphs, Parser, add_command, add_format, sentence
 from nova_lite.cmd.installation import Installation, opened
 from nova_lite.cmd.output import one_line, shown_connection
 from nova_lite.db import migrate
@@ -21,6 +21,8 @@ _CATEGORIES: dict[str, tuple[str, History, str]] = {
     "db": ("database", "cell", "nova-lite-manage cell_v2 create_cell, unless this cell has a mapping"),
     "placement_db": ("placement_database", "placement", "start the Placement API"),
 }
+#: What ``sync`` and ``version`` return when they are not done.
+_FAILED = "1 failed; 2 the command line is wrong"
 
 
 def add_commands(categories: Any) -> None:
@@ -30,12 +32,17 @@ def add_commands(categories: Any) -> None:
         commands = categories.add_parser(category, help=f"the {title}, named by [{group}] connection").add_subparsers(
             title="commands", metavar="COMMAND", required=True, parser_class=Parser
         )
+        about = "create the tables or bring them up to date"
         sync = commands.add_parser(
             "sync",
-            help="create the tables or bring them up to date",
-            description=f"Brings the {title} to VERSION, by default the newest. May be run again, also by several.",
+            help=about,
+            description=f"{sentence(about)}\n\nBrings the {title} to VERSION. May be run again, also by several.",
+            epilog=f"Exit codes: 0 done; {_FAILED}.",
+            formatter_class=Paragraphs,
         )
-        sync.add_argument("version", nargs="?", metavar="VERSION", help="version to stop at; never an older one")
+        sync.add_argument(
+            "version", nargs="?", metavar="VERSION", help="version to stop at, never an older one; default the newest"
+        )
         if category == "db":
             sync.add_argument(
                 "--local_cell",
@@ -43,9 +50,12 @@ def add_commands(categories: Any) -> None:
                 action="store_true",
                 help="leave cell0 alone and open no API database: for the databases of cells",
             )
-            sync.epilog = "Exit codes: 0 done; 1 failed, or cell0 could not be reached."
+            sync.epilog = "Exit codes: 0 done; 1 failed, or cell0 could not be reached; 2 the command line is wrong."
         sync.set_defaults(run=_bound(_sync, category))
-        show = commands.add_parser("version", help="print the version the database is at")
+        about = "print the version the database is at"
+        show = commands.add_parser(
+            "version", help=about, description=sentence(about), epilog=f"Exit codes: 0 told; {_FAILED}."
+        )
         show.set_defaults(run=_bound(_version, category))
         if category == "db":
             manage_archive.add_commands(commands)

@@ -13,7 +13,7 @@ from nova_lite.cells import volume_refresh
 from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.cells.volume_refresh import Refusal, Refused
 from nova_lite.clients.volumes import VolumesAs
-from nova_lite.cmd.arguments import Parser, add_command, uuid
+from nova_lite.cmd.arguments import Parser, add_command, add_format, uuid
 from nova_lite.cmd.installation import Installation
 from nova_lite.cmd.output import complain, reason, rendered
 from nova_lite.compute import service as compute
@@ -46,7 +46,7 @@ def add_commands(categories: Any) -> None:
         codes="0 done; 1 failed",
         example="volume_attachment get_connector --json > connector.json",
     )
-    _add_json(command)
+    _add_formats(command)
 
     command = add_command(
         commands,
@@ -65,7 +65,7 @@ def add_commands(categories: Any) -> None:
         action="store_true",
         help="print only the connection_info, with its secrets",
     )
-    _add_json(command)
+    _add_formats(command)
 
     command = add_command(
         commands,
@@ -93,13 +93,14 @@ def _add_place(command: argparse.ArgumentParser) -> None:
     command.add_argument("volume_id", metavar="VOLUME", type=uuid, help="the UUID of the volume")
 
 
-def _add_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON, not a table")
+def _add_formats(command: argparse.ArgumentParser) -> None:
+    add_format(command)
+    command.add_argument("--json", dest="format", action="store_const", const="json", help="the same as -f json")
 
 
 def _get_connector(installation: Installation, arguments: argparse.Namespace) -> int:
     driver = compute.make_driver(installation.configuration)
-    _print(driver.connector(), is_json=arguments.json)
+    _print(driver.connector(), arguments.format)
     return 0
 
 
@@ -122,14 +123,14 @@ def _show(installation: Installation, arguments: argparse.Namespace) -> int:
         if device.attachment_id is not None:
             attachment = _block_storage(installation).attachment(device.attachment_id)
             if arguments.connection_info:
-                _print(attachment.connection_info, is_json=arguments.json)
+                _print(attachment.connection_info, arguments.format)
                 return 0
             shown |= {
                 "attachment_status": attachment.status,
                 "attach_mode": attachment.mode,
                 "connection_info": masked(attachment.connection_info),
             }
-        _print({} if arguments.connection_info else shown, is_json=arguments.json)
+        _print({} if arguments.connection_info else shown, arguments.format)
     return 0
 
 
@@ -205,12 +206,12 @@ def masked(connection: Mapping[str, Any]) -> dict[str, Any]:
     return {name: one(name, value) for name, value in connection.items()}
 
 
-def _print(shown: Mapping[str, object], *, is_json: bool) -> None:
-    if is_json:
+def _print(shown: Mapping[str, object], form: str) -> None:
+    if form == "json":
         print(json.dumps(shown, default=str))
         return
     rows = [
         (name, json.dumps(value) if isinstance(value, Mapping | list) else "" if value is None else value)
         for name, value in shown.items()
     ]
-    print(rendered(("Property", "Value"), rows, "table"))
+    print(rendered(("Property", "Value"), rows, form))

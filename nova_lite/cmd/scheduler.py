@@ -5,11 +5,17 @@ from collections.abc import Sequence
 
 from nova_lite.cmd import daemon
 
+ABOUT = "Run a scheduler, which chooses hosts for servers."
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until told to stop; see ``daemon.run`` for the exit codes."""
+    """Run until told to stop; see ``daemon.EXIT_CODES``."""
     return daemon.run(
-        "nova-lite-scheduler", argv, "nova_lite.scheduler.service:Scheduler", "nova_lite.scheduler.meters:Meters"
+        "nova-lite-scheduler",
+        ABOUT,
+        argv,
+        service_name="nova_lite.scheduler.service:Scheduler",
+        meters_name="nova_lite.scheduler.meters:Meters",
     )
 
 

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(prog=PROG, description="Tells how an installation is.")
+    top = argparse.ArgumentParser(prog=PROG, description="Tell how an installation is.")
     program.add_config_arguments(top)
     categories = top.add_subparsers(title="categories", metavar="CATEGORY", required=True)
     commands = categories.add_parser("upgrade", help="upgrades").add_subparsers(

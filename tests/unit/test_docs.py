@@ -142,7 +142,7 @@ def test_every_command_is_listed_with_its_codes() -> None:
     ("words", "codes"),
     [
         pytest.param("nova-lite-manage cell_v2 create_cell", {"0", "1", "2", "127"}, id="own codes"),
-        pytest.param("nova-lite-manage api_db sync", {"0", "1"}, id="usual codes"),
+        pytest.param("nova-lite-manage api_db sync", {"0", "1", "2"}, id="usual codes"),
         pytest.param("nova-lite-manage placement audit", {"0", "1", "3", "4", "5", "127"}, id="codes of three digits"),
         pytest.param("nova-lite-manage db archive_deleted_rows", {"0", "1", "2", "3", "4", "127", "255"}, id="archive"),
         pytest.param("nova-lite-status upgrade check", {"0", "1", "2", "127", "255"}, id="status"),

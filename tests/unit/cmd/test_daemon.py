@@ -74,7 +74,8 @@ class Stuck:
     def under_way(self):
         return ["build"]
 
-sys.exit(daemon.run("stuck", ["--config-file", sys.argv[1]], "__main__:Stuck", ""))
+words = ["--config-file", sys.argv[1]]
+sys.exit(daemon.run("stuck", "Get stuck.", words, service_name="__main__:Stuck", meters_name=""))
 """
 
 
