@@ -4,6 +4,7 @@
 call ``use``: they run on the server's native threads.
 """
 
+import functools
 import heapq
 import logging
 import threading
@@ -34,6 +35,14 @@ def use(executor: Executor) -> None:
 def messaging_executor() -> Executor:
     """Return the oslo.messaging executor that fits."""
     return _in_use
+
+
+def messaging_pool() -> Callable[..., StandardExecutor] | None:
+    """Return what makes the threads that answer messages; None where oslo.messaging's own pool is to do it.
+
+    Idle threads of its own pool wake each second to see whether they are to end, and so end up to a second late.
+    """
+    return functools.partial(ThreadPoolExecutor, thread_name_prefix="message") if _in_use == "threading" else None
 
 
 def call_blocking(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

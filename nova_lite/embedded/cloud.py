@@ -60,7 +60,7 @@ class _Service(Protocol):
 
 
 class _Together:
-    """Services that are stopped at the same time: each takes a second to leave its bus."""
+    """Services that are stopped at the same time: each waits for what it has under way."""
 
     def __init__(self) -> None:
         self._running: list[_Service] = []

@@ -213,6 +213,9 @@ class Server:
         self._server = oslo_messaging.get_rpc_server(
             transport, target, [self._endpoint], executor=concurrency.messaging_executor()
         )
+        pool = concurrency.messaging_pool()
+        if pool is not None and hasattr(self._server, "_executor_cls"):  # where it has no such name, its own will do
+            self._server._executor_cls = pool
 
     def start(self) -> None:
         self._server.start()
@@ -302,12 +305,15 @@ def open_transport(conf: cfg.ConfigOpts, url: str | None, get: Callable[..., Any
     _register_bus_options(conf)
     _calm_listeners()
     try:
-        if oslo_messaging.TransportURL.parse(conf, url).transport == _IN_MEMORY:
-            # Only in-memory buses need it: kombu is not loaded for others.
-            from nova_lite.rpc import memory  # noqa: PLC0415
+        if oslo_messaging.TransportURL.parse(conf, url).transport != _IN_MEMORY:
+            return get(conf, url=url)
+        # Only in-memory buses need it: kombu is not loaded for others.
+        from nova_lite.rpc import memory  # noqa: PLC0415
 
-            memory.install()
-        return get(conf, url=url)
+        memory.install()
+        transport = get(conf, url=url)
+        memory.let_sleep(transport)
+        return transport
     except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure):
         # Without its cause, which holds the URL and so a password.
         raise errors.Misconfigured("transport_url is not a usable message bus URL") from None

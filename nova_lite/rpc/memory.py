@@ -1,7 +1,8 @@
 """The in-memory bus of one process, ``kombu+memory://``, without its busy waiting.
 
 kombu's own memory transport looks for messages in a loop; a dozen listeners that do so take a whole CPU from the guests
-beside them. Here a listener sleeps until a message is put into one of its queues. ``install`` makes kombu use it.
+beside them. Here a listener sleeps until a message is put into one of its queues, or it is stopped. ``install`` makes
+kombu use it, and ``let_sleep`` keeps oslo.messaging from waking its listeners 20 times a second.
 
 kombu's looks whether a queue or an exchange is there, and makes it when it is not: of two threads that do so at once,
 one loses what was put there meanwhile. Here only one makes it.
@@ -13,8 +14,13 @@ from queue import Empty, Queue
 from time import monotonic
 from typing import Any, ClassVar
 
+from nova_lite.rpc.messaging import oslo_messaging  # isort: skip - it comes before what is within it
 from kombu import transport as kombu_transports
 from kombu.transport import memory, virtual
+from oslo_messaging._drivers import impl_rabbit
+
+#: Seconds that a listener sleeps at a time, at most.
+_SLEEP_S = 5.0
 
 
 class _Channel(memory.Channel):
@@ -74,6 +80,12 @@ class _Bell:
 
     def __init__(self) -> None:
         self._rung = threading.Event()
+        self.is_over = False
+
+    def end(self) -> None:
+        """Wake the listener, and let it sleep no more."""
+        self.is_over = True
+        self._rung.set()
 
     def ring(self) -> None:
         self._rung.set()
@@ -95,7 +107,10 @@ class Transport(memory.Transport):
         super().__init__(client, **kwargs)  # type: ignore[no-untyped-call]
 
     def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
-        """Deliver one message, waiting up to ``timeout`` seconds for it; raises TimeoutError when none came."""
+        """Deliver one message, waiting up to ``timeout`` seconds for it.
+
+        Raises TimeoutError when none came, and instead of waiting once the bell has rung for the last time.
+        """
         end = None if timeout is None else monotonic() + timeout
         cycle: Any = self.cycle
         while True:
@@ -104,13 +119,30 @@ class Transport(memory.Transport):
                 cycle.get(self._deliver, timeout=timeout)
             except Empty:
                 left = None if end is None else end - monotonic()
-                if left is not None and left <= 0:
+                if self.bell.is_over or (left is not None and left <= 0):
                     raise TimeoutError from None
                 self.bell.wait(left)
             else:
                 return
 
 
+class _Connection(impl_rabbit.Connection):  # type: ignore[misc]
+    """oslo.messaging's connection, whose listener need not wake to see whether it is stopped."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._poll_timeout = _SLEEP_S
+
+    def stop_consuming(self) -> None:
+        super().stop_consuming()
+        self.connection.transport.bell.end()
+
+
 def install() -> None:
     """Have ``memory://`` mean this transport, in this process."""
     kombu_transports.TRANSPORT_ALIASES["memory"] = f"{__name__}:{Transport.__name__}"
+
+
+def let_sleep(transport: oslo_messaging.transport.Transport) -> None:
+    """Have those who listen over an oslo.messaging transport that stands on this one sleep until there is something."""
+    transport._driver._connection_pool.connection_cls = _Connection

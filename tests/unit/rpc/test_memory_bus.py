@@ -4,6 +4,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -36,6 +37,46 @@ def test_virtual_hosts_do_not_hear_each_other() -> None:
         for bus in buses.values():
             bus.close()
     assert answers == ["one "] * 4 + ["two "] * 4
+
+
+def test_threads_that_wait_for_work_sleep_until_it_comes() -> None:
+    """Those of oslo.messaging's own pool wake each second, and end as late when they are told to."""
+    bus = Bus(config.load([], []), f"kombu+memory:///{uuid.uuid4()}")
+    server = bus.serve("topic", "host", Echo("one"))
+    server.start()
+    try:
+        assert isinstance(server._server._work_executor, ThreadPoolExecutor)
+    finally:
+        server.stop()
+        bus.close()
+
+
+def test_who_listens_sleeps_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listeners that wake to see whether they are stopped, 20 times a second each, cost more than their messages."""
+    monkeypatch.setattr("nova_lite.rpc.bus._LISTEN_MIN_S", 3600.0)
+    monkeypatch.setattr("oslo_messaging._drivers.amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MAX", 3600.0)
+    monkeypatch.setattr(memory, "_SLEEP_S", 3600.0)
+    bus = Bus(config.load([], []), f"kombu+memory:///{uuid.uuid4()}")
+    server = bus.serve("topic", "host", Echo("one"))
+    server.start()
+    assert bus.call("topic", "say", word="") == "one "
+
+    def leave() -> None:
+        server.stop()
+        bus.close()
+
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    thread.join(timeout=480)
+    assert not thread.is_alive()
+
+
+def test_a_listener_that_is_stopped_before_it_sleeps_does_not() -> None:
+    connection = _connected()
+    connection.transport.bell.end()
+    with pytest.raises(TimeoutError):
+        connection.drain_events(timeout=3600)
+    connection.release()
 
 
 class _Silent:
