@@ -1,8 +1,17 @@
 """Bodies of ``/servers/{id}/action``: one object whose one key names the action."""
 
 from nova_lite.api.schemas import remote_consoles
-from nova_lite.api.schemas.servers import CERTIFICATES, DISK_CONFIG, HOST_LABEL, IP_V4, IP_V6, METADATA, PERSONALITY
-from nova_lite.api.schemas.values import BOOLEAN, DESCRIPTION, HOST_NAME, NAME, whole_number
+from nova_lite.api.schemas.servers import (
+    CERTIFICATES,
+    DISK_CONFIG,
+    HOST_LABEL,
+    IP_V4,
+    IP_V6,
+    METADATA,
+    PERSONALITY,
+    SERVER_DESCRIPTION,
+)
+from nova_lite.api.schemas.values import BOOLEAN, HOST_NAME, NAME, whole_number
 from nova_lite.web.validation import JsonSchema, Schemas
 
 
@@ -82,7 +91,7 @@ EVACUATE = _action(
     ("2.29", _more(_EVACUATE_214, force=BOOLEAN)),
     ("2.68", _EVACUATE_214),
 )
-_REBUILD_219 = _more(_REBUILD, description=DESCRIPTION)
+_REBUILD_219 = _more(_REBUILD, description=SERVER_DESCRIPTION)
 _REBUILD_254 = _more(_REBUILD_219, key_name={**NAME, "type": ["string", "null"]})
 _REBUILD_257 = _more(_REBUILD_254, personality=None, user_data={"type": ["string", "null"], "maxLength": 65535})
 _REBUILD_263 = _more(_REBUILD_257, trusted_image_certificates=CERTIFICATES)

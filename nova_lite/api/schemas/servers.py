@@ -31,8 +31,10 @@ TAG = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
 _UUID = {"type": "string", "format": "uuid"}
 _IMAGE_REF = {"anyOf": [_UUID, {"type": "string", "maxLength": 0}]}
 _FLAVOR_REF = {"type": ["string", "integer"], "minLength": 1, "maxLength": 1024}
-IP_V4 = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "maxLength": 0}]}
-IP_V6 = {"anyOf": [{"type": "string", "format": "ipv6"}, {"type": "string", "maxLength": 0}]}
+IP_V4 = {"type": "string", "format": "ipv4"}
+IP_V6 = {"type": "string", "format": "ipv6"}
+#: Shorter than a flavor's may be.
+SERVER_DESCRIPTION = {**DESCRIPTION, "maxLength": 255}
 DISK_CONFIG = {"enum": ["AUTO", "MANUAL"]}
 PERSONALITY = {
     "type": "array",
@@ -171,7 +173,7 @@ _CREATE = _server(
     ["name", "flavorRef"],
     **{"os:scheduler_hints": _HINTS, "OS-SCH-HNT:scheduler_hints": _HINTS},
 )
-_CREATE_219 = _since(_CREATE, description=DESCRIPTION)
+_CREATE_219 = _since(_CREATE, description=SERVER_DESCRIPTION)
 _CREATE_232 = _tagged(_tagged(_CREATE_219, "networks"), "block_device_mapping_v2")
 _CREATE_233 = _tagged(_CREATE_219, "networks")
 _CREATE_237 = _since(
@@ -219,7 +221,7 @@ CREATE = Schemas(
 )
 
 _UPDATE = _server({"name": NAME, "OS-DCF:diskConfig": DISK_CONFIG, "accessIPv4": IP_V4, "accessIPv6": IP_V6}, [])
-_UPDATE_219 = _since(_UPDATE, description=DESCRIPTION)
+_UPDATE_219 = _since(_UPDATE, description=SERVER_DESCRIPTION)
 _UPDATE_290 = _since(_UPDATE_219, hostname=HOST_LABEL)
 _UPDATE_294 = _since(_UPDATE_290, hostname=_DOMAIN_NAME)
 

@@ -10,11 +10,12 @@ from nova_lite.web.validation import Schemas, query_schema
 
 #: The greatest number an integer column holds.
 MAX_INT = 0x7FFFFFFF
+_CHARACTER = r"[^\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]"
 #: Printable text without white space at its ends.
-PRINTABLE = r"^(?!\s)[^\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]+(?<!\s)$"
+PRINTABLE = rf"^(?!\s){_CHARACTER}+(?<!\s)$"
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": PRINTABLE}
-#: Text for people: lines and tabs are fine, other control characters are not.
-DESCRIPTION = {"type": ["string", "null"], "maxLength": 65535, "pattern": r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$"}
+#: Text for people, on one line.
+DESCRIPTION = {"type": ["string", "null"], "maxLength": 65535, "pattern": rf"^{_CHARACTER}*$"}
 TEXT = {"type": "string"}
 HOST_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._-]+$"}
 PROJECT_ID = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._-]+$"}

@@ -90,7 +90,7 @@ _BODIES: dict[str, list[tuple[Any, str | None]]] = {
                     "description": "text",
                     "hostname": "new",
                     "accessIPv4": "192.0.2.1",
-                    "accessIPv6": "",
+                    "accessIPv6": "2001:db8::1",
                     "OS-DCF:diskConfig": "AUTO",
                     "pinned_availability_zone": None,
                 }

@@ -95,7 +95,7 @@ def test_everything_that_can_be_changed(cloud: Cloud, client: Client) -> None:
         description="second",
         metadata={"new": "2"},
         accessIPv4="192.0.2.9",
-        accessIPv6="",
+        accessIPv6="2001:DB8::0:9",
         key_name="mine",
         user_data=user_data,
         hostname="anew.example.org",
@@ -104,7 +104,7 @@ def test_everything_that_can_be_changed(cloud: Cloud, client: Client) -> None:
     ).json["server"]
     assert (shown["name"], shown["description"], shown["metadata"]) == ("anew", "second", {"new": "2"})
     assert (shown["key_name"], shown["user_data"], shown["OS-DCF:diskConfig"]) == ("mine", user_data, "AUTO")
-    assert (shown["accessIPv4"], shown["accessIPv6"]) == ("192.0.2.9", "")
+    assert (shown["accessIPv4"], shown["accessIPv6"]) == ("192.0.2.9", "2001:db8::9")
     assert shown["OS-EXT-SRV-ATTR:hostname"] == "anew.example.org"
     (begun,) = begun_in_cell(cloud, server)
     assert begun.inputs["rebuild"]["columns"] == {
@@ -112,7 +112,7 @@ def test_everything_that_can_be_changed(cloud: Cloud, client: Client) -> None:
         "description": "second",
         "user_metadata": {"new": "2"},
         "access_ip_v4": "192.0.2.9",
-        "access_ip_v6": None,
+        "access_ip_v6": "2001:db8::9",
         "key_name": "mine",
         "key_data": KEY,
         "user_data": user_data,
