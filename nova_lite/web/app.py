@@ -148,8 +148,8 @@ class _Frame:
         if req.path not in self._api.unversioned:
             context.version = self._api.negotiation.choose(req.get_header)
             context.announced = True
-        if "\x00" in req.path:
-            # Nothing has such a name, and not every database can be asked for one.
+        if "\x00" in req.path or ("\ufffd" in req.path and not _is_utf8(req.env["PATH_INFO"])):
+            # Nothing has such a name: not every database can be asked for one, or it was lost when it was read.
             raise falcon.HTTPNotFound(title="Not Found")
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
@@ -198,3 +198,12 @@ class _FaultWriter:
 def _headers(exc: falcon.HTTPError) -> dict[str, str]:
     headers = exc.headers or {}
     return dict(headers.items() if isinstance(headers, Mapping) else headers)
+
+
+def _is_utf8(text: str) -> bool:
+    """Return whether ``text``, in which WSGI has each byte as a character, is UTF-8."""
+    try:
+        text.encode("latin-1").decode()
+    except UnicodeError:
+        return False
+    return True

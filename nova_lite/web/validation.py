@@ -172,8 +172,10 @@ def query_schema(
 def parse_query(req: falcon.Request) -> Query:
     """Return the query string of ``req`` parsed; raises Invalid when it is not UTF-8 or far too long."""
     try:
-        pairs = parse_qs(req.query_string, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
-    except UnicodeDecodeError:
+        # Some clients send bytes as they are; WSGI has each as a character.
+        text = req.query_string.encode("latin-1").decode()
+        pairs = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except UnicodeError:
         raise errors.Invalid("query string: not UTF-8") from None
     except ValueError:
         raise errors.Invalid(f"query string: more than {_MAX_PARAMETERS} parameters") from None

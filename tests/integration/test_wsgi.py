@@ -52,6 +52,10 @@ def _post(headers: bytes, body: bytes) -> bytes:
     return b"POST /v2.1/os-keypairs HTTP/1.1\r\nHost: a\r\nX-Auth-Token: alice:demo\r\n" + headers + b"\r\n" + body
 
 
+def _version(number: bytes) -> bytes:
+    return b"OpenStack-API-Version: compute %s\r\n" % number
+
+
 _JSON = b"Content-Type: application/json\r\n"
 
 
@@ -65,6 +69,23 @@ _JSON = b"Content-Type: application/json\r\n"
         pytest.param(_flavors(more=b"X-\x00: \x00\r\n"), {200, 400}, id="nul in a header"),
         pytest.param(b"GET /v2.1/" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", {400, 413, 414, 431}, id="a long path"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 10 + b"\r\n\r\n", {400}, id="TLS"),
+        pytest.param(_flavors(more=b"X-Auth-Token: bob:other\r\n"), {401}, id="two tokens"),
+        pytest.param(_flavors(more=b"X-Auth-Token: a b\r\n"), {401}, id="a good token and a bad one"),
+        pytest.param(_flavors(more=_version(b"2.1") + _version(b"2.96")), {200}, id="two versions"),
+        pytest.param(_flavors(more=_version(b"2.1") + _version(b"9.9")), {200, 406}, id="a good version and a bad one"),
+        pytest.param(_post(_JSON + b"Content-Type: text/xml\r\nContent-Length: 2\r\n", b"{}"), {415}, id="two types"),
+        pytest.param(
+            _post(_JSON + b"Idempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 2\r\n", b"{}"),
+            {400},
+            id="two keys",
+        ),
+        pytest.param(b"GET /v2.1/flavors/\xff HTTP/1.1\r\nX-Auth-Token: a:b\r\n\r\n", {404}, id="a path of bytes"),
+        pytest.param(b"GET /v2.1/flavors?a=\xff HTTP/1.1\r\nX-Auth-Token: a:b\r\n\r\n", {400}, id="a query of bytes"),
+        *(
+            pytest.param(_post(_JSON + b"Content-Length: " + length + b"\r\n", b"{}"), {400}, id=f"length {length!r}")
+            for length in (b"abc", b"+2", b"0x2", b"2.0", b"2 2", b"\xb2", b"2\x00", b"")
+        ),
+        pytest.param(_post(_JSON + b"Transfer-Encoding: chunked\r\n" * 2, b"0\r\n\r\n"), {411}, id="chunks in chunks"),
         pytest.param(_post(_JSON + b"Content-Length: -1\r\n", b"{}"), {400, 413}, id="length below zero"),
         pytest.param(_post(_JSON + b"Content-Length: 2, 2\r\n", b"{}"), {400}, id="two lengths in one"),
         pytest.param(_post(_JSON + b"Content-Length: 2\r\nContent-Length: 4\r\n", b"{}{}"), {400}, id="two lengths"),

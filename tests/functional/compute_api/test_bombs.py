@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import falcon.testing
 import pytest
 
-from tests.functional.compute_api.cloud import IMAGE_ID, Client, Cloud
+from nova_lite.model.states import VmState
+from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Client, Cloud
 
 MIB = 1 << 20
 SERVER: dict[str, Any] = {"name": "vm", "imageRef": IMAGE_ID, "flavorRef": "1", "networks": "none"}
@@ -196,3 +198,33 @@ def test_expressions_in_filters(cloud: Cloud, client: Client, field: str, patter
 )
 def test_huge_and_strange_headers(client: Client, name: str, value: str, statuses: set[int]) -> None:
     assert client.request("GET", "/servers", headers={name: value}).status_code in statuses
+
+
+def ask(cloud: Cloud, method: str, path: bytes, query: bytes = b"") -> falcon.testing.Result:
+    """Ask for a path and a query as they come over the wire, without ``%``."""
+    headers = {"X-Auth-Token": "alice:demo", "OpenStack-API-Version": "compute 2.104"}
+    env = falcon.testing.create_environ(method=method, headers=headers)
+    env |= {"PATH_INFO": "/v2.1" + path.decode("latin-1"), "QUERY_STRING": query.decode("latin-1")}
+    began = falcon.testing.StartResponseMock()
+    return falcon.testing.Result(cloud.app(env, began), str(began.status), began.headers or [])
+
+
+def test_a_path_that_is_no_text_names_nothing(cloud: Cloud) -> None:
+    """What cannot be read is not taken for the sign that stands for what could not be read."""
+    tags = f"/servers/{cloud.add_server(CELL1, host='h1', vm_state=VmState.ACTIVE).uuid}/tags".encode()
+    sign = "\ufffd".encode()
+    for part in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", sign + b"\xff"):
+        assert [ask(cloud, method, tags + b"/" + part).status_code for method in ("PUT", "GET", "DELETE")] == [404] * 3
+    assert ask(cloud, "GET", tags).json == {"tags": []}
+    assert ask(cloud, "PUT", tags + b"/" + sign).status_code == 201
+    assert ask(cloud, "GET", tags).json == {"tags": ["\ufffd"]}
+
+
+def test_a_query_may_come_as_it_is(cloud: Cloud) -> None:
+    cloud.add_server(CELL1, host="h1", display_name="caf\u00e9 \U0001f600")
+    for query in ("name=caf\u00e9", "name=\U0001f600", "name=caf%C3%A9"):
+        (found,) = ask(cloud, "GET", b"/servers", query.encode()).json["servers"]
+        assert found["name"] == "caf\u00e9 \U0001f600"
+    for bad in (b"name=\xff", b"name=%FF", b"name=\xed\xa0\x80", b"\xff=1", b"name=a\x00", b"name=%00"):
+        answer = ask(cloud, "GET", b"/servers", bad)
+        assert (answer.status_code, "query string" in answer.text) == (400, True), bad
