@@ -2,10 +2,11 @@
 
 import pytest
 
+from nova_lite.db.api_tables import InstanceMappingRow
 from nova_lite.db.repositories import mappings
 from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.states import TaskState, VmState
-from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Client, Cloud
+from tests.functional.compute_api.cloud import CELL1, CELL2, IMAGE_ID, Client, Cloud
 
 
 def protection(server_id: str) -> str:
@@ -38,6 +39,23 @@ def test_a_protected_server_is_not_deleted(
     assert shown["OS-EXT-STS:task_state"] != "deleting"
     assert client.put(protection(server.uuid), {"deletion_protection": False}).status_code == 200
     assert client.delete(f"/servers/{server.uuid}").status_code == 204
+
+
+def test_a_cell_that_does_not_answer_changes_nothing(cloud: Cloud, client: Client) -> None:
+    """What protects servers is above cells; what asks for them first is not."""
+    near, far = cloud.add_server(CELL1), cloud.add_server(CELL2)
+    for server in (near, far):
+        assert client.put(protection(server.uuid), {"deletion_protection": True}).status_code == 200
+    cloud.silence_cell(CELL2)
+    assert client.delete(f"/servers/{near.uuid}").status_code == 409
+    for protects in (True, False):
+        assert client.put(protection(far.uuid), {"deletion_protection": protects}).status_code == 503
+    assert client.delete(f"/servers/{far.uuid}").status_code == 503
+    assert client.post(f"/servers/{far.uuid}/action", {"forceDelete": None}).status_code == 503
+    rows = cloud.rows(cloud.api_db, InstanceMappingRow)
+    assert {(row.instance_uuid, row.deletion_protected, row.queued_for_delete) for row in rows} == {
+        (server.uuid, True, False) for server in (near, far)
+    }
 
 
 def test_who_did_it_is_among_the_actions(cloud: Cloud, client: Client) -> None:
