@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.cells import operations
 from nova_lite.cells.operations import Requester
-from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor import volume_claims
 from nova_lite.conductor.saga import Definition, Record, Step, Work
+from nova_lite.conductor.spanning.cell_part import cell_of
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.db.repositories import actions, instances, mappings, workflows
@@ -26,7 +26,7 @@ from nova_lite.storage import Database
 def delete_in_cell(work: Work[SuperTools]) -> None:
     """Begin the delete in the server's cell; one that no host carries is deleted right here."""
     workflow = work.workflow
-    cell = work.tools.cells.get(work.inputs["cell_uuid"])
+    cell = cell_of(work)
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
     begun = None
     with work.tools.database(cell).writer() as session:
@@ -46,7 +46,7 @@ def delete_in_cell(work: Work[SuperTools]) -> None:
 
 def free_leftovers(work: Work[SuperTools]) -> None:
     """Free what a server that no host carries may still hold; what others have is freed by their cell."""
-    with work.tools.database(work.tools.cells.get(work.inputs["cell_uuid"])).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         try:
             instance = instances.get(session, work.subject, with_deleted=True)
         except errors.NotFound:
@@ -68,7 +68,7 @@ DELETE_ANYWHERE = Definition(
 
 def soft_delete_in_cell(work: Work[SuperTools]) -> None:
     """Begin the delete in the server's cell."""
-    _begin_in_cell(work, work.tools.database(_cell(work)), operations.begin_soft_delete)
+    _begin_in_cell(work, work.tools.database(cell_of(work)), operations.begin_soft_delete)
 
 
 def restore_in_cell(work: Work[SuperTools]) -> None:
@@ -76,7 +76,7 @@ def restore_in_cell(work: Work[SuperTools]) -> None:
 
     Who deletes it must wait until it has begun, and then finds it so.
     """
-    database = work.tools.database(_cell(work))
+    database = work.tools.database(cell_of(work))
     with work.tools.api_db.writer() as session:
         if not mappings.is_counted(session, work.subject):
             raise errors.Conflict(f"Instance {work.subject} was deleted again.")
@@ -85,14 +85,14 @@ def restore_in_cell(work: Work[SuperTools]) -> None:
 
 def uncount(work: Work[SuperTools], session: Session) -> None:
     """Count a server no more that could not be restored, unless its cell has begun to."""
-    with work.tools.database(_cell(work)).reader() as cell_session:
+    with work.tools.database(cell_of(work)).reader() as cell_session:
         if not actions.is_known(cell_session, work.subject, work.workflow.request_id, "restore"):
             mappings.queue_for_delete(session, work.subject)
 
 
 def await_restored(work: Work[SuperTools]) -> None:
     """Wait until the cell has done its part, however that went."""
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         known = workflows.about(session, CellWorkflowRow, work.subject)
     if any(each.kind == "restore" and each.status in OPEN for each in known):
         raise errors.NotYet("The cell is still at work.")
@@ -100,7 +100,7 @@ def await_restored(work: Work[SuperTools]) -> None:
 
 def count_no_more(work: Work[SuperTools], session: Session) -> None:
     """Count a server no more that its cell could not restore: it is as deleted as before."""
-    with work.tools.database(_cell(work)).reader() as cell_session:
+    with work.tools.database(cell_of(work)).reader() as cell_session:
         try:
             instance = instances.get(cell_session, work.subject)
         except errors.NotFound:
@@ -122,17 +122,13 @@ RESTORE_ANYWHERE = Definition(
 )
 
 
-def _cell(work: Work[SuperTools]) -> OpenCell:
-    return work.tools.cells.get(work.inputs["cell_uuid"])
-
-
 def _begin_in_cell(work: Work[SuperTools], database: Database, begin: Callable[..., Workflow | None]) -> None:
     workflow = work.workflow
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
     with database.writer() as session:
         begun = begin(session, work.subject, requester, timeout_s=work.tools.conf.operation_timeout)
     if begun is not None:
-        ConductorClient(_cell(work).bus).wake(begun.uuid)
+        ConductorClient(cell_of(work).bus).wake(begun.uuid)
 
 
 def _delete_hostless(session: Session, uuid: str, requester: Requester) -> None:

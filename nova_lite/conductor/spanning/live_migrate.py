@@ -3,15 +3,12 @@
 Its claims are those of any move; see ``move.py``.
 """
 
-import msgspec
-
 from nova_lite.cells import live_migrations, moves
 from nova_lite.cells.operations import Requester
 from nova_lite.conductor.saga import Definition, Step, Work
+from nova_lite.conductor.spanning.cell_part import cell_of, hand_over
 from nova_lite.conductor.spanning.move import account, choose_host, give_claim_back, give_up
 from nova_lite.conductor.spanning.tools import SuperTools
-from nova_lite.model.request_spec import Selection
-from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import retried
 
 
@@ -20,28 +17,13 @@ def begin_in_cell(work: Work[SuperTools]) -> None:
     """Begin the migration in the server's cell, unless whoever accepted it has."""
     workflow = work.workflow
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
-    with work.tools.database(work.tools.cells.get(work.inputs["cell_uuid"])).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         live_migrations.begin(session, work.subject, workflow.uuid, requester)
 
 
 def hand_to_cell(work: Work[SuperTools]) -> None:
     """Leave the migration to the cell's conductor; nothing when the server is being deleted, which frees all it has."""
-    uuid = _hand_over(work)
-    if uuid is not None:
-        ConductorClient(work.tools.cells.get(work.inputs["cell_uuid"]).bus).wake(uuid)
-
-
-@retried
-def _hand_over(work: Work[SuperTools]) -> str | None:
-    selections = msgspec.convert(work.facts["selections"], list[Selection])
-    with work.tools.database(work.tools.cells.get(work.inputs["cell_uuid"])).writer() as session:
-        return live_migrations.hand_over(
-            session,
-            work.workflow,
-            selections,
-            work.facts["explanation"],
-            timeout_s=work.tools.conf.live_migration_timeout,
-        )
+    hand_over(work, live_migrations.hand_over, timeout_s=work.tools.conf.live_migration_timeout)
 
 
 LIVE_MIGRATE = Definition(

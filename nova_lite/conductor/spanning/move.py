@@ -12,10 +12,10 @@ import msgspec
 from nova_lite import errors
 from nova_lite.cells import accounting, moves, respecs
 from nova_lite.cells.operations import Requester
-from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor import move_claims
 from nova_lite.conductor.saga import Definition, Facts, Step, Work
 from nova_lite.conductor.spanning import group_places
+from nova_lite.conductor.spanning.cell_part import cell_of, hand_over
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.repositories import build_requests, instances, mappings, migrations, server_groups
 from nova_lite.model.flavor import Flavor
@@ -35,7 +35,7 @@ def begin_in_cell(work: Work[SuperTools]) -> None:
 
 @retried
 def _begin(work: Work[SuperTools], requester: Requester) -> None:
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         moves.begin(
             session,
             work.subject,
@@ -82,7 +82,7 @@ def _claimed(work: Work[SuperTools], selections: list[Selection]) -> list[Select
 
 def _settle_in_group(work: Work[SuperTools], spec: RequestSpec, placed: Placed, chosen: Selection) -> bool:
     """Note that the server is to be on ``chosen``, or back where it is; False when others of its group were quicker."""
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         migration = migrations.get(session, work.workflow.uuid)
     if migration is None:
         raise errors.Conflict("The server is being deleted.")
@@ -115,22 +115,7 @@ def give_claim_back(work: Work[SuperTools]) -> None:
 
 def hand_to_cell(work: Work[SuperTools]) -> None:
     """Leave the move to the cell's conductor; nothing when the server is being deleted, which frees all it has."""
-    uuid = _hand_over(work)
-    if uuid is not None:
-        ConductorClient(_cell(work).bus).wake(uuid)
-
-
-@retried
-def _hand_over(work: Work[SuperTools]) -> str | None:
-    selections = msgspec.convert(work.facts["selections"], list[Selection])
-    with work.tools.database(_cell(work)).writer() as session:
-        return moves.hand_over(
-            session,
-            work.workflow,
-            selections,
-            work.facts["explanation"],
-            timeout_s=_timeout_s(work),
-        )
+    hand_over(work, moves.hand_over, timeout_s=_timeout_s(work))
 
 
 def _timeout_s(work: Work[SuperTools]) -> float:
@@ -146,19 +131,19 @@ def begin_end(work: Work[SuperTools]) -> Facts | None:
     except errors.Conflict as exc:
         return {"refused": exc.message}
     if uuid is not None:
-        ConductorClient(_cell(work).bus).wake(uuid)
+        ConductorClient(cell_of(work).bus).wake(uuid)
     return None
 
 
 @retried
 def _begin_end(work: Work[SuperTools]) -> str | None:
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         return moves.begin_end(session, work.workflow, timeout_s=work.tools.conf.operation_timeout)
 
 
 def account(work: Work[SuperTools]) -> None:
     """Count the server as it is once its cell has done its part."""
-    cell_db = work.tools.database(_cell(work))
+    cell_db = work.tools.database(cell_of(work))
     with cell_db.reader() as session:
         if moves.is_under_way(session, work.workflow.uuid, work.workflow.kind):
             raise errors.NotYet("The cell is still at work.")
@@ -167,7 +152,7 @@ def account(work: Work[SuperTools]) -> None:
 
 def give_up(work: Work[SuperTools]) -> None:
     """End a move that found no host: the server is what it was."""
-    cell_db = work.tools.database(_cell(work))
+    cell_db = work.tools.database(cell_of(work))
     with cell_db.writer() as session:
         moves.give_up(session, work.workflow, work.reason or "An internal error happened.")
     accounting.settle(work.tools.api_db, cell_db, work.subject, work.workflow.uuid)
@@ -190,7 +175,7 @@ REVERT_RESIZE = Definition(moves.REVERT, (Step("begin in cell", begin_end, no_wa
 
 def _spec(work: Work[SuperTools]) -> RequestSpec:
     """Return what is asked of the scheduler: what was when the server was made, with its new size, inside its cell."""
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         if not moves.is_waiting(session, work.subject, work.workflow.uuid):
             raise errors.Conflict("The server is being deleted.")
         instance = instances.get(session, work.subject)
@@ -208,10 +193,6 @@ def _spec(work: Work[SuperTools]) -> RequestSpec:
         not_on=() if may_stay or instance.host is None else (instance.host,),
     )
     return replace(spec, skips_filters=work.inputs.get("skips_filters", False))
-
-
-def _cell(work: Work[SuperTools]) -> OpenCell:
-    return work.tools.cells.get(work.inputs["cell_uuid"])
 
 
 def _flavor(work: Work[Any]) -> Flavor:

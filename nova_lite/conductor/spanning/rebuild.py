@@ -11,8 +11,8 @@ from nova_lite import errors
 from nova_lite.cells import rebuilds
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.rebuilds import Rebuild
-from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor.saga import Definition, Step, Work
+from nova_lite.conductor.spanning.cell_part import cell_of
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.repositories import build_requests, instances
 from nova_lite.model.instance import Instance
@@ -30,13 +30,13 @@ def begin_in_cell(work: Work[SuperTools]) -> None:
 def _begin(work: Work[SuperTools]) -> None:
     workflow = work.workflow
     requester = Requester(workflow.user_id, workflow.project_id, workflow.request_id)
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         rebuilds.begin_check(session, work.subject, requester)
 
 
 def check_host(work: Work[SuperTools]) -> None:
     """See that the server's host suits the image."""
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         if not rebuilds.is_waiting(session, work.workflow):
             raise errors.Conflict("The server is being deleted.")
         instance = instances.get(session, work.subject)
@@ -50,12 +50,12 @@ def hand_to_cell(work: Work[SuperTools]) -> None:
     """Leave the rebuild to the cell's conductor; nothing when the server is being deleted."""
     uuid = _hand_over(work)
     if uuid is not None:
-        ConductorClient(_cell(work).bus).wake(uuid)
+        ConductorClient(cell_of(work).bus).wake(uuid)
 
 
 @retried
 def _hand_over(work: Work[SuperTools]) -> str | None:
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         return rebuilds.hand_over(session, work.workflow, timeout_s=_timeout_s(work))
 
 
@@ -67,7 +67,7 @@ def _timeout_s(work: Work[SuperTools]) -> float:
 
 def note_image(work: Work[SuperTools]) -> None:
     """Keep the server's image with what was asked for it, once its cell has done its part; later moves look there."""
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         if rebuilds.is_under_way(session, work.workflow):
             raise errors.NotYet("The cell is still at work.")
         try:
@@ -88,7 +88,7 @@ def _note(work: Work[SuperTools], instance: Instance) -> None:
 
 def give_up(work: Work[SuperTools]) -> None:
     """End a rebuild whose image does not suit the host: the server is what it was."""
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         rebuilds.give_up(session, work.workflow, work.reason or "An internal error happened.")
 
 
@@ -124,10 +124,6 @@ def _spec(work: Work[SuperTools], instance: Instance) -> RequestSpec:
         boots_from_volume=instance.boots_from_volume,
         shares_volumes=instance.shares_volumes,
     )
-
-
-def _cell(work: Work[SuperTools]) -> OpenCell:
-    return work.tools.cells.get(work.inputs["cell_uuid"])
 
 
 def _wanted(work: Work[SuperTools]) -> Rebuild:

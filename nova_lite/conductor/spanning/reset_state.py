@@ -11,6 +11,7 @@ from nova_lite import errors
 from nova_lite.cells import moves, resets
 from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor.saga import Definition, Step, Work
+from nova_lite.conductor.spanning.cell_part import cell_of
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import mappings, workflows
@@ -27,7 +28,7 @@ _NOT_AWAITED = ("delete", "delete-softly", resets.RESET)
 
 def end_other_work(work: Work[SuperTools]) -> None:
     """Return when nobody is at work on the server any more, and no move of it waits; until then see to that."""
-    cell = _cell(work)
+    cell = cell_of(work)
     _end_work(work)
     for uuid in _end_work_in_cell(work, cell):
         ConductorClient(cell.bus).wake(uuid)
@@ -43,7 +44,7 @@ def set_state(work: Work[SuperTools]) -> None:
     is_late = work.seconds_left <= 0
     if not is_late:
         end_other_work(work)
-    _set(work, _cell(work), may_wait=not is_late)
+    _set(work, cell_of(work), may_wait=not is_late)
 
 
 @retried
@@ -100,7 +101,7 @@ def _set(work: Work[SuperTools], cell: OpenCell, *, may_wait: bool) -> None:
 
 def give_up(work: Work[SuperTools]) -> None:
     """Have the server's action say why its state could not be set."""
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         resets.end(session, work.workflow, work.reason or "An internal error happened.")
 
 
@@ -112,7 +113,3 @@ RESET_STATE = Definition(
     ),
     on_failure=Step("give up", give_up),
 )
-
-
-def _cell(work: Work[SuperTools]) -> OpenCell:
-    return work.tools.cells.get(work.inputs["cell_uuid"])

@@ -10,9 +10,9 @@ import msgspec
 
 from nova_lite import errors
 from nova_lite.cells import accounting, respecs, shelving
-from nova_lite.cells.registry import OpenCell
 from nova_lite.conductor.saga import Definition, Facts, Step, Work
 from nova_lite.conductor.spanning import group_places
+from nova_lite.conductor.spanning.cell_part import cell_of, hand_over
 from nova_lite.conductor.spanning.tools import SuperTools
 from nova_lite.db.repositories import build_requests, mappings, server_groups
 from nova_lite.model.instance import Instance
@@ -31,7 +31,7 @@ def begin_in_cell(work: Work[SuperTools]) -> Facts | None:
         uuid = _begin(work)
     except (errors.Conflict, errors.NotFound) as exc:
         return {"refused": exc.message}
-    ConductorClient(_cell(work).bus).wake(uuid)
+    ConductorClient(cell_of(work).bus).wake(uuid)
     return None
 
 
@@ -39,7 +39,7 @@ def begin_in_cell(work: Work[SuperTools]) -> Facts | None:
 def _begin(work: Work[SuperTools]) -> str:
     conf = work.tools.conf
     timeout_s = conf.snapshot_timeout if work.workflow.kind == shelving.SHELVE else conf.operation_timeout
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         return shelving.begin(session, work.workflow, timeout_s=timeout_s)
 
 
@@ -50,7 +50,7 @@ def begin_unshelving(work: Work[SuperTools]) -> None:
 
 @retried
 def _begin_unshelving(work: Work[SuperTools]) -> None:
-    with work.tools.database(_cell(work)).writer() as session:
+    with work.tools.database(cell_of(work)).writer() as session:
         shelving.begin_unshelving(session, work.workflow)
 
 
@@ -126,7 +126,7 @@ def give_claim_back(work: Work[SuperTools]) -> None:
 
 
 def _is_on_no_host(work: Work[SuperTools]) -> bool:
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         instance = shelving.found(session, work.subject)
     return instance is None or instance.host is None
 
@@ -139,25 +139,15 @@ def _unsettle(work: Work[SuperTools]) -> None:
 
 def hand_to_cell(work: Work[SuperTools]) -> None:
     """Leave the rest to the cell's conductor; nothing when the server is being deleted, which frees all it has."""
-    uuid = _hand_over(work)
-    if uuid is None:
-        give_claim_back(work)
-    else:
-        ConductorClient(_cell(work).bus).wake(uuid)
-
-
-@retried
-def _hand_over(work: Work[SuperTools]) -> str | None:
-    selections = msgspec.convert(work.facts["selections"], list[Selection])
     conf = work.tools.conf
-    timeout_s = conf.instance_build_timeout if selections else conf.operation_timeout
-    with work.tools.database(_cell(work)).writer() as session:
-        return shelving.hand_over(session, work.workflow, selections, work.facts["explanation"], timeout_s=timeout_s)
+    timeout_s = conf.instance_build_timeout if work.facts["selections"] else conf.operation_timeout
+    if not hand_over(work, shelving.hand_over, timeout_s=timeout_s):
+        give_claim_back(work)
 
 
 def account(work: Work[SuperTools]) -> None:
     """Note where the server is, and its pin, once its cell has done its part."""
-    cell_db = work.tools.database(_cell(work))
+    cell_db = work.tools.database(cell_of(work))
     with cell_db.reader() as session:
         if shelving.is_under_way(session, work.workflow):
             raise errors.NotYet("The cell is still at work.")
@@ -176,7 +166,7 @@ def _pin(work: Work[SuperTools], zone: str | None) -> None:
 
 def give_up(work: Work[SuperTools]) -> None:
     """End an unshelving that found no host: the server is what it was."""
-    cell_db = work.tools.database(_cell(work))
+    cell_db = work.tools.database(cell_of(work))
     with cell_db.writer() as session:
         shelving.give_up(session, work.workflow, work.reason or "An internal error happened.")
     accounting.settle(work.tools.api_db, cell_db, work.subject, work.workflow.uuid)
@@ -200,7 +190,7 @@ ALL = (SHELVE, OFFLOAD, UNSHELVE)
 
 def _waiting(work: Work[SuperTools]) -> Instance:
     """Return the server; raises Conflict when it does not wait for this any more."""
-    with work.tools.database(_cell(work)).reader() as session:
+    with work.tools.database(cell_of(work)).reader() as session:
         instance = shelving.waiting(session, work.workflow)
     if instance is None:
         raise errors.Conflict("The server is being deleted.")
@@ -215,7 +205,3 @@ def _spec(work: Work[SuperTools], instance: Instance) -> RequestSpec:
     return respecs.unshelved(
         instance, asked, work.inputs["pin"], cell_uuid=work.inputs["cell_uuid"], group=group, host=work.inputs["host"]
     )
-
-
-def _cell(work: Work[SuperTools]) -> OpenCell:
-    return work.tools.cells.get(work.inputs["cell_uuid"])
