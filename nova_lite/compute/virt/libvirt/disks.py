@@ -6,8 +6,8 @@ Every image format is named to the tools; none is ever guessed from what a file 
 import os
 import shutil
 import uuid as uuids
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nova_lite import errors
@@ -94,23 +94,11 @@ class Disks:
 
         Without an image there is no root: it is a volume.
         """
-        directory = self._directory(spec.uuid)
-        with ExitStack() as undo:
-            try:
-                directory.mkdir(mode=0o711)
-                undo.callback(self.remove, spec.uuid)
-                (directory / _UNFINISHED).touch()
-                disks = [self._make_root(directory, spec, image)] if image is not None else _no_root(directory)
-                if spec.ephemeral_gib:
-                    disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
-                if spec.swap_mib:
-                    disks.append(self._make_swap(directory, spec.swap_mib))
-                if spec.has_config_drive:
-                    disks.append(self._make_config_drive(directory, spec.config_files))
-            except OSError as error:
-                raise errors.Unavailable("The host cannot write the instance's disks", cause=str(error)) from error
-            undo.pop_all()
-        return disks
+        with self._new_directory(spec.uuid) as directory:
+            disks = [self._make_root(directory, spec, image)] if image is not None else _no_root(directory)
+            if spec.ephemeral_gib:
+                disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
+            return disks + self._small_disks(directory, spec)
 
     def found(self, spec: GuestSpec, image: BaseImage | None) -> list[Disk]:
         """Return the disks that are there, made by another host over the same image or by a move, root first."""
@@ -131,29 +119,40 @@ class Disks:
 
     def move_in(self, spec: GuestSpec, source: moved_disks.MovedDisks) -> list[Disk]:
         """Make the guest's disks as ``make`` does, root first, of those it had, which stay."""
-        directory = self._directory(spec.uuid)
+        with self._new_directory(spec.uuid) as directory:
+            if spec.boots_from_volume:
+                disks = _no_root(directory)
+            else:
+                disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
+            moved_disks.clear_parts(directory)
+            if spec.ephemeral_gib and source.has(_EPHEMERAL):
+                size = spec.ephemeral_gib * _GIB
+                disks.append(moved_disks.copy_raw(self._qemu_img, source, _EPHEMERAL, directory, size))
+            elif spec.ephemeral_gib:
+                disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
+            return disks + self._small_disks(directory, spec)
+
+    @contextmanager
+    def _new_directory(self, uuid: str) -> Iterator[Path]:
+        """Make the directory of an unfinished guest; whatever fails while it is filled removes it again."""
+        directory = self._directory(uuid)
         with ExitStack() as undo:
             try:
                 directory.mkdir(mode=0o711)
-                undo.callback(self.remove, spec.uuid)
+                undo.callback(self.remove, uuid)
                 (directory / _UNFINISHED).touch()
-                if spec.boots_from_volume:
-                    disks = _no_root(directory)
-                else:
-                    disks = [moved_disks.copy_root(self._qemu_img, spec, source, directory)]
-                moved_disks.clear_parts(directory)
-                if spec.ephemeral_gib and source.has(_EPHEMERAL):
-                    size = spec.ephemeral_gib * _GIB
-                    disks.append(moved_disks.copy_raw(self._qemu_img, source, _EPHEMERAL, directory, size))
-                elif spec.ephemeral_gib:
-                    disks.append(self._make_ephemeral(directory, spec.ephemeral_gib))
-                if spec.swap_mib:
-                    disks.append(self._make_swap(directory, spec.swap_mib))
-                if spec.has_config_drive:
-                    disks.append(self._make_config_drive(directory, spec.config_files))
+                yield directory
             except OSError as error:
                 raise errors.Unavailable("The host cannot write the instance's disks", cause=str(error)) from error
             undo.pop_all()
+
+    def _small_disks(self, directory: Path, spec: GuestSpec) -> list[Disk]:
+        """Make the disks that nothing is kept on: swap and the config drive, as far as the guest has them."""
+        disks = []
+        if spec.swap_mib:
+            disks.append(self._make_swap(directory, spec.swap_mib))
+        if spec.has_config_drive:
+            disks.append(self._make_config_drive(directory, spec.config_files))
         return disks
 
     def rescue_path(self, uuid: str) -> str:

@@ -48,6 +48,20 @@ def mark(domain: Any) -> domain_xml.Mark | None:
     return domain_xml.read_mark(text)
 
 
+def is_of(domain: Any, hostname: str) -> bool:
+    """Return whether a domain is a guest of that host: several may share a libvirtd."""
+    found = mark(domain)
+    return found is not None and found.hostname == hostname
+
+
+def of_guest(connection: Any, uuid: str, hostname: str) -> Any:
+    """Return the domain of a guest of that host; raises NotFound."""
+    domain = find(connection, uuid)
+    if domain is None or not is_of(domain, hostname):
+        raise errors.NotFound(f"Instance {uuid} is not on host {hostname}")
+    return domain
+
+
 def power_state(domain: Any) -> PowerState:
     """Return what a domain is doing."""
     state, reason = domain.state(0)

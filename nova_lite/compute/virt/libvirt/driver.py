@@ -419,7 +419,7 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
     def _is_elsewhere(self, uuid: str) -> bool:
         def ask(connection: Any) -> bool:
             domain = domains.find(connection, uuid)
-            return domain is not None and not self._is_ours(domain)
+            return domain is not None and not domains.is_of(domain, self._hostname)
 
         return self._on_libvirt(ask, f"looking for instance {uuid}")
 
@@ -432,7 +432,7 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
     def _undefine(self, uuid: str, *, for_good: bool = True) -> None:
         def act(connection: Any) -> volumes.Needs:
             domain = domains.find(connection, uuid)
-            if domain is None or not self._is_ours(domain):
+            if domain is None or not domains.is_of(domain, self._hostname):
                 return volumes.Needs()
             needs = volumes.Needs.of(domain)
             domains.remove(domain)
@@ -463,16 +463,9 @@ class LibvirtDriver(ConsoleDriver, InsideDomains, VolumeDriver):
 
     def _on_guest(self, uuid: str, use: Callable[[Any], T], doing: str) -> T:
         def act(connection: Any) -> T:
-            domain = domains.find(connection, uuid)
-            if domain is None or not self._is_ours(domain):
-                raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
-            return use(domain)
+            return use(domains.of_guest(connection, uuid, self._hostname))
 
         return self._on_libvirt(act, f"{doing} instance {uuid}")
-
-    def _is_ours(self, domain: Any) -> bool:
-        mark = domains.mark(domain)
-        return mark is not None and mark.hostname == self._hostname
 
     def _as_guest(self, domain: Any) -> Guest | None:
         """Return the domain as a guest; None when it is not ours, or went away meanwhile."""

@@ -241,7 +241,7 @@ class LiveMigrations:
         def look(connection: Any) -> tuple[Stage, dict[str, Any]]:
             try:
                 domain = domains.find(connection, uuid)
-                if domain is None or not self._is_ours(domain):
+                if domain is None or not domains.is_of(domain, self._hostname):
                     return Stage.GONE, {}
                 stats = domain.jobStats(0)
                 if stats.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
@@ -322,16 +322,9 @@ class LiveMigrations:
 
     def _on_guest(self, uuid: str, use: Callable[[Any], T], doing: str) -> T:
         def act(connection: Any) -> T:
-            domain = domains.find(connection, uuid)
-            if domain is None or not self._is_ours(domain):
-                raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
-            return use(domain)
+            return use(domains.of_guest(connection, uuid, self._hostname))
 
         return self._connection.call(act, f"{doing} instance {uuid}")
-
-    def _is_ours(self, domain: Any) -> bool:
-        mark = domains.mark(domain)
-        return mark is not None and mark.hostname == self._hostname
 
 
 if libvirt is None:

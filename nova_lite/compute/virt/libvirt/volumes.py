@@ -352,11 +352,7 @@ class Volumes:
 
     def _on_guest(self, uuid: str, use: Callable[[Any], T], doing: str) -> T:
         def act(connection: Any) -> T:
-            domain = domains.find(connection, uuid)
-            mark = None if domain is None else domains.mark(domain)
-            if mark is None or mark.hostname != self._hostname:
-                raise errors.NotFound(f"Instance {uuid} is not on host {self._hostname}")
-            return use(domain)
+            return use(domains.of_guest(connection, uuid, self._hostname))
 
         return self._connection.call(act, f"{doing} instance {uuid}")
 
