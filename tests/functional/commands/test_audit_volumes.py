@@ -8,7 +8,7 @@ import pytest
 
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.model.block_device import BlockDevice, Phase
-from tests.functional.commands.test_audit import DONE, WOULD
+from tests.functional.commands.audit_site import DONE, WOULD
 from tests.functional.commands.volume_site import VolumeSite
 
 

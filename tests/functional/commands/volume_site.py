@@ -19,7 +19,7 @@ from nova_lite.model.block_device import BlockDevice, Phase
 from nova_lite.model.volume import NewVolume
 from nova_lite.model.workflow import OPEN
 from nova_lite.testing import cloud as clouds
-from tests.functional.commands.test_audit import AuditSite
+from tests.functional.commands.audit_site import AuditSite
 
 TIMEOUT_S = 480.0
 

@@ -10,12 +10,9 @@ from nova_lite.model.block_device import Phase
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.testing.block_storage import BlockStorage, Fault
-from tests.functional.compute_api.cloud import Client, Cloud
-from tests.functional.compute_api.stored_volumes import volume
-from tests.functional.compute_api.test_volume_attachments import (
+from tests.functional.compute_api.attached_volumes import (
     NOBODY,
     attachments,
-    cloud,
     device,
     devices,
     message,
@@ -23,8 +20,13 @@ from tests.functional.compute_api.test_volume_attachments import (
     server,
     work,
 )
+from tests.functional.compute_api.cloud import Client, Cloud
+from tests.functional.compute_api.stored_volumes import volume
 
-__all__ = ["cloud"]
+
+@pytest.fixture
+def cloud(volume_cloud: Cloud) -> Cloud:
+    return volume_cloud
 
 
 @pytest.fixture

@@ -16,17 +16,17 @@ import sqlalchemy as sa
 from nova_lite import errors
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute.virt.faults import FaultScript
-from nova_lite.db.cell_tables import CellWorkflowRow, ComputeNodeRow
+from nova_lite.db.cell_tables import ComputeNodeRow
 from nova_lite.db.repositories import build_failures
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import epoch_now
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.cloud import eventually
+from tests.functional.workflows.one_cell import CELL, chosen, failed_builds, host_of, shown
 from tests.functional.workflows.sabotage import Killed, Place, is_aside, places
 from tests.functional.workflows.site import Site, opened
 from tests.functional.workflows.test_messages import Recorder
 
-CELL = "cell1"
 HOSTS = 4
 #: As ``[scheduler] max_attempts`` has it when nothing is configured.
 MAX_ATTEMPTS = 3
@@ -47,34 +47,6 @@ def site(one_cell: Site) -> Iterator[Site]:
     one_cell.clean()
     with closing(clouds.database(one_cell.cloud, CELL)) as database, database.writer() as session:
         session.execute(sa.update(ComputeNodeRow).values(failed_builds=0, last_failed_build=None))
-
-
-def shown(site: Site, server: str) -> dict[str, Any]:
-    code, body = site.ask("GET", f"/servers/{server}")
-    assert code == 200, body
-    found: dict[str, Any] = body["server"]
-    return found
-
-
-def host_of(site: Site, server: str) -> str | None:
-    host: str | None = shown(site, server)["OS-EXT-SRV-ATTR:host"]
-    return host
-
-
-def failed_builds(site: Site) -> dict[str, int]:
-    """Return host → failed builds that are remembered of it."""
-    with closing(clouds.database(site.cloud, CELL)) as database, database.reader() as session:
-        found = session.execute(sa.select(ComputeNodeRow.host, build_failures.recent())).all()
-    return {host: failed for host, failed in found if failed}
-
-
-def chosen(site: Site, server: str) -> list[dict[str, Any]]:
-    """Return what the scheduler named for a server: its host, then the alternates."""
-    with closing(clouds.database(site.cloud, CELL)) as database, database.reader() as session:
-        inputs = session.scalar(sa.select(CellWorkflowRow.inputs).filter_by(subject=server, kind="create"))
-    assert inputs is not None
-    found: list[dict[str, Any]] = inputs["selections"]
-    return found
 
 
 @pytest.mark.parametrize("broken", range(MAX_ATTEMPTS))
