@@ -10,10 +10,11 @@ from oslo_config import cfg
 from nova_lite import errors
 from nova_lite.api.policies import deletion_protection as protection_rules
 from nova_lite.api.policies import servers as rules
-from nova_lite.api.services import image_mappings
+from nova_lite.api.services import destinations, image_mappings
 from nova_lite.api.services.block_device_mappings import BLANK, IMAGE, Asked, refuse_misfits, refuse_too_many_local
 from nova_lite.api.services.boot_holdings import BootHoldings, Holding
 from nova_lite.api.services.boot_volumes import BootVolumes, Plan
+from nova_lite.api.services.destinations import Destination
 from nova_lite.api.services.extra_specs import refuse_aliases
 from nova_lite.api.services.guest_data import (
     needs_config_drive,
@@ -105,16 +106,6 @@ class _Limited(Exception):
     """Servers must be counted under a lock that nobody shares."""
 
 
-@dataclass(frozen=True)
-class _Destination:
-    """Where the client wants its servers: a zone, and for operators a host or a hypervisor, whatever its state."""
-
-    zone: str | None = None
-    host: str | None = None
-    node: str | None = None
-    is_forced: bool = False
-
-
 class ServerCreationService:
     """Accepts new servers."""
 
@@ -181,7 +172,7 @@ class ServerCreationService:
         image, plan = self._disks(caller, new, flavor)
         if plan.root is None and flavor.root_gib == 0:
             caller.require(rules.CREATE_ZERO_DISK)
-        destination = self._beside_volumes(destination, plan)
+        destination = destination.beside(plan.zone, self._conf.default_availability_zone)
         template = self._template(caller, new, flavor, image, key_data, destination)
         spec = RequestSpec(
             project_id=caller.project_id,
@@ -247,19 +238,7 @@ class ServerCreationService:
         own = image_mappings.of_image(image)
         return replace(image, properties=image_mappings.without_mappings(image.properties)), own
 
-    def _beside_volumes(self, destination: _Destination, plan: Plan) -> _Destination:
-        """Return the destination in the zone that volumes bind the servers to; raises Invalid for another one."""
-        if plan.zone is None:
-            return destination
-        zone = destination.zone or self._conf.default_availability_zone
-        if zone != plan.zone:
-            raise errors.Invalid(
-                f"The server and its volumes are not in the same availability zone: it is to be in {zone}, "
-                f"they are in {plan.zone}."
-            )
-        return replace(destination, zone=zone)
-
-    def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, _Destination, str | None]:
+    def _look_up(self, caller: Caller, new: NewServers) -> tuple[Flavor, str | None, Destination, str | None]:
         """Return the flavor, the public key, the place and the server group asked for."""
         visible_to = None if caller.is_admin else caller.project_id
         with self._api_db.reading() as connection:
@@ -286,27 +265,16 @@ class ServerCreationService:
                 raise errors.Invalid(exc.message) from exc
         return flavor, key_data, self._destination(caller, new, known_zones), group
 
-    def _destination(self, caller: Caller, new: NewServers, zone_of: Mapping[str, str]) -> _Destination:
-        zone, host, node = _parsed_zone(new.availability_zone)
-        is_forced = host is not None or node is not None
-        if is_forced:
+    def _destination(self, caller: Caller, new: NewServers, zone_of: Mapping[str, str]) -> Destination:
+        wanted = destinations.parsed(new.availability_zone)
+        if wanted.is_forced:
             caller.require(rules.CREATE_ON_HOST)
-            if new.host or new.hypervisor_hostname:
-                raise errors.Invalid("host: availability_zone names a host already")
         elif new.host or new.hypervisor_hostname:
             caller.require(rules.CREATE_FOR_HOST)
-            host, node = new.host, new.hypervisor_hostname
-        default_zone = self._conf.default_availability_zone
-        if host is not None:
-            if host not in self._cells.of_hosts(named=[host]):
-                raise errors.Invalid(f"Compute host {host} could not be found.")
-            if zone is not None and zone_of.get(host, default_zone) != zone:
-                raise errors.Invalid(f"Compute host {host} is not in availability zone {zone}.")
-        elif zone is not None and zone != default_zone and zone not in zone_of.values():
-            raise errors.Invalid(f"The requested availability zone {zone!r} is not available")
-        if zone is None and host is None and node is None:
-            zone = self._conf.default_schedule_zone
-        return _Destination(zone, host, node, is_forced)
+        wanted = wanted.named(new.host, new.hypervisor_hostname)
+        is_host_known = wanted.host is not None and wanted.host in self._cells.of_hosts(named=[wanted.host])
+        wanted.refuse_unknown(zone_of, self._conf.default_availability_zone, is_host_known=is_host_known)
+        return wanted.or_zone(self._conf.default_schedule_zone)
 
     def _image(self, caller: Caller, image_id: str) -> Image:
         try:
@@ -324,7 +292,7 @@ class ServerCreationService:
         flavor: Flavor,
         image: Image,
         key_data: str | None,
-        destination: _Destination,
+        destination: Destination,
     ) -> Instance:
         """Return the server all servers of the request are copies of."""
         now = utcnow()
@@ -460,17 +428,6 @@ class ServerCreationService:
             raise _Limited
         counts = [Limits(limits, used_by_servers(handle, project_id, whose)) for limits, whose in counted]
         return how_many_fit(counts, needs, least=new.min_count, most=new.max_count)
-
-
-def _parsed_zone(text: str | None) -> tuple[str | None, str | None, str | None]:
-    """Return zone, host and node of ``zone[:host[:node]]``."""
-    if not text:
-        return None, None, None
-    parts = text.split(":")
-    if len(parts) > 3:
-        raise errors.Invalid("availability_zone: write zone, zone:host, zone:host:node or zone::node")
-    zone, host, node = [*parts, "", ""][:3]
-    return zone or None, host or None, node or None
 
 
 def _refuse_bad_counts(new: NewServers) -> None:
