@@ -4,6 +4,7 @@ For tests: what must hold of every server whenever nothing is under way, whateve
 First the audit that operators have (``conductor/spanning/auditing/``), then what only who made the cloud can know.
 """
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,6 +49,9 @@ _AT_REST = (*_POWER, VmState.RESIZED, VmState.SHELVED_OFFLOADED, VmState.ERROR)
 #: States of a server that may be on no host, and those in which an image has its disk.
 _ON_NO_HOST = (VmState.SHELVED_OFFLOADED, VmState.ERROR)
 _ON_SHELF = (VmState.SHELVED, VmState.SHELVED_OFFLOADED)
+#: Whether anything is under way, in SQL of our own: SQLAlchemy takes 1.9 ms to ask, not 0.03.
+_OPEN_WORKFLOWS = f"EXISTS (SELECT 1 FROM workflows WHERE status IN ({', '.join(repr(each.value) for each in OPEN)}))"
+_BUILD_REQUESTS = f"EXISTS (SELECT 1 FROM {BuildRequestRow.__tablename__})"
 
 
 @dataclass
@@ -67,10 +71,11 @@ class _Truths:
 
 
 class Books:
-    """Who holds what, as Placement's own database has it."""
+    """Who holds what, as Placement's own database had it when that was first asked: in one statement."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._held: dict[str, dict[str, dict[str, int]]] | None = None
 
     def roots(self) -> dict[str, str]:
         """Return every provider → the root of its tree."""
@@ -81,18 +86,24 @@ class Books:
 
     def holders(self, provider: str) -> dict[str, dict[str, int]] | None:
         """Return consumer → class → amount."""
-        statement = (
-            sa.select(ConsumerRow.uuid, ResourceClassRow.name, AllocationRow.used)
-            .join(AllocationRow, AllocationRow.consumer_id == ConsumerRow.id)
-            .join(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
-            .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
-            .where(ProviderRow.uuid == provider)
-        )
-        found: dict[str, dict[str, int]] = {}
-        with self._database.reader() as session:
-            for consumer, name, used in session.execute(statement):
-                found.setdefault(consumer, {})[name] = used
-        return found
+        if self._held is None:
+            self._held = held(self._database)
+        return self._held.get(provider, {})
+
+
+def held(database: Database) -> dict[str, dict[str, dict[str, int]]]:
+    """Return provider → consumer → class → amount, as Placement's database has it."""
+    statement = (
+        sa.select(ProviderRow.uuid, ConsumerRow.uuid, ResourceClassRow.name, AllocationRow.used)
+        .join(AllocationRow, AllocationRow.consumer_id == ConsumerRow.id)
+        .join(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
+        .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
+    )
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    with database.reader() as session:
+        for provider, consumer, name, used in session.execute(statement):
+            found.setdefault(provider, {}).setdefault(consumer, {})[name] = used
+    return found
 
 
 class VolumeRecords:
@@ -127,6 +138,7 @@ class Watch:
         names = ("api", "placement", "cell0", *cloud.settings.cell_names)
         self._databases = {name: Database(cloud.settings.database(name)) for name in names}
         self._volumes = Records(cloud.settings.volume_dir / "volumes.sqlite")
+        self._glances: list[tuple[sqlite3.Connection, str]] = []
 
     def __enter__(self) -> "Watch":
         return self
@@ -135,6 +147,8 @@ class Watch:
         for database in self._databases.values():
             database.close()
         self._volumes.close()
+        for connection, _ in self._glances:
+            connection.close()
 
     def servers(self) -> set[str]:
         """Return every server that the API knows, those being deleted too."""
@@ -149,6 +163,15 @@ class Watch:
             with self._databases[name].snapshot() as cell:
                 found += _open_workflows(cell, CellWorkflowRow)
         return found
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing is under way: a glance, for who asks a hundred times a second."""
+        if not self._glances:
+            for name in ("api", *self._cloud.settings.cell_names):
+                file = sa.make_url(self._cloud.settings.database(name)).database
+                asked = f"{_OPEN_WORKFLOWS} OR {_BUILD_REQUESTS}" if name == "api" else _OPEN_WORKFLOWS
+                self._glances.append((sqlite3.connect(str(file), check_same_thread=False), f"SELECT {asked}"))
+        return not any(connection.execute(asked).fetchone()[0] for connection, asked in self._glances)
 
     def audit(self) -> list[str]:
         """Return every disagreement, as sentences; empty when all is well. The cloud must be at rest."""
@@ -214,15 +237,9 @@ class Watch:
                     truths.moves[move.instance_uuid].append(move)
 
     def _read_placement(self, truths: _Truths) -> None:
-        statement = (
-            sa.select(ConsumerRow.uuid, ProviderRow.uuid, ResourceClassRow.name, AllocationRow.used)
-            .join(AllocationRow, AllocationRow.consumer_id == ConsumerRow.id)
-            .join(ProviderRow, ProviderRow.id == AllocationRow.provider_id)
-            .join(ResourceClassRow, ResourceClassRow.id == AllocationRow.class_id)
-        )
-        with self._databases["placement"].reader() as session:
-            for consumer, provider, name, used in session.execute(statement):
-                truths.allocations.setdefault(consumer, {}).setdefault(provider, {})[name] = used
+        for provider, consumers in held(self._databases["placement"]).items():
+            for consumer, amounts in consumers.items():
+                truths.allocations.setdefault(consumer, {})[provider] = amounts
         for found in books.check(self._databases["placement"]):
             about = found.provider or found.consumer
             truths.findings.append(f"Placement's books, {found.kind} of {about}: {found.text}")

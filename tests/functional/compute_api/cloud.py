@@ -408,6 +408,8 @@ def configuration(
     conf.set_override("auth_strategy", "noauth2", group="api")
     # None is silent because the machine is busy.
     conf.set_override("timeout", 480.0, group="cells")
+    # Nor are mappings of cells read again because it is: stories count statements.
+    conf.set_override("refresh_interval", 3600.0, group="cells")
     conf.set_override("call_timeout", 480, group="rpc")
     conf.set_override("call_monitor_timeout", 60, group="rpc")
     url = database("api") if database else f"sqlite:///{directory / 'api.sqlite'}"

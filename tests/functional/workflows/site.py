@@ -417,9 +417,11 @@ class Site:
         """Wait until nothing is under way and, where the story or a part of it ends, until the three truths agree."""
         began = time.monotonic()
         end = began + deadline_s
-        while work := self.saboteur.at_work() or self.watch.open_work() or self.saboteur.planned():
+        while not self._is_at_rest():
             self.saboteur.pass_time()
-            assert time.monotonic() < end, f"not at rest after {deadline_s} s: {work}"
+            if time.monotonic() > end:
+                work = self.saboteur.at_work() or self.watch.open_work() or self.saboteur.planned()
+                raise AssertionError(f"not at rest after {deadline_s} s: {work}")
             if time.monotonic() > began + _PATIENCE_S:
                 self._have_hosts_look(_OFTEN_S)
             time.sleep(0.01)
@@ -427,6 +429,9 @@ class Site:
             self._see_servers_agree(end)
             self._see_neighbours_agree(end)
         self._have_hosts_look(_SELDOM_S)
+
+    def _is_at_rest(self) -> bool:
+        return not self.saboteur.at_work() and self.watch.is_quiet() and not self.saboteur.planned()
 
     def _have_hosts_look(self, interval_s: float) -> None:
         """Have every host compare its guests with its cell's word as often as that from now on."""
@@ -553,7 +558,7 @@ def opened(directory: Path, *, cells: int = 2, hosts_per_cell: int = 2, **more: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "Conductor", WatchedConductor)
         patch.setattr(app, "ServerDeletionService", KnownDeletion)
-        patch.setattr(saga, "_BACKOFF_S", (0.01, 0.02, 0.05))
+        patch.setattr(saga, "_BACKOFF_S", (0.01, 0.02, 0.05, 0.1))
         patch.setattr(workflows, "_NUDGE_GRACE_S", 0.2)
         options = {**_OPTIONS, "DEFAULT": {**_OPTIONS["DEFAULT"], **more}}
         with (
