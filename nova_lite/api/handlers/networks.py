@@ -84,7 +84,7 @@ class FloatingIp:
 class SecurityGroups:
     """``/os-security-groups``"""
 
-    @endpoint(policy=policies.SECURITY_GROUPS_LIST, query=ANY_QUERY, enforce=True, until="2.35")
+    @endpoint(policy=policies.SECURITY_GROUPS_LIST, query=schemas.SECURITY_GROUPS_QUERY, enforce=True, until="2.35")
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         send_json(resp, {"security_groups": []})
 

@@ -11,7 +11,7 @@ from nova_lite.api.schemas.servers import MAX_TAGS
 from nova_lite.api.schemas.values import LENIENT_QUERY
 from nova_lite.api.services.server_tags import ServerTagService
 from nova_lite.web.app import send_json
-from nova_lite.web.endpoint import NO_CONTENT, Answers, endpoint
+from nova_lite.web.endpoint import ANY_QUERY, NO_CONTENT, Answers, endpoint
 
 
 class ServerTags:
@@ -20,7 +20,7 @@ class ServerTags:
     def __init__(self, tags: ServerTagService) -> None:
         self._tags = tags
 
-    @endpoint(policy=rules.INDEX, query=LENIENT_QUERY, since="2.26")
+    @endpoint(policy=rules.INDEX, query=ANY_QUERY, since="2.26")
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         send_json(resp, {"tags": self._tags.all(req.context.caller, server_id)})
 
@@ -40,7 +40,7 @@ class ServerTag:
     def __init__(self, tags: ServerTagService) -> None:
         self._tags = tags
 
-    @endpoint(policy=rules.SHOW, query=LENIENT_QUERY, since="2.26", answers=NO_CONTENT)
+    @endpoint(policy=rules.SHOW, query=ANY_QUERY, since="2.26", answers=NO_CONTENT)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str, tag: str) -> None:
         self._tags.find(req.context.caller, server_id, tag)
         resp.status = falcon.HTTP_204

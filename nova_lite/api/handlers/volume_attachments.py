@@ -4,7 +4,7 @@ import falcon
 
 from nova_lite.api.policies import volume_attachments as policies
 from nova_lite.api.schemas import volume_attachments as schemas
-from nova_lite.api.schemas.values import LENIENT_QUERY, MAX_INT, read_boolean, read_uuid
+from nova_lite.api.schemas.values import MAX_INT, read_boolean, read_uuid
 from nova_lite.api.services.volume_attachments import Changes, VolumeAttachmentService, Wanted
 from nova_lite.api.services.volume_swaps import VolumeSwapService
 from nova_lite.api.views import volume_attachments as views
@@ -72,7 +72,7 @@ class VolumeAttachment:
         self._attachments = attachments
         self._swaps = swaps
 
-    @endpoint(policy=policies.SHOW, query=LENIENT_QUERY)
+    @endpoint(policy=policies.SHOW, query=ANY_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str, volume_id: str) -> None:
         with_reserving = req.context.version < _WITH_ATTACHMENT
         held = self._attachments.show(req.context.caller, server_id, volume_id, with_reserving=with_reserving)

@@ -1,7 +1,7 @@
 """The query of lists of images."""
 
-from nova_lite.api.schemas.values import LIMIT, MARKER, TEXT
-from nova_lite.web.validation import Query, Schemas, query_schema
+from nova_lite.api.schemas.values import MARKER, POSITIVE, TEXT
+from nova_lite.web.validation import JsonSchema, Query, Schemas, query_schema
 
 #: Filter → what the image service calls it; other properties follow ``property-``.
 _FILTERS = {
@@ -15,11 +15,13 @@ _FILTERS = {
 }
 _PROPERTY = "property-"
 
+#: Of these ``limit`` and ``marker`` are heeded.
+_PAGE: dict[str, JsonSchema] = {**dict.fromkeys(("limit", "page_size", "offset"), POSITIVE), "marker": MARKER}
 LIST_QUERY = Schemas(
     (
         "2.1",
         query_schema(
-            repeated={**dict.fromkeys(_FILTERS, TEXT), "limit": LIMIT, "marker": MARKER},
+            repeated={**dict.fromkeys(_FILTERS, TEXT), **_PAGE},
             patterns={f"^{_PROPERTY}": TEXT},
             strict=False,
         ),

@@ -1,6 +1,7 @@
-"""Bodies that ask for networks: their shape alone, for none can be fulfilled."""
+"""Bodies and queries that ask for networks: their shape alone, for none can be fulfilled."""
 
-from nova_lite.web.validation import JsonSchema, Schemas
+from nova_lite.api.schemas.values import LIMIT
+from nova_lite.web.validation import JsonSchema, Schemas, query_schema
 
 
 def _one(noun: str) -> Schemas:
@@ -10,6 +11,7 @@ def _one(noun: str) -> Schemas:
     )
 
 
+SECURITY_GROUPS_QUERY = Schemas(("2.1", query_schema(repeated={"limit": LIMIT, "offset": LIMIT}, strict=False)))
 SECURITY_GROUP = _one("security_group")
 SECURITY_GROUP_RULE = _one("security_group_rule")
 INTERFACE = Schemas(

@@ -28,6 +28,7 @@ BOOLEAN_TEXT = {"enum": [word for word in (*_TRUE, *_FALSE) if isinstance(word, 
 
 #: Query parameters: a whole number from 0 up, and a page's start.
 LIMIT = {"type": "string", "pattern": "^[0-9]+$"}
+POSITIVE = {"type": "string", "pattern": "^0*[1-9][0-9]*$"}
 MARKER = {"type": "string", "maxLength": 255}
 SORT_DIR = {"enum": ["asc", "desc"]}
 

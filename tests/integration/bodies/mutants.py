@@ -1,4 +1,7 @@
-"""Bodies that a good body becomes where one of its places is spoilt. Pure: the real Nova's Python reads it, too."""
+"""Bodies that a good body becomes where one of its places is spoilt, and queries of all kinds. Pure.
+
+The real Nova's Python reads it, too.
+"""
 
 import copy
 import json
@@ -12,6 +15,11 @@ _VALUES: tuple[Any, ...] = (
     *("", "1", "-1", "true", "null", "a b", " a", "a\tb", "\u00e9", "a/b", "x" * 256, "x" * 300),
     *("11111111-1111-4111-8111-111111111111", "192.0.2.1", "http://x/y/11111111-1111-4111-8111-111111111111"),
     *("SOFT", "on-demand", "MANUAL"),
+)
+#: What is sent of each query parameter.
+_SENT = (
+    *("", "1", "0", "-1", "1.5", "a", "true", " 1", "\u00e9", "x" * 256, "asc", "created_at", "ACTIVE", "192.0.2.1"),
+    *("11111111-1111-4111-8111-111111111111", "2026-01-01T00:00:00Z"),
 )
 _MORE = "zzz_unknown"
 
@@ -31,6 +39,15 @@ def mutants(body: Any) -> Iterator[tuple[str, Any]]:
             yield f"{place}: one key more", _with(body, path, {**there, _MORE: "x"})
         if isinstance(there, list) and there:
             yield f"{place}: each twice", _with(body, path, there + there)
+
+
+def queries(names: list[str]) -> Iterator[tuple[str, dict[str, list[str]]]]:
+    """Yield queries of one parameter each, among them one that nobody knows: how to name it, and its values."""
+    yield "nothing", {}
+    for name in [*names, _MORE]:
+        for value in _SENT:
+            yield f"{name}={value[:40]}", {name: [value]}
+        yield f"{name} twice", {name: ["1", "1"]}
 
 
 def _places(value: Any, path: Path = ()) -> Iterator[Path]:

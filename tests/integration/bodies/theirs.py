@@ -1,8 +1,8 @@
-"""Which bodies the real Nova's schemas refuse, asked of its routes in its own process: nothing is carried out.
+"""Which bodies and queries the real Nova's schemas refuse, asked of its routes in its own process: nothing is done.
 
-``python -m tests.integration.bodies.theirs FOLDER``, by its Python. Twice: without ``FOLDER/bodies.json`` it writes
-into ``FOLDER/changes.json`` in which versions 2.N a request takes something else; with it, into ``FOLDER/theirs.json``,
-what was said of each mutant of each body, "" being nothing.
+``python -m tests.integration.bodies.theirs FOLDER``, by its Python. Twice: without ``FOLDER/asked.json`` it writes into
+``FOLDER/changes.json`` in which versions 2.N a request takes something else, and the parameters that a query may have;
+with it, into ``FOLDER/theirs.json``, what was said of each mutant of each body and of each query, "" being nothing.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.answers import cloud
-from tests.integration.bodies.mutants import mutants
+from tests.integration.bodies.mutants import mutants, queries
 
 _CONFIGURATION = """\
 [DEFAULT]
@@ -45,22 +45,25 @@ class Theirs:
         self._validators: Any = importlib.import_module("nova.api.validation.validators")
         self._refusal: Any = importlib.import_module("nova.exception").ValidationError
 
-    def spans(self, method: str, path: str, body: Any) -> list[Span]:
-        """Return the schemas of a request by version; none where it has no route, or one without schemas."""
+    def spans(self, kind: str, method: str, path: str, body: Any) -> list[Span]:
+        """Return the schemas of a request by version; none where it has no route, or one without schemas.
+
+        ``kind`` is "body" or "query".
+        """
         plain = re.sub(r"\{\w+\}", cloud.IMAGE, path)
         found = self._routes.match(plain, {"REQUEST_METHOD": method})
         if found is None:
             return []
         resource, name = found["controller"], found["action"]
-        responder = resource.wsgi_actions.get(next(iter(body))) if name == "action" else None
+        responder = resource.wsgi_actions.get(next(iter(body))) if body and name == "action" else None
         responder = responder or getattr(resource.controller, name, None)
-        declared = getattr(responder, "request_body_schemas", None)
+        declared = getattr(responder, f"request_{kind}_schemas", None)
         spans = [] if declared is None else [(*_minors(since, until), each) for each, since, until in declared._schemas]
         return [span for span in spans if span[0] <= span[1]]
 
-    def refusals(self, schema: Any, bodies: Iterable[Any]) -> list[str]:
-        """Return what a schema has against each body; "" for nothing."""
-        validator = self._validators._SchemaValidator(schema)
+    def refusals(self, schema: Any, kind: str, bodies: Iterable[Any]) -> list[str]:
+        """Return what a schema has against each body, or query; "" for nothing."""
+        validator = self._validators._SchemaValidator(schema, is_body=kind == "body")
 
         def refusal(body: Any) -> str:
             try:
@@ -93,20 +96,23 @@ def main() -> None:
     theirs = Theirs(folder)
     requests: dict[str, Any] = json.loads((folder / "requests.json").read_text())
     spans = {name: theirs.spans(*request) for name, request in requests.items()}
-    if not (folder / "bodies.json").exists():
-        changes = {
-            name: [edge for first, last, _ in each for edge in (first, last + 1)] for name, each in spans.items()
-        }
-        (folder / "changes.json").write_text(json.dumps(changes))
+    if not (folder / "asked.json").exists():
+        (folder / "changes.json").write_text(json.dumps({name: _changes(each) for name, each in spans.items()}))
         return
     said: dict[str, dict[str, list[str]]] = {}
-    for name, bodies in json.loads((folder / "bodies.json").read_text()).items():
-        for version, body in bodies.items():
+    for name, asked in json.loads((folder / "asked.json").read_text()).items():
+        kind = requests[name][0]
+        for version, given in asked.items():
             fitting = [schema for first, last, schema in spans[name] if first <= int(version) <= last]
             if fitting:
-                each = (mutant for _, mutant in mutants(body))
-                said.setdefault(name, {})[version] = theirs.refusals(fitting[0], each)
+                each = [sent for _, sent in (mutants if kind == "body" else queries)(given)]
+                said.setdefault(name, {})[version] = theirs.refusals(fitting[0], kind, each)
     (folder / "theirs.json").write_text(json.dumps(said))
+
+
+def _changes(spans: list[Span]) -> tuple[list[int], list[str]]:
+    names = {name for _, _, schema in spans for name in schema.get("properties", ())}
+    return [edge for first, last, _ in spans for edge in (first, last + 1)], sorted(names)
 
 
 if __name__ == "__main__":
