@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.stack.ceph import POOLS
-from tests.integration.stack.cinder import Cinder
+from tests.integration.conftest import started
+from tests.integration.stack.ceph import POOLS, Ceph
 from tests.integration.stack.deployment import Deployment
 from tests.integration.stack.guests import Guest
 from tests.integration.stack.libvirt_hosts import SHARING
@@ -24,8 +24,9 @@ CONDUCTOR = "cell2-conductor"
 
 
 @pytest.fixture(scope="module")
-def rig(_running: Deployment, cinder: Cinder) -> Iterator[VolumeRig]:
+def rig(_running: Deployment, ceph: Ceph) -> Iterator[VolumeRig]:
     _running.heal()
+    started(_running.neighbours.cinder.prepare)  # the rig itself starts it, with settings of its own
     with volume_rig(_running) as rig:
         yield rig
 

@@ -3,12 +3,14 @@
 import json
 import shutil
 import urllib.request
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from tests.integration.stack import ceph
 from tests.integration.stack.glance import Glance
-from tests.integration.stack.keystone import ADMIN, NOVA, REGION, Account, Keystone, uwsgi
+from tests.integration.stack.kept import Kept
+from tests.integration.stack.keystone import ADMIN, NOVA, REGION, Account, Keystone, side_by_side, uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, wait_until
 from tests.integration.stack.rabbitmq import RabbitMQ
@@ -61,7 +63,10 @@ class Cinder:
         venv = self._venv()
         self._mariadb.create(["cinder"])
         manage = [str(venv / "bin" / "cinder-manage"), "--config-file", str(self._write_configuration(venv, "")), "db"]
-        run([*manage, "sync"], log=self._site.path("log", "cinder-manage.log"), env=self._environment(venv))
+        kept = Kept(self._mariadb, "cinder", REQUIREMENTS)
+        if not kept.load("cinder"):
+            run([*manage, "sync"], log=self._site.path("log", "cinder-manage.log"), env=self._environment(venv))
+            kept.save("cinder")
         done.write_text("")
 
     def start(self) -> None:
@@ -88,8 +93,14 @@ class Cinder:
 
     def stop(self) -> None:
         """Stop Cinder; what it knows stays."""
-        for name in PROCESSES:
-            self._site.processes.stop(name)
+        side_by_side([partial(self._stop, name) for name in PROCESSES])
+
+    def is_running(self) -> bool:
+        """Return whether all of it runs."""
+        return all(self._site.processes.pid(name) is not None for name in PROCESSES)
+
+    def _stop(self, name: str) -> None:
+        self._site.processes.stop(name)
 
     def _answers(self) -> bool:
         self._site.processes.require("cinder-api")
@@ -103,13 +114,17 @@ class Cinder:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Send one request as the administrator, without a service token; return the decoded body of the answer."""
         request = urllib.request.Request(f"{self.url}/v3{path}", method=method)
-        request.add_header("X-Auth-Token", self._keystone.token(ADMIN))
+        request.add_header("X-Auth-Token", self._token)
         request.add_header("OpenStack-API-Version", "volume 3.70")
         request.add_header("Content-Type", "application/json")
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(request, data, timeout=240) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    @cached_property
+    def _token(self) -> str:
+        return self._keystone.token(ADMIN)
 
     def _environment(self, venv: Path) -> dict[str, str]:
         # It looks for the programs it runs with more rights, "sudo" and its own, in the search path.

@@ -51,6 +51,8 @@ class Deployment:
             settings=settings,
         )
         self._say = say
+        #: The processes that ran when all was well last, by name.
+        self._well: dict[str, int | None] = {}
 
     def start(self) -> None:
         """Start what does not run yet; return when every host takes work."""
@@ -68,7 +70,7 @@ class Deployment:
         )
         self._once("hosts", lambda: self.services.manage("manage", "cell_v2", "discover_hosts"))
         self._once("flavors", self._add_flavors)
-        wait_until(self._all_report, "every service up", timeout_s=60, interval_s=0.2, hint=self._logs())
+        self._wait_all_report()
 
     def stop(self) -> None:
         """Stop everything that runs, services before what they use."""
@@ -83,9 +85,11 @@ class Deployment:
 
     def heal(self) -> None:
         """Start again whatever does not run; return when every host takes work."""
-        self.neighbours.start()
-        side_by_side([partial(self.services.start, name) for name in self.services.names])
-        wait_until(self._all_report, "every service up", timeout_s=60, interval_s=0.2, hint=self._logs())
+        self.neighbours.libvirt.start()
+        if self._running() != self._well:
+            self.neighbours.start()
+            side_by_side([partial(self.services.start, name) for name in self.services.names])
+        self._wait_all_report()
 
     def delete_all_servers(self) -> None:
         """Delete every server of every project and wait until none is left."""
@@ -163,11 +167,20 @@ class Deployment:
             database.close()
         return found
 
-    def _all_report(self) -> bool:
+    def _wait_all_report(self) -> None:
+        with self.connect(ADMIN) as admin:
+            wait_until(
+                partial(self._all_report, admin), "every service up", timeout_s=60, interval_s=0.2, hint=self._logs()
+            )
+        self._well = self._running()
+
+    def _running(self) -> dict[str, int | None]:
+        return {name: self.site.processes.pid(name) for name in self.site.processes.names()}
+
+    def _all_report(self, admin: openstack.connection.Connection) -> bool:
         """Return whether every service has reported since its process was last started."""
         self.services.require()
-        with self.connect(ADMIN) as admin:
-            seen = {service.host: service for service in admin.compute.services()}
+        seen = {service.host: service for service in admin.compute.services()}
         return all(
             name in seen and seen[name].state == "up" and _epoch(seen[name].updated_at) >= self._started_at(name)
             for name in self.services.names

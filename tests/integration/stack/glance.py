@@ -6,11 +6,12 @@ from typing import Any
 
 import openstack
 
+from tests.integration.stack.kept import Kept
 from tests.integration.stack.keystone import ADMIN, GLANCE, Keystone, uwsgi
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, wait_until
 from tests.integration.stack.site import Site, environment, listens, run
-from tests.integration.stack.venv import neighbours_venv
+from tests.integration.stack.venv import REQUIREMENTS, neighbours_venv
 
 
 class Glance:
@@ -33,7 +34,10 @@ class Glance:
         folder = self._write_configuration(venv)
         manage = [str(venv / "bin" / "glance-manage"), "--config-file", str(folder / "glance-api.conf"), "db_sync"]
         variables = environment(OS_GLANCE_CONFIG_DIR=str(folder))
-        run(manage, log=self._site.path("log", "glance-manage.log"), env=variables)
+        kept = Kept(self._mariadb, "glance", REQUIREMENTS)
+        if not kept.load("glance"):
+            run(manage, log=self._site.path("log", "glance-manage.log"), env=variables)
+            kept.save("glance")
         done.write_text("")
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """A real Keystone under uWSGI, with the users, projects and catalog of a deployment."""
 
+import base64
 import json
 import os
 import threading
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.stack.kept import Kept
 from tests.integration.stack.mariadb import MariaDB
 from tests.integration.stack.processes import Program, StackError, wait_until
 from tests.integration.stack.site import ADDRESS, PASSWORD, Site, environment, run
-from tests.integration.stack.venv import neighbours_venv
+from tests.integration.stack.venv import REQUIREMENTS, neighbours_venv
 
 REGION = "RegionOne"
 
@@ -52,16 +54,24 @@ class Keystone:
         configuration = self._write_configuration()
         manage = [str(venv / "bin" / "keystone-manage"), "--config-file", str(configuration)]
         seeded = self._site.path("data", "keystone", "seeded")
-        if not seeded.exists():
+        kept = Kept(self._mariadb, "keystone", [*REQUIREMENTS, Path(__file__).read_text()], self.url)
+        has_users = seeded.exists()
+        if not has_users:
+            self._make_keys()
+            self._mariadb.create(["keystone"])
+            has_users = kept.load("keystone")
+        if not has_users:
             self._bootstrap(manage)
         variables = environment(OS_KEYSTONE_CONFIG_FILES=str(configuration))
-        argv = uwsgi(venv, self.port, "keystone.wsgi.api", 2, 4, address=self._site.address)
+        # One process: it keeps what it has read in its memory, and nobody beside it changes that.
+        argv = uwsgi(venv, self.port, "keystone.wsgi.api", 1, 8, address=self._site.address)
         self._site.processes.start(Program("keystone", argv, env=variables))
         hint = f"Log: {self._site.processes.log('keystone')}"
         wait_until(self._answers, "Keystone answering", timeout_s=60, hint=hint)
-        if not seeded.exists():
+        if not has_users:
             self._seed()
-            seeded.write_text("")
+            kept.save("keystone")
+        seeded.write_text("")
 
     def stop(self) -> None:
         """Stop Keystone; tokens it issued stay good when it is back."""
@@ -140,6 +150,9 @@ class Keystone:
         text = f"""\
 [database]
 connection = {self._mariadb.url("keystone")}
+[cache]
+enabled = true
+backend = dogpile.cache.memory_pickle
 [token]
 provider = fernet
 expiration = 86400
@@ -156,17 +169,19 @@ driver = noop
 """
         return self._site.write(text, "etc", "keystone.conf")
 
+    def _make_keys(self) -> None:
+        """Make the keys of tokens and of credentials, as its own two commands do, which take seconds each."""
+        for kind in ("fernet", "credential"):
+            for number in ("0", "1"):
+                key = self._site.path("data", "keystone", kind, number)
+                key.parent.chmod(0o700)
+                key.write_bytes(base64.urlsafe_b64encode(os.urandom(32)))
+                key.chmod(0o600)
+
     def _bootstrap(self, manage: Sequence[str]) -> None:
-        """Make the schema, the keys and the administrator. Each command takes seconds, so they run beside another."""
-        self._mariadb.create(["keystone"])
-        account = ["--keystone-user", "root", "--keystone-group", "root"] if os.geteuid() == 0 else []
+        """Make the schema and the administrator."""
         log = self._site.path("log", "keystone-manage.log")
-
-        def make_keys() -> None:
-            for command in ("fernet_setup", "credential_setup"):
-                run([*manage, command, *account], log=log)
-
-        side_by_side([lambda: run([*manage, "db_sync"], log=log), make_keys])
+        run([*manage, "db_sync"], log=log)
         # The middleware that checks tokens asks the internal interface, so the catalog must have one.
         urls = [f"--bootstrap-{interface}-url={self.url}" for interface in ("public", "internal", "admin")]
         secret = f"--bootstrap-password={PASSWORD}"

@@ -14,7 +14,7 @@ from tests.integration.stack.keystone import ADMIN, side_by_side
 from tests.integration.stack.libvirt_hosts import SHARING, RealHosts
 from tests.integration.stack.processes import StackError, wait_until
 from tests.integration.stack.real_servers import in_their_zone
-from tests.integration.stack.services import CELLS, CONTROL
+from tests.integration.stack.services import CELLS, CONTROL, Services
 
 #: A slow machine is given several times that.
 _PATIENCE_S = 300.0
@@ -113,7 +113,8 @@ class VolumeRig:
 
     def comes(self, volume_id: str, *statuses: str) -> None:
         """Wait until a volume has one of these statuses."""
-        wait_until(lambda: self.status(volume_id) in statuses, f"{volume_id} {statuses}", timeout_s=_PATIENCE_S)
+        what = f"{volume_id} {statuses}"
+        wait_until(lambda: self.status(volume_id) in statuses, what, timeout_s=_PATIENCE_S, interval_s=0.3)
 
     def remove(self, volume_id: str) -> None:
         """Delete a volume, which must be available, and wait until its image is gone."""
@@ -189,6 +190,7 @@ def volume_rig(deployment: Deployment) -> Iterator[VolumeRig]:
     """Have a deployment use Cinder, with two real hosts more; afterwards it is as it was."""
     neighbours = deployment.neighbours
     hosts = RealHosts(deployment.site, neighbours, cell=CELLS[1], names=SHARING)
+    was_running = neighbours.cinder.is_running()
     try:
         side_by_side([partial(_begin_telling, deployment), hosts.libvirt.start])
         for name in SHARING:
@@ -205,7 +207,8 @@ def volume_rig(deployment: Deployment) -> Iterator[VolumeRig]:
         neighbours.cinder.stop()
         neighbours.cinder.tells_compute, neighbours.cinder.pools = False, ceph.POOLS[:1]
         _use_volumes(deployment, has_volumes=False)
-        neighbours.cinder.start()  # other modules have it running, too
+        if was_running:  # for other modules, too
+            neighbours.cinder.start()
 
 
 def tell_secret(hosts: RealHosts, name: str, key: str) -> None:
@@ -230,9 +233,12 @@ def _use_volumes(deployment: Deployment, *, has_volumes: bool) -> None:
     services.has_volumes = has_volumes
     services.write_configuration(deployment.neighbours.libvirt.uri)
     names = [name for name in CONTROL if name not in ("placement", "scheduler")]
-    for name in names:
-        services.stop(name)
-    side_by_side([partial(services.start, name) for name in names])
+    side_by_side([partial(_start_anew, services, name) for name in names])
+
+
+def _start_anew(services: Services, name: str) -> None:
+    services.stop(name)
+    services.start(name)
 
 
 def kill_cinder(rig: VolumeRig) -> None:
