@@ -51,7 +51,10 @@ class Discovery:
 
 
 def cell0_connection(connection: str) -> str:
-    """Return the URL of cell0's database beside the main one at ``connection``: its name with ``_cell0``."""
+    """Return the URL of cell0's database beside the main one at ``connection``: its name with ``_cell0``.
+
+    Raises Misconfigured when that names no database.
+    """
     url = checked_url(connection)
     if not url.database or url.database == ":memory:":
         raise errors.Misconfigured("The main database's connection names no database, so cell0's needs to be given.")

@@ -33,7 +33,10 @@ def hand_over(placement: PlacementClient, instance: str, move: str, allocations:
 
 
 def take_next(placement: PlacementClient, instance: str, allocations: Allocations) -> str | None:
-    """Have an instance that moves hold ``allocations``; return why that cannot be, None when it is done."""
+    """Have an instance that moves hold ``allocations``; return why that cannot be, None when it is done.
+
+    Raises Conflict when it holds nothing any more, Unavailable when somebody else changes it just now.
+    """
     held = placement.holding(instance)
     if held is None:
         raise errors.Conflict("What the server holds in Placement is gone.")
@@ -49,7 +52,10 @@ def take_next(placement: PlacementClient, instance: str, allocations: Allocation
 
 
 def give_back(placement: PlacementClient, instance: str, move: str) -> None:
-    """Give an instance what it had before it moved, if it has moved; one that is gone gets nothing."""
+    """Give an instance what it had before it moved, if it has moved; one that is gone gets nothing.
+
+    Raises Unavailable when somebody else changes what it holds just now.
+    """
     held = placement.holding(move)
     if held is None:
         return

@@ -211,7 +211,7 @@ class _Run(Generic[T]):
         self._error: Exception | None = None
 
     def go(self) -> float | None:
-        """Run forward, and back when that fails; returns early when the workflow was parked: for how many seconds."""
+        """Run forward, and back when that fails; return None at its end, or for how many seconds it is parked."""
         work = self._work
         try:
             self._await_those_before()

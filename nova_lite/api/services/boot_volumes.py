@@ -114,7 +114,11 @@ class BootVolumes:
         return Plan(tuple(devices), root, self._zone([volume for volume in found.values() if volume is not None]))
 
     def hold(self, token: str | None, held: Held, plan: Plan, zone: str | None) -> None:
-        """Make and reserve one server's volumes and note in ``held`` what there is; raises as it goes wrong."""
+        """Make and reserve one server's volumes, and note each in ``held`` as soon as there is one.
+
+        ``zone`` is the servers'. Raises Invalid for what block storage refuses, Unavailable when it does not answer;
+        what there is by then is in ``held``.
+        """
         service = self._as_user(token)
         for index, each in enumerate(plan.devices):
             device = held.devices[index]

@@ -58,7 +58,7 @@ class Destination:
 
 
 def parsed(availability_zone: str | None) -> Destination:
-    """Return what ``zone[:host[:node]]`` says; who names a host or a node there forces it."""
+    """Return what ``zone[:host[:node]]`` says; who names a host or a node there forces it. Raises Invalid."""
     parts = (availability_zone or "").split(":")
     if len(parts) > 3:
         raise errors.Invalid("availability_zone: write zone, zone:host, zone:host:node or zone::node")

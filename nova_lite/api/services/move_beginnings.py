@@ -36,7 +36,11 @@ class Beginnings:
             workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
 
     def begin_in_cell(self, workflow: Workflow, cell: OpenCell, begin: Callable[[Session], str | None]) -> str | None:
-        """Begin in the cell what the workflow would begin a moment later; what the cell refuses never was."""
+        """Begin in the cell what the workflow would begin a moment later; what the cell refuses never was.
+
+        Return what ``begin`` returns: the UUID of the cell's workflow, if it wrote one down; None, too, when that is
+        left to a conductor. Raises Conflict and NotFound as ``begin`` does, once ``workflow`` is taken back.
+        """
         try:
             return _written(cell, begin)
         except (errors.Conflict, errors.NotFound):

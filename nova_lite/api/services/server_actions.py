@@ -163,7 +163,10 @@ class ServerActionService:
             _note(cell, uuid, action, _requester(caller), event=event, error=error)
 
     def console_output(self, caller: Caller, uuid: str, lines: int | None) -> str:
-        """Return the end of the server's console log: ``lines`` of it, or what there is."""
+        """Return the end of the server's console log: ``lines`` of it, all where that is None, or what there is.
+
+        Raises Conflict while it was never started on a host.
+        """
         located = self._lookup.find(caller, uuid)
         instance = located.instance
         caller.require(rules.CONSOLE_OUTPUT, **target(instance))

@@ -27,7 +27,10 @@ class ServerChanges:
         self._lookup = lookup
 
     def apply(self, caller: Caller, located: Located, edit: Edit) -> Located:
-        """Edit the server and return it as it is then, following it should it just have got its cell."""
+        """Edit the server and return it as it is then, following it should it just have got its cell.
+
+        Raises Conflict when it is on its way there for longer than that; what ``edit`` raises changes nothing.
+        """
         uuid = located.instance.uuid
         if located.cell is None:
             changed = self._apply_waiting(uuid, edit)

@@ -65,7 +65,11 @@ class ServerDeletionService:
         self._delete_for_good(caller, self._find(caller, uuid, rules.FORCE_DELETE))
 
     def restore(self, caller: Caller, uuid: str) -> None:
-        """Begin restoring a soft-deleted server; raises OverQuota when its project has no room for it any more."""
+        """Begin restoring a soft-deleted server.
+
+        Raises OverQuota when its project has no room for it any more, Conflict when it is not deleted softly, or is
+        being restored already.
+        """
         located = self._find(caller, uuid, rules.RESTORE)
         operations.refuse_if_wrong_state(located.instance, "restore")
 

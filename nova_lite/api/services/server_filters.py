@@ -147,8 +147,8 @@ def sort_order(keys: Sequence[str], directions: Sequence[str]) -> list[tuple[str
 def pattern(name: str, text: str) -> Pattern:
     """Return the part of regular expressions that clients use: ``^``, ``$``, ``.``, ``.*`` and escapes.
 
-    A stroke is a character like others, as it is to the real service. Anything else is refused rather than run: an
-    expression can be made to take for ever.
+    A stroke is a character like others, as it is to the real service. Anything else is refused (Invalid, with the
+    filter's ``name``) rather than run: an expression can be made to take for ever.
     """
     if len(text) > _LONGEST_PATTERN:
         raise errors.Invalid(f"{name}: longer than {_LONGEST_PATTERN} characters")

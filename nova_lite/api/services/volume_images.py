@@ -122,7 +122,10 @@ class _Making:
             raise errors.Timeout("It took too long to make the snapshots of the server's volumes.")
 
     def snapshot(self, service: VolumesAs, device: BlockDevice, image_name: str) -> str:
-        """Begin a snapshot of a volume and return its id."""
+        """Begin a snapshot of a volume and return its id.
+
+        Raises Invalid for what block storage refuses, Timeout when the snapshots before took too long.
+        """
         self.refuse_if_late()
         name = f"snapshot for {image_name}"[:_NAME_LENGTH]
         made_for = {volume_images.MADE_FOR: self.image_id}

@@ -27,7 +27,7 @@ _NOT_AWAITED = ("delete", "delete-softly", resets.RESET)
 
 
 def end_other_work(work: Work[SuperTools]) -> None:
-    """Return when nobody is at work on the server any more, and no move of it waits; until then see to that."""
+    """See to it that nobody is at work on the server any more, and no move of it waits; raises NotYet until then."""
     cell = cell_of(work)
     _end_work(work)
     for uuid in _end_work_in_cell(work, cell):

@@ -73,7 +73,7 @@ def forget_volume(work: Work[CellTools], session: Session) -> Facts | None:
 
 
 def found(work: Work[CellTools]) -> tuple[Placed, BlockDevice | None]:
-    """Return the server and the place of the volume in it."""
+    """Return the server and the volume as it has it; None for the volume when it has it no more."""
     with work.tools.db.reading() as connection:
         server = instances.placed(connection, work.subject)
     return server, block_device.find(server.volumes, work.inputs["device"])
@@ -103,7 +103,10 @@ def reached(
 
 
 def finish(work: Work[CellTools], session: Session, *, error: str | None, server: Placed | None = None) -> Facts | None:
-    """End the server's action; return as fact which work on the server that waits can go on. ``server`` is held."""
+    """End the server's action; return as fact which work on the server that waits can go on, None for none.
+
+    ``server`` is its row, locked; without it, it is locked here. ``error`` is what users read, None when it went well.
+    """
     server = server or instances.hold_placed(session, work.subject)
     actions.finish_work(session, work.workflow, error=error, host=server.host)
     beside = volumes.others_at_work(server, work.workflow.uuid)

@@ -16,7 +16,10 @@ _STALE = "placement.concurrent_update"
 
 
 def free_orphan(tools: RepairTools, finding: Finding) -> bool:
-    """Free what somebody holds who is nobody."""
+    """Free what somebody holds who is nobody; return False when it is not as it was found any more.
+
+    Raises Conflict when the consumer is of a kind that others make.
+    """
     held = tools.placement.holding(finding.subject)
     if held is None or held.allocations != finding.detail["held"]:
         return False
