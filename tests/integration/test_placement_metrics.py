@@ -23,7 +23,7 @@ def placement(neighbours: Neighbours, tmp_path_factory: pytest.TempPathFactory) 
     running = Placement(neighbours.site, "counting", f"sqlite:///{path}", processes=3, threads=1)
     running.prepare()
     started(running.start)
-    wait_until(lambda: all(shared_by(pid) for pid in running.workers()), "every worker ready", timeout_s=60)
+    wait_until(lambda: has_all_workers(running), "every worker ready", timeout_s=60)
     yield running
     running.stop()
 
@@ -54,6 +54,12 @@ def shared_by(worker: int) -> set[Path]:
     return {Path(found) for found in re.findall(r"/tmp/nova-lite-placement\.\d+", maps)}
 
 
+def has_all_workers(placement: Placement) -> bool:
+    """Return whether all three workers are ready."""
+    workers = placement.workers()
+    return len(workers) == 3 and all(shared_by(pid) for pid in workers)
+
+
 def test_every_worker_tells_of_all(placement: Placement) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: ask(placement, "/resource_classes"), range(60)))
@@ -66,11 +72,9 @@ def test_what_a_lost_worker_counted_stays(placement: Placement) -> None:
     lost = placement.workers()[0]
     placement.kill_worker(lost)
 
-    def replaced() -> bool:
-        workers = placement.workers()
-        return lost not in workers and len(workers) == 3 and all(shared_by(pid) for pid in workers)
-
-    wait_until(replaced, "three workers again", timeout_s=60)
+    wait_until(
+        lambda: lost not in placement.workers() and has_all_workers(placement), "three workers again", timeout_s=60
+    )
     assert listed(placement) == before
     ask(placement, "/resource_classes")
     assert listed(placement) == before + 1
@@ -81,3 +85,4 @@ def test_nothing_is_left_behind(placement: Placement) -> None:
     assert shared.is_dir()
     placement.stop()
     assert not shared.exists()
+    assert placement.log().count("goodbye to uWSGI.") == 1
