@@ -128,6 +128,7 @@ class VolumeStore:
         if snapshot is not None and snapshot.status != "available":
             raise errors.Invalid("Invalid snapshot: Originating snapshot status must be one of 'available' values")
         origin = self._origin(snapshot, source)
+        type_id = type_.id if new.volume_type or origin is None else origin.type_id
         with self.records.changing():
             self._check_quota(caller.project_id, size)
             made = StoredVolume(
@@ -136,15 +137,13 @@ class VolumeStore:
                 user_id=caller.user_id,
                 size_gib=size,
                 status="creating",
-                type_id=type_.id if new.volume_type or origin is None else origin.type_id,
+                type_id=type_id,
                 created_at=now(),
                 name=new.name or None,
                 description=new.description or None,
                 snapshot_id=new.snapshot_id,
                 source_volume_id=new.source_volume_id,
-                is_multiattach=self.types.is_multiattach(
-                    type_.id if new.volume_type or origin is None else origin.type_id
-                ),
+                is_multiattach=self.types.is_multiattach(type_id),
                 is_bootable=image is not None or (origin is not None and origin.is_bootable),
                 job_image_id=new.image_id,
                 metadata=dict(new.metadata),

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -131,7 +131,10 @@ class Reader:
             if lost or len(entries) == _MAX_STEP or (entries and entries[-1][0] - self._last > len(entries) + _WINDOW):
                 self._load(connection)
             else:
-                self._apply(connection, [entry for entry in entries if entry[0] != self._last])
+                news = [entry for entry in entries if entry[0] != self._last]
+                self._bring_up(connection, news)
+                # Only now: had reading failed above, the same entries would be asked for again.
+                self._note([seq for seq, _, _ in news])
 
     def _load(self, connection: sa.Connection) -> None:
         """Read everything."""
@@ -149,7 +152,8 @@ class Reader:
         for first, last in missing:
             self._remember_gaps(first, last + 1, ())
 
-    def _apply(self, connection: sa.Connection, entries: list[tuple[int, int, int]]) -> None:
+    def _bring_up(self, connection: sa.Connection, entries: list[tuple[int, int, int]]) -> None:
+        """Read anew what ``entries`` of the log say has changed: number, provider, kind."""
         self.counts.refreshes += 1
         self.counts.changes += len(entries)
         if any(kind == Kind.NAMES for _, _, kind in entries):
@@ -168,8 +172,9 @@ class Reader:
                     snapshot.put(found[provider_id])
                 else:
                     snapshot.drop(provider_id)
-        # Only now: had reading failed above, the same entries would be asked for again.
-        numbers = [seq for seq, _, _ in entries]
+
+    def _note(self, numbers: Sequence[int]) -> None:
+        """Note that these numbers of the log are read, the rising way, and which before the last are still to come."""
         for seq in numbers:
             self._gaps.pop(seq, None)
         later = [seq for seq in numbers if seq > self._last]
