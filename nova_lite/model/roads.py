@@ -1,6 +1,8 @@
 """The steps of long work by name, for those who look on without doing it: kind → road.
 
-The conductor does the work; a test holds both to each other. A road is told in the order of its steps.
+The API tells how far work is and does not import the conductor, which does it: so its steps are named here once more,
+and ``InCell`` says what is known nowhere else. ``tests/unit/test_house_rules.py`` fails when a road is not the
+conductor's. A road is told in the order of its steps.
 """
 
 from collections.abc import Iterator, Mapping
