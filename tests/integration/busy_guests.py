@@ -16,7 +16,7 @@ from nova_lite.compute.config_drive import ConfigDrives
 from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.model.guest import PowerState
 from nova_lite.model.live_migration import Departure, Landing, Patience, Stage
-from tests.contract.virt.suite import a_spec, power_state, wait_until
+from tests.contract.virt.rig import a_spec, power_state, wait_until
 from tests.guests import config_files
 from tests.integration.conftest import started
 from tests.integration.stack.libvirt_hosts import LibvirtHosts

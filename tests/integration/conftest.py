@@ -34,7 +34,7 @@ _PREFIX = "nova-lite-test-"
 #: What one worker runs where several share the tests, for it uses the same servers: folders, or single modules. What
 #: takes minutes begins before all else, the longest first; a second deployment is a minute more of work.
 _GROUPS = {
-    "libvirt": {"test_libvirt_driver"},
+    "libvirt": {"test_libvirt_deaths", "test_libvirt_driver", "test_libvirt_volumes"},
     "deployment": {
         "test_deaths_at_steps",
         "test_deployment",
@@ -51,6 +51,7 @@ _GROUPS = {
     "archiving": {"test_archiving"},
     "trees": {"test_host_trees"},
     "devices": {"test_consoles", "test_host_volumes"},
+    "databases": {"test_database_races", "test_databases", "test_repositories"},
 }
 _FAILED = pytest.StashKey[bool]()
 _SITES = pytest.StashKey[list[Path]]()

@@ -17,14 +17,14 @@ from nova_lite.compute.virt.libvirt.driver import LibvirtDriver
 from nova_lite.compute.virt.libvirt.host_volumes import HostVolumes
 from nova_lite.model.guest import BaseImage, VolumeDisk
 from tests.contract.virt.host_volumes_suite import HostVolumesContract
-from tests.contract.virt.suite import a_spec
+from tests.contract.virt.rig import a_spec
 from tests.contract.virt.volume_suite import VolumeContract
 from tests.integration.conftest import started
+from tests.integration.libvirt_rig import LibvirtRig
 from tests.integration.stack.libvirt import Libvirt, guest_image
 from tests.integration.stack.neighbours import Neighbours
 from tests.integration.stack.processes import Missing
 from tests.integration.stack.site import tool
-from tests.integration.test_libvirt_driver import LibvirtRig
 
 pytestmark = pytest.mark.timeout(1500)
 

@@ -17,7 +17,7 @@ from nova_lite.compute.virt.libvirt.moved_disks import FarDisks, Finder, MovedDi
 from nova_lite.model.guest import PowerState
 from nova_lite.model.live_migration import Stage
 from tests.contract.virt.live_suite import LiveContract
-from tests.contract.virt.suite import GIB, a_spec, power_state, wait_until
+from tests.contract.virt.rig import GIB, a_spec, power_state, wait_until
 from tests.integration.conftest import started
 from tests.integration.stack.libvirt_hosts import LibvirtHosts
 from tests.integration.stack.live_rig import HERE, THERE, Rig, hosts_of, rig_on

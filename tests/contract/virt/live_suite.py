@@ -8,7 +8,7 @@ from nova_lite import errors
 from nova_lite.compute.virt.driver import Driver
 from nova_lite.model.guest import GuestSpec, PowerState
 from nova_lite.model.live_migration import Departure, Landing, Stage
-from tests.contract.virt.suite import Rig, a_spec, power_state, wait_until
+from tests.contract.virt.rig import Rig, a_spec, power_state, wait_until
 from tests.contract.virt.volume_suite import VolumeRig
 
 

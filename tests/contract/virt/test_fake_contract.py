@@ -11,7 +11,8 @@ from nova_lite import errors
 from nova_lite.compute.virt.fake import FakeDriver
 from nova_lite.model.guest import BaseImage, GuestSpec, VolumeDisk
 from tests.contract.virt.live_suite import LiveContract
-from tests.contract.virt.suite import DriverContract, MoveContract
+from tests.contract.virt.move_suite import MoveContract
+from tests.contract.virt.suite import DriverContract
 from tests.contract.virt.volume_suite import VolumeContract
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.model.guest import PowerState, VolumeDisk
-from tests.contract.virt.suite import Rig, a_spec, power_state, wait_until
+from tests.contract.virt.rig import Rig, a_spec, power_state, wait_until
 
 
 class VolumeRig(Rig, Protocol):

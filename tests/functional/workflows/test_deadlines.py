@@ -11,7 +11,8 @@ from nova_lite.db.cell_tables import CellWorkflowRow
 from nova_lite.model.workflow import OPEN
 from nova_lite.storage import epoch_now
 from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at, road
-from tests.functional.workflows.site import STORIES, Site, tell
+from tests.functional.workflows.site import Site
+from tests.functional.workflows.stories import STORIES, tell
 
 #: Each kind of workflow at its first step.
 _FIRST_STEPS = [

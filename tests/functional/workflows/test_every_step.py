@@ -12,7 +12,8 @@ import pytest
 from nova_lite import errors
 from tests.functional.workflows import choice
 from tests.functional.workflows.sabotage import WORKFLOWS, Killed, Place, may_fail_at
-from tests.functional.workflows.site import BORN_BY_IT, STORIES, Site, opened, tell
+from tests.functional.workflows.site import Site, opened
+from tests.functional.workflows.stories import BORN_BY_IT, STORIES, tell
 
 REASON = "It was made to fail."
 

@@ -8,7 +8,8 @@ import pytest
 
 from nova_lite import errors
 from tests.functional.workflows.sabotage import Killed, Place, may_fail_at, places, undo_places
-from tests.functional.workflows.site import Site, tell
+from tests.functional.workflows.site import Site
+from tests.functional.workflows.stories import tell
 
 REASON = "It was made to fail."
 COUNT = 3

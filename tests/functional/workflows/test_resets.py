@@ -10,7 +10,8 @@ from nova_lite.db.repositories import workflows
 from nova_lite.storage import epoch_now
 from nova_lite.testing.cloud import eventually
 from tests.functional.workflows.sabotage import Place
-from tests.functional.workflows.site import STORIES, Site, tell
+from tests.functional.workflows.site import Site
+from tests.functional.workflows.stories import STORIES, tell
 
 
 def reset(site: Site, server: str, state: str = "error") -> None:

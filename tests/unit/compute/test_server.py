@@ -4,153 +4,21 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
 from nova_lite import config, errors
 from nova_lite.clients.vendordata import Teller
-from nova_lite.clients.volumes import Volumes
-from nova_lite.compute.actions.consoles import Consoles
-from nova_lite.compute.actions.live_migration import LiveMigrator
-from nova_lite.compute.actions.move import Mover
-from nova_lite.compute.actions.power import Power
-from nova_lite.compute.actions.rescue import Rescuer
-from nova_lite.compute.actions.snapshot import Snapshotter, Unshelver
-from nova_lite.compute.actions.spawn import Spawner, guest_spec
-from nova_lite.compute.actions.volume_swaps import VolumeSwapper
-from nova_lite.compute.actions.volumes import VolumePlugger
+from nova_lite.compute.actions.spawn import guest_spec
 from nova_lite.compute.config_drive import ConfigDrives
-from nova_lite.compute.reconcilers import Reconciler
 from nova_lite.compute.server import ComputeEndpoint
-from nova_lite.compute.virt.fake import FakeDriver
-from nova_lite.concurrency import KeyedLocks
-from nova_lite.model.flavor import Flavor
-from nova_lite.model.guest import BaseImage, GuestSpec, PowerState
-from nova_lite.model.instance import Instance
-from nova_lite.model.live_migration import Leaving, Patience
-from nova_lite.model.states import TaskState, VmState
-from nova_lite.rpc.conductor import ConductorClient
-from tests.unit.compute.image_store import ImageStore
-
-NOON = datetime.fromisoformat("2026-01-02T12:00:00")
-INSTANCE = Instance(
-    uuid="0341c77c-0072-4b7c-9507-6e0086d49a3b",
-    project_id="demo",
-    user_id="alice",
-    display_name="vm",
-    hostname="vm",
-    vm_state=VmState.BUILDING,
-    task_state=TaskState.SPAWNING,
-    flavor=Flavor("1", "tiny", 1, 64, 1),
-    image_id="image",
-    created_at=NOON,
-    updated_at=NOON,
-    host="host1",
-    epoch=1,
-)
-UUID = INSTANCE.uuid
-
-
-@dataclass
-class Fence:
-    """A conductor's word on what may happen; raises what it is given."""
-
-    may: bool = True
-    error: Exception | None = None
-    away: list[str] = field(default_factory=list)
-    live: str | None = None
-    asked: list[tuple[str, str, str, int]] = field(default_factory=list)
-
-    def may_run(self, host: str, instance_uuid: str, epoch: int) -> bool:
-        return self._answer("run", host, instance_uuid, epoch)
-
-    def may_stop(self, host: str, instance_uuid: str, epoch: int) -> bool:
-        return self._answer("stop", host, instance_uuid, epoch)
-
-    def may_leave(self, host: str, instance_uuid: str, epoch: int) -> bool:
-        return self._answer("leave", host, instance_uuid, epoch)
-
-    def moved_away(self, host: str) -> list[str]:
-        return self.away
-
-    def live_status(self, host: str, migration: str) -> str | None:
-        return self.live
-
-    def may_do(self, action: str, host: str, instance_uuid: str, epoch: int) -> bool:
-        return self._answer(action, host, instance_uuid, epoch)
-
-    def may_freeze(self, host: str, instance_uuid: str, epoch: int, image_id: str) -> bool:
-        return self._answer(f"freeze for {image_id}", host, instance_uuid, epoch)
-
-    def uploading(self, host: str, instance_uuid: str, epoch: int) -> None:
-        self.asked.append(("uploading", host, instance_uuid, epoch))
-
-    def _answer(self, what: str, host: str, instance_uuid: str, epoch: int) -> bool:
-        self.asked.append((what, host, instance_uuid, epoch))
-        if self.error is not None:
-            raise self.error
-        return self.may
-
-
-@dataclass
-class Images:
-    """One image, or an error."""
-
-    error: Exception | None = None
-    virtual_size: int = 1 << 20
-
-    def fetch(self, image_id: str) -> BaseImage:
-        if self.error is not None:
-            raise self.error
-        return BaseImage(image_id, "/images/image", "raw", self.virtual_size)
-
-
-class Host:
-    """An agent's ear on a fake driver."""
-
-    def __init__(self, *, needs_image: bool = False, directory: Path = Path("unused")) -> None:
-        self.driver = FakeDriver("host1", needs_image=needs_image)
-        self.fence = Fence()
-        self.images = Images()
-        self.store = ImageStore()
-        self.volumes = VolumePlugger(
-            "host1",
-            self.driver,
-            Volumes(config.load(files=[])),
-            cast(ConductorClient, self.fence),
-            patience_s=lambda: 1,
-        )
-        drives = ConfigDrives(Teller(config.load(files=[])))
-        spawner = Spawner("host1", self.driver, self.images, self.fence, self.volumes, drives)
-        locks = KeyedLocks()
-        self.ear = ComputeEndpoint(
-            spawner,
-            Power("host1", self.driver, self.fence, self.volumes, shutdown_timeout_s=lambda: 1),
-            Mover("host1", self.driver, self.fence, self.volumes, drives, shutdown_timeout_s=lambda: 1),
-            LiveMigrator("host1", self.driver, self.fence, self.volumes, drives, Patience),
-            Rescuer("host1", self.driver, self.images, self.fence, self.volumes, drives, shutdown_timeout_s=lambda: 1),
-            Snapshotter("host1", self.driver, self.store, self.fence, directory),
-            Unshelver(spawner, self.store),
-            self.volumes,
-            VolumeSwapper(
-                "host1", self.driver, Volumes(config.load(files=[])), self.volumes, cast(ConductorClient, self.fence)
-            ),
-            Consoles(config.load(files=[]), self.driver),
-            Reconciler("host1", self.driver, cast(ConductorClient, self.fence), self.volumes, locks),
-            locks,
-        )
-
-    def build(self, instance: Instance = INSTANCE) -> int:
-        return self.ear.build(msgspec.to_builtins(instance))
-
-    def state(self) -> PowerState | None:
-        guest = self.driver.guest(UUID)
-        return None if guest is None else guest.power_state
+from nova_lite.model.guest import GuestSpec, PowerState
+from nova_lite.model.live_migration import Leaving
+from tests.unit.compute.agent import INSTANCE, UUID, Host, Images
 
 
 def test_a_life() -> None:
@@ -376,91 +244,6 @@ def test_user_data_that_is_no_base64_is_the_users_mistake() -> None:
     assert drives.files(replace(INSTANCE, user_data="a")) == {}, "without a drive nobody looks"
     with pytest.raises(errors.GuestFailed, match="user_data"):
         drives.files(replace(INSTANCE, user_data="a", has_config_drive=True))
-
-
-class TestMoves:
-    """A guest that leaves, comes and comes back."""
-
-    def test_it_leaves_and_comes_back_with_a_newer_epoch(self) -> None:
-        host = Host()
-        host.build()
-        host.ear.check_reach(host.ear.disks_at(UUID))
-        for _ in range(2):
-            host.ear.set_aside(UUID, 1)
-            assert host.state() is None
-            assert host.driver.asides() == [UUID]
-        for _ in range(2):
-            assert host.ear.bring_back(UUID, 3, True) == PowerState.RUNNING
-            assert host.driver.asides() == []
-        guest = host.driver.guest(UUID)
-        assert guest is not None
-        assert guest.epoch == 3
-        assert set(host.fence.asked) == {
-            ("run", "host1", UUID, 1),
-            ("leave", "host1", UUID, 1),
-            ("run", "host1", UUID, 3),
-        }
-
-    @pytest.mark.parametrize("start", [True, False])
-    def test_it_comes_running_or_not(self, start: bool) -> None:
-        host = Host()
-        wanted = PowerState.RUNNING if start else PowerState.SHUTDOWN
-        for _ in range(2):
-            assert host.ear.receive(msgspec.to_builtins(INSTANCE), "elsewhere", start) == wanted
-
-    def test_what_is_asked_late_is_refused(self) -> None:
-        host = Host()
-        host.build()
-        host.fence.may = False
-        with pytest.raises(errors.Conflict):
-            host.ear.set_aside(UUID, 1)
-        with pytest.raises(errors.Conflict):
-            host.ear.bring_back(UUID, 1, True)
-        with pytest.raises(errors.Conflict):
-            host.ear.receive(msgspec.to_builtins(INSTANCE), "elsewhere", True)
-        assert host.state() == PowerState.RUNNING
-
-    def test_a_newer_guest_is_not_discarded(self) -> None:
-        host = Host()
-        host.build()
-        host.ear.discard(UUID, 0)
-        assert host.state() == PowerState.RUNNING
-        host.ear.discard(UUID, 1)
-        assert host.state() is None
-        host.ear.discard(UUID, 1)
-        assert host.driver.faults.calls("clear_attempt") == 1
-
-    def test_one_whose_disks_came_too_late_is_not_started(self) -> None:
-        host = Host()
-        gate = host.driver.hold("receive", after=True)
-        refused: list[errors.Conflict] = []
-
-        def receive() -> None:
-            try:
-                host.ear.receive(msgspec.to_builtins(INSTANCE), "elsewhere", True)
-            except errors.Conflict as exc:
-                refused.append(exc)
-
-        coming = threading.Thread(target=receive)
-        coming.start()
-        assert gate.reached.wait(480)
-        host.fence.may = False
-        gate.open()
-        coming.join(480)
-        assert refused
-        assert host.state() == PowerState.SHUTDOWN
-
-    def test_what_may_come_back_is_not_dropped(self) -> None:
-        host = Host()
-        host.build()
-        host.ear.set_aside(UUID, 1)
-        host.fence.away = [UUID]
-        with pytest.raises(errors.Conflict):
-            host.ear.drop_aside(UUID)
-        host.fence.away = []
-        host.ear.drop_aside(UUID)
-        assert host.driver.asides() == []
-        host.ear.drop_aside(UUID)
 
 
 def test_a_delete_does_not_wait_for_a_copy_of_the_disk(tmp_path: Path) -> None:

@@ -3,26 +3,26 @@
 import pytest
 
 from nova_lite import errors
-from nova_lite.conductor import saga
 from nova_lite.conductor.saga import Definition, Record, Step
 from nova_lite.model.workflow import Status
 from nova_lite.storage import Database
-from tests.unit.conductor.test_saga import (
+from tests.unit.conductor.sagas import (
     Diary,
     DiaryWork,
     Killed,
-    _add,
-    _do,
-    _expire_leases,
-    _failed,
-    _get,
-    _record,
-    _runner,
-    _undo,
+    add,
     db,
+    doing,
+    expire_leases,
+    get,
+    new_runner,
+    no_waiting,
+    record_c,
+    tell_failure,
+    undoing,
 )
 
-__all__ = ["db"]
+__all__ = ["db", "no_waiting"]
 
 
 def _undo_by_fact(work: DiaryWork) -> None:
@@ -32,34 +32,29 @@ def _undo_by_fact(work: DiaryWork) -> None:
 KEPT = Definition[Diary](
     "three",
     (
-        Step("a", _do("a"), undo=_undo("a")),
-        Step("b", _do("b"), undo=_undo_by_fact, kept=True),
-        Record("c", _record),
+        Step("a", doing("a"), undo=undoing("a")),
+        Step("b", doing("b"), undo=_undo_by_fact, kept=True),
+        Record("c", record_c),
     ),
-    on_failure=Step("failed", _failed),
+    on_failure=Step("failed", tell_failure),
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saga, "_BACKOFF_S", (0.0,))
-
-
 def test_what_is_kept_is_recorded_by_the_record_behind_it(db: Database) -> None:
-    diary, workflow = Diary(), _add(db)
+    diary, workflow = Diary(), add(db)
     seen: list[tuple[str, int]] = []
-    runner = _runner(db, diary, definitions={"three": KEPT})
-    runner.after_record = lambda kind, step: seen.append((step, _get(db, workflow).step))
+    runner = new_runner(db, diary, definitions={"three": KEPT})
+    runner.after_record = lambda kind, step: seen.append((step, get(db, workflow).step))
     runner.run(workflow)
     assert seen == [("a", 1), ("b", 1), ("c", 3)]
-    ended = _get(db, workflow)
+    ended = get(db, workflow)
     assert (ended.status, ended.facts) == (Status.DONE, {"a": True, "b": True, "c": True})
 
 
 @pytest.mark.parametrize("place", ["b", "c"])
 def test_who_dies_before_that_has_it_run_again(db: Database, place: str) -> None:
-    diary, workflow = Diary(raising={"c": [Killed()]} if place == "c" else {}), _add(db)
-    runner = _runner(db, diary, definitions={"three": KEPT})
+    diary, workflow = Diary(raising={"c": [Killed()]} if place == "c" else {}), add(db)
+    runner = new_runner(db, diary, definitions={"three": KEPT})
 
     def die(kind: str, step: str) -> None:
         if step == place:
@@ -68,35 +63,35 @@ def test_who_dies_before_that_has_it_run_again(db: Database, place: str) -> None
     runner.after_record = die
     with pytest.raises(Killed):
         runner.run(workflow)
-    assert (_get(db, workflow).step, _get(db, workflow).facts) == (1, {"a": True})
-    _expire_leases(db)
-    _runner(db, diary, owner="two", definitions={"three": KEPT}).run(workflow)
+    assert (get(db, workflow).step, get(db, workflow).facts) == (1, {"a": True})
+    expire_leases(db)
+    new_runner(db, diary, owner="two", definitions={"three": KEPT}).run(workflow)
     assert [entry for entry in diary.entries if entry != "c"] == ["a", "b", "b"]
-    assert (_get(db, workflow).status, _get(db, workflow).facts["b"]) == (Status.DONE, True)
+    assert (get(db, workflow).status, get(db, workflow).facts["b"]) == (Status.DONE, True)
 
 
 def test_what_it_found_is_known_to_its_undo_wherever_that_runs(db: Database) -> None:
-    diary, workflow = Diary(raising={"c": [errors.Conflict("no")]}), _add(db)
-    runner = _runner(db, diary, definitions={"three": KEPT})
+    diary, workflow = Diary(raising={"c": [errors.Conflict("no")]}), add(db)
+    runner = new_runner(db, diary, definitions={"three": KEPT})
     diary.raising["undo b, known: True"] = [Killed()]
     with pytest.raises(Killed):
         runner.run(workflow)
-    assert _get(db, workflow).status is Status.UNDOING
-    assert _get(db, workflow).facts.keys() == {"a", "b", "traceback"}
-    _expire_leases(db)
-    _runner(db, diary, owner="two", definitions={"three": KEPT}).run(workflow)
+    assert get(db, workflow).status is Status.UNDOING
+    assert get(db, workflow).facts.keys() == {"a", "b", "traceback"}
+    expire_leases(db)
+    new_runner(db, diary, owner="two", definitions={"three": KEPT}).run(workflow)
     assert diary.entries == ["a", "b", "c", *["undo b, known: True"] * 2, "undo a", "failed: no"]
-    assert _get(db, workflow).status is Status.FAILED
+    assert get(db, workflow).status is Status.FAILED
 
 
 def test_a_record_tried_again_does_not_run_what_was_kept_again(db: Database) -> None:
-    diary, workflow = Diary(raising={"c": [errors.Unavailable("a moment")]}), _add(db)
-    _runner(db, diary, definitions={"three": KEPT}).run(workflow)
+    diary, workflow = Diary(raising={"c": [errors.Unavailable("a moment")]}), add(db)
+    new_runner(db, diary, definitions={"three": KEPT}).run(workflow)
     assert diary.entries == ["a", "b", "c", "c"]
-    assert _get(db, workflow).status is Status.DONE
+    assert get(db, workflow).status is Status.DONE
 
 
-@pytest.mark.parametrize("behind", [(), (Step("c", _do("c")),)], ids=["nothing", "a step"])
+@pytest.mark.parametrize("behind", [(), (Step("c", doing("c")),)], ids=["nothing", "a step"])
 def test_nothing_is_kept_that_no_record_follows(behind: tuple[Step[Diary], ...]) -> None:
     with pytest.raises(TypeError):
-        Definition[Diary]("bad", (Step("b", _do("b"), kept=True), *behind))
+        Definition[Diary]("bad", (Step("b", doing("b"), kept=True), *behind))
