@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--port-base", type=int)
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--regex", default=tempest.EVERYTHING)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=8)
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     arguments = parser.parse_args(given[:end], argparse.Namespace(rest=given[end + 1 :]))

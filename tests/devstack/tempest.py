@@ -14,7 +14,7 @@ from typing import TextIO
 from tests.devstack import tempest_table
 from tests.devstack.cloud import FLAVORS, IMAGES, MULTIATTACH, VOLUME_TYPE, Cloud
 from tests.devstack.tempest_table import Outcome
-from tests.integration.stack.keystone import ADMIN, REGION
+from tests.integration.stack.keystone import ADMIN, REGION, Account
 from tests.integration.stack.processes import StackError
 from tests.integration.stack.site import PASSWORD, environment
 from tests.integration.stack.venv import cached_venv
@@ -31,7 +31,7 @@ _YES, _NO = "true", "false"
 def run(cloud: Cloud, say: Callable[[str], None], *, regex: str, workers: int) -> int:
     """Run the tests that a regular expression finds; 0 if the outcome is what the table says."""
     venv = cached_venv("tempest-venv", REQUIREMENTS, "Tempest")
-    folder = _prepared(cloud)
+    folder = _prepared(cloud, workers)
     expected = tempest_table.read(TABLE.read_text())
     left = [name for name, what in expected.items() if what == "left"]
     (folder / "left.txt").write_text("".join(rf"^{re.escape(name)}(\.|\[|$)" + "\n" for name in left))
@@ -80,9 +80,11 @@ def _say_failures(
             child.wait()
 
 
-def _prepared(cloud: Cloud) -> Path:
+def _prepared(cloud: Cloud, workers: int) -> Path:
     """Return the directory Tempest runs in, with its configuration."""
     folder = cloud.site.folder("tempest")
+    (folder / "accounts.yaml").write_text(json.dumps(_accounts(cloud, workers)))
+    shutil.rmtree(folder / "lock", ignore_errors=True)  # a run that was killed leaves accounts taken
     configuration = configparser.ConfigParser(interpolation=None)
     configuration.read_dict(_settings(cloud, folder))
     cloud.site.folder("tempest", "etc")
@@ -95,6 +97,30 @@ def _prepared(cloud: Cloud) -> Path:
     lines = "".join(f"{name} = {value}\n" for name, value in stestr.items())
     (folder / ".stestr.conf").write_text(f"[DEFAULT]\n{lines}")
     return folder
+
+
+def _accounts(cloud: Cloud, workers: int) -> list[dict[str, object]]:
+    """Have users for each worker, and return them as Tempest reads them.
+
+    Tempest would make users for each class of tests. At each of them Keystone forgets everybody's roles, and finding
+    them again took more than half of its work and made it what all waited for.
+    """
+    keystone = cloud.neighbours.keystone
+    listed: list[dict[str, object]] = []
+    for number in range(workers):
+        own, alt, admin = (f"tempest-{kind}-{number}" for kind in ("own", "alt", "admin"))
+        accounts = [Account(f"{own}-{role}", own, (role,)) for role in ("manager", "member", "reader")]
+        accounts += [Account(alt, alt, ("member",)), Account(admin, admin, ("admin",))]
+        for account in accounts:
+            if not keystone.has_user(account.user):
+                keystone.add_account(account)
+            # One without a role is taken for nothing but for somebody else.
+            roles = account.roles if account.user != alt else ()
+            listed.append(
+                {"username": account.user, "password": PASSWORD, "project_name": account.project, "roles": roles}
+            )
+    # Somebody else is the first account that is free and not an administrator's.
+    return sorted(listed, key=lambda one: bool(one["roles"]))
 
 
 def _outcomes(venv: Path, folder: Path, variables: dict[str, str]) -> dict[str, Outcome]:
@@ -130,7 +156,8 @@ def _settings(cloud: Cloud, folder: Path) -> dict[str, dict[str, str]]:
         "DEFAULT": {"log_dir": str(folder), "log_file": "tempest.log"},
         "oslo_concurrency": {"lock_path": str(folder / "lock")},
         "auth": {
-            "use_dynamic_credentials": _YES,
+            "use_dynamic_credentials": _NO,
+            "test_accounts_file": str(folder / "accounts.yaml"),
             "create_isolated_networks": _NO,
             "admin_username": ADMIN.user,
             "admin_password": PASSWORD,

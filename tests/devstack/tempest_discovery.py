@@ -1,6 +1,8 @@
 """Finds Tempest's tests. Those that ask for a network of their own without wanting anything of it go without.
 
-Tempest would skip their whole classes where there is no network service. Runs in its environment, without nova_lite.
+Tempest would skip their whole classes where there is no network service. Classes that ask for users by lists of roles
+get new ones: an account of several roles could be taken by whoever asks for one of them. Runs in Tempest's environment,
+without nova_lite.
 """
 
 import unittest
@@ -14,8 +16,12 @@ def load_tests(loader: Any, tests: Any, pattern: Any) -> Any:
     """Return all tests, as unittest asks for them."""
     suite = test_discover.load_tests(loader, tests, pattern)
     for test in _each(suite):
-        if getattr(test, "create_default_network", False) and test.id().startswith("tempest.api.compute."):
+        if not test.id().startswith("tempest.api.compute."):
+            continue
+        if getattr(test, "create_default_network", False):
             type(test).create_default_network = False
+        if any(isinstance(wanted, list) for wanted in getattr(test, "credentials", ())):
+            type(test).force_tenant_isolation = True
     return suite
 
 

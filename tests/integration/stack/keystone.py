@@ -129,6 +129,10 @@ class Keystone:
         for role in account.roles:
             self._call("PUT", f"/projects/{found[0]['id']}/users/{user_id}/roles/{roles[role]}", token=token)
 
+    def has_user(self, name: str) -> bool:
+        """Tell whether there is a user of this name."""
+        return bool(self._call("GET", f"/users?name={name}", token=self.token(ADMIN))["users"])
+
     def revoke(self, token: str) -> None:
         """Make a token worthless before its time."""
         request = urllib.request.Request(f"{self.url}/auth/tokens", method="DELETE")
