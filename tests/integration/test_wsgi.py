@@ -19,9 +19,16 @@ from tests.integration.reloads import asking, lose_nothing
 from tests.integration.stack.processes import birth, wait_until
 from tests.integration.stack.site import ADDRESS, listens
 from tests.integration.under_uwsgi import Served
+from tests.tokens import middleware_options, serving
 
 #: What a client may not have believed.
-FORGED = ("Forwarded", "X-Forwarded-Host", "X-Forwarded-Prefix")
+FORGED = {
+    "Forwarded": "host=evil.example",
+    "X-Forwarded-Host": "evil.example",
+    "X_Forwarded_Host": "evil.example",
+    "X-Forwarded-Prefix": "/evil",
+    "X_Forwarded_Prefix": "/evil",
+}
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +129,39 @@ def test_one_clear_answer_to_whatever_is_sent(uwsgi: Served, request_: bytes, st
     assert uwsgi.workers() == before
 
 
+#: What keystonemiddleware says of a caller, as clients would say it of themselves.
+_CLAIMS = {
+    "X-Identity-Status": "Confirmed",
+    "X-Roles": "admin",
+    "X-User-Id": "root",
+    "X-Project-Id": "other",
+    "X-Is-Admin-Project": "True",
+    "OpenStack-System-Scope": "all",
+    "X-Service-Identity-Status": "Confirmed",
+    "X-Service-Roles": "service",
+}
+
+
+def _claims(hyphen: bytes) -> bytes:
+    return b"".join(
+        b"%s: %s\r\n" % (name.encode().replace(b"-", hyphen), said.encode()) for name, said in _CLAIMS.items()
+    )
+
+
+def _get(path: str, *headers: bytes) -> bytes:
+    return b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n" % (path.encode(), b"".join(headers))
+
+
+@pytest.mark.parametrize("hyphen", [b"-", b"_"])
+def test_without_keystone_a_token_alone_says_who_asks(uwsgi: Served, hyphen: bytes) -> None:
+    """To uWSGI names of headers with underscores are those with hyphens."""
+    alice = b"X%sAuth%sToken: alice:demo\r\n" % (hyphen, hyphen)
+    assert uwsgi.shout(_get("/v2.1/flavors", _claims(hyphen))) == [401]
+    assert uwsgi.shout(_get("/v2.1/flavors", alice)) == [200]
+    assert uwsgi.shout(_get("/v2.1/os-services", alice, _claims(hyphen))) == [403]
+    assert uwsgi.shout(_get("/v2.1/flavors", alice, b"X-Auth-Token: admin\r\n")) == [401], "two tokens"
+
+
 def test_no_request_hides_in_another(uwsgi: Served) -> None:
     """Where length and chunks contradict each other, what one of them hides is not taken for a request."""
     hidden = _flavors()
@@ -204,9 +244,7 @@ def test_below_a_path_behind_a_proxy(uwsgi: Served) -> None:
         uwsgi.behind_apache("/compute") as port,
         contextlib.closing(http.client.HTTPConnection(ADDRESS, port, timeout=60)) as connection,
     ):
-        connection.request(
-            "GET", "/compute/v2.1/", headers={"Host": "cloud.example", **dict.fromkeys(FORGED, "/evil.example")}
-        )
+        connection.request("GET", "/compute/v2.1/", headers={"Host": "cloud.example", **FORGED})
         answer = json.loads(connection.getresponse().read())
     assert answer["version"]["links"][0]["href"] == "https://cloud.example/compute/v2.1/"
 
@@ -302,13 +340,7 @@ def _has_open(pid: int, name: str) -> bool:
 def test_without_keystone_clients_are_told_to_come_back(uwsgi: Served) -> None:
     uwsgi.site.processes.stop("api")
     nowhere = f"http://{ADDRESS}:{uwsgi.site.port('nobody')}"
-    account = (
-        "username = nova\npassword = x\nuser_domain_id = default\nproject_name = service\nproject_domain_id = default"
-    )
-    uwsgi.configure(
-        f"[api]\nauth_strategy = keystone\n[keystone_authtoken]\nwww_authenticate_uri = {nowhere}\n"
-        f"auth_url = {nowhere}\nauth_type = password\nhttp_request_max_retries = 0\n{account}\n"
-    )
+    uwsgi.configure(middleware_options(nowhere), auth="keystone")
     uwsgi.start()
     status, headers, body = uwsgi.ask("/v2.1/servers", "gAAAAABtoken")
     assert (status, headers["retry-after"]) == (503, "5")
@@ -316,6 +348,28 @@ def test_without_keystone_clients_are_told_to_come_back(uwsgi: Served) -> None:
     status, headers, _ = uwsgi.ask("/v2.1/servers", None)
     assert (status, headers["www-authenticate"]) == (401, f'Keystone uri="{nowhere}"')
     assert uwsgi.ask("/v2.1/", None)[0] == 200
+
+
+def test_nobody_names_their_own_roles(served: Served) -> None:
+    """However they spell it, and in both ways at once."""
+    served.site.processes.stop("api")
+    rules = served.site.write('"os_compute_api:os-keypairs:index": "service_roles:service"\n', "etc", "policy.yaml")
+    token, service = b"X-Auth-Token: good\r\n", b"X-Service-Token: service\r\n"
+    with serving() as keystone:
+        served.configure(f"{middleware_options(keystone.url)}[oslo_policy]\npolicy_file = {rules}\n", auth="keystone")
+        served.start()
+        for claims in (_claims(b"-"), _claims(b"_"), _claims(b"-") + _claims(b"_")):
+            for path, headers, status in (
+                ("/v2.1/servers", b"", 401),
+                ("/v2.1/servers", token, 200),
+                ("/v2.1/os-services", token, 403),
+                ("/v2.1/demo/servers", token, 200),
+                ("/v2.1/other/servers", token, 400),
+                ("/v2.1/os-keypairs", token, 403),
+                ("/v2.1/os-keypairs", token + service, 200),
+            ):
+                assert served.shout(_get(path, headers, claims)) == [status], (path, headers, claims)
+    served.site.processes.stop("api")
 
 
 def test_a_server_ends_with_the_suite_that_is_killed() -> None:

@@ -35,9 +35,9 @@ class Served:
         self.socket = self.site.path("run", f"{kind}.socket")
         self.reload_file = self.site.write("", "run", "reload")
 
-    def configure(self, more: str = "") -> None:
+    def configure(self, more: str = "", *, auth: str = "noauth2") -> None:
         """Write the configuration; ``more`` comes after what is needed."""
-        text = "[DEFAULT]\nhost = api\ntransport_url = kombu+memory:///api\n[api]\nauth_strategy = noauth2\n"
+        text = f"[DEFAULT]\nhost = api\ntransport_url = kombu+memory:///api\n[api]\nauth_strategy = {auth}\n"
         text += f"[{self.kind}_database]\nconnection = {self._url}\n{more}"
         self.site.write(text, "etc", "nova-lite.conf")
 

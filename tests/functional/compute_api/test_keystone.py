@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +11,13 @@ import pytest
 
 from nova_lite.embedded.http import HttpServer
 from tests.functional.compute_api.cloud import IMAGE_ID, Cloud
-
-_DOMAIN = {"id": "default", "name": "Default"}
-
-
-class _Tokens:
-    """What Keystone says of a token: its name is what is wrong with it."""
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.set_header("X-Subject-Token", "service")
-        resp.status, resp.media = 201, {"token": _told("service", req.prefix)}
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        name = req.get_header("X-Subject-Token") or ""
-        if name not in ("good", "expired", "unscoped", "other", "service", "system"):
-            raise falcon.HTTPNotFound
-        if name == "expired" and req.get_param("allow_expired") is None:
-            raise falcon.HTTPNotFound
-        resp.media = {"token": _told(name, req.prefix)}
-
-
-def _told(name: str, url: str) -> dict[str, Any]:
-    left = timedelta(hours=-1 if name == "expired" else 1)
-    told: dict[str, Any] = {
-        "methods": ["password"],
-        "user": {"id": "alice", "name": "alice", "domain": _DOMAIN, "password_expires_at": None},
-        "audit_ids": ["a"],
-        "issued_at": (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
-        "expires_at": (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
-    }
-    if name == "system":
-        told |= {"system": {"all": True}, "roles": [{"id": "service", "name": "service"}]}
-    elif name != "unscoped":
-        project = {"service": "service", "other": "other"}.get(name, "demo")
-        told |= {
-            "project": {"id": project, "name": project, "domain": _DOMAIN},
-            "catalog": _catalog(url),
-            "is_domain": False,
-        }
-        roles = ("service",) if name == "service" else ("member", "reader")
-        told["roles"] = [{"id": role, "name": role} for role in roles]
-    return told
-
-
-def _catalog(url: str) -> list[dict[str, Any]]:
-    endpoints = [
-        {"id": interface, "interface": interface, "region": "RegionOne", "region_id": "RegionOne", "url": f"{url}/v3"}
-        for interface in ("public", "internal", "admin")
-    ]
-    return [{"id": "identity", "name": "keystone", "type": "identity", "endpoints": endpoints}]
-
-
-class _Version:
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        links = [{"rel": "self", "href": f"{req.prefix}/v3/"}]
-        resp.media = {"version": {"id": "v3.14", "status": "stable", "links": links, "media-types": []}}
+from tests.tokens import middleware_options, serving
 
 
 @pytest.fixture
 def keystone() -> Iterator[HttpServer]:
-    server = HttpServer(0, "keystone", threads=2)
-    served: Any = falcon.App()
-    served.req_options.strip_url_path_trailing_slash = True
-    served.add_route("/", _Version())
-    served.add_route("/v3", _Version())
-    served.add_route("/v3/auth/tokens", _Tokens())
-    server.start(served)
-    yield server
-    server.stop()
+    with serving() as server:
+        yield server
 
 
 @contextlib.contextmanager
@@ -88,14 +26,7 @@ def guarding(directory: Path, keystone: HttpServer, *rules: str) -> Iterator[Clo
     policy = directory / "everybody.yaml"
     policy.write_text("".join(f'"{rule}": "@"\n' for rule in rules))
     file = directory / "keystone.conf"
-    account = (
-        "username = nova\npassword = x\nuser_domain_id = default\nproject_name = service\nproject_domain_id = default"
-    )
-    file.write_text(
-        f"[keystone_authtoken]\nwww_authenticate_uri = {keystone.url}\nauth_url = {keystone.url}/v3\n"
-        f"auth_type = password\nhttp_request_max_retries = 0\n{account}\n"
-        f"[oslo_policy]\npolicy_file = {policy}\n"
-    )
+    file.write_text(f"{middleware_options(keystone.url)}[oslo_policy]\npolicy_file = {policy}\n")
     made = Cloud(directory, files=[str(file)], options={"api": {"auth_strategy": "keystone"}})
     yield made
     made.close()
