@@ -1,11 +1,15 @@
-"""Clients that go on asking a server beside what is done to it, and a reload that may lose none of their requests."""
+"""Requests beside what is done to a server: a reload or a stop may lose none of them."""
 
 import contextlib
 import http.client
+import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tests.integration.stack.processes import wait_until
+from tests.integration.stack.site import ADDRESS
 
 
 class Heard:
@@ -58,3 +62,34 @@ def lose_nothing(
     assert heard.failed == [], log()[-4000:]
     assert set(heard.answered) == {200}
     assert not workers() & before
+
+
+@contextlib.contextmanager
+def half_sent(port: int, ask: Callable[[], int]) -> Iterator[None]:
+    """Have half of a request at a worker while the block runs; then send the rest, and see that it is answered well.
+
+    ``ask`` asks for anything and returns the status.
+    """
+    body = b'{"keypair": {"name": "%s"}}' % uuid.uuid4().hex.encode()
+    request = (
+        b"POST /v2.1/os-keypairs HTTP/1.1\r\nHost: a\r\nX-Auth-Token: alice:demo\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    with socket.create_connection((ADDRESS, port), timeout=120) as connection:
+        connection.sendall(request[:-5])
+        # One who comes later is answered, so the slow one is at a worker by now.
+        assert ask() == 200
+        yield
+        connection.sendall(request[-5:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def touch(file: Path) -> None:
+    """Give a file a newer time: servers compare those in whole seconds."""
+    before = int(file.stat().st_mtime)
+
+    def is_newer() -> bool:
+        file.touch()
+        return int(file.stat().st_mtime) > before
+
+    wait_until(is_newer, f"a newer time of {file}", timeout_s=30)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional import suite
-from tests.integration.reloads import asking, lose_nothing
+from tests.integration.reloads import asking, half_sent, lose_nothing
 from tests.integration.stack.processes import birth, wait_until
 from tests.integration.stack.site import ADDRESS, listens
 from tests.integration.under_uwsgi import Served
@@ -208,31 +208,18 @@ def _reload_beside_clients(uwsgi: Served, reload: Callable[[Served], None]) -> N
 
 def test_a_request_under_way_is_answered_before_a_reload(uwsgi: Served) -> None:
     """A client sends half of its request, then the server is told to load anew, then comes the rest."""
-    body = b'{"keypair": {"name": "slow"}}'
-    request = _post(_JSON + b"Content-Length: %d\r\n" % len(body), body)
     before = uwsgi.workers()
-    with socket.create_connection((ADDRESS, uwsgi.port), timeout=120) as connection:
-        connection.sendall(request[:-5])
-        # One who comes later is answered, so the slow one is at a worker by now.
-        assert uwsgi.ask("/live")[0] == 200
+    with half_sent(uwsgi.port, lambda: uwsgi.ask("/live")[0]):
         _hup(uwsgi)
-        connection.sendall(request[-5:])
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     wait_until(lambda: len(uwsgi.workers() - before) == 2, "two new workers", timeout_s=120)
 
 
 def test_a_request_under_way_is_answered_before_the_end(uwsgi: Served) -> None:
     """As above, but the server is told to stop; who comes later finds nobody, and a load balancer asks another."""
-    body = b'{"keypair": {"name": "last"}}'
-    request = _post(_JSON + b"Content-Length: %d\r\n" % len(body), body)
-    with socket.create_connection((ADDRESS, uwsgi.port), timeout=120) as connection:
-        connection.sendall(request[:-5])
-        assert uwsgi.ask("/live")[0] == 200
+    with half_sent(uwsgi.port, lambda: uwsgi.ask("/live")[0]):
         count = uwsgi.told().count("graceful shutdown triggered")
         uwsgi.site.processes.send("api", signal.SIGTERM)
         wait_until(lambda: uwsgi.told().count("graceful shutdown triggered") > count, "a stop", timeout_s=60)
-        connection.sendall(request[-5:])
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     uwsgi.site.processes.wait_ended("api", timeout_s=60)
     assert uwsgi.site.processes.exit_code("api") == 0
     assert not listens(uwsgi.port)

@@ -15,6 +15,7 @@ from nova_lite.db import migrate
 from nova_lite.storage import Database
 from tests.functional import suite
 from tests.integration.conftest import started
+from tests.integration.reloads import touch
 from tests.integration.stack.processes import Program, wait_until
 from tests.integration.stack.services import REPOSITORY
 from tests.integration.stack.site import ADDRESS, Site, environment, tool, wait_listening
@@ -117,14 +118,7 @@ class Served:
     def touch(self) -> None:
         """Touch the file that has workers load anew one by one, once it is heard: not while a worker still loads."""
         wait_until(self.has_loaded, "workers that have loaded", timeout_s=60)
-        # Times of files are compared in whole seconds.
-        before = int(self.reload_file.stat().st_mtime)
-
-        def is_newer() -> bool:
-            self.reload_file.touch()
-            return int(self.reload_file.stat().st_mtime) > before
-
-        wait_until(is_newer, "a newer time of the file", timeout_s=30)
+        touch(self.reload_file)
 
     @contextlib.contextmanager
     def behind_apache(self, path: str) -> Iterator[int]:
