@@ -24,9 +24,9 @@ from nova_lite.conductor.workflows.move import (
     hold_claim,
     moved_volumes,
     new_place,
+    refused,
     remove_attachments,
     settled_volumes,
-    tried,
 )
 from nova_lite.conductor.workflows.tools import CellTools, host_is_down
 from nova_lite.db.cell_tables import CellWorkflowRow
@@ -72,19 +72,7 @@ def check_hosts(work: Work[CellTools]) -> Facts:
 
 def note_refusal(work: Work[CellTools], session: Session) -> Facts:
     """Write down which host could not take the server, and why."""
-    chosen, reason = new_place(work), str(work.facts["detour"])
-    LOG.warning("Server %s cannot be migrated to host %s: %s", work.subject, chosen.host, reason)
-    event = "compute_check_can_live_migrate_destination"
-    actions.fail_event(
-        session,
-        instance_uuid=work.subject,
-        request_id=work.workflow.request_id,
-        error=reason,
-        host=chosen.host,
-        traceback=work.workflow.traceback,
-    )
-    actions.begin_again(session, instance_uuid=work.subject, request_id=work.workflow.request_id, event=event)
-    return {"failed": [*tried(work), {"node": chosen.node, "reason": reason}]}
+    return refused(work, session, event="compute_check_can_live_migrate_destination")
 
 
 def turn_to_next_host(work: Work[CellTools], session: Session) -> Facts:

@@ -88,6 +88,11 @@ def remove_attachments(work: Work[CellTools]) -> None:
 
 def note_refusal(work: Work[CellTools], session: Session) -> Facts:
     """Write down which host could not take the server, and why."""
+    return refused(work, session, event="compute_prep_resize")
+
+
+def refused(work: Work[CellTools], session: Session, *, event: str) -> Facts:
+    """Write down which host could not take the server, and why, and that the action begins anew with ``event``."""
     chosen, reason = new_place(work), str(work.facts["detour"])
     LOG.warning("Server %s cannot move to host %s: %s", work.subject, chosen.host, reason)
     actions.fail_event(
@@ -98,9 +103,7 @@ def note_refusal(work: Work[CellTools], session: Session) -> Facts:
         host=chosen.host,
         traceback=work.workflow.traceback,
     )
-    actions.begin_again(
-        session, instance_uuid=work.subject, request_id=work.workflow.request_id, event="compute_prep_resize"
-    )
+    actions.begin_again(session, instance_uuid=work.subject, request_id=work.workflow.request_id, event=event)
     return {"failed": [*tried(work), {"node": chosen.node, "reason": reason}]}
 
 

@@ -4,29 +4,10 @@ For schedulers, that remember them. Whoever makes such a change bumps the number
 the others wait for it.
 """
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from nova_lite.db.api_tables import HostChangesRow
-from nova_lite.storage import Handle, TryAgain
+from nova_lite.db.repositories import change_numbers
 
-#: There is one row.
-_THE_ONE = 1
-#: Made once, for each decision of a scheduler runs it.
-_NUMBER = sa.select(HostChangesRow.number).where(HostChangesRow.id == _THE_ONE)
-
-
-def bump(session: Session) -> None:
-    """Note that aggregates or mappings change with this transaction."""
-    this = sa.update(HostChangesRow).where(HostChangesRow.id == _THE_ONE)
-    counted = session.execute(this.values(number=HostChangesRow.number + 1))
-    if counted.rowcount == 0:  # type: ignore[attr-defined]
-        try:
-            session.execute(sa.insert(HostChangesRow).values(id=_THE_ONE, number=1))
-        except sa.exc.IntegrityError as exc:
-            raise TryAgain("Another began to count at the same time.") from exc
-
-
-def number(handle: Handle) -> int:
-    """Return the number."""
-    return handle.execute(_NUMBER).scalar() or 0
+#: Notes that aggregates or mappings change with a transaction.
+bump = change_numbers.bumper(HostChangesRow)
+#: Returns the number of the API database.
+number = change_numbers.reader(HostChangesRow)
