@@ -76,10 +76,13 @@ make_venv() { # make_venv LOG
 
 # install_package LOG EXTRAS: nova_lite itself, editable, with what it needs; nothing to do where that was done before.
 install_package() {
-    local stamp
-    stamp=$VENV/.nova_lite-$({ echo "$2 $REPOSITORY"; cat "$REPOSITORY/setup.cfg" "$REPOSITORY/pyproject.toml"; } | sha256sum | cut -c 1-16)
-    [ -e "$stamp" ] && return
+    local stamp extra missing=no
+    stamp=$VENV/.nova_lite-$({ echo "$REPOSITORY"; cat "$REPOSITORY/setup.cfg" "$REPOSITORY/pyproject.toml"; } | sha256sum | cut -c 1-16)
+    for extra in ${2//,/ }; do
+        grep -qxF "$extra" "$stamp" 2>/dev/null || missing=yes
+    done
+    [ "$missing" = yes ] || return 0
     step "install nova_lite and what it needs (extras: $2)" "$1" \
         "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off -e "${REPOSITORY}[$2]"
-    touch "$stamp"
+    tr , '\n' <<<"$2" >>"$stamp"
 }
