@@ -65,8 +65,8 @@ _SILENT_S = 60
 _SILENCE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 #: A pooled connection that was used this short a time ago is not asked whether it still lives.
 _TRUSTED_S = 5.0
-#: The server's word, in each of its answers to PyMySQL, that a transaction is open.
-_MYSQL_IN_TRANSACTION = 1
+#: Execution option of statements whose answer nobody looks at.
+_UNANSWERED = "nova_lite_unanswered"
 #: Execution option: what a connection is for. READ and GLANCE read by single statements (SQLite: READ at one moment),
 #: STILL reads at one moment everywhere; ANY is whatever its user begins.
 _PURPOSE = "nova_lite_purpose"
@@ -198,13 +198,12 @@ class Database:
         if engine.driver == "pymysql":
             from nova_lite import mysql_driver  # noqa: PLC0415 - loads PyMySQL, which may not be there
 
-            mysql_driver.adapt(engine)
+            mysql_driver.adapt(engine, unanswered=_UNANSWERED)
         event.listen(engine, "connect", _tune_mysql if "read_timeout" in args else _tune_postgresql)
         event.listen(engine, "begin", _begin_on_server)
         event.listen(engine, "checkout", _PulseCheck(engine))
         event.listen(engine, "checkin", _note_return)
         _begin_by_driver(engine)
-        _roll_back_only_what_is_open(engine)
         return engine
 
     @contextlib.contextmanager
@@ -270,6 +269,14 @@ class Database:
             if self._engines and self._pid == os.getpid():
                 self._engines[_ANY].dispose()
             self._engines = {}
+
+
+def unanswered(statement: sa.Insert) -> sa.Insert:
+    """Return ``statement`` as one whose answer nobody looks at: what is wrong with it may be raised by a later one.
+
+    With MySQL it is sent with the next statement of its transaction, or with the commit.
+    """
+    return statement.execution_options(**{_UNANSWERED: True})
 
 
 # -- connections
@@ -342,27 +349,22 @@ def _begin_on_server(connection: sa.Connection) -> None:
 
 
 def _begin_by_driver(engine: Engine) -> None:
-    """Begin transactions by the driver alone: as statements of SQLAlchemy's that would cost thrice as much."""
+    """Begin transactions by the driver alone: as statements of SQLAlchemy's that would cost thrice as much.
+
+    Where the driver can, a transaction begins with its first statement, by the same message.
+    """
 
     def when_due(connection: Any) -> None:
-        statements = connection.info.pop(_BEGIN, None)
-        if statements is not None:
+        statements = connection.info.pop(_BEGIN, ())
+        if hasattr(connection, "later"):
+            for statement in statements:
+                connection.later(statement)
+        elif statements:
             with contextlib.closing(connection.cursor()) as cursor:
                 for statement in statements:
                     cursor.execute(statement)
 
     engine.dialect.do_begin = when_due  # type: ignore[assignment, method-assign]
-
-
-def _roll_back_only_what_is_open(engine: Engine) -> None:
-    """Save the ROLLBACK that PyMySQL would send on each return to the pool, even when no transaction is open."""
-    roll_back = engine.dialect.do_rollback
-
-    def when_open(connection: Any) -> None:
-        if getattr(connection, "server_status", _MYSQL_IN_TRANSACTION) & _MYSQL_IN_TRANSACTION:
-            roll_back(connection)
-
-    engine.dialect.do_rollback = when_open  # type: ignore[assignment, method-assign]
 
 
 def _to_json(value: object) -> str:
@@ -399,10 +401,8 @@ def _note_return(connection: object, record: Any) -> None:
 
 def _has_news(connection: Any) -> bool:
     """Return whether the server has closed an idle connection or sent something on it; True where nobody can tell."""
-    if not hasattr(select, "poll"):  # eventlet takes it away
-        return True
     channel = getattr(connection, "_sock", connection)
-    if not hasattr(channel, "fileno"):
+    if not hasattr(select, "poll") or not hasattr(channel, "fileno"):  # eventlet takes poll away
         return True
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLIN)

@@ -2,14 +2,19 @@
 
 By itself it looks at each request for proxies and certificates in the environment, and for a password in ``~/.netrc``:
 that costs half as much as the request. Here the environment is asked once for each server, and ``.netrc`` never, for
-our neighbours want tokens.
+our neighbours want tokens. A URL that can be sent as it is written is not taken apart and put together again.
 """
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from keystoneauth1.session import TCPKeepAliveAdapter
+from requests.hooks import default_hooks
+
+#: URLs in which nothing is to be quoted, resolved or translated, and nobody is named.
+_PLAIN = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]+)?/(?!.*(^|/)\.)[A-Za-z0-9/._~-]*", re.ASCII)
 
 
 class LeanSession(requests.Session):
@@ -22,6 +27,22 @@ class LeanSession(requests.Session):
         self.auth = _as_it_is  # or .netrc is asked
         for scheme in list(self.adapters):
             self.mount(scheme, TCPKeepAliveAdapter())
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Return what is sent for ``request``, as ``requests`` makes it, without what a plain one does not need."""
+        headers = request.headers or {}
+        more = request.params or request.files or request.cookies or request.auth or request.json is not None
+        more = more or self.params or self.cookies or None in headers.values()  # None takes one of the session's away
+        if more or not _PLAIN.fullmatch(str(request.url)):
+            return super().prepare_request(request)
+        prepared = requests.PreparedRequest()
+        prepared.prepare_method(request.method)
+        prepared.url = str(request.url)
+        prepared.prepare_headers({**self.headers, **headers})
+        prepared.prepare_body(request.data, None)
+        prepared.hooks = request.hooks or default_hooks()
+        prepared._cookies = self.cookies
+        return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Return with what settings to send a request to ``url``: what was found when its server was first asked."""

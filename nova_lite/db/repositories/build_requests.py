@@ -12,12 +12,12 @@ from nova_lite.db.api_tables import BuildRequestRow, RequestSpecRow
 from nova_lite.model.flavor import Flavor
 from nova_lite.model.instance import Instance
 from nova_lite.model.request_spec import RequestSpec
-from nova_lite.storage import Handle
+from nova_lite.storage import Handle, unanswered
 
 #: Made once, for each boot runs them.
 _REQUESTS = cast(sa.Table, BuildRequestRow.__table__)
 _SPECS = cast(sa.Table, RequestSpecRow.__table__)
-_ADD, _ADD_SPEC = sa.insert(_REQUESTS), sa.insert(_SPECS)
+_ADD, _ADD_SPEC = unanswered(sa.insert(_REQUESTS)), unanswered(sa.insert(_SPECS))
 _ONE = sa.select(_REQUESTS.c.instance).where(_REQUESTS.c.instance_uuid == sa.bindparam("uuid"))
 _HELD = _ONE.with_for_update()
 _SPEC = sa.select(_SPECS.c.spec).where(_SPECS.c.instance_uuid == sa.bindparam("uuid"))

@@ -22,7 +22,7 @@ from nova_lite.db.api_tables import (
 from nova_lite.db.repositories import mapping_changes, quotas
 from nova_lite.errors import NotFound
 from nova_lite.model.host import Cell
-from nova_lite.storage import Handle
+from nova_lite.storage import Handle, unanswered
 
 #: The lock under which the first cell is added; no project is called so.
 _NO_CELLS = "*cells"
@@ -59,7 +59,7 @@ _WHERE_IT_IS = (
 _REQUESTS = cast(sa.Table, BuildRequestRow.__table__)
 _UNREQUESTED = sa.delete(_REQUESTS).where(_REQUESTS.c.instance_uuid == sa.bindparam("uuid"))
 _MAPPINGS = cast(sa.Table, InstanceMappingRow.__table__)
-_ADD = sa.insert(_MAPPINGS)
+_ADD = unanswered(sa.insert(_MAPPINGS))
 _SOME: sa.BindParameter[Sequence[str]] = sa.bindparam("some", expanding=True)
 _CELLS_OF = sa.select(_MAPPINGS.c.instance_uuid, _MAPPINGS.c.cell_uuid).where(
     _MAPPINGS.c.instance_uuid.in_(_SOME),

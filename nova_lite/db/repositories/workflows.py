@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.columns import WorkflowColumns
 from nova_lite.model.workflow import OPEN, Status, Workflow
-from nova_lite.storage import Database, Handle, epoch_now
+from nova_lite.storage import Database, Handle, epoch_now, unanswered
 
 #: The table: the API database's or a cell's.
 Row = type[WorkflowColumns]
@@ -48,12 +48,14 @@ def _made(table: sa.Table) -> _Statements:
     this = column.uuid == sa.bindparam("this")
     is_open = column.status.in_(OPEN)
     return _Statements(
-        add=sa.insert(table).values(
-            status=Status.PENDING,
-            step=0,
-            attempt=0,
-            deadline=epoch_now() + sa.bindparam("within_s", type_=sa.Double()),
-            lease_until=epoch_now() + sa.bindparam("alone_s", type_=sa.Double()),
+        add=unanswered(
+            sa.insert(table).values(
+                status=Status.PENDING,
+                step=0,
+                attempt=0,
+                deadline=epoch_now() + sa.bindparam("within_s", type_=sa.Double()),
+                lease_until=epoch_now() + sa.bindparam("alone_s", type_=sa.Double()),
+            )
         ),
         claim=sa.update(table)
         .where(this, is_open, sa.or_(column.lease_owner.is_(None), column.lease_until < epoch_now()))

@@ -36,6 +36,23 @@ class WorkflowSuite:
             workflows.add(session, row, workflow, timeout_s=600)
         assert self._get(kept, workflow).lease_owner == "one"
 
+    def test_those_of_one_transaction_are_added_together_or_not_at_all(self, kept: Kept) -> None:
+        there = self._add(kept)
+        others = [make_workflow(), make_workflow()]
+        db, row = kept
+
+        def add(*added: Workflow) -> None:
+            with db.writer() as session:
+                for each in added:
+                    workflows.add(session, row, each, timeout_s=600)
+
+        with pytest.raises(sa.exc.IntegrityError):
+            add(others[0], there, others[1])
+        with db.reader() as session:
+            assert [workflows.get(session, row, each.uuid) for each in others] == [None, None]
+        add(*others)
+        assert all(self._get(kept, each) for each in others)
+
     def test_a_lease_is_one_conductors_until_it_runs_out(self, kept: Kept) -> None:
         workflow = self._add(kept)
         assert self._claim(kept, workflow, "one", lease_s=60)

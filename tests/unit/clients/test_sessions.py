@@ -1,6 +1,8 @@
 """What a lean session finds in its environment, and that it looks there once."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -56,3 +58,40 @@ def test_no_password_is_taken_from_the_home_directory(tmp_path: Path, monkeypatc
     request = requests.Request("GET", PLAIN)
     assert "Authorization" in requests.Session().prepare_request(request).headers
     assert "Authorization" not in LeanSession().prepare_request(request).headers
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://one.test:8778/v2/images/2d9c43a1",
+        "https://one.test/a.b/c-d_~",
+        "http://one.test/a//b",
+        "http://one.test",
+        "http://ONE.test/a",
+        "http://[::1]:80/a",
+        "http://one.test/a/../b",
+        "http://one.test/.a",
+        "http://one.test/a b?c=d",
+        "http://one.test/%7Ea",
+        "http://one.test/\u00e9",
+        "http://\u00e9ne.test/a",
+    ],
+)
+def test_requests_are_what_requests_makes_of_them(url: str) -> None:
+    session, usual = LeanSession(), requests.Session()
+    usual.trust_env = False
+    for method, data in (("GET", None), ("put", "{}"), ("POST", b"x"), ("DELETE", None), ("POST", {"a": "b"})):
+        some: list[Mapping[str, Any]] = [{"X-Auth-Token": "t", "user-agent": "us"}, {"accept": None}]
+        for headers in some:
+            for params in ({}, {"c": "d"}):
+                request = requests.Request(method, url, data=data, headers=headers, params=params)
+                found, expected = session.prepare_request(request), usual.prepare_request(request)
+                assert (found.method, found.url, found.body) == (expected.method, expected.url, expected.body)
+                assert dict(found.headers.lower_items()) == dict(expected.headers.lower_items())
+                assert found.hooks == expected.hooks
+
+
+def test_cookies_are_sent_back() -> None:
+    session = LeanSession()
+    session.cookies.set("node", "two", domain="one.test")
+    assert session.prepare_request(requests.Request("GET", PLAIN)).headers["Cookie"] == "node=two"
