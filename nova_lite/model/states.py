@@ -144,6 +144,7 @@ ACTIONS: Mapping[str, Action] = {
                 VmState.STOPPED,
                 VmState.PAUSED,
                 VmState.SUSPENDED,
+                VmState.RESCUED,
                 VmState.SHELVED,
                 VmState.ERROR,
                 VmState.SOFT_DELETED,

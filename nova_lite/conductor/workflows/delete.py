@@ -115,11 +115,19 @@ def mark_soft_deleted(work: Work[CellTools], session: Session) -> None:
 
 
 def turn_on(work: Work[CellTools]) -> Facts:
-    """Start the guest of a server that is not deleted after all."""
+    """Start the guest of a server that is not deleted after all, by its own disk should it have been rescued."""
     with work.tools.db.reader() as session:
         instance = instances.get(session, work.subject)
     if instance.host is None:
         raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
+    work.tools.agents.unrescue(
+        instance.host,
+        instance.uuid,
+        instance.epoch,
+        during=work.workflow.kind,
+        start=False,
+        timeout_s=max(1.0, work.seconds_left),
+    )
     found = work.tools.agents.power_on(
         instance.host, instance.uuid, instance.epoch, instance.volumes, timeout_s=work.seconds_left
     )

@@ -32,3 +32,20 @@ def test_a_server_that_cannot_be_restored_is_as_deleted_as_before(site: Site) ->
     site.rest()
     assert site.status(server) == "ACTIVE"
     assert counts(site, server)
+
+
+def test_a_rescued_server_is_restored_on_its_own_disk(site: Site) -> None:
+    (server,) = site.boot()
+    site.rest()
+    site.rescue(server)
+    site.rest()
+    assert site.status(server) == "RESCUE"
+    site.soft_delete(server)
+    site.rest()
+    assert site.status(server) == "SOFT_DELETED"
+    site.act(server, "restore")
+    site.rest()
+    assert site.status(server) == "ACTIVE"
+    _, body = site.ask("GET", f"/servers/{server}")
+    driver = clouds.fake_driver(site.cloud, body["server"]["OS-EXT-SRV-ATTR:host"])
+    assert not driver._known(server).is_rescued
