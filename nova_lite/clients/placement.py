@@ -346,6 +346,10 @@ class PlacementClient:
             options["params"] = params
         try:
             response = self._http.request(path, method, raise_exc=False, **options)
+        except ks_errors.MissingAuthPlugin as exc:
+            raise errors.Unavailable(
+                "[placement] has no credentials: set auth_type and what it needs.", is_named=True
+            ) from exc
         except ks_errors.ClientException as exc:
             raise errors.Unavailable("Placement does not answer.", cause=str(exc), is_named=True) from exc
         if response.status_code >= 500:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+#: What tells of itself as it is loaded: oslo.service names eventlet there whatever the executor, and patches nothing.
+_CHATTY = ("alembic.runtime.plugins", "oslo_service.backend")
 #: Seconds between two lines that tell what a process that is to end waits for.
 _TOLD_S = 5.0
 EXIT_CODES = (
@@ -117,6 +119,8 @@ def run(prog: str, about: str, argv: Sequence[str] | None, *, service_name: str,
         return 2
     concurrency.use(conf.service.executor)
     oslo_logging.setup(conf, "nova_lite")
+    for logger in map(logging.getLogger, _CHATTY):
+        logger.setLevel(logger.level or logging.WARNING)  # unless the configuration says otherwise
     try:
         service: Service = _class(service_name)(conf)
         stopping = _Stopping(service)
@@ -127,7 +131,7 @@ def run(prog: str, about: str, argv: Sequence[str] | None, *, service_name: str,
         print(f"{prog}: {exc.message}", file=sys.stderr)
         return 2
     except errors.NovaLiteError as exc:
-        print(f"{prog}: {exc.message} {exc.facts or ''}", file=sys.stderr)
+        print(f"{prog}: {exc.message} {exc.facts or ''}".rstrip(), file=sys.stderr)
         return 1
     signals.until_end(lambda: reloading.reload(conf, load))
     LOG.info("%s stops", prog)

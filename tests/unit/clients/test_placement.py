@@ -42,6 +42,11 @@ def test_nobody_there_is_unavailable() -> None:
         client_of("http://127.0.0.1:1").allocations(str(uuids.uuid4()))
 
 
+def test_without_credentials_it_says_that() -> None:
+    with pytest.raises(errors.Unavailable, match=r"\[placement\] has no credentials"):
+        PlacementClient(config.load(files=[])).allocations(str(uuids.uuid4()))
+
+
 def test_a_broken_placement_is_unavailable() -> None:
     def broken(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("500 Internal Server Error", [("Content-Type", "text/plain")])

@@ -93,3 +93,20 @@ def test_the_process_is_gone_when_the_time_is_up(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "Work did not end within 1 s: 1 build" in done.stdout
+
+
+def test_a_mistake_in_the_configuration_is_all_it_tells(tmp_path: Path) -> None:
+    """Nothing of what libraries say as they are loaded, such as eventlet's name."""
+    file = tmp_path / "nova-lite.conf"
+    file.write_text("[DEFAULT]\ntransport_url = kombu+memory:///api\n")
+    code = "import sys; from nova_lite.cmd import scheduler; sys.exit(scheduler.main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--config-file", str(file)],
+        cwd=Path(__file__).parents[3],
+        timeout=300,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert (done.stdout, done.stderr) == ("", "nova-lite-scheduler: The scheduler needs [api_database] connection.\n")
