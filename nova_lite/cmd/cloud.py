@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nova_lite import errors
 from nova_lite.cmd.signals import Signals
-from nova_lite.embedded.settings import DEFAULT_LIBVIRT_URI, DEFAULT_PORT_BASE, CloudSettings
+from nova_lite.embedded.settings import DEFAULT_LIBVIRT_URI, DEFAULT_PORT_BASE, MAX_PORT_BASE, CloudSettings
 
 if TYPE_CHECKING:
     from nova_lite.embedded.cloud import Cloud
@@ -32,7 +32,10 @@ directory.
 _PORT_TAKEN, _IN_USE, _NO_LIBVIRT, _TOO_NEW = 3, 4, 5, 6
 #: Lines in the log, and warnings of libraries that say what we know.
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
-_NOISY = ("oslo.messaging", "oslo_policy", "urllib3", "keystoneauth", "openstack", "alembic", "waitress", "stevedore")
+_NOISY = (
+    *("alembic", "keystoneauth", "openstack", "oslo.messaging", "oslo_policy", "oslo_service.backend"),
+    *("stevedore", "urllib3", "waitress"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -214,8 +217,8 @@ def _count(text: str) -> int:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65532):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65532")
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT_BASE):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {MAX_PORT_BASE}")
     return int(text)
 
 

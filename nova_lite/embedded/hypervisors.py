@@ -18,21 +18,25 @@ class NoLibvirt(errors.Misconfigured):
 
 
 def choose(settings: CloudSettings, identity: Identity | None) -> tuple[Driver, str]:
-    """Return the driver to use and a sentence that says why; raises NoLibvirt when it must be libvirt and cannot be."""
+    """Return the driver to use and a sentence that says why; raises NoLibvirt when it must be libvirt and cannot be.
+
+    What is asked for by name is returned even where the state directory has another: ``state.settled`` refuses that.
+    """
     if settings.driver == "fake":
         return "fake", "guests are imitated (--driver fake)"
-    wanted = settings.driver if identity is None else identity.driver
-    if settings.driver == "auto" and wanted == "fake":
-        return "fake", "guests are imitated, as before in this state directory"
+    if identity is not None and identity.driver == "fake":
+        if settings.driver == "auto":
+            return "fake", "guests are imitated, as before in this state directory"
+        return "libvirt", "guests are real"
     trouble = _trouble(settings)
     if trouble is None:
         return "libvirt", f"guests are real: libvirt at {settings.libvirt_uri}, virt type {settings.virt_type}"
-    if wanted == "libvirt":
+    if settings.driver == "libvirt" or identity is not None:
         raise NoLibvirt(
             f"{trouble} Install libvirt and start it (the source tree has tools/libvirtd), say where it is with "
             "--libvirt-uri, or imitate guests with --driver fake."
         )
-    return "fake", f"guests are imitated, for libvirt does not work here: {trouble}"
+    return "fake", f"guests are imitated, for libvirt does not work here: {trouble.removesuffix('.')}"
 
 
 def share(settings: CloudSettings, driver: Driver) -> Mapping[str, object]:

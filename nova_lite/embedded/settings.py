@@ -9,6 +9,8 @@ Driver = Literal["auto", "libvirt", "fake"]
 
 #: Where the Compute API listens by default; the others take the next ports, as ``CloudSettings.port`` says.
 DEFAULT_PORT_BASE = 8774
+#: The greatest that leaves room for them.
+MAX_PORT_BASE = 65535 - 6
 DEFAULT_LIBVIRT_URI = "qemu:///system"
 
 

@@ -144,7 +144,7 @@ def test_auto_says_when_it_imitates_and_stays_with_it(tmp_path: Path) -> None:
         finally:
             cloud.stop()
     with pytest.raises(errors.Misconfigured, match="made with --driver fake"):
-        state.settled(settings, state.known(settings), "libvirt")
+        Cloud(dataclasses.replace(settings, driver="libvirt")).start()
 
 
 def test_cells_know_nothing_above_them(tmp_path: Path) -> None:

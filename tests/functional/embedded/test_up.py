@@ -95,6 +95,7 @@ def test_a_newer_state_directory_is_6(tmp_path: Path) -> None:
         pytest.param(["--cells", "0"], id="no cells"),
         pytest.param(["--hosts", "many"], id="no number"),
         pytest.param(["--port-base", "70000"], id="no port"),
+        pytest.param(["--port-base", "65530"], id="no room for all ports"),
         pytest.param(["--driver", "xen"], id="unknown driver"),
         pytest.param(["--image", "name=/does/not/exist"], id="no image file"),
         pytest.param(["--set", "reclaim_instance_interval"], id="an option without a value"),
