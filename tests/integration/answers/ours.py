@@ -3,7 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from nova_lite import errors
 from nova_lite.db.repositories import actions, build_requests, hosts, instances, mappings
 from nova_lite.model.block_device import BlockDevice
 from nova_lite.model.conductor import HostReport
@@ -13,6 +15,7 @@ from nova_lite.model.host import CELL0_UUID
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.migration import MigrationKind, Progress
 from nova_lite.model.states import TaskState, VmState
+from nova_lite.rpc.compute import ComputeClient
 from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
 from tests.functional.compute_api.factories import NOON, make_instance, make_spec
 from tests.integration.answers import cloud
@@ -55,6 +58,9 @@ class Ours:
     """Our API over databases in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
+        # Nobody is there who could say; each question would wait for its whole deadline.
+        self._silence = mock.patch.object(ComputeClient, "uptime", side_effect=errors.Timeout("There is no agent."))
+        self._silence.start()
         self.cloud = Cloud(folder, cells=(CELL1,))
         self.cloud.images.images = {IMAGE_ID: self.cloud.images.images[IMAGE_ID]}
         self._add_hosts()
@@ -65,6 +71,7 @@ class Ours:
     def close(self) -> None:
         """Close the databases."""
         self.cloud.close()
+        self._silence.stop()
 
     def ask(self, caller: str, path: str, version: int) -> tuple[int, Any]:
         """Look at ``path``; return the status and the body, None for none."""
