@@ -1,5 +1,6 @@
 """The cells' databases as one command sees them."""
 
+import contextlib
 import uuid as uuids
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,8 @@ def test_a_cell_that_cannot_be_asked_is_down_for_the_rest(
         assert cells.ask(cell, asked.append) is None
         assert why in cells.down[cell.uuid]
         assert "hunter2" not in cells.down[cell.uuid]
-        migrate.sync(Database(f"sqlite:///{tmp_path}/empty.db"), "cell")
+        with contextlib.closing(Database(f"sqlite:///{tmp_path}/empty.db")) as empty:
+            migrate.sync(empty, "cell")
         assert cells.ask(cell, asked.append) is None, "once down, down for this command"
     assert asked == []
 

@@ -1,6 +1,7 @@
 """What the scheduler knows of hosts when cells do not answer."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -58,9 +59,14 @@ def told(cell: str, *, is_up: bool = True) -> CellHosts:
     return CellHosts(cast(Database, None), 1, float("inf"), states)
 
 
-def hosts(tmp_path: Path, cells: SilentCells) -> Hosts:
-    database = Database(f"sqlite:///{tmp_path / 'api.sqlite'}")
-    ApiBase.metadata.create_all(database.engine)
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with contextlib.closing(Database(f"sqlite:///{tmp_path / 'api.sqlite'}")) as database:
+        ApiBase.metadata.create_all(database.engine)
+        yield database
+
+
+def hosts(database: Database, cells: SilentCells) -> Hosts:
     conf = config.load(files=[])
     conf.set_override("timeout", 60.0, "cells")
     conf.set_override("io_ops_weight_multiplier", 0.0, "filter_scheduler")  # so that nobody asks how busy hosts are
@@ -89,12 +95,12 @@ class Everybody:
         return []
 
 
-def placed_on(tmp_path: Path, cells: SilentCells, *nodes: str) -> str:
+def placed_on(database: Database, cells: SilentCells, *nodes: str) -> str:
     """Return the host that a server gets when Placement offers ``nodes``."""
     placement = cast(PlacementClient, OfferingPlacement(*nodes))
     conf = config.load(files=[])
     conf.set_override("timeout", 60.0, "cells")
-    surveyor = Surveyor(conf, hosts(tmp_path, cells), placement)
+    surveyor = Surveyor(conf, hosts(database, cells), placement)
     scheduler = SchedulerEndpoint(conf, surveyor, placement, cast(Waiting, Everybody()))
     spec = RequestSpec("project", "user", Flavor("1", "tiny", 1, 512, 1), "image")
     decision = scheduler.place(msgspec.to_builtins(spec), ["server"])
@@ -103,16 +109,16 @@ def placed_on(tmp_path: Path, cells: SilentCells, *nodes: str) -> str:
     return str(decision["placed"][0]["selections"][0]["host"])
 
 
-def test_servers_ended_in_error_because_all_cells_were_slow_once(tmp_path: Path) -> None:
+def test_servers_ended_in_error_because_all_cells_were_slow_once(database: Database) -> None:
     with pytest.raises(errors.Unavailable):
-        hosts(tmp_path, SilentCells("a", "b")).load({})
+        hosts(database, SilentCells("a", "b")).load({})
 
 
-def test_one_silent_cell_is_passed_over(tmp_path: Path) -> None:
-    assert placed_on(tmp_path, SilentCells("a"), "node-a", "node-b") == "host-b"
+def test_one_silent_cell_is_passed_over(database: Database) -> None:
+    assert placed_on(database, SilentCells("a"), "node-a", "node-b") == "host-b"
 
 
-def test_a_host_mapped_a_moment_ago_is_found(tmp_path: Path) -> None:
+def test_a_host_mapped_a_moment_ago_is_found(database: Database) -> None:
     class MappedSinceLastLook(SilentCells):
         is_old = True
 
@@ -122,30 +128,30 @@ def test_a_host_mapped_a_moment_ago_is_found(tmp_path: Path) -> None:
         def forget(self) -> None:
             self.is_old = False
 
-    assert placed_on(tmp_path, MappedSinceLastLook(), "node-a") == "host-a"
+    assert placed_on(database, MappedSinceLastLook(), "node-a") == "host-a"
 
 
-def test_a_server_that_only_a_silent_cell_could_take_is_refused_and_told_so(tmp_path: Path) -> None:
+def test_a_server_that_only_a_silent_cell_could_take_is_refused_and_told_so(database: Database) -> None:
     with pytest.raises(errors.NoValidHost, match="Of 1 host with room: 1 cannot be reached now"):
-        placed_on(tmp_path, SilentCells("a"), "node-a")
+        placed_on(database, SilentCells("a"), "node-a")
 
 
-def test_it_waits_while_the_cell_has_just_fallen_silent(tmp_path: Path) -> None:
+def test_it_waits_while_the_cell_has_just_fallen_silent(database: Database) -> None:
     with pytest.raises(errors.Unavailable):
-        placed_on(tmp_path, SilentCells("a", silent_s=5), "node-a")
+        placed_on(database, SilentCells("a", silent_s=5), "node-a")
 
 
-def test_a_cell_that_is_back_is_seen_before_a_server_is_refused(tmp_path: Path) -> None:
+def test_a_cell_that_is_back_is_seen_before_a_server_is_refused(database: Database) -> None:
     class BackWhenLookedAt(SilentCells):
         def look_again(self, cells: Sequence[Any]) -> bool:
             assert [cell.cell.uuid for cell in cells] == ["a"]
             self.down.clear()
             return True
 
-    assert placed_on(tmp_path, BackWhenLookedAt("a"), "node-a") == "host-a"
+    assert placed_on(database, BackWhenLookedAt("a"), "node-a") == "host-a"
 
 
-def test_nobody_waits_for_a_silent_cell_that_has_nothing_to_offer(tmp_path: Path) -> None:
+def test_nobody_waits_for_a_silent_cell_that_has_nothing_to_offer(database: Database) -> None:
     class NeverLookedAt(SilentCells):
         def look_again(self, cells: Sequence[Any]) -> bool:
             raise AssertionError("its nodes are not among those offered")
@@ -155,4 +161,4 @@ def test_nobody_waits_for_a_silent_cell_that_has_nothing_to_offer(tmp_path: Path
             return Answers({"b": told("b", is_up=False)}, {"a": "silent"})
 
     with pytest.raises(errors.NoValidHost):
-        placed_on(tmp_path, OnlyADeadHost("a"), "node-b")
+        placed_on(database, OnlyADeadHost("a"), "node-b")

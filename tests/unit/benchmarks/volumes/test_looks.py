@@ -23,6 +23,7 @@ def test_the_queries_find_what_they_are_read_for() -> None:
         ):
             connection.exec_driver_sql(statement)
         found = {kind: _seen(connection, look) for kind, look in LOOKS.items()}
+    engine.dispose()
     expected = {"vm": Volumes(0, 1), "other": Volumes(0, 0)}
     assert found == {"ours": expected, "real": expected}
 
