@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import chain
+from typing import Any, cast
 
 from oslo_config import cfg
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -50,6 +51,7 @@ class Listener:
         self._tls = tls.context(conf)
         self._pool = concurrency.Pool(_THREADS, "gate")
         self._servers: list[Server] = []
+        self._connections: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
         self._admitted: weakref.WeakKeyDictionary[ServerConnection, Admitted] = weakref.WeakKeyDictionary()
         #: Consoles that are open now.
         self.sessions = Sessions()
@@ -70,6 +72,7 @@ class Listener:
                 select_subprotocol=_choose,
                 compression=None,
                 server_header=None,
+                create_connection=cast("type[ServerConnection]", self._connected),
                 open_timeout=_OPEN_S,
                 max_size=_MAX_MESSAGE,
                 max_queue=_MAX_WAITING,
@@ -83,9 +86,19 @@ class Listener:
         """Listen no more, and close every console."""
         for server in self._servers:
             server.close(code=_GOING_AWAY)
+        for connection in list(self._connections):
+            # The server would wait as long as a request may take. Amid a handshake of TLS there is no transport.
+            transport = getattr(connection, "transport", None)
+            if connection.request is None and transport is not None:
+                transport.abort()
         for server in self._servers:
             await server.wait_closed()
         self._pool.stop()
+
+    def _connected(self, *about: Any, **options: Any) -> ServerConnection:
+        connection = ServerConnection(*about, **options)
+        self._connections.add(connection)
+        return connection
 
     async def _receive(self, connection: ServerConnection, request: Request) -> Response | None:
         """Return what a request is answered; None when it has a token that opens a console."""
