@@ -1,5 +1,6 @@
 """What ``tools/devstack up`` started, as fixtures. Without it nothing here is collected."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from openstack.connection import Connection
 
 from tests.devstack.cloud import Cloud
+from tests.devstack.command import Command
 from tests.integration.stack.keystone import ADMIN, DEMO
 from tests.integration.stack.site import Site
 
@@ -43,3 +45,17 @@ def demo(cloud: Cloud) -> Iterator[Connection]:
     """A user of openstacksdk."""
     with cloud.connect(DEMO) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def demo_cli(cloud: Cloud) -> Iterator[Command]:
+    """The ``openstack`` command as a user without rights of an operator."""
+    with contextlib.closing(Command(cloud, "demo")) as command:
+        yield command
+
+
+@pytest.fixture(scope="session")
+def admin_cli(cloud: Cloud) -> Iterator[Command]:
+    """The ``openstack`` command as the administrator."""
+    with contextlib.closing(Command(cloud, "admin")) as command:
+        yield command

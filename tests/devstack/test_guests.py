@@ -15,8 +15,7 @@ from websockets.sync.client import connect
 
 from nova_lite.metadata.askers import signature
 from tests.devstack.cloud import FLAVORS, IMAGES, Cloud
-from tests.integration.stack.clients import openstack, openstack_json
-from tests.integration.stack.processes import wait_until
+from tests.devstack.command import Command
 from tests.integration.stack.services import CONSOLES, METADATA, METADATA_SECRET
 
 pytestmark = pytest.mark.timeout(600)
@@ -25,15 +24,15 @@ _USER_DATA = "#!/bin/sh\necho hello\n"
 
 
 @pytest.fixture(scope="module")
-def server(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def server(demo_cli: Command, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server with a config drive, user data and a password, as the command makes it."""
     file: Path = tmp_path_factory.mktemp("guest") / "user_data"
     file.write_text(_USER_DATA)
     wanted = ["--flavor", next(iter(FLAVORS)), "--image", IMAGES[0], "--nic", "none", "--config-drive", "true"]
     wanted += ["--user-data", str(file), "--password", "s3cret", "--property", "team=red"]
-    made = openstack_json(cloud, "demo", "server", "create", *wanted, "--wait", "told")
+    made = demo_cli.ask("server", "create", *wanted, "--wait", "told")
     yield made
-    openstack(cloud, "demo", "server", "delete", "--wait", made["id"])
+    demo_cli.run("server", "delete", "--wait", made["id"])
 
 
 def _ask(cloud: Cloud, server: Any, path: str, *, body: bytes | None = None, secret: str = METADATA_SECRET) -> str:
@@ -47,11 +46,6 @@ def _ask(cloud: Cloud, server: Any, path: str, *, body: bytes | None = None, sec
     asked = urllib.request.Request(f"{cloud.services.urls[METADATA]}{path}", body, headers)
     with urllib.request.urlopen(asked, timeout=_TIMEOUT_S) as answer:
         return bytes(answer.read()).decode()
-
-
-def _status(cloud: Cloud, server: Any) -> tuple[str, str | None]:
-    found = openstack_json(cloud, "demo", "server", "show", server["id"])
-    return found["status"], found["OS-EXT-STS:task_state"]
 
 
 def test_a_guest_is_told_who_it_is(cloud: Cloud, server: Any) -> None:
@@ -72,13 +66,15 @@ def test_a_password_that_a_guest_posts_is_its_users(cloud: Cloud, server: Any, d
     assert not demo.compute.get_server_password(server["id"])
 
 
-def test_a_password_is_set_in_the_guest(cloud: Cloud, server: Any) -> None:
-    openstack(cloud, "demo", "server", "set", "--password", "another", server["id"])
+def test_a_password_is_set_in_the_guest(demo_cli: Command, server: Any) -> None:
+    demo_cli.run("server", "set", "--password", "another", server["id"])
 
 
 @pytest.mark.parametrize(("kind", "greeting"), [("--novnc", b"RFB 003.008\n"), ("--serial", b"\r\nlogin: ")])
-def test_the_command_shows_where_a_console_is(cloud: Cloud, server: Any, kind: str, greeting: bytes) -> None:
-    url = openstack_json(cloud, "demo", "console", "url", "show", kind, server["id"])["url"]
+def test_the_command_shows_where_a_console_is(
+    cloud: Cloud, demo_cli: Command, server: Any, kind: str, greeting: bytes
+) -> None:
+    url = demo_cli.ask("console", "url", "show", kind, server["id"])["url"]
     parts = urlsplit(url)
     assert f"http://{parts.netloc}" == cloud.services.urls[CONSOLES]
     if kind == "--novnc":
@@ -87,9 +83,9 @@ def test_the_command_shows_where_a_console_is(cloud: Cloud, server: Any, kind: s
     query = parse_qs(parts.query).get("path", [f"?{parts.query}"])[0]
     with connect(f"ws://{parts.netloc}/{query}", proxy=None, open_timeout=_TIMEOUT_S) as browser:
         assert browser.recv(_TIMEOUT_S) == greeting
-        openstack(cloud, "demo", "server", "stop", server["id"])
-        wait_until(lambda: _status(cloud, server) == ("SHUTOFF", None), "the server SHUTOFF", timeout_s=_TIMEOUT_S)
+        demo_cli.run("server", "stop", server["id"])
+        demo_cli.reaches(server["id"], "SHUTOFF")
         with pytest.raises(ConnectionClosed):
             browser.recv(_TIMEOUT_S)
-    openstack(cloud, "demo", "server", "start", server["id"])
-    wait_until(lambda: _status(cloud, server) == ("ACTIVE", None), "the server ACTIVE", timeout_s=_TIMEOUT_S)
+    demo_cli.run("server", "start", server["id"])
+    demo_cli.reaches(server["id"], "ACTIVE")
