@@ -3,8 +3,6 @@
 ``conductor/workflows/mirror_status.py`` does it.
 """
 
-import uuid as uuids
-
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -31,15 +29,6 @@ def begin(session: Session, service: Service, requester: Requester) -> str:
             CellWorkflowRow.status.not_in(OPEN),
         )
     )
-    workflow = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=KIND,
-        subject=service.uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs={"host": service.host},
-        deadline=0.0,
-    )
+    workflow = Workflow.asked_by(requester, KIND, service.uuid, {"host": service.host})
     workflows.add(session, CellWorkflowRow, workflow, timeout_s=_DUE_S)
     return workflow.uuid

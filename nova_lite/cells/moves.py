@@ -243,14 +243,5 @@ def add(
     session: Session, above: Workflow, kind: str, uuid: str, inputs: Mapping[str, object], *, timeout_s: float
 ) -> None:
     """Record the cell's part, of ``kind``, of a move that the workflow ``above`` leads; ``uuid`` is that one's."""
-    workflow = Workflow(
-        uuid=workflow_uuid(uuid, kind),
-        kind=kind,
-        subject=above.subject,
-        project_id=above.project_id,
-        user_id=above.user_id,
-        request_id=above.request_id,
-        inputs=dict(inputs),
-        deadline=0.0,
-    )
+    workflow = Workflow.asked_by(above, kind, above.subject, inputs, uuid=workflow_uuid(uuid, kind))
     workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)

@@ -4,7 +4,6 @@ One transaction decides every race. Both the API (when a client asks) and the su
 spans cells reaches the cell) begin operations here; the cell's conductor carries them out.
 """
 
-import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -195,15 +194,6 @@ def _record(
         project_id=requester.project_id,
         event=EVENTS[action],
     )
-    workflow = Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=action,
-        subject=instance.uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs=dict(inputs or {}),
-        deadline=0.0,
-    )
+    workflow = Workflow.asked_by(requester, action, instance.uuid, inputs or {})
     workflows.add(session, CellWorkflowRow, workflow, timeout_s=timeout_s)
     return workflow

@@ -92,15 +92,12 @@ def hand_over(session: Session, workflow: Workflow, *, timeout_s: float) -> str 
         return uuid
     if not is_waiting(session, workflow):
         return None
-    part = Workflow(
+    part = Workflow.asked_by(
+        workflow,
+        workflow.kind,
+        workflow.subject,
+        {"rebuild": workflow.inputs["rebuild"], "vm_state": _vm_state(session, workflow.subject)},
         uuid=uuid,
-        kind=workflow.kind,
-        subject=workflow.subject,
-        project_id=workflow.project_id,
-        user_id=workflow.user_id,
-        request_id=workflow.request_id,
-        inputs={"rebuild": workflow.inputs["rebuild"], "vm_state": _vm_state(session, workflow.subject)},
-        deadline=0.0,
     )
     workflows.add(session, CellWorkflowRow, part, timeout_s=timeout_s)
     return uuid

@@ -181,14 +181,5 @@ def _begin_action(session: Session, above: Workflow, event: str) -> None:
 
 
 def _add(session: Session, above: Workflow, kind: str, inputs: Mapping[str, object], *, timeout_s: float) -> None:
-    part = Workflow(
-        uuid=_cell_uuid(above),
-        kind=kind,
-        subject=above.subject,
-        project_id=above.project_id,
-        user_id=above.user_id,
-        request_id=above.request_id,
-        inputs=dict(inputs),
-        deadline=0.0,
-    )
+    part = Workflow.asked_by(above, kind, above.subject, inputs, uuid=_cell_uuid(above))
     workflows.add(session, CellWorkflowRow, part, timeout_s=timeout_s)

@@ -5,7 +5,6 @@ workflow that would remove them all, parked for as long as a request may take; i
 made the image takes it back, and where the guest was frozen for it begins another one that lets the guest go on.
 """
 
-import uuid as uuids
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy.orm import Session
@@ -59,7 +58,8 @@ def begin(
     )
     volume_ids = [device.volume_id for device in snapshotted(instance.volumes)]
     inputs = {"instance": uuid, "volumes": volume_ids, "freezes": freezes}
-    workflows.add(session, CellWorkflowRow, _workflow(UNDO, image_id, image_id, requester, inputs), timeout_s=timeout_s)
+    undoing = Workflow.asked_by(requester, UNDO, image_id, inputs, uuid=image_id)
+    workflows.add(session, CellWorkflowRow, undoing, timeout_s=timeout_s)
     workflows.hold_back(session, CellWorkflowRow, image_id, delay_s=REQUEST_S)
     return instance
 
@@ -81,10 +81,10 @@ def keep(
     actions.finish(session, instance_uuid=uuid, request_id=requester.request_id, error=None, host=None)
     if not thaws:
         return None
-    begun = str(uuids.uuid4())
-    inputs: dict[str, object] = {"instance": uuid, "snapshots": list(snapshot_ids)}
-    workflows.add(session, CellWorkflowRow, _workflow(THAW, begun, image_id, requester, inputs), timeout_s=STANDSTILL_S)
-    return begun
+    inputs = {"instance": uuid, "snapshots": list(snapshot_ids)}
+    thawing = Workflow.asked_by(requester, THAW, image_id, inputs)
+    workflows.add(session, CellWorkflowRow, thawing, timeout_s=STANDSTILL_S)
+    return thawing.uuid
 
 
 def give_up(session: Session, uuid: str, image_id: str, requester: Requester, reason: str) -> None:
@@ -102,16 +102,3 @@ def is_made(session: Session, uuid: str, host: str, epoch: int, image_id: str) -
     work = workflows.get(session, CellWorkflowRow, image_id)
     is_here = (instance.host, instance.epoch) == (host, epoch)
     return is_here and work is not None and (work.kind, work.status) == (UNDO, Status.PENDING)
-
-
-def _workflow(kind: str, uuid: str, subject: str, requester: Requester, inputs: dict[str, object]) -> Workflow:
-    return Workflow(
-        uuid=uuid,
-        kind=kind,
-        subject=subject,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs=inputs,
-        deadline=0.0,
-    )

@@ -4,7 +4,6 @@ One transaction of the cell's database each. The server's row is held meanwhile:
 part, its attachment, is the block storage service's; see ``docs/decisions/0017-volumes-of-servers.rst``.
 """
 
-import uuid as uuids
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -189,15 +188,8 @@ def _work(
     uuid: str, kind: str, device: BlockDevice, requester: Requester, *, beside: Collection[str] | None = None
 ) -> Workflow:
     """Return work on a volume of a server; where nothing is ``beside`` it, it need not look whether it has to wait."""
-    return Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=kind,
-        subject=uuid,
-        project_id=requester.project_id,
-        user_id=requester.user_id,
-        request_id=requester.request_id,
-        inputs={"device": device.uuid, "is_first": beside is not None and not beside},
-        deadline=0.0,
+    return Workflow.asked_by(
+        requester, kind, uuid, {"device": device.uuid, "is_first": beside is not None and not beside}
     )
 
 

@@ -1,7 +1,10 @@
 """The record of long work: one row in ``workflows``, in the API database or in a cell's."""
 
+import uuid as uuids
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol, Self
 
 
 class Status(StrEnum):
@@ -19,6 +22,19 @@ class Status(StrEnum):
 TRACEBACK = "traceback"
 
 OPEN = (Status.PENDING, Status.RUNNING, Status.UNDOING)
+
+
+class Asker(Protocol):
+    """On whose behalf work is done: a caller, or a workflow that leads another one."""
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def project_id(self) -> str: ...
+
+    @property
+    def request_id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,22 @@ class Workflow:
     facts: dict[str, object] = field(default_factory=dict)
     reason: str | None = None
     lease_owner: str | None = None
+
+    @classmethod
+    def asked_by(
+        cls, asker: Asker, kind: str, subject: str, inputs: Mapping[str, object], *, uuid: str | None = None
+    ) -> Self:
+        """Return new work; it gets its deadline when it is written down, and a new ``uuid`` where none is given."""
+        return cls(
+            uuid=uuid or str(uuids.uuid4()),
+            kind=kind,
+            subject=subject,
+            project_id=asker.project_id,
+            user_id=asker.user_id,
+            request_id=asker.request_id,
+            inputs=dict(inputs),
+            deadline=0.0,
+        )
 
     @property
     def traceback(self) -> str | None:

@@ -4,7 +4,6 @@ A host is in one availability zone at most, and its zone does not change while s
 says is the truth; Placement follows, by a workflow that is written down with the change.
 """
 
-import uuid as uuids
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -153,7 +152,7 @@ class AggregateService:
                 self._images.show(image_id, caller.token)
             except NotFound as exc:
                 raise Invalid(f"cache: {exc.message}") from exc
-        workflow = self._workflow(caller, CACHE_IMAGES, aggregate, {"images": list(images)})
+        workflow = Workflow.asked_by(caller, CACHE_IMAGES, aggregate.uuid, {"images": list(images)})
         # One after the other: each gets as long as any operation.
         fetches = max(1, len(aggregate.hosts) * len(images))
         self._record(workflow, timeout_s=self._conf.operation_timeout * fetches)
@@ -214,22 +213,9 @@ class AggregateService:
         self, session: Session, caller: Caller, aggregate: Aggregate, host: str, nodes: Sequence[str]
     ) -> Workflow:
         """Write down that Placement is to follow in what is true of ``host`` and ``aggregate``."""
-        workflow = self._workflow(caller, MIRROR, aggregate, {"host": host, "providers": list(nodes)})
+        workflow = Workflow.asked_by(caller, MIRROR, aggregate.uuid, {"host": host, "providers": list(nodes)})
         workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)
         return workflow
-
-    @staticmethod
-    def _workflow(caller: Caller, kind: str, aggregate: Aggregate, inputs: dict[str, object]) -> Workflow:
-        return Workflow(
-            uuid=str(uuids.uuid4()),
-            kind=kind,
-            subject=aggregate.uuid,
-            project_id=caller.project_id,
-            user_id=caller.user_id,
-            request_id=caller.request_id,
-            inputs=inputs,
-            deadline=0.0,
-        )
 
     def _occupancy(self, hosts: Iterable[str]) -> dict[str, Occupancy]:
         """Return host → what is on it, from the hosts' cells; raises NotFound, Unavailable when a cell is down."""

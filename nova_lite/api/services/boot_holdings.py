@@ -128,13 +128,10 @@ class BootHoldings:
 def freeing(caller: Caller, servers: Sequence[tuple[str, Sequence[BlockDevice]]]) -> Workflow:
     """Return the workflow that frees volumes of servers which are not to be: UUID and devices of each."""
     uuid = str(uuids.uuid4())
-    return Workflow(
+    return Workflow.asked_by(
+        caller,
+        KIND,
+        uuid,
+        {"servers": [{"uuid": each, "devices": msgspec.to_builtins(devices)} for each, devices in servers]},
         uuid=uuid,
-        kind=KIND,
-        subject=uuid,
-        project_id=caller.project_id,
-        user_id=caller.user_id,
-        request_id=caller.request_id,
-        inputs={"servers": [{"uuid": each, "devices": msgspec.to_builtins(devices)} for each, devices in servers]},
-        deadline=0.0,
     )

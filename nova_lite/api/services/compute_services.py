@@ -1,6 +1,5 @@
 """The services that make up the cloud, wherever they report: agents and conductors in their cells, others in cell0."""
 
-import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -168,20 +167,16 @@ class ComputeServiceService:
         self, caller: Caller, cell: OpenCell, service: Service, providers: Sequence[str], evacuated: Sequence[str]
     ) -> Workflow:
         """Return the workflow by which Placement forgets a host, and what evacuations still hold there."""
-        return Workflow(
-            uuid=str(uuids.uuid4()),
-            kind=FORGET_HOST,
-            subject=service.uuid,
-            project_id=caller.project_id,
-            user_id=caller.user_id,
-            request_id=caller.request_id,
-            inputs={
+        return Workflow.asked_by(
+            caller,
+            FORGET_HOST,
+            service.uuid,
+            {
                 "cell_uuid": cell.cell.uuid,
                 "host": service.host,
                 "providers": list(providers),
                 "evacuations": list(evacuated),
             },
-            deadline=0.0,
         )
 
     def _find(self, ref: ServiceRef) -> tuple[OpenCell, Service]:

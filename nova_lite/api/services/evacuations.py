@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
-from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.move_beginnings import Beginnings
 from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import ServerLookup, hosting_cell, target
@@ -16,6 +16,7 @@ from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import hosts
 from nova_lite.model.caller import Caller
 from nova_lite.model.instance import Instance
+from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database
@@ -61,7 +62,7 @@ class EvacuationService:
             "stops": stops,
             "on_shared_storage": on_shared_storage,
         }
-        workflow = workflow_of(caller, uuid, moves.EVACUATE, inputs)
+        workflow = Workflow.asked_by(caller, moves.EVACUATE, uuid, inputs)
         self._beginnings.record(workflow)
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
 

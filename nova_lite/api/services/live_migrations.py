@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import server_migrations as wish_rules
 from nova_lite.api.policies import servers as rules
-from nova_lite.api.services.move_beginnings import Beginnings, movable_in, workflow_of
+from nova_lite.api.services.move_beginnings import Beginnings, movable_in
 from nova_lite.api.services.notices import Notices
 from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup, refuse_if_locked, target
@@ -20,6 +20,7 @@ from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.repositories import actions, migrations
 from nova_lite.model.caller import Caller
 from nova_lite.model.migration import Migration
+from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
@@ -59,10 +60,10 @@ class LiveMigrationService:
         against it, as Invalid; else the server's actions tell.
         """
         located, cell = self._movable(caller, uuid, host)
-        workflow = workflow_of(
+        workflow = Workflow.asked_by(
             caller,
-            uuid,
             moves.LIVE,
+            uuid,
             {
                 "cell_uuid": cell.cell.uuid,
                 "is_resize": False,

@@ -3,8 +3,7 @@
 What the cell refuses is withdrawn, unless a conductor has begun it meanwhile. See ``docs/decisions/0012-moves.rst``.
 """
 
-import uuid as uuids
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from oslo_config import cfg
 from sqlalchemy.orm import Session
@@ -63,20 +62,6 @@ class Beginnings:
             raise errors.Invalid(f"Compute host {host} could not be found.")
         if cell_uuid != cell.cell.uuid:
             raise errors.Invalid(f"Host {host} is in another cell than server {instance.uuid}, which cannot leave its.")
-
-
-def workflow_of(caller: Caller, uuid: str, kind: str, inputs: Mapping[str, object]) -> Workflow:
-    """Return a new workflow of ``kind`` about the server ``uuid``, on behalf of the caller."""
-    return Workflow(
-        uuid=str(uuids.uuid4()),
-        kind=kind,
-        subject=uuid,
-        project_id=caller.project_id,
-        user_id=caller.user_id,
-        request_id=caller.request_id,
-        inputs=dict(inputs),
-        deadline=0.0,
-    )
 
 
 def movable_in(caller: Caller, located: Located, rule: str, kind: str, shown: str) -> OpenCell:

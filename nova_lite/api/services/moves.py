@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.extra_specs import refuse_aliases
-from nova_lite.api.services.move_beginnings import Beginnings, movable_in, workflow_of
+from nova_lite.api.services.move_beginnings import Beginnings, movable_in
 from nova_lite.api.services.quotas import UNLIMITED, Limits, Quotas, how_many_fit, used_by_servers
 from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup
@@ -97,7 +97,7 @@ class MoveService:
     def _end(self, caller: Caller, uuid: str, rule: str, kind: str, shown: str) -> None:
         located = self._lookup.find(caller, uuid)
         cell = movable_in(caller, located, rule, kind, shown)
-        workflow = workflow_of(caller, uuid, kind, {"cell_uuid": cell.cell.uuid})
+        workflow = Workflow.asked_by(caller, kind, uuid, {"cell_uuid": cell.cell.uuid})
         self._beginnings.record(workflow)
 
         def begin(session: Session) -> str | None:
@@ -128,7 +128,7 @@ class MoveService:
             "host": host,
             "disk_config": disk_config,
         }
-        workflow = workflow_of(caller, instance.uuid, moves.MOVE, inputs)
+        workflow = Workflow.asked_by(caller, moves.MOVE, instance.uuid, inputs)
         self._record_move(instance, flavor, workflow)
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
 

@@ -1,6 +1,5 @@
 """Rebuilding servers: what is asked for is checked and written down here; conductors do the rest."""
 
-import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -177,15 +176,8 @@ class RebuildService:
 
     def _begin_check(self, cell: OpenCell, uuid: str, wanted: Rebuild, requester: Requester, kind: str) -> None:
         """Write down above the cells that another image is to be checked, and begin in the cell, which may refuse."""
-        workflow = Workflow(
-            uuid=str(uuids.uuid4()),
-            kind=kind,
-            subject=uuid,
-            project_id=requester.project_id,
-            user_id=requester.user_id,
-            request_id=requester.request_id,
-            inputs={"cell_uuid": cell.cell.uuid, "rebuild": msgspec.to_builtins(wanted)},
-            deadline=0.0,
+        workflow = Workflow.asked_by(
+            requester, kind, uuid, {"cell_uuid": cell.cell.uuid, "rebuild": msgspec.to_builtins(wanted)}
         )
         self._record(workflow)
         try:

@@ -383,15 +383,8 @@ class ServerCreationService:
             if spec.group is not None:
                 self._join_group(connection, caller, spec.group, [instance.uuid for instance in made])
             build_requests.add(connection, made, spec)
-            workflow = Workflow(
-                uuid=str(uuids.uuid4()),
-                kind="schedule",
-                subject=made[0].uuid,
-                project_id=caller.project_id,
-                user_id=caller.user_id,
-                request_id=caller.request_id,
-                inputs={"instance_uuids": [instance.uuid for instance in made]},
-                deadline=0.0,
+            workflow = Workflow.asked_by(
+                caller, "schedule", made[0].uuid, {"instance_uuids": [instance.uuid for instance in made]}
             )
             workflows.add(connection, ApiWorkflowRow, workflow, timeout_s=self._conf.instance_build_timeout)
         return Accepted(made, template.reservation_id), workflow

@@ -5,7 +5,6 @@ it will. What follows in the server's cell is begun here at once, and by the sup
 """
 
 import logging
-import uuid as uuids
 from collections.abc import Callable
 
 from oslo_config import cfg
@@ -154,16 +153,7 @@ class ServerDeletionService:
         uuid = located.instance.uuid
         if located.cell is None:
             raise errors.Conflict(f"Instance {uuid} is not ready: it has no cell yet.")
-        workflow = Workflow(
-            uuid=str(uuids.uuid4()),
-            kind=kind,
-            subject=uuid,
-            project_id=caller.project_id,
-            user_id=caller.user_id,
-            request_id=caller.request_id,
-            inputs={"instance_uuid": uuid, "cell_uuid": located.cell.cell.uuid},
-            deadline=0.0,
-        )
+        workflow = Workflow.asked_by(caller, kind, uuid, {"instance_uuid": uuid, "cell_uuid": located.cell.cell.uuid})
         with self._api_db.writer() as session:
             count(session)
             workflows.add(session, ApiWorkflowRow, workflow, timeout_s=self._conf.operation_timeout)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
 from nova_lite.api.services.images import Images
-from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.move_beginnings import Beginnings
 from nova_lite.api.services.rehearsals import Rehearsal, Rehearsals
 from nova_lite.api.services.server_lookup import Located, ServerLookup, hosting_cell, refuse_if_locked, target
 from nova_lite.api.services.server_snapshots import image_of_disk
@@ -88,7 +88,7 @@ class ShelvingService:
         located = self._lookup.find(caller, uuid)
         cell = self._refuse_unshelving(caller, located, wanted)
         inputs = {"cell_uuid": cell.cell.uuid, "pin": wanted.pin, "host": wanted.host or None}
-        workflow = workflow_of(caller, uuid, shelving.UNSHELVE, inputs)
+        workflow = Workflow.asked_by(caller, shelving.UNSHELVE, uuid, inputs)
         self._beginnings.record(workflow)
 
         def begin(session: Session) -> None:
@@ -111,7 +111,7 @@ class ShelvingService:
     def _begin(
         self, caller: Caller, uuid: str, kind: str, cell: OpenCell, inputs: Mapping[str, object], *, timeout_s: float
     ) -> Workflow:
-        workflow = workflow_of(caller, uuid, kind, {**inputs, "cell_uuid": cell.cell.uuid})
+        workflow = Workflow.asked_by(caller, kind, uuid, {**inputs, "cell_uuid": cell.cell.uuid})
         self._beginnings.record(workflow)
 
         def begin(session: Session) -> str:

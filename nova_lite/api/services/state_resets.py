@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite import errors
 from nova_lite.api.policies import servers as rules
-from nova_lite.api.services.move_beginnings import Beginnings, workflow_of
+from nova_lite.api.services.move_beginnings import Beginnings
 from nova_lite.api.services.server_lookup import ServerLookup, target
 from nova_lite.cells import resets
 from nova_lite.cells.operations import Requester
@@ -14,6 +14,7 @@ from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import workflows
 from nova_lite.model.caller import Caller
 from nova_lite.model.states import VmState
+from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
@@ -38,7 +39,7 @@ class StateResetService:
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
         if not self._is_at_work(uuid) and _set_at_once(cell, uuid, vm_state, requester):
             return
-        workflow = workflow_of(caller, uuid, resets.RESET, {"cell_uuid": cell.cell.uuid, "state": vm_state})
+        workflow = Workflow.asked_by(caller, resets.RESET, uuid, {"cell_uuid": cell.cell.uuid, "state": vm_state})
         self._beginnings.record(workflow)
 
         def begin(session: Session) -> None:

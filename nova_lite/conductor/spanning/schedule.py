@@ -309,15 +309,12 @@ def _begin_build(work: Work[SuperTools], connection: sa.Connection, placed: Plac
         project_id=workflow.project_id,
         event=operations.EVENTS["create"],
     )
-    build = Workflow(
+    build = Workflow.asked_by(
+        workflow,
+        "create",
+        uuid,
+        {"selections": msgspec.to_builtins(allowed.selections), **_volume_inputs(work, uuid)},
         uuid=_build_uuid(work, uuid),
-        kind="create",
-        subject=uuid,
-        project_id=workflow.project_id,
-        user_id=workflow.user_id,
-        request_id=workflow.request_id,
-        inputs={"selections": msgspec.to_builtins(allowed.selections), **_volume_inputs(work, uuid)},
-        deadline=0.0,
     )
     workflows.add(connection, CellWorkflowRow, build, timeout_s=work.tools.conf.instance_build_timeout)
     return True

@@ -9,7 +9,7 @@ from nova_lite.cells import volumes
 from nova_lite.conductor import volume_claims
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, host_is_down, hosted
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, evacuations, instances, migrations
 from nova_lite.model import block_device
@@ -116,12 +116,9 @@ def mark_soft_deleted(work: Work[CellTools], session: Session) -> None:
 
 def turn_on(work: Work[CellTools]) -> Facts:
     """Start the guest of a server that is not deleted after all, by its own disk should it have been rescued."""
-    with work.tools.db.reader() as session:
-        instance = instances.get(session, work.subject)
-    if instance.host is None:
-        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
+    instance, host = hosted(work)
     work.tools.agents.unrescue(
-        instance.host,
+        host,
         instance.uuid,
         instance.epoch,
         during=work.workflow.kind,
@@ -129,7 +126,7 @@ def turn_on(work: Work[CellTools]) -> Facts:
         timeout_s=max(1.0, work.seconds_left),
     )
     found = work.tools.agents.power_on(
-        instance.host, instance.uuid, instance.epoch, instance.volumes, timeout_s=work.seconds_left
+        host, instance.uuid, instance.epoch, instance.volumes, timeout_s=work.seconds_left
     )
     return {"power_state": int(found)}
 

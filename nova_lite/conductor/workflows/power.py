@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-from nova_lite import errors
 from nova_lite.cells import volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
-from nova_lite.db.repositories import instances
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, hosted
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Instance
 
@@ -55,11 +53,7 @@ def _on_guest(deed: Deed) -> Callable[[Work[CellTools]], Facts]:
     """Return a step's ``do`` that has the instance's host do ``deed``."""
 
     def do(work: Work[CellTools]) -> Facts:
-        with work.tools.db.reader() as session:
-            instance = instances.get(session, work.subject)
-        if instance.host is None:
-            raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
-        return {"power_state": int(deed(work, instance, instance.host))}
+        return {"power_state": int(deed(work, *hosted(work)))}
 
     return do
 

@@ -14,7 +14,7 @@ from nova_lite import errors
 from nova_lite.cells import volumes
 from nova_lite.cells.rebuilds import REBUILD, Rebuild
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools
+from nova_lite.conductor.workflows.tools import CellTools, hosted
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances
 from nova_lite.model import block_device
@@ -26,12 +26,9 @@ from nova_lite.model.states import TaskState, VmState
 def fetch_image(work: Work[CellTools]) -> None:
     """Have the image on the server's host, unless it boots from a volume."""
     refuse_to_preserve(work)
-    with work.tools.db.reader() as session:
-        instance = instances.get(session, work.subject)
-    if instance.host is None:
-        raise errors.Conflict(f"Instance {work.subject} is on no host.")
+    instance, host = hosted(work)
     if block_device.root_of(instance.volumes) is None:
-        work.tools.agents.cache_image(instance.host, wanted(work).image_id, timeout_s=max(1.0, work.seconds_left))
+        work.tools.agents.cache_image(host, wanted(work).image_id, timeout_s=max(1.0, work.seconds_left))
 
 
 def refuse_to_preserve(work: Work[CellTools]) -> None:

@@ -3,8 +3,7 @@
 from nova_lite import errors
 from nova_lite.cells import volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
-from nova_lite.db.repositories import instances
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, hosted
 from nova_lite.model.guest import PowerState, RescueDevice
 from nova_lite.model.instance import Instance
 from nova_lite.model.states import VmState
@@ -12,7 +11,7 @@ from nova_lite.model.states import VmState
 
 def boot_rescue(work: Work[CellTools]) -> Facts:
     """Have the host boot the guest from a fresh disk of the image asked for."""
-    instance = _on_host(work)
+    instance, _ = hosted(work)
     told = work.inputs.get("device")
     device = None if told is None else RescueDevice(told["kind"], told["bus"])
     found = work.tools.agents.rescue(instance, work.inputs["image_id"], device=device, timeout_s=work.seconds_left)
@@ -21,35 +20,27 @@ def boot_rescue(work: Work[CellTools]) -> Facts:
 
 def boot_own_disk_again(work: Work[CellTools]) -> None:
     """Leave the guest as it was found: from its own disk, and running only if it ran."""
-    instance = _on_host(work)
+    instance, host = hosted(work)
     try:
-        _unrescue(work, instance, start=instance.vm_state is VmState.ACTIVE)
+        _unrescue(work, instance, host, start=instance.vm_state is VmState.ACTIVE)
     except errors.NotFound:  # no guest, so none from another disk
         return
 
 
 def boot_own_disk(work: Work[CellTools]) -> Facts:
     """Have the host boot the guest from its own disk."""
-    return {"power_state": int(_unrescue(work, _on_host(work), start=True))}
+    return {"power_state": int(_unrescue(work, *hosted(work), start=True))}
 
 
-def _unrescue(work: Work[CellTools], instance: Instance, *, start: bool) -> PowerState:
+def _unrescue(work: Work[CellTools], instance: Instance, host: str, *, start: bool) -> PowerState:
     return work.tools.agents.unrescue(
-        instance.host or "",
+        host,
         instance.uuid,
         instance.epoch,
         during=work.workflow.kind,
         start=start,
         timeout_s=max(1.0, work.seconds_left),
     )
-
-
-def _on_host(work: Work[CellTools]) -> Instance:
-    with work.tools.db.reader() as session:
-        instance = instances.get(session, work.subject)
-    if instance.host is None:
-        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
-    return instance
 
 
 RESCUE = Definition(

@@ -14,7 +14,7 @@ from nova_lite.cells import shelving, volumes
 from nova_lite.conductor import move_volumes
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import shelved_images
-from nova_lite.conductor.workflows.tools import CellTools, host_is_down
+from nova_lite.conductor.workflows.tools import CellTools, host_is_down, hosted
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances
 from nova_lite.model import block_device
@@ -41,7 +41,7 @@ def hold_image(work: Work[CellTools]) -> None:
 
 def turn_off(work: Work[CellTools]) -> None:
     """Have the guest shut down."""
-    instance, host = _hosted(work)
+    instance, host = hosted(work)
     if instance.vm_state not in _OFF:
         work.tools.agents.power_off(host, instance.uuid, instance.epoch, timeout_s=max(1.0, work.seconds_left))
 
@@ -78,7 +78,7 @@ def take_snapshot(work: Work[CellTools]) -> None:
     """Have the host fill the image, if there is to be one."""
     if work.inputs["image"] is None:
         return
-    instance, host = _hosted(work)
+    instance, host = hosted(work)
     work.tools.agents.snapshot(
         host,
         instance.uuid,
@@ -135,7 +135,7 @@ def destroy_guest(work: Work[CellTools]) -> Facts | None:
     """
     if not _is_offloading(work):
         return None
-    instance, host = _hosted(work)
+    instance, host = hosted(work)
     facts = {"attachments": _reserved(work)} if instance.volumes else None
     try:
         work.tools.agents.discard(host, instance.uuid, instance.epoch, instance.volumes, timeout_s=_QUICK_S)
@@ -225,11 +225,3 @@ def _is_offloading(work: Work[CellTools]) -> bool:
 
 def _finish(work: Work[CellTools], session: Session, *, host: str | None, error: str | None = None) -> None:
     actions.finish_work(session, work.workflow, error=error, host=host)
-
-
-def _hosted(work: Work[CellTools]) -> tuple[Instance, str]:
-    with work.tools.db.reader() as session:
-        instance = instances.get(session, work.subject)
-    if instance.host is None:
-        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
-    return instance, instance.host

@@ -2,16 +2,13 @@
 
 from sqlalchemy.orm import Session
 
-from nova_lite import errors
 from nova_lite.conductor.saga import Definition, Facts, Record, Step, Work
-from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well
-from nova_lite.db.repositories import instances
-from nova_lite.model.instance import Instance
+from nova_lite.conductor.workflows.tools import CellTools, end_in_error, end_well, hosted
 
 
 def take_snapshot(work: Work[CellTools]) -> Facts:
     """Have the host fill the image."""
-    instance, host = _hosted(work)
+    instance, host = hosted(work)
     state = work.tools.agents.snapshot(
         host,
         instance.uuid,
@@ -25,13 +22,13 @@ def take_snapshot(work: Work[CellTools]) -> Facts:
 
 def discard_image(work: Work[CellTools]) -> None:
     """Have the host remove the image, should it never have been filled."""
-    _, host = _hosted(work)
+    _, host = hosted(work)
     work.tools.agents.discard_image(host, work.inputs["image"], timeout_s=max(1.0, work.seconds_left))
 
 
 def rotate_backups(work: Work[CellTools]) -> None:
     """Have the host remove the oldest backups beyond as many as are to be kept."""
-    instance, host = _hosted(work)
+    instance, host = hosted(work)
     work.tools.agents.rotate_backups(
         host,
         instance.uuid,
@@ -47,14 +44,6 @@ def rotate_backups(work: Work[CellTools]) -> None:
 def mark_done(work: Work[CellTools], session: Session) -> None:
     """Leave the server as it was."""
     end_well(work, session)
-
-
-def _hosted(work: Work[CellTools]) -> tuple[Instance, str]:
-    with work.tools.db.reader() as session:
-        instance = instances.get(session, work.subject)
-    if instance.host is None:
-        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
-    return instance, instance.host
 
 
 _TAKE = Step("take snapshot", take_snapshot, undo=discard_image)

@@ -6,6 +6,7 @@ from typing import Any
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
+from nova_lite import errors
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.clients.volumes import Volumes
 from nova_lite.conductor.saga import Work
@@ -13,7 +14,7 @@ from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, hosts, instances
 from nova_lite.model.guest import PowerState
 from nova_lite.model.host import Service
-from nova_lite.model.instance import Fault
+from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.states import ACTIONS
 from nova_lite.rpc.compute import ComputeClient
 from nova_lite.storage import Database
@@ -28,6 +29,15 @@ class CellTools:
     agents: ComputeClient
     placement: PlacementClient
     volumes: Volumes
+
+
+def hosted(work: Work[CellTools]) -> tuple[Instance, str]:
+    """Return the instance that the work is about, and its host; raises Conflict when it is on none."""
+    with work.tools.db.reader() as session:
+        instance = instances.get(session, work.subject)
+    if instance.host is None:
+        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
+    return instance, instance.host
 
 
 def host_is_down(tools: CellTools, host: str) -> bool:

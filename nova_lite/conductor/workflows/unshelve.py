@@ -10,7 +10,7 @@ from nova_lite import errors
 from nova_lite.cells import operations, shelving, volumes
 from nova_lite.conductor.saga import Definition, Detour, Facts, Record, Step, Work
 from nova_lite.conductor.workflows import boot_volumes, build, shelved_images
-from nova_lite.conductor.workflows.tools import CellTools, host_is_down
+from nova_lite.conductor.workflows.tools import CellTools, host_is_down, hosted
 from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, build_failures, instances
 from nova_lite.model.guest import PowerState
@@ -45,13 +45,9 @@ def destroy_guest(work: Work[CellTools]) -> None:
 
 def power_on(work: Work[CellTools]) -> Facts:
     """Have the guest started where it is."""
-    instance = _server(work)
-    if instance.host is None:
-        raise errors.Conflict(f"Instance {instance.uuid} is on no host.")
+    instance, host = hosted(work)
     timeout_s = max(1.0, work.seconds_left)
-    found = work.tools.agents.power_on(
-        instance.host, work.subject, instance.epoch, instance.volumes, timeout_s=timeout_s
-    )
+    found = work.tools.agents.power_on(host, work.subject, instance.epoch, instance.volumes, timeout_s=timeout_s)
     return {"power_state": int(found)}
 
 
