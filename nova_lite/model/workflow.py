@@ -24,7 +24,7 @@ TRACEBACK = "traceback"
 OPEN = (Status.PENDING, Status.RUNNING, Status.UNDOING)
 
 
-class Asker(Protocol):
+class Requesting(Protocol):
     """On whose behalf work is done: a caller, or a workflow that leads another one."""
 
     @property
@@ -64,16 +64,16 @@ class Workflow:
 
     @classmethod
     def asked_by(
-        cls, asker: Asker, kind: str, subject: str, inputs: Mapping[str, object], *, uuid: str | None = None
+        cls, requester: Requesting, kind: str, subject: str, inputs: Mapping[str, object], *, uuid: str | None = None
     ) -> Self:
         """Return new work; it gets its deadline when it is written down, and a new ``uuid`` where none is given."""
         return cls(
             uuid=uuid or str(uuids.uuid4()),
             kind=kind,
             subject=subject,
-            project_id=asker.project_id,
-            user_id=asker.user_id,
-            request_id=asker.request_id,
+            project_id=requester.project_id,
+            user_id=requester.user_id,
+            request_id=requester.request_id,
             inputs=dict(inputs),
             deadline=0.0,
         )
