@@ -89,6 +89,7 @@ class Cinder:
         hint = f"Log: {self._site.processes.log('cinder-api')}"
         wait_until(self._answers, "Cinder answering", timeout_s=60, hint=hint)
         ready = self._site.processes.log("cinder-scheduler")
+        # The scheduler itself would wait a minute for the back ends of whatever ran here before.
         wait_until(self._backend_is_known, "Cinder's back end known to its scheduler", timeout_s=60, hint=str(ready))
 
     def stop(self) -> None:
@@ -169,6 +170,7 @@ glance_api_servers = {self._glance.url}
 report_interval = 2
 rpc_response_timeout = 20
 backend_stats_polling_interval = 5
+scheduler_driver_init_wait_time = 1
 quota_volumes = 500
 quota_snapshots = 500
 quota_gigabytes = 5000
