@@ -8,7 +8,6 @@ from typing import Any
 import sqlalchemy as sa
 from pymysql import connections, converters, cursors, protocol  # type: ignore[import-untyped]
 from pymysql.constants import CLIENT, COMMAND, FIELD_TYPE, SERVER_STATUS  # type: ignore[import-untyped]
-from sqlalchemy import event
 
 #: Bytes of statements that wait, at most: servers take messages of 16 MiB and more.
 _MOST_WAITING = 1 << 20
@@ -17,7 +16,7 @@ _MOST_WAITING = 1 << 20
 def adapt(engine: sa.Engine, *, unanswered: str) -> None:
     """Have ``engine``'s connections be such as below; statements with the option ``unanswered`` wait for the next."""
 
-    def connect(dialect: object, record: object, args: Any, options: Any) -> connections.Connection:
+    def connect(*args: Any, **options: Any) -> connections.Connection:
         flags = options.get("client_flag", 0) | CLIENT.MULTI_STATEMENTS
         return _Connection(*args, **{"conv": _conversions(), "cursorclass": _Cursor, **options, "client_flag": flags})
 
@@ -30,7 +29,8 @@ def adapt(engine: sa.Engine, *, unanswered: str) -> None:
         else:
             execute(cursor, statement, parameters, context)
 
-    event.listen(engine, "do_connect", connect)
+    # By an event it would be one look for listeners more at each statement.
+    engine.dialect.connect = connect  # type: ignore[method-assign]
     engine.dialect.do_execute = execute_or_wait  # type: ignore[method-assign]
 
 

@@ -71,7 +71,7 @@ _UNANSWERED = "nova_lite_unanswered"
 #: STILL reads at one moment everywhere; ANY is whatever its user begins.
 _PURPOSE = "nova_lite_purpose"
 _READ, _GLANCE, _STILL, _WRITE, _ANY = "read", "glance", "still", "write", ""
-#: In what is noted about a pooled connection: the statements by which the transaction that begins now is to begin.
+#: In what is noted about a pooled connection: the statements by which its transactions begin until it is returned.
 _BEGIN = "nova_lite_begin"
 #: How a transaction that sees one moment begins on each server.
 _BEGIN_STILL = {
@@ -171,6 +171,9 @@ class Database:
                     engine = self._new_engine()
                     chosen = (_READ, _GLANCE, _STILL, _WRITE)
                     purposes = {name: engine.execution_options(**{_PURPOSE: name}) for name in chosen}
+                    # Of all engines this one alone: who listens to one makes each of its statements dearer.
+                    if not self.is_sqlite:
+                        event.listen(purposes[_READ], "begin", _begin_nothing)
                     self._engines = {_ANY: engine, **purposes}
                     self._pid = os.getpid()
         return self._engines[purpose]
@@ -200,7 +203,6 @@ class Database:
 
             mysql_driver.adapt(engine, unanswered=_UNANSWERED)
         event.listen(engine, "connect", _tune_mysql if "read_timeout" in args else _tune_postgresql)
-        event.listen(engine, "begin", _begin_on_server)
         event.listen(engine, "checkout", _PulseCheck(engine))
         event.listen(engine, "checkin", _note_return)
         _begin_by_driver(engine)
@@ -216,12 +218,15 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """Yield a Connection for reads of which each sees its own moment."""
         with _translated(), self._engine_to(_GLANCE).connect() as connection:
+            connection.connection.info[_BEGIN] = ()
             yield connection
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """Yield a Connection for reads that all see one moment: that of the first."""
         with _translated(), self._engine_to(_STILL).connect() as connection:
+            kind = "postgresql" if connection.dialect.name == "postgresql" else "mysql"
+            connection.connection.info[_BEGIN] = _BEGIN_STILL[kind]  # SQLite looks at what is above
             yield connection
 
     @contextlib.contextmanager
@@ -338,14 +343,9 @@ def _tune_postgresql(connection: Any, record: object) -> None:
         cursor.execute(f"SET SESSION statement_timeout = '{_SILENT_S}s'")
 
 
-def _begin_on_server(connection: sa.Connection) -> None:
-    """Begin a transaction, unless the connection is to read: then each statement is one by itself."""
-    purpose = connection.get_execution_options().get(_PURPOSE)
-    if purpose == _STILL:
-        kind = "postgresql" if connection.dialect.name == "postgresql" else "mysql"
-        connection.connection.info[_BEGIN] = _BEGIN_STILL[kind]
-    elif purpose not in (_READ, _GLANCE):
-        connection.connection.info[_BEGIN] = ("BEGIN",)
+def _begin_nothing(connection: sa.Connection) -> None:
+    """Have what a session only reads be no transaction: each statement is one by itself."""
+    connection.connection.info[_BEGIN] = ()
 
 
 def _begin_by_driver(engine: Engine) -> None:
@@ -354,8 +354,8 @@ def _begin_by_driver(engine: Engine) -> None:
     Where the driver can, a transaction begins with its first statement, by the same message.
     """
 
-    def when_due(connection: Any) -> None:
-        statements = connection.info.pop(_BEGIN, ())
+    def begin(connection: Any) -> None:
+        statements = connection.info.get(_BEGIN, ("BEGIN",))
         if hasattr(connection, "later"):
             for statement in statements:
                 connection.later(statement)
@@ -364,7 +364,7 @@ def _begin_by_driver(engine: Engine) -> None:
                 for statement in statements:
                     cursor.execute(statement)
 
-    engine.dialect.do_begin = when_due  # type: ignore[assignment, method-assign]
+    engine.dialect.do_begin = begin  # type: ignore[assignment, method-assign]
 
 
 def _to_json(value: object) -> str:
@@ -397,6 +397,7 @@ class _PulseCheck:
 
 def _note_return(connection: object, record: Any) -> None:
     record.info["returned_at"] = time.monotonic()
+    record.info.pop(_BEGIN, None)
 
 
 def _has_news(connection: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from nova_lite import errors
@@ -40,8 +41,8 @@ class Caller:
         """Whether policy counts the caller as an administrator (rule ``context_is_admin``)."""
         return self.may("context_is_admin")
 
-    @property
-    def credentials(self) -> dict[str, object]:
+    @cached_property
+    def credentials(self) -> Mapping[str, object]:
         """What policy rules can look at."""
         credentials: dict[str, object] = {
             "user_id": self.user_id,

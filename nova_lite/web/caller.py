@@ -75,7 +75,8 @@ class KeystoneAuth(Authenticator):
 
         self._policy = policy
         # With a delayed decision it would take an unreachable Keystone for a bad token: 401 instead of 503.
-        options = {"oslo_config_config": conf, "delay_auth_decision": False}
+        # Nobody here looks into a caller's catalog, which would be written anew into the headers of each request.
+        options = {"oslo_config_config": conf, "delay_auth_decision": False, "include_service_catalog": False}
         self._middleware = auth_token.AuthProtocol(_accept, options)
         _require_memcached(conf)
 

@@ -68,7 +68,8 @@ class Quotas:
     def configured(self) -> dict[str, int]:
         """The limits where none were set."""
         options = {**{resource: resource for resource in RESOURCES}, **_INJECTED_OPTIONS}
-        return {**_OBSOLETE, **{resource: self._conf.quota[option] for resource, option in options.items()}}
+        group = self._conf.quota
+        return {**_OBSOLETE, **{resource: group[option] for resource, option in options.items()}}
 
     def allowance(self, handle: Handle, project_id: str, user_id: str = quotas.WHOLE_PROJECT) -> Allowance:
         """Return what a project and a user in it may have."""
