@@ -235,7 +235,11 @@ class Cloud:
         self.images = FakeImages()
         self.volumes = volumes or NoVolumes(self.conf)
         self._server = None if database else self.server
-        self.app = self._server.application(self) if self._server else self._built()
+        try:
+            self.app = self._server.application(self) if self._server else self._built()
+        except BaseException:
+            self.close()
+            raise
 
     def _built(self) -> Wsgi:
         return build(
