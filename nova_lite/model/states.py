@@ -185,11 +185,11 @@ ALONGSIDE: Mapping[str, frozenset[VmState]] = {
             VmState.SHELVED_OFFLOADED,
         }
     ),
+    # Not while it is suspended: the memory that is kept of its guest knows the volume.
     "detach-volume": frozenset(
         {
             VmState.ACTIVE,
             VmState.PAUSED,
-            VmState.SUSPENDED,
             VmState.STOPPED,
             VmState.RESIZED,
             VmState.SOFT_DELETED,

@@ -52,23 +52,35 @@ class ServerMetadataService:
         self._edit(caller, uuid, rules.METADATA_UPDATE, lambda old: {**old, key: value})
 
     def remove(self, caller: Caller, uuid: str, key: str) -> None:
-        """Remove one item; raises NotFound."""
+        """Remove one item; raises NotFound for one that is not there, whatever else forbids to remove it."""
+
+        def refuse_none(instance: Instance) -> None:
+            if key not in instance.metadata:
+                raise _no_item(key)
 
         def without(old: Metadata) -> Metadata:
             if key not in old:
                 raise _no_item(key)
             return {name: value for name, value in old.items() if name != key}
 
-        self._edit(caller, uuid, rules.METADATA_DELETE, without)
+        self._edit(caller, uuid, rules.METADATA_DELETE, without, refuse_none)
 
     def _read(self, caller: Caller, uuid: str, rule: str) -> Metadata:
         instance = self._lookup.find(caller, uuid).instance
         caller.require(rule, **target(instance))
         return dict(instance.metadata)
 
-    def _edit(self, caller: Caller, uuid: str, rule: str, change: Callable[[Metadata], Metadata]) -> Metadata:
+    def _edit(
+        self,
+        caller: Caller,
+        uuid: str,
+        rule: str,
+        change: Callable[[Metadata], Metadata],
+        refuse: Callable[[Instance], None] = lambda _instance: None,
+    ) -> Metadata:
         located = self._lookup.find(caller, uuid)
         caller.require(rule, **target(located.instance))
+        refuse(located.instance)
         refuse_if_locked(caller, located.instance)
         with self._api_db.reader() as session:
             allowance = self._quotas.allowance(session, located.instance.project_id, caller.user_id)

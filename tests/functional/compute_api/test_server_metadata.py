@@ -54,7 +54,9 @@ def test_a_server_being_built_refuses(cloud: Cloud, client: Client, place: str |
 def test_a_locked_server_refuses_its_user(cloud: Cloud, client: Client, admin: Client) -> None:
     server = cloud.add_server(CELL1, is_locked=True)
     assert client.post(f"/servers/{server.uuid}/metadata", {"metadata": {"a": "b"}}).status_code == 409
+    assert client.delete(f"/servers/{server.uuid}/metadata/a").status_code == 404
     assert admin.post(f"/servers/{server.uuid}/metadata", {"metadata": {"a": "b"}}).status_code == 200
+    assert client.delete(f"/servers/{server.uuid}/metadata/a").status_code == 409
 
 
 def test_another_projects_server_is_not_there(cloud: Cloud) -> None:

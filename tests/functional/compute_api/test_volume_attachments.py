@@ -409,7 +409,12 @@ def test_what_is_not_detached(cloud: Cloud, client: Client, storage: BlockStorag
     assert (answer.status_code, "'in-use'" in message(answer)) == (400, True)
     assert client.delete(path(instance, foreign)).status_code == 404
     assert client.delete(path(instance, NOBODY)).status_code == 404
-    for values in ({"task_state": TaskState.REBOOTING}, {"vm_state": VmState.ERROR}, {"is_locked": True}):
+    for values in (
+        {"task_state": TaskState.REBOOTING},
+        {"vm_state": VmState.ERROR},
+        {"vm_state": VmState.SUSPENDED},
+        {"is_locked": True},
+    ):
         other = server(cloud, volumes=(device(foreign),), **values)
         assert client.delete(path(other, foreign)).status_code == 409, values
     shelved = server(cloud, host=None, vm_state=VmState.SHELVED_OFFLOADED, volumes=(device(foreign),))

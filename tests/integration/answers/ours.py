@@ -16,7 +16,7 @@ from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.migration import MigrationKind, Progress
 from nova_lite.model.states import TaskState, VmState
 from nova_lite.rpc.compute import ComputeClient
-from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud
+from tests.functional.compute_api.cloud import CELL1, IMAGE_ID, Cloud, NoVolumes, configuration
 from tests.functional.compute_api.factories import NOON, make_instance, make_spec
 from tests.integration.answers import cloud
 
@@ -55,13 +55,13 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 
 
 class Ours:
-    """Our API over databases in ``folder``."""
+    """Our API over databases in ``folder``, with the volumes of ``volumes``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, volumes: type[NoVolumes] = NoVolumes) -> None:
         # Nobody is there who could say; each question would wait for its whole deadline.
         self._silence = mock.patch.object(ComputeClient, "uptime", side_effect=errors.Timeout("There is no agent."))
         self._silence.start()
-        self.cloud = Cloud(folder, cells=(CELL1,))
+        self.cloud = Cloud(folder, cells=(CELL1,), volumes=volumes(configuration(folder, None, {})))
         self.cloud.images.images = {IMAGE_ID: self.cloud.images.images[IMAGE_ID]}
         self._add_hosts()
         names = self._through_the_api()
