@@ -153,6 +153,7 @@ def hand_over(
         "selections": msgspec.to_builtins(selections),
         "explanation": explanation,
         "has_volumes": bool(instance.volumes),
+        "boots_from_volume": instance.boots_from_volume,
     }
     migrations.bring_to(session, workflow.uuid, "pre-migrating", dest=place(selections[0]))
     add(session, workflow, MOVE, workflow.uuid, inputs, timeout_s=timeout_s)

@@ -29,6 +29,11 @@ class Flavor:
         return self.root_gib + self.ephemeral_gib + -(-self.swap_mib // 1024)
 
 
+def has_smaller_disks(new: Flavor, old: Flavor, *, boots_from_volume: bool) -> bool:
+    """Return whether a server's own disks would shrink; where it boots from a volume, the root disk is none of them."""
+    return new.ephemeral_gib < old.ephemeral_gib or (not boots_from_volume and new.root_gib < old.root_gib)
+
+
 def rootless(flavor: Flavor) -> Flavor:
     """Return a flavor without its root disk."""
     return replace(flavor, root_gib=0)

@@ -21,7 +21,7 @@ from nova_lite.cells.registry import Cells, OpenCell
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import flavors, quotas, workflows
 from nova_lite.model.caller import Caller
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.flavor import Flavor, has_smaller_disks
 from nova_lite.model.instance import Instance
 from nova_lite.model.workflow import Workflow
 from nova_lite.rpc.bus import Bus
@@ -181,9 +181,9 @@ class MoveService:
         if is_same:
             raise errors.Invalid("When resizing, instances must change flavor!")
         refuse_aliases(flavor)
-        if flavor.root_gib == 0 and instance.flavor.root_gib != 0:
+        if flavor.root_gib == 0 and instance.flavor.root_gib != 0 and not instance.boots_from_volume:
             raise errors.Invalid("Resize to zero disk flavor is not allowed.")
-        if flavor.root_gib < instance.flavor.root_gib or flavor.ephemeral_gib < instance.flavor.ephemeral_gib:
+        if has_smaller_disks(flavor, instance.flavor, boots_from_volume=instance.boots_from_volume):
             raise errors.Invalid("Unable to resize disk down.")
         return flavor
 

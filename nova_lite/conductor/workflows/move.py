@@ -26,7 +26,7 @@ from nova_lite.db.columns import utcnow
 from nova_lite.db.repositories import actions, instances, migrations
 from nova_lite.model import block_device
 from nova_lite.model.block_device import BlockDevice
-from nova_lite.model.flavor import Flavor
+from nova_lite.model.flavor import Flavor, has_smaller_disks
 from nova_lite.model.guest import PowerState
 from nova_lite.model.instance import Fault, Instance
 from nova_lite.model.migration import FINISHED
@@ -64,8 +64,8 @@ def give_claim_back(work: Work[CellTools]) -> None:
 
 def ask_hosts(work: Work[CellTools]) -> Facts:
     """See that both hosts can do their part, while the guest still runs."""
-    old, new = before(work).flavor, _flavor(work)
-    if new.root_gib < old.root_gib or new.ephemeral_gib < old.ephemeral_gib:
+    boots_from_volume = bool(work.inputs.get("boots_from_volume"))
+    if has_smaller_disks(_flavor(work), before(work).flavor, boots_from_volume=boots_from_volume):
         raise errors.GuestFailed("Unable to resize disk down.")
     agents, chosen = work.tools.agents, new_place(work)
     disks_at = agents.disks_at(before(work).host, work.subject, timeout_s=_QUICK_S)

@@ -201,3 +201,22 @@ def test_a_server_that_boots_from_a_volume_needs_no_image(blocks: Blocks) -> Non
     blocks.site.evacuate(server)
     blocks.site.rest()
     blocks.assert_whole(server, [root])
+
+
+def test_a_root_disk_that_is_a_volume_may_be_smaller_in_the_next_flavor(blocks: Blocks) -> None:
+    root = blocks.volume(is_bootable=True)
+    mapping = {"boot_index": 0, "uuid": root, "source_type": "volume", "destination_type": "volume"}
+    (server,) = blocks.site.boot(flavorRef="3", imageRef="", block_device_mapping_v2=[mapping])
+    blocks.site.rest()
+    blocks.seen[root] = []
+    for action, body, status in (
+        ("resize", {"flavorRef": "2"}, "VERIFY_RESIZE"),
+        ("revertResize", None, "ACTIVE"),
+        ("resize", {"flavorRef": "2"}, "VERIFY_RESIZE"),
+        ("confirmResize", None, "ACTIVE"),
+    ):
+        blocks.site.act(server, action, body)
+        blocks.site.rest()
+        assert blocks.site.status(server) == status
+        blocks.assert_whole(server, [root])
+    assert blocks.instance(server).flavor.flavor_id == "2"
