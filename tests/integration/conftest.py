@@ -4,6 +4,7 @@ A component that is not installed skips the tests that need it, saying which; in
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -205,16 +206,30 @@ def pytest_runtest_makereport(
 
 
 def _sweep() -> None:
-    """End and remove what a session that was killed left behind."""
+    """End and remove what sessions that were killed left behind; of those that begin together, one does."""
     for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            pid, born = json.loads((directory / "owner.json").read_text())
-        except (OSError, ValueError):
+            owner = (directory / "owner.json").open()
+        except OSError:
             continue
-        if birth(pid) != born and Site(directory).processes.names():
-            site = Site(directory)
-            LibvirtHosts.left_in(site).stop()
-            Neighbours(site).stop()
-            for name in site.processes.names():
-                site.processes.kill(name)
-            shutil.rmtree(directory, ignore_errors=True)
+        with owner:
+            fcntl.flock(owner, fcntl.LOCK_EX)
+            if _is_left_behind(directory):
+                _remove(directory)
+
+
+def _is_left_behind(directory: Path) -> bool:
+    try:
+        pid, born = json.loads((directory / "owner.json").read_text())
+    except (OSError, ValueError):  # another session has removed it, or makes it
+        return False
+    return birth(pid) != born and bool(Site(directory).processes.names())
+
+
+def _remove(directory: Path) -> None:
+    site = Site(directory)
+    LibvirtHosts.left_in(site).stop()
+    Neighbours(site).stop()
+    for name in site.processes.names():
+        site.processes.kill(name)
+    shutil.rmtree(directory, ignore_errors=True)

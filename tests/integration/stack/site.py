@@ -75,7 +75,9 @@ class Site:
             ports: dict[str, int] = json.loads(record.read_text()) if record.exists() else {}
             if name not in ports:
                 ports[name] = _free_port(set(ports.values()))
-                record.write_text(json.dumps(ports))
+                draft = self.path("ports.json.new")
+                draft.write_text(json.dumps(ports))
+                draft.rename(record)
             return ports[name]
 
     def loopback(self, number: int) -> str:
