@@ -5,10 +5,8 @@ versions at which the real one says that it takes or answers something else; at 
 What is meant to differ is in ``answers/deliberate.py``.
 """
 
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +16,8 @@ from tests.integration.answers.deliberate import DELIBERATE
 from tests.integration.answers.ours import Ours
 from tests.integration.answers.shapes import Difference, differences
 from tests.integration.conftest import started
-from tests.integration.stack.real_nova import nova_venv
-from tests.integration.stack.site import environment, run
+from tests.integration.stack.real_nova import nova_venv, told_by
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _HOW = [each for each in [os.environ.get("NOVA_LITE_ANSWERS", "")] if each]
 
 
@@ -30,9 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Difference]
     """Wherein the answers differ."""
     folder = tmp_path_factory.mktemp("answers")
     started(nova_venv)
-    argv = [str(nova_venv() / "bin" / "python"), "-m", "tests.integration.answers.theirs", str(folder), *_HOW]
-    run(argv, log=folder / "theirs.log", env=environment(PYTHONPATH=str(_REPOSITORY)), timeout_s=3600)
-    theirs = json.loads((folder / "theirs.json").read_text())
+    theirs = told_by("tests.integration.answers.theirs", folder, *_HOW)
     ours = Ours(folder)
     try:
         yield list(_differences(theirs, ours))

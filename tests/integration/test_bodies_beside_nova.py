@@ -27,10 +27,8 @@ from tests.functional.compute_api.routes import every_request, table
 from tests.integration.answers.cloud import MAXIMUM
 from tests.integration.bodies.mutants import mutants, queries
 from tests.integration.conftest import started
-from tests.integration.stack.real_nova import nova_venv
-from tests.integration.stack.site import environment, run
+from tests.integration.stack.real_nova import nova_venv, told_by
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 #: What only we refuse, on purpose: request and mutant → why.
 _STRICTER = {
     r".* (\w+\.)+adminPass: \"x+": "a password is no longer than others keep it: 255 characters",
@@ -129,9 +127,7 @@ class _Comparison:
         return {str(version): sorted(ours | set(names)) for version in versions}
 
     def _ask_theirs(self, wanted: str) -> Any:
-        argv = [str(nova_venv() / "bin" / "python"), "-m", "tests.integration.bodies.theirs", str(self._folder)]
-        run(argv, log=self._folder / "theirs.log", env=environment(PYTHONPATH=str(_REPOSITORY)), timeout_s=1200)
-        return json.loads((self._folder / f"{wanted}.json").read_text())
+        return told_by("tests.integration.bodies.theirs", self._folder, name=wanted, timeout_s=1200)
 
     def _write(self, name: str, content: object) -> None:
         (self._folder / f"{name}.json").write_text(json.dumps(content))

@@ -5,12 +5,10 @@ without agents, conductors, a bus or volumes (``conflicts/``). Everything is ask
 times as much. What is meant to differ is in ``conflicts/deliberate.py``.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +17,8 @@ from tests.integration.conflicts.asked import Asked
 from tests.integration.conflicts.deliberate import DELIBERATE, Deliberate
 from tests.integration.conflicts.ours import Asking
 from tests.integration.conftest import started
-from tests.integration.stack.real_nova import nova_venv
-from tests.integration.stack.site import environment, run
+from tests.integration.stack.real_nova import nova_venv, told_by
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _HOW = [each for each in [os.environ.get("NOVA_LITE_ANSWERS", "")] if each]
 #: What a message says of a state, an attribute of the server and its value, or of its lock.
 _STATE = re.compile(r"(vm_state|task_state) ([\w-]+)|(is locked)")
@@ -44,9 +40,7 @@ class Compared:
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Compared]]:
     folder = tmp_path_factory.mktemp("conflicts")
     started(nova_venv)
-    argv = [str(nova_venv() / "bin" / "python"), "-m", "tests.integration.conflicts.theirs", str(folder), *_HOW]
-    run(argv, log=folder / "theirs.log", env=environment(PYTHONPATH=str(_REPOSITORY)), timeout_s=3600)
-    theirs = json.loads((folder / "theirs.json").read_text())
+    theirs = told_by("tests.integration.conflicts.theirs", folder, *_HOW)
     ours = Asking(folder)
     try:
         yield [

@@ -3,9 +3,11 @@
 There are no agents, no conductors and no message bus: nothing that reads needs them.
 """
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.integration.stack.kept import Kept
 from tests.integration.stack.keystone import side_by_side, uwsgi
@@ -45,6 +47,13 @@ paste.app_factory = nova.api.openstack.compute.versions:Versions.factory
 def nova_venv() -> Path:
     """Return the real Nova's environment, made or brought up to date first; raises Missing when that fails."""
     return cached_venv("nova-venv", REQUIREMENTS, "The real Nova")
+
+
+def told_by(module: str, folder: Path, *arguments: str, name: str = "theirs", timeout_s: int = 3600) -> Any:
+    """Run our ``module`` by the real Nova's Python in a process of its own; return what it leaves in ``name``.json."""
+    argv = [str(nova_venv() / "bin" / "python"), "-m", module, str(folder), *arguments]
+    run(argv, log=folder / "theirs.log", env=environment(PYTHONPATH=str(_REPOSITORY)), timeout_s=timeout_s)
+    return json.loads((folder / f"{name}.json").read_text())
 
 
 class RealNova:
