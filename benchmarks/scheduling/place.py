@@ -11,6 +11,7 @@ import requests
 from benchmarks.placement import peers
 from benchmarks.placement.peers import Stage
 from benchmarks.scheduling.cloud import Fleet, Surroundings, Where
+from tests.integration.stack.keystone import uwsgi
 from tests.integration.stack.processes import Program
 from tests.integration.stack.rabbitmq import RabbitMQ
 from tests.integration.stack.site import ADDRESS, Site, environment, wait_listening
@@ -53,8 +54,8 @@ def images(place: Place) -> Surroundings:
     """Start the image service; return what clouds are told of it."""
     port = place.site.port("images")
     directory = place.site.folder("data", "images")
-    argv = (sys.executable, "-W", "ignore", "-m", "benchmarks.scheduling.images", str(port), str(directory))
-    variables = environment(PYTHONPATH=str(REPOSITORY))
+    argv = uwsgi(Path(sys.prefix), port, "benchmarks.scheduling.images", 1, 4)
+    variables = environment(PYTHONPATH=str(REPOSITORY), IMAGES=str(directory))
     place.site.processes.start(Program("images", argv, variables, str(REPOSITORY)))
     wait_listening(place.site, "images", port, timeout_s=30)
     url = f"http://{ADDRESS}:{port}"

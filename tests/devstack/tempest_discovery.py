@@ -1,8 +1,8 @@
 """Finds Tempest's tests. Those that ask for a network of their own without wanting anything of it go without.
 
 Tempest would skip their whole classes where there is no network service. Classes that ask for users by lists of roles
-get new ones: an account of several roles could be taken by whoever asks for one of them. Others give their accounts back
-in the reverse order of asking. Runs in Tempest's environment, without nova_lite.
+get new ones: an account of several roles could be taken by whoever asks for one of them. Others give their accounts
+back in the reverse order of asking. Runs in Tempest's environment, without nova_lite.
 """
 
 import unittest
