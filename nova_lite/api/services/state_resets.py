@@ -1,5 +1,7 @@
 """Setting servers' states by hand, which operators do when something hangs."""
 
+import time
+
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
@@ -19,9 +21,19 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
 
+#: Seconds that a request waits for work that shows nothing of itself, for it has all but ended; between two looks.
+_ENDING_S = 5.0
+_LOOK_S = 0.05
+#: States in which a server without a task is not at rest: it waits for what comes next.
+_WAITING = (VmState.BUILDING, VmState.RESIZED)
+
 
 class StateResetService:
-    """Sets states: at once where that leaves nothing behind, else when what is done to the server has been ended."""
+    """Sets states: at once where that leaves nothing behind, else when what is done to the server has been ended.
+
+    A server may be seen at rest a moment before the work on it has ended: that moment is waited for, so that who sets
+    its state then sees it set.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, api_db: Database, cells: Cells, lookup: ServerLookup, bus: Bus) -> None:
         self._api_db = api_db
@@ -37,7 +49,8 @@ class StateResetService:
         if cell is None:
             raise errors.Conflict(f"Instance {uuid} is not ready: it has no cell yet.")
         requester = Requester(caller.user_id, caller.project_id, caller.request_id)
-        if not self._is_at_work(uuid) and _set_at_once(cell, uuid, vm_state, requester):
+        is_at_rest = located.instance.task_state is None and located.instance.vm_state not in _WAITING
+        if self._set_without_work(cell, uuid, vm_state, requester, patience_s=_ENDING_S if is_at_rest else 0.0):
             return
         workflow = Workflow.asked_by(caller, resets.RESET, uuid, {"cell_uuid": cell.cell.uuid, "state": vm_state})
         self._beginnings.record(workflow)
@@ -47,6 +60,17 @@ class StateResetService:
 
         self._beginnings.begin_in_cell(workflow, cell, begin)
         ConductorClient(self._bus).wake(workflow.uuid)
+
+    def _set_without_work(
+        self, cell: OpenCell, uuid: str, vm_state: VmState, requester: Requester, *, patience_s: float
+    ) -> bool:
+        """Set the state as soon as nothing is in anybody's hands but the guest's power; False if more is until then."""
+        end = time.monotonic() + patience_s
+        while self._is_at_work(uuid) or not _set_at_once(cell, uuid, vm_state, requester):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _is_at_work(self, uuid: str) -> bool:
         """Return whether anybody above the cells is at work on the server: it may just have claimed a host."""

@@ -1,10 +1,12 @@
 """States set by hand while something is done to a server: that ends first, and leaves nothing in two places."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from nova_lite import errors
+from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import workflows
 from nova_lite.storage import epoch_now
@@ -62,6 +64,37 @@ def test_what_is_under_way_ends_first(site: Site, place: Place) -> None:
     assert site.saboteur.happened == [place]
     assert site.status(server) == "ERROR"
     assert site.reason(server) == "An administrator set the state of the server."
+    assert errors_of_resets(site, server) == [None]
+
+
+def test_who_sees_a_server_at_rest_sees_its_state_set_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_looked = threading.Event()
+    look = StateResetService._is_at_work
+    seen: list[str] = []
+
+    def noted(service: StateResetService, uuid: str) -> bool:
+        is_at_work = look(service, uuid)
+        has_looked.set()
+        return is_at_work
+
+    def reset_and_look(server: str) -> None:
+        reset(site, server)
+        seen.append(site.status(server))
+
+    def reset_before_it_ends(server: str) -> None:
+        eventually(lambda: site.status(server) == "ACTIVE", "the cell's part of the rebuild is over")
+        monkeypatch.setattr(StateResetService, "_is_at_work", noted)
+        resetting.append(threading.Thread(target=reset_and_look, args=(server,)))
+        resetting[0].start()
+        assert has_looked.wait(480)
+
+    def sabotage(server: Callable[[], str]) -> None:
+        site.saboteur.plan(Place("super", "rebuild", "note image", "before"), lambda: reset_before_it_ends(server()))
+
+    resetting: list[threading.Thread] = []
+    (server,) = tell(site, "super", "rebuild", sabotage)
+    resetting[0].join(480)
+    assert seen == ["ERROR"]
     assert errors_of_resets(site, server) == [None]
 
 
