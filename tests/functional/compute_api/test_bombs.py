@@ -180,23 +180,23 @@ def test_expressions_in_filters(cloud: Cloud, client: Client, field: str, patter
 @pytest.mark.parametrize(
     ("name", "value", "statuses"),
     [
-        ("X-Auth-Token", "t" * 30_000, {401}),
-        ("X-Auth-Token", "alice:demo\u00e9" * 100, {401}),
-        ("OpenStack-API-Version", "compute " + "9" * 5000, {400, 406}),
-        ("OpenStack-API-Version", "compute 2.1, " * 2000, {200, 400}),
-        ("X-OpenStack-Nova-API-Version", "2." + "1" * 30_000, {200, 400, 406}),
-        ("X-Openstack-Request-Id", "req-" + "a" * 30_000, {200}),
-        ("Accept", "application/json;q=" + "1" * 20_000, {200, 406}),
-        ("Accept", "," * 20_000, {200, 406}),
-        ("If-None-Match", '"' * 20_000, {200}),
-        ("Range", "bytes=" + "0-," * 5000, {200}),
-        ("Cookie", "a=" + "b" * 30_000, {200}),
-        ("Forwarded", ";,=" * 5000, {200}),
-        ("X-Forwarded-Host", "h" * 30_000, {200}),
+        ("X-Auth-Token", "t" * 30_000, (401,)),
+        ("X-Auth-Token", "alice:demo\u00e9" * 100, (401,)),
+        ("OpenStack-API-Version", "compute " + "9" * 5000, (400, 406)),
+        ("OpenStack-API-Version", "compute 2.1, " * 2000, (200, 400)),
+        ("X-OpenStack-Nova-API-Version", "2." + "1" * 30_000, (200, 400, 406)),
+        ("X-Openstack-Request-Id", "req-" + "a" * 30_000, (200,)),
+        ("Accept", "application/json;q=" + "1" * 20_000, (200, 406)),
+        ("Accept", "," * 20_000, (200, 406)),
+        ("If-None-Match", '"' * 20_000, (200,)),
+        ("Range", "bytes=" + "0-," * 5000, (200,)),
+        ("Cookie", "a=" + "b" * 30_000, (200,)),
+        ("Forwarded", ";,=" * 5000, (200,)),
+        ("X-Forwarded-Host", "h" * 30_000, (200,)),
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_huge_and_strange_headers(client: Client, name: str, value: str, statuses: set[int]) -> None:
+def test_huge_and_strange_headers(client: Client, name: str, value: str, statuses: tuple[int, ...]) -> None:
     assert client.request("GET", "/servers", headers={name: value}).status_code in statuses
 
 
