@@ -1,6 +1,7 @@
 """A server's volumes: bringing them, taking them away, and what is to become of them when it goes."""
 
 import logging
+import time
 import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from nova_lite.cells import operations, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.clients.volumes import Volumes, VolumesAs
-from nova_lite.db.repositories import hosts
+from nova_lite.db.repositories import hosts, instances
 from nova_lite.model import block_device
 from nova_lite.model.block_device import DEVICE_PREFIX, BlockDevice, Phase
 from nova_lite.model.caller import Caller
@@ -31,6 +32,9 @@ LOG = logging.getLogger(__name__)
 
 _ON_SHELF = (VmState.SHELVED, VmState.SHELVED_OFFLOADED)
 _AVAILABLE, _IN_USE, _RESERVED = "available", "in-use", "reserved"
+#: Seconds that a request waits for the end of work that has all but ended; between two looks.
+_ENDING_S = 5.0
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,11 @@ class VolumeAttachmentService:
             # A shared volume shows nothing of one server that lets it go, so that clients ask once more.
             return
         self._refuse_if_down(cell, instance)
-        shows = self._refuse_detach(caller, instance, device, volume_id)
+        volume = self._refuse_detach(caller, instance, device, volume_id)
+        # A shared one would show of all its servers that it is being detached.
+        shows = volume is not None and volume.status == _IN_USE and not device.is_multiattach
+        if volume is not None and device.phase is Phase.ATTACHING and _is_in_use_by(volume, uuid):
+            self._let_be_attached(cell, uuid, device)
         begun = _begin_detach(cell, uuid, volume_id, caller, self._conf.operation_timeout, is_held_back=shows)
         if shows:
             self._show_detaching(caller, cell, volume_id, begun)
@@ -218,20 +226,28 @@ class VolumeAttachmentService:
             raise
         _note_detaching(cell, begun, is_shown=is_shown)
 
-    def _refuse_detach(self, caller: Caller, instance: Instance, device: BlockDevice, volume_id: str) -> bool:
-        """Return whether a volume shows that it is being detached: a shared one would show it of all its servers.
+    def _let_be_attached(self, cell: OpenCell, uuid: str, device: BlockDevice) -> None:
+        """Let the work that brought a volume end: others see the volume in use a moment before that has ended."""
+        end = time.monotonic() + _ENDING_S
+        while self._is_attaching(cell, uuid, device) and time.monotonic() < end:
+            time.sleep(_LOOK_S)
 
-        Raises Invalid when the volume's own state forbids it; one that is gone is no longer held.
-        """
+    def _is_attaching(self, cell: OpenCell, uuid: str, device: BlockDevice) -> bool:
+        with cell.db.reading() as connection:
+            found = block_device.find(instances.placed(connection, uuid).volumes, device.uuid)
+        return found is not None and found.phase is Phase.ATTACHING
+
+    def _refuse_detach(self, caller: Caller, instance: Instance, device: BlockDevice, volume_id: str) -> Volume | None:
+        """Return the volume, None for one that is gone, which is no longer held; raises Invalid where it must stay."""
         try:
             volume = self.as_user(caller).show(volume_id)
         except errors.NotFound:
             if self._is_there(volume_id):
                 raise
-            return False
+            return None
         # On no host a volume is reserved only; a shared one shows what others do with it.
         if volume.status == _IN_USE or (volume.status == _RESERVED and instance.host is None) or device.is_multiattach:
-            return volume.status == _IN_USE and not device.is_multiattach
+            return volume
         raise errors.Invalid(
             f"Invalid volume: volume '{volume_id}' status must be 'in-use'. Currently in '{volume.status}' status"
         )
@@ -242,6 +258,10 @@ class VolumeAttachmentService:
         except errors.NotFound:
             return False
         return True
+
+
+def _is_in_use_by(volume: Volume, server_id: str) -> bool:
+    return volume.status == _IN_USE and server_id in {use.instance_uuid for use in volume.attachments}
 
 
 def _device(instance: Instance, volume_id: str) -> BlockDevice:

@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from nova_lite.api.services.volume_attachments import VolumeAttachmentService
 from nova_lite.compute.service import Agent
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
 from nova_lite.testing import cloud as clouds
@@ -58,6 +60,41 @@ def test_a_server_whose_volumes_cannot_be_reserved_keeps_them_on_the_shelf(block
     blocks.site.rest()
     assert blocks.site.status(server) == "ACTIVE"
     blocks.assert_whole(server, volumes)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_who_sees_a_volume_in_use_may_have_it_detached(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    """Also in the moment before the work that brought it ends."""
+    has_looked = threading.Event()
+    look = VolumeAttachmentService._is_attaching
+    answers: list[int] = []
+
+    def noted(*asked: Any) -> bool:
+        is_attaching = look(*asked)
+        has_looked.set()
+        return is_attaching
+
+    def detach() -> None:
+        answers.append(blocks.site.ask("DELETE", f"/servers/{server}/os-volume_attachments/{volume_id}")[0])
+
+    def detach_before_it_ends() -> None:
+        assert blocks.status(volume_id) == "in-use"
+        detaching.start()
+        assert has_looked.wait(480)
+
+    server, _ = blocks.server(0)
+    volume_id = blocks.volume(is_multiattach=is_shared)
+    detaching = threading.Thread(target=detach)
+    monkeypatch.setattr(VolumeAttachmentService, "_is_attaching", noted)
+    blocks.site.saboteur.plan(Place("cell", "attach-volume", "complete attachment", "middle"), detach_before_it_ends)
+    blocks.attach(server, volume_id)
+    detaching.join(480)
+    assert answers == [202]
+    blocks.site.rest()
+    blocks.assert_whole(server, [])
+    blocks.assert_free(server, [volume_id])
 
 
 def test_volumes_come_and_go_on_the_shelf(blocks: Blocks) -> None:
