@@ -262,6 +262,7 @@ def test_no_token_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -
 def test_its_numbers(site: Site) -> None:
     metrics = Metrics("console-test")
     meters = Meters(metrics, site.proxy)
+    eventually(lambda: len(site.proxy.listener.sessions) == 0, "nobody")
     site.proxy.tally.take()
     with site.open(site.path(site.boot())) as browser:
         browser.recv(PATIENCE_S)

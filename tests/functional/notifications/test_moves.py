@@ -23,9 +23,10 @@ _ROLLBACK = [
 
 
 @pytest.fixture
-def server(user: ComputeUser, image: str) -> str:
+def server(user: ComputeUser, image: str, listener: Listener) -> str:
     server = user.boot("moves", image)
     user.wait(server, "ACTIVE")
+    listener.wait_for(server, "instance.create.end")
     return server
 
 
@@ -72,6 +73,7 @@ def _publishers(listener: Listener, server: str, action: str) -> set[str]:
 def test_a_resize_that_is_taken_back(user: ComputeUser, server: str, listener: Listener) -> None:
     user.act(server, "resize", {"flavorRef": "2"})
     user.wait(server, "VERIFY_RESIZE")
+    listener.wait_for(server, "instance.resize_finish.end")
     user.act(server, "revertResize")
     user.wait(server, "ACTIVE")
     reverted = listener.wait_for(server, "instance.resize_revert.end")
@@ -151,11 +153,11 @@ def test_an_evacuation(user: ComputeUser, server: str, here: str, there: str, li
     finally:
         assert user.ask("PUT", path, {"forced_down": False}).status == 200
     scheduled = listener.wait_for(server, "instance.rebuild_scheduled")
+    asked = listener.wait_for(server, "instance.evacuate")
     told = [*around("create", "rebuild"), "instance.evacuate", "instance.rebuild_scheduled"]
     assert sorted(listener.types(server)) == sorted(told)
     assert scheduled.payload["nova_object.name"] == "InstanceActionRebuildPayload"
     assert scheduled.publisher.partition(":")[0] == "nova-conductor"
-    asked = listener.wait_for(server, "instance.evacuate")
     assert (asked.publisher.partition(":")[0], asked.data["host"]) == ("nova-api", here)
     assert (rebuilt.payload["nova_object.name"], rebuilt.data["host"]) == ("InstanceActionRebuildPayload", there)
 
