@@ -12,6 +12,7 @@ from nova_lite.cmd import manage
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.image_directory import ImageDirectory
 from nova_lite.testing import cloud as clouds
+from nova_lite.testing.audit import Watch
 from nova_lite.testing.cloud import Answer, ComputeUser
 from tests.functional.commands.conftest import Ran
 
@@ -72,15 +73,22 @@ class PlacementSite:
         return self._placement.ask(method, path, body)
 
     def boot(self, name: str = "vm") -> str:
-        """Return the UUID of a new server that runs."""
+        """Return the UUID of a new server that runs, and that nobody is at work on."""
         uuid = self.user.boot(name, self.image)
         self.user.wait(uuid, "ACTIVE")
+        self._is_left_alone(uuid)
         return uuid
 
     def delete(self, uuid: str) -> None:
-        """Delete a server and wait until it is gone."""
+        """Delete a server and wait until it is gone, and that work done."""
         assert self.user.ask("DELETE", f"/servers/{uuid}").status == 204
         self.user.wait_gone(uuid)
+        self._is_left_alone(uuid)
+
+    def _is_left_alone(self, uuid: str) -> None:
+        """Wait for the end of work on a server: it shows what it came to a moment before, and audits heed open work."""
+        with Watch(self.cloud) as watch:
+            clouds.eventually(lambda: not any(uuid in work for work in watch.open_work()), f"no work on {uuid}")
 
     def providers(self) -> list[str]:
         """Return the UUID of every provider."""

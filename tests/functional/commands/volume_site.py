@@ -52,6 +52,7 @@ class VolumeSite(AuditSite):
         assert answer.status == 202, answer.json
         uuid = str(answer.json["server"]["id"])
         self.user.wait(uuid, "ACTIVE")
+        self.rest()
         return uuid
 
     def reaches(self, volume_id: str, status: str) -> None:
