@@ -70,6 +70,8 @@ def test_an_image_is_made_of_a_server_and_booted(openstack: OpenStack) -> None:
     assert again["status"] == "ACTIVE"
     for name in ("one", "two"):
         openstack("server", "backup", "create", "--name", name, "--type", "daily", "--rotate", "1", "--wait", "vm1")
+        # Its image is there a moment before the server is done with it.
+        eventually(lambda: openstack("server", "show", "vm1", *JSON)["OS-EXT-STS:task_state"] is None, "vm1 is at rest")
     names = {image["Name"] for image in openstack("image", "list", *JSON)}
     assert names == {"tiny", "snap", "two"}
     openstack("server", "delete", "--wait", "vm1", "vm2")

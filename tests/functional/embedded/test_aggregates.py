@@ -98,6 +98,7 @@ def test_placement_follows_and_keeps_what_others_wrote(cloud: Cloud, user: Compu
     assert racks.act("remove_host", host) == 200
     eventually(lambda: in_placement(cloud, provider) == {foreign}, "the provider out of it")
     assert user.ask("DELETE", racks.url).status == 200
+    eventually(lambda: not open_work(cloud), "no workflow waiting")
 
 
 def test_nothing_is_lost_while_placement_is_away(cloud: Cloud, user: ComputeUser, away: threading.Event) -> None:

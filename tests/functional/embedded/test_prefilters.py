@@ -50,18 +50,27 @@ class Operator:
         self._services = {each["service"]["host"]: each["service"]["id"] for each in found}
 
     def placement(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
-        answer = requests.request(method, f"{self._placement}{path}", json=body, headers=headers, timeout=480)
+        answer = self._asked(method, path, body)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
+
+    def _asked(self, method: str, path: str, body: Any = None) -> requests.Response:
+        headers = {"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.36"}
+        return requests.request(method, f"{self._placement}{path}", json=body, headers=headers, timeout=480)
 
     def traits(self, host: str) -> set[str]:
         return set(self.placement("GET", f"/resource_providers/{self.nodes[host]}/traits")["traits"])
 
     def set_traits(self, host: str, traits: set[str]) -> None:
+        """Set them, also while Placement is being told of something else about the host."""
         path = f"/resource_providers/{self.nodes[host]}"
-        generation = self.placement("GET", path)["generation"]
-        self.placement("PUT", f"{path}/traits", {"traits": sorted(traits), "resource_provider_generation": generation})
+
+        def try_it() -> bool:
+            generation = self.placement("GET", path)["generation"]
+            body = {"traits": sorted(traits), "resource_provider_generation": generation}
+            return self._asked("PUT", f"{path}/traits", body).status_code == 200
+
+        eventually(try_it, f"traits of {host} set")
 
     def aggregate(self, metadata: dict[str, str], *hosts: str) -> str:
         """Make an aggregate, have Placement know it, and return its path."""
