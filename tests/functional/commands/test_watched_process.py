@@ -41,7 +41,7 @@ def free_port() -> int:
 def ask(port: int, page: str) -> tuple[int, bytes]:
     """Return status and body of a page, 0 while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=_DEADLINE_S) as answer:
             return int(answer.status), answer.read()
     except urllib.error.HTTPError as exc:
         with exc:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oslo_config import cfg
 
 from nova_lite import errors
+from nova_lite.conductor.service import Conductor
 from nova_lite.db.repositories import instances
+from nova_lite.embedded import cloud as embedded
 from nova_lite.embedded import volume_api
 from nova_lite.embedded.cloud import Cloud
 from nova_lite.embedded.image_directory import ImageDirectory
@@ -42,9 +45,25 @@ def stores() -> Iterator[list[VolumeStore]]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, stores: list[VolumeStore]) -> Iterator[Cloud]:
-    with clouds.running(tmp_path_factory.mktemp("cloud"), options={"DEFAULT": {"reimage_timeout_per_gb": "2"}}) as made:
-        yield made
+def confs() -> list[cfg.ConfigOpts]:
+    """The configurations of the conductors of that cloud."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def cloud(
+    tmp_path_factory: pytest.TempPathFactory, stores: list[VolumeStore], confs: list[cfg.ConfigOpts]
+) -> Iterator[Cloud]:
+    options = {"DEFAULT": {"reimage_timeout_per_gb": "480"}}
+
+    def conductor(conf: cfg.ConfigOpts) -> Conductor:
+        confs.append(conf)
+        return Conductor(conf)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "Conductor", conductor)
+        with clouds.running(tmp_path_factory.mktemp("cloud"), options=options) as made:
+            yield made
 
 
 @pytest.fixture
@@ -211,6 +230,17 @@ def test_what_cannot_be_filled_leaves_the_server_in_error_until_it_is_rebuilt_ag
     assert content(store, volume_id) == _SECRET
 
 
+@pytest.fixture
+def impatient(confs: list[cfg.ConfigOpts]) -> Iterator[None]:
+    """Have volumes be filled in two seconds, or not at all."""
+    for conf in confs:
+        conf.set_override("reimage_timeout_per_gb", 2)
+    yield
+    for conf in confs:
+        conf.clear_override("reimage_timeout_per_gb")
+
+
+@pytest.mark.usefixtures("impatient")
 def test_one_that_takes_too_long_is_not_waited_for(
     user: ComputeUser,
     storage: VolumeUser,

@@ -35,7 +35,7 @@ def await_status(site: Site, server: str, status: str) -> None:
         site.saboteur.pass_time()
         return site.status(server) == status and not site.watch.open_work()
 
-    eventually(look, f"server {server} in {status}", 60)
+    eventually(look, f"server {server} in {status}")
 
 
 def evacuate(site: Site, server: str, version: str = "2.94") -> None:

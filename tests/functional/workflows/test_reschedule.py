@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from nova_lite import errors
 from nova_lite.clients.placement import PlacementClient
 from nova_lite.compute.virt.faults import FaultScript
-from nova_lite.db.cell_tables import ComputeNodeRow
+from nova_lite.db.cell_tables import ComputeNodeRow, ServiceRow
 from nova_lite.db.repositories import build_failures
 from nova_lite.rpc.bus import Bus
 from nova_lite.storage import epoch_now
@@ -36,7 +36,7 @@ BROKEN = "The host could not start the server: The disk broke"
 @pytest.fixture(scope="module")
 def one_cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("cell")
-    with opened(directory, cells=1, hosts_per_cell=HOSTS, service_down_time="3", report_interval="1") as site:
+    with opened(directory, cells=1, hosts_per_cell=HOSTS) as site:
         yield site
 
 
@@ -191,6 +191,8 @@ def test_a_host_that_dies_while_it_builds(site: Site) -> None:
     eventually(lambda: script.calls("spawn"), "a spawn")
     dead = chosen(site, server)[0]["host"]
     site.cloud.agents[dead].stop()
+    with closing(clouds.database(site.cloud, CELL)) as database, database.writer() as session:
+        session.execute(sa.update(ServiceRow).filter_by(host=dead).values(last_seen=0.0))
     eventually(lambda: site.status(server) == "ACTIVE", "active")
     assert [guest.uuid for guest in site.cloud.agents[dead].driver.guests()] == [server]
     site.restart(dead)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from nova_lite import errors
+from nova_lite.api.services import state_resets
 from nova_lite.api.services.state_resets import StateResetService
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import workflows
@@ -92,6 +93,7 @@ def test_who_sees_a_server_at_rest_sees_its_state_set_at_once(site: Site, monkey
         site.saboteur.plan(Place("super", "rebuild", "note image", "before"), lambda: reset_before_it_ends(server()))
 
     resetting: list[threading.Thread] = []
+    monkeypatch.setattr(state_resets, "_ENDING_S", 480.0)
     (server,) = tell(site, "super", "rebuild", sabotage)
     resetting[0].join(480)
     assert seen == ["ERROR"]
