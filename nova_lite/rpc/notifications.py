@@ -175,6 +175,7 @@ class _Sender(threading.Thread):
         self._waiting: queue.Queue[Notification | None] = queue.Queue(_MAX_WAITING)
         self._stopping = threading.Event()
         self._seen_at = float("-inf")
+        self._complaining = threading.Lock()
         self._complained_at = float("-inf")
         self._lost = 0
 
@@ -245,9 +246,11 @@ class _Sender(threading.Thread):
 
     def _complain(self, words: str, *facts: object) -> None:
         """Say what is wrong, but not for each notification."""
-        if time.monotonic() - self._complained_at >= _COMPLAIN_S:
+        with self._complaining:
+            if time.monotonic() - self._complained_at < _COMPLAIN_S:
+                return
             self._complained_at = time.monotonic()
-            LOG.warning(words, *facts)
+        LOG.warning(words, *facts)
 
 
 def _get_transport(conf: cfg.ConfigOpts, url: str | None) -> Any:

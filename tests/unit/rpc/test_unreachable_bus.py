@@ -1,6 +1,8 @@
 """A bus that cannot be reached is said to be so, soon; and its password is never said."""
 
+import contextlib
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,20 +12,22 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.compute import ComputeClient
 
 
-def _closed_port() -> int:
+@contextlib.contextmanager
+def _closed_port() -> Iterator[int]:
+    """Yield a port at which nobody listens, nor can anybody else begin to."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
+        yield taken.getsockname()[1]
 
 
 def test_a_call_that_hung_for_ever_while_the_broker_was_away() -> None:
-    bus = Bus(config.load([], []), f"rabbit://user:hidden@127.0.0.1:{_closed_port()}/")
-    try:
-        with pytest.raises(errors.Unavailable) as caught:
-            ComputeClient(bus).console_output("host", "uuid", None)
-    finally:
-        bus.close()
+    with _closed_port() as port:
+        bus = Bus(config.load([], []), f"rabbit://user:hidden@127.0.0.1:{port}/")
+        try:
+            with pytest.raises(errors.Unavailable) as caught:
+                ComputeClient(bus).console_output("host", "uuid", None)
+        finally:
+            bus.close()
     assert "hidden" not in f"{caught.value} {caught.value.facts}"
 
 
