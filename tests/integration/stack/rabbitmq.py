@@ -85,7 +85,6 @@ class RabbitMQ:
             [f"{_FOLDER}/rabbitmqctl", "-q", *arguments],
             log=self._site.path("log", "rabbitmqctl.log"),
             env=self._environment(),
-            timeout_s=60,
         )
 
     def _has_booted(self) -> bool:

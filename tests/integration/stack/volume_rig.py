@@ -151,6 +151,15 @@ class VolumeRig:
         assert [ours] * (len(guests) + 1) == [theirs, *guests], (listed, shown, hosts)
         return ours
 
+    def are_open(self, times: int, *volumes: str) -> None:
+        """Wait until volumes are open so often: the store learns late who has closed one, or was killed."""
+        images = [f"volume-{each}" for each in volumes]
+
+        def reached() -> bool:
+            return [self.ceph.watchers(image) for image in images] == [times] * len(images)
+
+        wait_until(reached, f"{images} open {times} times", timeout_s=_PATIENCE_S, interval_s=0.5)
+
     # -- what is left -------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
