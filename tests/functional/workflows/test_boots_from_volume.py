@@ -7,6 +7,7 @@ import pytest
 
 from nova_lite import errors
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
+from nova_lite.testing.cloud import eventually
 from tests.functional.workflows.block_site import Blocks, opened_with_volumes
 from tests.functional.workflows.sabotage import Killed, Place
 
@@ -63,7 +64,7 @@ def made_for(blocks: Blocks, server: str) -> list[str]:
 
 def assert_nothing_is_left(blocks: Blocks, server: str, system: str) -> None:
     assert blocks.status(system) == "available"
-    assert made_for(blocks, server) == []
+    eventually(lambda: made_for(blocks, server) == [], "what was made for it is gone")
     assert [found for found in blocks.store.records.all(StoredAttachment) if found.instance_uuid == server] == []
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from nova_lite.api.services import volume_attachments
 from nova_lite.api.services.volume_attachments import VolumeAttachmentService
 from nova_lite.compute.service import Agent
 from nova_lite.embedded.volume_records import StoredAttachment, StoredVolume
 from nova_lite.testing import cloud as clouds
 from nova_lite.testing.block_storage import Fault
+from nova_lite.testing.cloud import eventually
 from tests.functional.workflows.block_site import Blocks, opened_with_volumes
 from tests.functional.workflows.sabotage import Place
 
@@ -88,6 +90,7 @@ def test_who_sees_a_volume_in_use_may_have_it_detached(
     volume_id = blocks.volume(is_multiattach=is_shared)
     detaching = threading.Thread(target=detach)
     monkeypatch.setattr(VolumeAttachmentService, "_is_attaching", noted)
+    monkeypatch.setattr(volume_attachments, "_ENDING_S", 480.0)
     blocks.site.saboteur.plan(Place("cell", "attach-volume", "complete attachment", "middle"), detach_before_it_ends)
     blocks.attach(server, volume_id)
     detaching.join(480)
@@ -146,8 +149,12 @@ def boot(blocks: Blocks) -> str:
     return server
 
 
+def made_for(blocks: Blocks, server: str) -> list[StoredVolume]:
+    return [one for one in blocks.store.records.all(StoredVolume) if (one.name or "").startswith(server)]
+
+
 def assert_nothing_is_left(blocks: Blocks, server: str) -> None:
-    assert [one for one in blocks.store.records.all(StoredVolume) if (one.name or "").startswith(server)] == []
+    eventually(lambda: made_for(blocks, server) == [], "what was made for it is gone")
     assert [one for one in blocks.store.records.all(StoredAttachment) if one.instance_uuid == server] == []
 
 
@@ -155,7 +162,11 @@ def test_a_server_whose_volume_cannot_be_made_is_in_error(blocks: Blocks, monkey
     def full(*asked: object) -> None:
         raise OSError("No space is left.")
 
+    def see_it_fail() -> None:
+        eventually(lambda: "error" in {one.status for one in blocks.store.records.all(StoredVolume)}, "no space")
+
     monkeypatch.setattr(blocks.store.files, "make_blank", full)
+    blocks.site.saboteur.plan(Place("cell", "create", "await volumes", "before"), see_it_fail)
     server = boot(blocks)
     assert blocks.site.status(server) == "ERROR"
     assert "did not finish being created" in blocks.site.reason(server)
