@@ -27,7 +27,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
             request.add_header("X-Auth-Token", "admin")
             request.add_header("OpenStack-API-Version", "volume 3.71")
             data = None if body is None else json.dumps(body).encode()
-            with urllib.request.urlopen(request, data, timeout=60) as answer:
+            with urllib.request.urlopen(request, data, timeout=480) as answer:
                 text = answer.read()
             return json.loads(text) if text else None
 
