@@ -410,8 +410,9 @@ def configuration(
     """Return the configuration of a cloud in ``directory``; ``options``: group → option → value, before ``files``."""
     conf = config.load(files=files)
     conf.set_override("auth_strategy", "noauth2", group="api")
-    # None is silent because the machine is busy.
+    # No cell is silent, and no host is down, because the machine is busy.
     conf.set_override("timeout", 480.0, group="cells")
+    conf.set_override("service_down_time", 86400)
     # Nor are mappings of cells read again because it is: stories count statements.
     conf.set_override("refresh_interval", 3600.0, group="cells")
     conf.set_override("call_timeout", 480, group="rpc")

@@ -152,8 +152,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     add_machines(cloud)
     for resource in ("instances", "cores", "ram", "key_pairs"):
         cloud.conf.set_override(resource, -1, group="quota")
-    # No host is taken to be down because the machine is busy: requests are refused for the same reasons then.
-    cloud.conf.set_override("service_down_time", 86400)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Bus, "call", _no_answer)
         yield cloud

@@ -51,8 +51,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, running: BlockStorage) -> It
     add_machines(made)
     for resource in ("instances", "cores", "ram"):
         made.conf.set_override(resource, -1, group="quota")
-    # No host is taken to be down because the machine is busy.
-    made.conf.set_override("service_down_time", 86400)
     yield made
     made.close()
 
