@@ -21,7 +21,7 @@ class FakeRig:
 
     image: BaseImage | None = None
     banner = b"login: "
-    patience_s = 5.0
+    patience_s = 480.0
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

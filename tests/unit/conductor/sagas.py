@@ -147,7 +147,7 @@ def killed_once(db: Database, workflow: str, place: str, diary: Diary) -> None:
         new_runner(db, diary, after_record=die_after).run(workflow)
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> bool:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 480.0) -> bool:
     """Return whether ``is_so`` became true in time; looks again every few milliseconds."""
     end = time.monotonic() + timeout_s
     pause = threading.Event()
