@@ -6,6 +6,8 @@ from oslo_config import cfg
 
 from nova_lite import errors
 
+#: What is older is not spoken, whatever OpenSSL would take by itself: Debian's Python leaves that to its configuration.
+_OLDEST = ssl.TLSVersion.TLSv1_2
 #: What a minimum is called → which it is.
 _VERSIONS = {"tlsv1_2": ssl.TLSVersion.TLSv1_2, "tlsv1_3": ssl.TLSVersion.TLSv1_3}
 
@@ -21,7 +23,7 @@ def context(conf: cfg.ConfigOpts) -> ssl.SSLContext | None:
         return None
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     minimum, ciphers = conf.console.ssl_minimum_version, conf.console.ssl_ciphers
-    made.minimum_version = _VERSIONS.get(minimum, made.minimum_version)
+    made.minimum_version = _VERSIONS.get(minimum, max(made.minimum_version, _OLDEST))
     try:
         if ciphers:
             made.set_ciphers(ciphers)
