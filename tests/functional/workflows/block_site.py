@@ -71,6 +71,10 @@ class Blocks:
         """Return what the block storage has of a server."""
         return {found.id: found for found in self.store.records.all(StoredAttachment) if found.instance_uuid == server}
 
+    def made_for(self, server: str) -> list[str]:
+        """Return the volumes that were made for a server."""
+        return [found.id for found in self.store.records.all(StoredVolume) if (found.name or "").startswith(server)]
+
     def status(self, volume_id: str) -> str:
         """Return what a volume is."""
         found = self.store.records.get(StoredVolume, volume_id)

@@ -58,13 +58,9 @@ def boot(blocks: Blocks, sabotage: Callable[[Callable[[], str]], None]) -> tuple
     return server, system
 
 
-def made_for(blocks: Blocks, server: str) -> list[str]:
-    return [found.id for found in blocks.store.records.all(StoredVolume) if (found.name or "").startswith(server)]
-
-
 def assert_nothing_is_left(blocks: Blocks, server: str, system: str) -> None:
     assert blocks.status(system) == "available"
-    eventually(lambda: made_for(blocks, server) == [], "what was made for it is gone")
+    eventually(lambda: blocks.made_for(server) == [], "what was made for it is gone")
     assert [found for found in blocks.store.records.all(StoredAttachment) if found.instance_uuid == server] == []
 
 
@@ -73,7 +69,7 @@ def test_a_conductor_dies(blocks: Blocks, place: Place) -> None:
     server, system = boot(blocks, lambda server: blocks.site.saboteur.plan(place, Killed()))
     assert blocks.site.saboteur.happened == [place]
     assert blocks.site.status(server) == "ACTIVE"
-    (made,) = made_for(blocks, server)
+    (made,) = blocks.made_for(server)
     blocks.seen[made].remove("available")  # once, when it is made
     blocks.assert_whole(server, [system, made])
     assert blocks.site.delete(server) == 204

@@ -149,12 +149,8 @@ def boot(blocks: Blocks) -> str:
     return server
 
 
-def made_for(blocks: Blocks, server: str) -> list[StoredVolume]:
-    return [one for one in blocks.store.records.all(StoredVolume) if (one.name or "").startswith(server)]
-
-
 def assert_nothing_is_left(blocks: Blocks, server: str) -> None:
-    eventually(lambda: made_for(blocks, server) == [], "what was made for it is gone")
+    eventually(lambda: blocks.made_for(server) == [], "what was made for it is gone")
     assert [one for one in blocks.store.records.all(StoredAttachment) if one.instance_uuid == server] == []
 
 

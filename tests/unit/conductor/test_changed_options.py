@@ -23,6 +23,7 @@ from nova_lite.db import migrate
 from nova_lite.db.repositories import hosts
 from nova_lite.storage import Database
 from tests.changing import Changing
+from tests.unit.conductor.sagas import wait_until
 
 _OFF = "[audit]\ninterval = 0\n[quota]\nrecount_interval = 0\n"
 _ON = """
@@ -57,9 +58,13 @@ def test_what_is_looked_for_begins_when_it_is_wanted_and_ends_again(
     for kind in _LOOKERS:
         assert looks[kind].acquire(timeout=480), kind
     changing.become(_OFF)
-    for look in looks.values():
-        while look.acquire(timeout=0.3):  # until nobody looks any more
-            pass
+
+    def is_quiet() -> bool:
+        """Return whether nobody looked for two seconds, twice as long as between two looks."""
+        found = [look.acquire(timeout=0.3) for look in looks.values()]
+        return not any(found + [look.acquire(blocking=False) for look in looks.values()])
+
+    assert wait_until(is_quiet), "they look though that is not wanted any more"
     for looker in lookers:
         looker.stop()
 
