@@ -19,6 +19,9 @@ LOG = logging.getLogger(__name__)
 
 Executor = Literal["threading", "eventlet"]
 
+#: Seconds between two looks of who waits for what tells nobody when it comes.
+_LOOK_S = 0.05
+
 _in_use: Executor = "threading"
 
 
@@ -237,6 +240,16 @@ class _Held:
 
     def __exit__(self, *exc: object) -> None:
         self._locks._drop(self._key)
+
+
+def comes_true(is_so: Callable[[], bool], within_s: float) -> bool:
+    """Return whether ``is_so`` is true, or becomes so within so many seconds; looks 20 times a second."""
+    end = time.monotonic() + within_s
+    while not is_so():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 def monotonic() -> float:

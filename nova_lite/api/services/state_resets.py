@@ -1,7 +1,5 @@
 """Setting servers' states by hand, which operators do when something hangs."""
 
-import time
-
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
@@ -12,6 +10,7 @@ from nova_lite.api.services.server_lookup import ServerLookup, target
 from nova_lite.cells import resets
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import Cells, OpenCell
+from nova_lite.concurrency import comes_true
 from nova_lite.db.api_tables import ApiWorkflowRow
 from nova_lite.db.repositories import workflows
 from nova_lite.model.caller import Caller
@@ -21,9 +20,8 @@ from nova_lite.rpc.bus import Bus
 from nova_lite.rpc.conductor import ConductorClient
 from nova_lite.storage import Database, retried
 
-#: Seconds that a request waits for work that shows nothing of itself, for it has all but ended; between two looks.
+#: Seconds that a request waits for work that shows nothing of itself, for it has all but ended.
 _ENDING_S = 5.0
-_LOOK_S = 0.05
 #: States in which a server without a task is not at rest: it waits for what comes next.
 _WAITING = (VmState.BUILDING, VmState.RESIZED)
 
@@ -65,12 +63,11 @@ class StateResetService:
         self, cell: OpenCell, uuid: str, vm_state: VmState, requester: Requester, *, patience_s: float
     ) -> bool:
         """Set the state as soon as nothing is in anybody's hands but the guest's power; False if more is until then."""
-        end = time.monotonic() + patience_s
-        while self._is_at_work(uuid) or not _set_at_once(cell, uuid, vm_state, requester):
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_LOOK_S)
-        return True
+
+        def set_now() -> bool:
+            return not self._is_at_work(uuid) and _set_at_once(cell, uuid, vm_state, requester)
+
+        return comes_true(set_now, patience_s)
 
     def _is_at_work(self, uuid: str) -> bool:
         """Return whether anybody above the cells is at work on the server: it may just have claimed a host."""

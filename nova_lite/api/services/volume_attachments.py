@@ -1,7 +1,6 @@
 """A server's volumes: bringing them, taking them away, and what is to become of them when it goes."""
 
 import logging
-import time
 import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from nova_lite.cells import operations, volumes
 from nova_lite.cells.operations import Requester
 from nova_lite.cells.registry import OpenCell
 from nova_lite.clients.volumes import Volumes, VolumesAs
+from nova_lite.concurrency import comes_true
 from nova_lite.db.repositories import hosts, instances
 from nova_lite.model import block_device
 from nova_lite.model.block_device import DEVICE_PREFIX, BlockDevice, Phase
@@ -32,9 +32,8 @@ LOG = logging.getLogger(__name__)
 
 _ON_SHELF = (VmState.SHELVED, VmState.SHELVED_OFFLOADED)
 _AVAILABLE, _IN_USE, _RESERVED = "available", "in-use", "reserved"
-#: Seconds that a request waits for the end of work that has all but ended; between two looks.
+#: Seconds that a request waits for the end of work that has all but ended.
 _ENDING_S = 5.0
-_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +227,7 @@ class VolumeAttachmentService:
 
     def _let_be_attached(self, cell: OpenCell, uuid: str, device: BlockDevice) -> None:
         """Let the work that brought a volume end: others see the volume in use a moment before that has ended."""
-        end = time.monotonic() + _ENDING_S
-        while self._is_attaching(cell, uuid, device) and time.monotonic() < end:
-            time.sleep(_LOOK_S)
+        comes_true(lambda: not self._is_attaching(cell, uuid, device), _ENDING_S)
 
     def _is_attaching(self, cell: OpenCell, uuid: str, device: BlockDevice) -> bool:
         with cell.db.reading() as connection:
